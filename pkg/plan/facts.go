@@ -1,0 +1,215 @@
+package plan
+
+// Facts are what survey saw of one machine at one moment. They hold no conclusions: New and Check draw those.
+type Facts struct {
+	Machine  Machine   `json:"machine"`
+	Kernel   Kernel    `json:"kernel"`
+	Firmware string    `json:"firmware"` // "bios" or "efi"
+	Devices  []Device  `json:"devices"`
+	Arrays   []Array   `json:"arrays,omitempty"`
+	Mounts   []Mount   `json:"mounts,omitempty"`
+	Fstab    []Fstab   `json:"fstab,omitempty"`
+	Boot     Boot      `json:"boot"`
+	Distro   Distro    `json:"distro"`
+	Problems []Problem `json:"problems,omitempty"` // what could not be read, and why
+}
+
+// Machine is the identity of the machine and of who asks.
+type Machine struct {
+	ID       string `json:"id,omitempty"`      // /etc/machine-id
+	Product  string `json:"product,omitempty"` // DMI product UUID
+	Hostname string `json:"hostname,omitempty"`
+	BootID   string `json:"boot_id,omitempty"`
+	Memory   int64  `json:"memory,omitempty"` // bytes
+	UID      int    `json:"uid"`
+}
+
+// Kernel is the one that runs.
+type Kernel struct {
+	Release string `json:"release,omitempty"`
+	Cmdline string `json:"cmdline,omitempty"`
+}
+
+// Kinds of Device.
+const (
+	KindDisk  = "disk"
+	KindPart  = "part"
+	KindArray = "md"
+	KindDM    = "dm"
+	KindLoop  = "loop"
+	KindOther = "other"
+)
+
+// Device is a block device. Sizes and offsets are in bytes.
+type Device struct {
+	Name       string    `json:"name"` // "vda1"
+	Path       string    `json:"path"` // "/dev/vda1"
+	Kind       string    `json:"kind"`
+	Parent     string    `json:"parent,omitempty"` // a partition's disk, by name
+	Number     int       `json:"number,omitempty"` // a partition's
+	GUID       string    `json:"guid,omitempty"`   // a partition's, from its table
+	Major      uint32    `json:"major"`
+	Minor      uint32    `json:"minor"`
+	Start      int64     `json:"start,omitempty"`
+	Size       int64     `json:"size"`
+	Sector     int64     `json:"sector,omitempty"` // logical sector size
+	Serial     string    `json:"serial,omitempty"`
+	WWN        string    `json:"wwn,omitempty"`
+	Model      string    `json:"model,omitempty"`
+	Bus        string    `json:"bus,omitempty"` // where it is attached, as sysfs names it
+	Driver     string    `json:"driver,omitempty"`
+	ReadOnly   bool      `json:"read_only,omitempty"`
+	Removable  bool      `json:"removable,omitempty"`
+	Rotational bool      `json:"rotational,omitempty"`
+	Holders    []string  `json:"holders,omitempty"`
+	MountedAt  []string  `json:"mounted_at,omitempty"`
+	Swapping   bool      `json:"swapping,omitempty"`
+	Table      *Table    `json:"table,omitempty"`
+	Contents   []Content `json:"contents,omitempty"`
+	BootSector string    `json:"boot_sector,omitempty"` // "grub", "unknown", "" for none
+}
+
+// Table is a partition table as it is on the disk; Scheme is "gpt" or "dos".
+type Table struct {
+	Scheme     string      `json:"scheme"`
+	ID         string      `json:"id"`
+	Partitions []Partition `json:"partitions,omitempty"`
+}
+
+// Partition is an entry of a Table; bytes.
+type Partition struct {
+	Number  int    `json:"number"`
+	Type    string `json:"type"` // as the table spells it
+	Role    string `json:"role"` // see the Role constants
+	GUID    string `json:"guid,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Start   int64  `json:"start"`
+	Size    int64  `json:"size"`
+	Logical bool   `json:"logical,omitempty"`
+}
+
+// Kinds of Content.
+const (
+	ContentFS    = "filesystem"
+	ContentSwap  = "swap"
+	ContentRaid  = "raid"
+	ContentLVM   = "lvm"
+	ContentLUKS  = "luks"
+	ContentZFS   = "zfs"
+	ContentTable = "table"
+	ContentOther = "other"
+)
+
+// Content is one signature found on a device.
+type Content struct {
+	Kind      string   `json:"kind"`
+	Type      string   `json:"type"` // "ext4", "xfs", "swap", "linux_raid_member", ...
+	UUID      string   `json:"uuid,omitempty"`
+	Label     string   `json:"label,omitempty"`
+	Version   string   `json:"version,omitempty"`
+	Size      int64    `json:"size,omitempty"`
+	Used      int64    `json:"used,omitempty"`
+	Inodes    int64    `json:"inodes,omitempty"` // capacity
+	BlockSize int64    `json:"block_size,omitempty"`
+	InodeSize int64    `json:"inode_size,omitempty"`
+	Features  []string `json:"features,omitempty"`
+	Dirty     string   `json:"dirty,omitempty"` // evidence that its journal has not been replayed, or that it has errors
+	Stamp     string   `json:"stamp,omitempty"` // changes whenever the filesystem is mounted for writing
+	Wipe      []Span   `json:"wipe,omitempty"`  // what to zero so that it is not seen any more
+}
+
+// Span is a range of bytes.
+type Span struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+}
+
+// Array is a set of md members with one UUID, running or not.
+type Array struct {
+	UUID     string   `json:"uuid"`
+	Name     string   `json:"name,omitempty"`
+	Level    string   `json:"level,omitempty"`
+	Metadata string   `json:"metadata,omitempty"`
+	Devices  int      `json:"devices"`
+	Members  []Member `json:"members,omitempty"`
+	Node     string   `json:"node,omitempty"` // "md127" when it runs
+	State    string   `json:"state,omitempty"`
+	Degraded int      `json:"degraded,omitempty"`
+	Sync     string   `json:"sync,omitempty"`      // sync_action
+	SyncDone int64    `json:"sync_done,omitempty"` // bytes
+	SyncAll  int64    `json:"sync_all,omitempty"`
+	SyncRate int64    `json:"sync_rate,omitempty"` // bytes a second
+}
+
+// Member is a device of an Array. Role is its slot, -1 for a spare.
+type Member struct {
+	Device string `json:"device"`
+	Role   int    `json:"role"`
+	Events uint64 `json:"events,omitempty"`
+	State  string `json:"state,omitempty"`
+	Stale  string `json:"stale,omitempty"` // evidence
+}
+
+// Mount is one line of mountinfo.
+type Mount struct {
+	Source  string `json:"source"`
+	Target  string `json:"target"`
+	Type    string `json:"type"`
+	Options string `json:"options,omitempty"`
+	Root    string `json:"root,omitempty"`
+	Device  string `json:"device,omitempty"` // name of the block device, "vda1"
+	Free    int64  `json:"free,omitempty"`
+}
+
+// Fstab is an entry of /etc/fstab. Device is what its spec resolves to, "" when nothing does.
+type Fstab struct {
+	Spec    string `json:"spec"`
+	Target  string `json:"target"`
+	Type    string `json:"type"`
+	Options string `json:"options"`
+	Device  string `json:"device,omitempty"`
+}
+
+// Boot is how this machine boots.
+type Boot struct {
+	Loader      string   `json:"loader,omitempty"` // "grub", "systemd-boot", ... ; "" unknown
+	Version     string   `json:"version,omitempty"`
+	Config      string   `json:"config,omitempty"`       // "/boot/grub/grub.cfg"
+	Env         string   `json:"env,omitempty"`          // "/boot/grub/grubenv"
+	Custom      string   `json:"custom,omitempty"`       // the custom.cfg that Config really reads, "" if it reads none
+	LoadsEnv    bool     `json:"loads_env"`              // Config honours next_entry
+	Device      string   `json:"device,omitempty"`       // the device that holds Dir
+	Dir         string   `json:"dir,omitempty"`          // where kernels are: "/boot"
+	Prefix      string   `json:"prefix,omitempty"`       // Dir as the boot loader sees it: "/boot", or "" when /boot is a filesystem of its own
+	NoOneShot   string   `json:"no_one_shot,omitempty"`  // why no one-shot entry can work here; "" when one can
+	PlanEntries []string `json:"plan_entries,omitempty"` // plan ids whose snippet stands in Custom
+	NextEntry   string   `json:"next_entry,omitempty"`
+	Kernels     []Image  `json:"kernels,omitempty"`
+	InstallTo   []string `json:"install_to,omitempty"` // debconf grub-pc/install_devices
+}
+
+// Image is an installed kernel.
+type Image struct {
+	Release string `json:"release"` // as the file inside says
+	Path    string `json:"path"`
+	Initrd  string `json:"initrd,omitempty"`
+	Modules bool   `json:"modules"` // /lib/modules/RELEASE/modules.dep exists
+	Size    int64  `json:"size"`
+}
+
+// Distro is the installed system.
+type Distro struct {
+	ID       string   `json:"id,omitempty"`
+	Version  string   `json:"version,omitempty"`
+	Family   string   `json:"family,omitempty"`   // "debian", ...; chooses the row of pkg/distro
+	Initrd   string   `json:"initrd,omitempty"`   // generator: "initramfs-tools", "dracut", ...
+	Init     string   `json:"init,omitempty"`     // "systemd", ...
+	Missing  []string `json:"missing,omitempty"`  // packages that the migrated system needs and does not have
+	Homehost string   `json:"homehost,omitempty"` // mdadm.conf's
+}
+
+// Problem is something that survey could not read.
+type Problem struct {
+	Noun string `json:"noun"`
+	Err  string `json:"error"`
+}
