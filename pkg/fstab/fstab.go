@@ -1,0 +1,178 @@
+package fstab
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The fields of fstab(5), by position.
+const (
+	fieldSpec = iota
+	fieldFile
+	fieldType
+	fieldOptions
+	fieldFreq
+	fieldPassno
+	fstabFields
+)
+
+// File is a parsed fstab. The zero File is an empty one.
+type File struct{ t table }
+
+// Entry is one line that names a mount or a swap area.
+type Entry struct {
+	Line    int    // its number, from 1: the handle for changes
+	Spec    Spec   // what is mounted
+	File    string // mount point, unescaped; "none" or "swap" for swap
+	VFSType string
+	Options Options
+	Freq    int // 0 when absent or not a number
+	Passno  int // 0 when absent or not a number
+	Raw     string
+}
+
+// Malformed is a line which is neither blank, comment nor entry.
+type Malformed struct {
+	Line   int
+	Raw    string
+	Reason string
+}
+
+// Parse reads an fstab. It fails only on what cannot be a text file (a NUL byte, more than 4 MiB); lines that mount(8)
+// could not use are listed by Malformed.
+func Parse(data []byte) (File, error) {
+	t, err := parseTable("fstab", data, fstabFields)
+	return File{t}, err
+}
+
+// Bytes renders the file.
+func (f File) Bytes() []byte { return f.t.bytes() }
+
+// Entries returns the entries in the order of the file.
+func (f File) Entries() []Entry {
+	var out []Entry
+	for i, r := range f.t.rows {
+		if len(r.fields) > fieldType {
+			out = append(out, newEntry(i+1, r))
+		}
+	}
+	return out
+}
+
+func newEntry(line int, r row) Entry {
+	freq, _ := strconv.Atoi(r.field(fieldFreq))
+	pass, _ := strconv.Atoi(r.field(fieldPassno))
+	return Entry{
+		Line: line, Spec: ParseSpec(r.field(fieldSpec)), File: Unescape(r.field(fieldFile)),
+		VFSType: Unescape(r.field(fieldType)), Options: Options(Unescape(r.field(fieldOptions))),
+		Freq: freq, Passno: pass, Raw: strings.TrimRight(r.raw, "\r\n"),
+	}
+}
+
+// Malformed returns the lines with one or two fields, or with a freq or passno that is no number.
+func (f File) Malformed() []Malformed {
+	var out []Malformed
+	for i, r := range f.t.rows {
+		n := len(r.fields)
+		bad := func(format string, a ...any) {
+			out = append(out, Malformed{i + 1, strings.TrimRight(r.raw, "\r\n"), fmt.Sprintf(format, a...)})
+		}
+		if n > 0 && n <= fieldType {
+			bad("%d fields, at least 3 expected", n)
+			continue
+		}
+		for _, k := range []int{fieldFreq, fieldPassno} {
+			// A comment may follow the options: mount(8) reads the rest as zero.
+			if s := r.field(k); strings.HasPrefix(s, "#") {
+				break
+			} else if _, err := strconv.Atoi(s); s != "" && err != nil {
+				bad("field %d is %q, a number expected", k+1, clip(s))
+			}
+		}
+	}
+	return out
+}
+
+// SetSpec changes what a line mounts. Quotes around the tag's value are kept when spec has none of its own and the old one had.
+func (f *File) SetSpec(line int, spec Spec) error {
+	r, err := f.t.row(line)
+	if err != nil {
+		return fmt.Errorf("fstab: %w", err)
+	}
+	if old := ParseSpec(r.field(fieldSpec)); spec.Quote == 0 && tagOf(spec.Kind) != "" {
+		spec.Quote = old.Quote
+	}
+	return f.set(line, fieldSpec, spec.String())
+}
+
+// SetFile changes the mount point of a line, given unescaped.
+func (f *File) SetFile(line int, file string) error { return f.set(line, fieldFile, Escape(file)) }
+
+// SetVFSType changes the filesystem type of a line.
+func (f *File) SetVFSType(line int, fstype string) error {
+	return f.set(line, fieldType, Escape(fstype))
+}
+
+// SetOptions changes the options of a line; no option at all is written as "defaults". It adds the field to a line that
+// ends with its type.
+func (f *File) SetOptions(line int, o Options) error {
+	if o == "" {
+		o = "defaults"
+	}
+	r, err := f.t.row(line)
+	if err != nil {
+		return fmt.Errorf("fstab: %w", err)
+	}
+	if len(r.fields) != fieldOptions {
+		return f.set(line, fieldOptions, Escape(string(o)))
+	}
+	text := Escape(string(o))
+	at := r.fields[fieldType].end
+	*r = newRow(r.raw[:at]+" "+text+r.raw[at:], fstabFields)
+	return nil
+}
+
+// SetPassno changes the fsck order of a line that has one.
+func (f *File) SetPassno(line, passno int) error {
+	return f.set(line, fieldPassno, strconv.Itoa(passno))
+}
+
+func (f *File) set(line, field int, text string) error {
+	if err := f.t.set(line, field, text); err != nil {
+		return fmt.Errorf("fstab: %w", err)
+	}
+	return nil
+}
+
+// Remove takes a line out of the file.
+func (f *File) Remove(line int) error {
+	if err := f.t.remove(line); err != nil {
+		return fmt.Errorf("fstab: %w", err)
+	}
+	return nil
+}
+
+// CommentOut makes a line a comment, below a comment line with the reason (one line; empty for none).
+func (f *File) CommentOut(line int, reason string) error {
+	if err := f.t.commentOut(line, reason); err != nil {
+		return fmt.Errorf("fstab: %w", err)
+	}
+	return nil
+}
+
+// Append adds an entry at the end and returns its line number. Line and Raw of e are ignored.
+func (f *File) Append(e Entry) (int, error) {
+	if f.t.max == 0 {
+		f.t.max = fstabFields
+	}
+	o := string(e.Options)
+	if o == "" {
+		o = "defaults"
+	}
+	line, err := f.t.append(e.Spec.String(), Escape(e.File), Escape(e.VFSType), Escape(o), strconv.Itoa(e.Freq), strconv.Itoa(e.Passno))
+	if err != nil {
+		return 0, fmt.Errorf("fstab: new entry: %w", err)
+	}
+	return line, nil
+}

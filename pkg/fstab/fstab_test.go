@@ -1,0 +1,283 @@
+package fstab
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+const debian = `# /etc/fstab: static file system information.
+#
+# <file system> <mount point>   <type>  <options>       <dump>  <pass>
+UUID=0a3407de-014b-458b-b5c1-848e92a327a3 /               ext4    errors=remount-ro 0       1
+UUID="f9fe0b69-a280-415d-a03a-a32752370dee"   none            swap    sw              0       0
+/dev/disk/by-id/ata-X-part1	/boot/efi	vfat	umask=0077,nofail	0	2
+LABEL=my\040data /srv/my\040data xfs defaults,context="a:b,c" 0 2 # trailing words
+/srv/a  /srv/b none bind 0 0
+PARTUUID=1234-01 /m ext4
+   # indented comment
+tmpfs /tmp tmpfs size=1G
+`
+
+func TestEntries(t *testing.T) {
+	f, err := Parse([]byte(debian))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		Line                int
+		Kind                Kind
+		Value, File, Type   string
+		Swap, Bind, NF, Rot bool
+		Passno              int
+	}
+	var got []row
+	for _, e := range f.Entries() {
+		got = append(got, row{e.Line, e.Spec.Kind, e.Spec.Value, e.File, e.VFSType, e.IsSwap(), e.IsBind(), e.NoFail(), e.IsRoot(), e.Passno})
+	}
+	want := []row{
+		{4, UUID, "0a3407de-014b-458b-b5c1-848e92a327a3", "/", "ext4", false, false, false, true, 1},
+		{5, UUID, "f9fe0b69-a280-415d-a03a-a32752370dee", "none", "swap", true, false, false, false, 0},
+		{6, Device, "/dev/disk/by-id/ata-X-part1", "/boot/efi", "vfat", false, false, true, false, 2},
+		{7, Label, "my data", "/srv/my data", "xfs", false, false, false, false, 2},
+		{8, Device, "/srv/a", "/srv/b", "none", false, true, false, false, 0},
+		{9, PartUUID, "1234-01", "/m", "ext4", false, false, false, false, 0},
+		{11, Other, "tmpfs", "/tmp", "tmpfs", false, false, false, false, 0},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if m := f.Malformed(); m != nil {
+		t.Errorf("malformed: %v", m)
+	}
+	if l := f.Entries()[3].Options.List(); !cmp.Equal(l, []string{"defaults", `context="a:b,c"`}) {
+		t.Errorf("options: %q", l)
+	}
+}
+
+// Every change is shown as the line before and after; the rest of the file must not move.
+func TestChanges(t *testing.T) {
+	newUUID := Spec{Kind: UUID, Value: "11111111-2222-3333-4444-555555555555"}
+	for _, c := range []struct {
+		name, before, after string
+		do                  func(*File) error
+	}{
+		{"same length keeps columns", "UUID=0a3407de-014b-458b-b5c1-848e92a327a3 /   ext4 x 0 1\n",
+			"UUID=11111111-2222-3333-4444-555555555555 /   ext4 x 0 1\n", func(f *File) error { return f.SetSpec(2, newUUID) }},
+		{"quotes are kept", "UUID=\"a\" / ext4 x 0 1\n", "UUID=\"11111111-2222-3333-4444-555555555555\" / ext4 x 0 1\n",
+			func(f *File) error { return f.SetSpec(2, newUUID) }},
+		{"column of spaces absorbs growth", "/dev/vda1       /   ext4\n", "/dev/md/root    /   ext4\n",
+			func(f *File) error { return f.SetSpec(2, Spec{Kind: Device, Value: "/dev/md/root"}) }},
+		{"one space stays one", "/dev/mapper/long / ext4\n", "/dev/md0 / ext4\n",
+			func(f *File) error { return f.SetSpec(2, Spec{Kind: Device, Value: "/dev/md0"}) }},
+		{"tabs stay", "/dev/a\t/\text4\tdefaults\t0\t1\n", "/dev/bbbbbbbbbbb\t/\text4\tdefaults\t0\t1\n",
+			func(f *File) error { return f.SetSpec(2, Spec{Kind: Device, Value: "/dev/bbbbbbbbbbb"}) }},
+		{"crlf and no newline", "/dev/a / ext4 ro 0 1 \r\n", "/dev/a / ext4 ro,nofail 0 1 \r\n",
+			func(f *File) error { return f.SetOptions(2, f.Entries()[0].Options.With("nofail")) }},
+		{"options added", "/dev/a / ext4\n", "/dev/a / ext4 nofail\n",
+			func(f *File) error { return f.SetOptions(2, f.Entries()[0].Options.With("nofail")) }},
+		{"mount point escaped", "/dev/a /x ext4\n", "/dev/a /x\\040y\\134 ext4\n", func(f *File) error { return f.SetFile(2, `/x y\`) }},
+		{"removed", "/dev/a /x ext4\n", "", func(f *File) error { return f.Remove(2) }},
+		{"commented out", "/dev/a /x ext4", "# migrate-init: gone\n#/dev/a /x ext4", func(f *File) error { return f.CommentOut(2, "migrate-init:\ngone") }},
+		{"appended after a line without end", "/dev/a /x ext4", "/dev/a /x ext4\nUUID=11111111-2222-3333-4444-555555555555 /a\\040b ext4 defaults 0 2\n",
+			func(f *File) error {
+				line, err := f.Append(Entry{Spec: newUUID, File: "/a b", VFSType: "ext4", Passno: 2})
+				if err == nil && line != 3 {
+					t.Errorf("line %d", line)
+				}
+				return err
+			}},
+		{"passno", "/dev/a /x ext4 ro 0 1\n", "/dev/a /x ext4 ro 0 2\n", func(f *File) error { return f.SetPassno(2, 2) }},
+	} {
+		f, err := Parse([]byte("# one\n" + c.before))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.do(&f); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if d := cmp.Diff("# one\n"+c.after, string(f.Bytes())); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		do   func(*File) error
+	}{
+		{"line 9: the file has 3 lines", func(f *File) error { return f.Remove(9) }},
+		{"line 1: no entry there", func(f *File) error { return f.SetFile(1, "/") }},
+		{"3 fields, number 6", func(f *File) error { return f.SetPassno(2, 1) }},
+		{"empty", func(f *File) error { return f.SetFile(2, "") }},
+		{"line 2: no entry there", func(f *File) error {
+			if err := f.Remove(2); err != nil {
+				return err
+			}
+			return f.SetFile(2, "/")
+		}},
+		{"empty", func(f *File) error { _, err := f.Append(Entry{}); return err }},
+	} {
+		f, _ := Parse([]byte("# c\n/dev/a / ext4\n/dev/b\n"))
+		if err := c.do(&f); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+	}
+	if _, err := Parse([]byte("a\x00b")); err == nil {
+		t.Error("NUL byte accepted")
+	}
+	f, _ := Parse([]byte("/dev/b\n/dev/a / ext4 ro x 0\n/dev/a / ext4 ro # why\n"))
+	if m := f.Malformed(); len(m) != 2 || m[0].Line != 1 || m[1].Line != 2 {
+		t.Errorf("malformed %+v", m)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, c := range []struct{ got, want Options }{
+		{Options("defaults").With("nofail"), "nofail"},
+		{Options("ro,nofail").With("nofail"), "ro,nofail"},
+		{Options("ro").With("size=1"), "ro,size=1"},
+		{Options("nofail").Without("nofail"), "defaults"},
+		{Options("a,size=1,b,size=2").Without("size"), "a,b"},
+		{Options("a,,b").Without("c"), "a,,b"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+	if v, ok := Options("subvol=@,subvol=@b").Get("subvol"); v != "@b" || !ok {
+		t.Errorf("last value: %q %v", v, ok)
+	}
+}
+
+func TestCrypttab(t *testing.T) {
+	const in = "# <name>\t<device>\nroot_crypt UUID=aaaa none luks,discard\nswap   /dev/vda2   /dev/urandom   swap\nbare /dev/x\nbad\n"
+	c, err := ParseCrypttab([]byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.Entries()
+	if len(e) != 3 || e[0].Source.Kind != UUID || !e[0].Options.Has("discard") || e[1].Key != "/dev/urandom" || e[2].Key != "" {
+		t.Errorf("entries %+v", e)
+	}
+	if m := c.Malformed(); len(m) != 1 || m[0].Line != 5 {
+		t.Errorf("malformed %+v", m)
+	}
+	if string(c.Bytes()) != in {
+		t.Error("not identical")
+	}
+	steps := []error{
+		c.SetSource(2, Spec{Kind: UUID, Value: "bbbb-cc"}), c.SetOptions(2, e[0].Options.With("initramfs")),
+		c.SetSource(3, Spec{Kind: Device, Value: "/dev/md1"}), c.CommentOut(4, "why"), c.Remove(5),
+	}
+	if _, err := c.Append(CryptEntry{Name: "n", Source: Spec{Kind: UUID, Value: "d"}}); err != nil {
+		t.Error(err)
+	}
+	for _, err := range steps {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	const want = "# <name>\t<device>\nroot_crypt UUID=bbbb-cc none luks,discard,initramfs\nswap   /dev/md1    /dev/urandom   swap\n" +
+		"# why\n#bare /dev/x\nn UUID=d none luks\n"
+	if d := cmp.Diff(want, string(c.Bytes())); d != "" {
+		t.Error(d)
+	}
+	if err := c.SetOptions(6, ""); err == nil {
+		t.Error("options of a line without them were set")
+	}
+}
+
+func TestMtab(t *testing.T) {
+	for _, c := range []struct {
+		exists bool
+		mode   fs.FileMode
+		link   string
+		want   MtabState
+	}{
+		{false, 0, "", MtabAbsent},
+		{true, 0o644, "", MtabFile},
+		{true, fs.ModeSymlink | 0o777, "../proc/self/mounts", MtabProc},
+		{true, fs.ModeSymlink | 0o777, "/proc/mounts", MtabProc},
+		{true, fs.ModeSymlink | 0o777, "../var/mtab", MtabOther},
+		{true, fs.ModeDir | 0o755, "", MtabOther},
+	} {
+		if got := Mtab(c.exists, c.mode, c.link); got != c.want {
+			t.Errorf("%v %q: %v, want %v", c.mode, c.link, got, c.want)
+		}
+	}
+}
+
+func TestEscapeRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.String().Draw(t, "s")
+		if got := Unescape(Escape(s)); got != s {
+			t.Fatalf("%q became %q", s, got)
+		}
+	})
+}
+
+// A changed spec changes that spec and the blanks behind it, and nothing else.
+func TestSetSpecLocal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.StringMatching(`[a-zA-Z0-9/=,.-]{1,12}`)
+		gap := rapid.StringMatching(`[ \t]{1,9}`)
+		line := rapid.StringMatching(`[ \t]{0,3}`).Draw(t, "lead")
+		n := rapid.IntRange(3, 7).Draw(t, "n")
+		for range n {
+			line += word.Draw(t, "w") + gap.Draw(t, "g")
+		}
+		f, err := Parse([]byte("#x\n" + line + "\n/dev/z\t/z  ext4"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := f.Entries()
+		spec := Spec{Kind: UUID, Value: word.Draw(t, "new")}
+		if err := f.SetSpec(2, spec); err != nil {
+			t.Fatal(err)
+		}
+		after := f.Entries()
+		if after[0].Spec.Value != spec.Value && after[0].Spec.Quote == 0 {
+			t.Fatalf("spec %+v, want %+v", after[0].Spec, spec)
+		}
+		if len(before) != len(after) || strings.Join(strings.Fields(before[0].Raw)[1:], " ") != strings.Join(strings.Fields(after[0].Raw)[1:], " ") {
+			t.Fatalf("%q became %q", before[0].Raw, after[0].Raw)
+		}
+		if !strings.HasPrefix(string(f.Bytes()), "#x\n") || !strings.HasSuffix(string(f.Bytes()), "\n/dev/z\t/z  ext4") {
+			t.Fatal("other lines moved")
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(debian))
+	f.Add([]byte("a b c\r\n\r\n\\777 \\08 x"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := Parse(data)
+		if err != nil {
+			return
+		}
+		if string(file.Bytes()) != string(data) {
+			t.Fatal("render is not the identity")
+		}
+		file.Malformed()
+		for _, e := range file.Entries() {
+			// Writing back what was read may normalise escapes, never the meaning.
+			if err := file.SetSpec(e.Line, e.Spec); err != nil {
+				continue
+			}
+			if again := ParseSpec(e.Spec.String()); e.Spec.Kind != Device && again.Kind != e.Spec.Kind {
+				t.Fatalf("%+v became %+v", e.Spec, again)
+			}
+		}
+		c, err := ParseCrypttab(data)
+		if err != nil || string(c.Bytes()) != string(data) {
+			t.Fatalf("crypttab: render is not the identity: %v", err)
+		}
+		c.Entries()
+	})
+}
