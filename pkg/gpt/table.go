@@ -1,0 +1,115 @@
+package gpt
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+)
+
+// The schemes of [Table.Scheme].
+const (
+	SchemeGPT = "gpt"
+	SchemeDOS = "dos"
+)
+
+// MiB is the alignment of everything this package lays out.
+const MiB = 1 << 20
+
+const (
+	defaultEntries = 128
+	maxEntries     = 4096
+	entryBytes     = 128
+	headerBytes    = 92
+	nameUnits      = 36
+)
+
+// ErrNone says that there is no partition table; the wrapping error tells what was there instead.
+var ErrNone = errors.New("no partition table")
+
+// Table is a partition table of either scheme.
+type Table struct {
+	Scheme      string // SchemeGPT or SchemeDOS
+	ID          string // disk GUID in lower case, or the DOS disk id as 8 hex digits
+	SectorSize  int    // logical, in bytes
+	FirstUsable int64  // first byte a partition may take
+	LastUsable  int64  // last byte a partition may take (inclusive)
+	Entries     int    // slots of the GPT entry array; 0 means 128; always 0 for DOS
+	Partitions  []Partition
+
+	Damage []string // what Read found wrong and got around; nil for a table in order
+	Hybrid bool     // GPT whose sector 0 has more than the protective entry
+}
+
+// Partition is one entry in use. Start and Size are bytes.
+type Partition struct {
+	Number     int    // as the kernel numbers it; logical ones start at 5
+	Type       string // GUID in lower case, or "0x83"
+	ID         string // what the kernel calls PARTUUID: a GUID, or "DISKID-NN" with NN in hex
+	Name       string // GPT only
+	Start      int64
+	Size       int64
+	Attributes uint64 // GPT attribute bits; for DOS the boot indicator (0x80 is active)
+	Logical    bool   // DOS: lies in the extended partition
+}
+
+// Extended tells the DOS container of logical partitions, which holds no data of its own.
+func (p Partition) Extended() bool { return isExtended(p.Type) }
+
+// End is the first byte after the partition.
+func (p Partition) End() int64 { return p.Start + p.Size }
+
+// Partition gives the one with that number.
+func (t Table) Partition(number int) (Partition, bool) {
+	for _, p := range t.Partitions {
+		if p.Number == number {
+			return p, true
+		}
+	}
+	return Partition{}, false
+}
+
+// overlap names the first two partitions that share a byte. A logical partition and its container do not count.
+func overlap(parts []Partition) error {
+	byStart := append([]Partition(nil), parts...)
+	sort.SliceStable(byStart, func(i, j int) bool { return byStart[i].Start < byStart[j].Start })
+	var last [2]Partition // of the primaries and the logical ones: the one that reaches furthest
+	for _, p := range byStart {
+		for i, q := range last {
+			contained := p.Logical && q.Extended() || i == 1 && p.Extended()
+			if q.Number != 0 && !contained && p.Start < q.End() {
+				return fmt.Errorf("partition %d (bytes %d-%d): overlaps partition %d (bytes %d-%d)",
+					p.Number, p.Start, p.End()-1, q.Number, q.Start, q.End()-1)
+			}
+		}
+		level := 0
+		if p.Logical {
+			level = 1
+		}
+		if last[level].Number == 0 || p.End() > last[level].End() {
+			last[level] = p
+		}
+	}
+	return nil
+}
+
+func (t Table) slots() int {
+	if t.Entries == 0 {
+		return defaultEntries
+	}
+	return t.Entries
+}
+
+// arraySectors is the room one copy of the entry array takes.
+func arraySectors(entries, sectorSize int) int64 {
+	return roundUp(int64(entries)*entryBytes, int64(sectorSize)) / int64(sectorSize)
+}
+
+func roundUp(n, to int64) int64 { return (n + to - 1) / to * to }
+
+func checkSector(n int) error {
+	switch n {
+	case 512, 1024, 2048, 4096:
+		return nil
+	}
+	return fmt.Errorf("sector size %d: not 512, 1024, 2048 or 4096", n)
+}
