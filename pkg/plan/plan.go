@@ -186,6 +186,7 @@ type Booting struct {
 	OneShotWhy string   `toml:"one_shot_why"`
 	Commit     string   `toml:"commit"`        // mechanism
 	Volume     Ref      `toml:"commit_volume"` // the volume whose file is the commit
+	Mount      string   `toml:"commit_mount"`  // where that volume is mounted in the new system
 	FSType     string   `toml:"commit_fs"`
 	Root       string   `toml:"root"`     // UUID of the NewFS mounted at /
 	Kernel     string   `toml:"kernel"`   // path in the old system

@@ -1,0 +1,179 @@
+package plan
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// An AmbiguousError says that several things carry one identity (promise 5): nothing is picked.
+type AmbiguousError struct {
+	Noun       string
+	Candidates []string
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%s: found %d times: %s; nothing is picked", e.Noun, len(e.Candidates), strings.Join(e.Candidates, ", "))
+}
+
+// Dev returns the device with the name, or nil. A leading /dev/ is ignored.
+func (f *Facts) Dev(name string) *Device {
+	name = strings.TrimPrefix(name, "/dev/")
+	for i := range f.Devices {
+		if f.Devices[i].Name == name {
+			return &f.Devices[i]
+		}
+	}
+	return nil
+}
+
+// Parts returns the partitions of a disk that the kernel knows, by number.
+func (f *Facts) Parts(disk string) []*Device {
+	var out []*Device
+	for i := range f.Devices {
+		if d := &f.Devices[i]; d.Kind == KindPart && d.Parent == disk {
+			out = append(out, d)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Number < out[j].Number })
+	return out
+}
+
+// DiskOf returns the whole disk that a device is on, the device itself when it is one, or nil.
+func (f *Facts) DiskOf(name string) *Device {
+	d := f.Dev(name)
+	for d != nil && d.Kind == KindPart {
+		d = f.Dev(d.Parent)
+	}
+	return d
+}
+
+// Matches tells whether a device is the disk that an id means.
+func (id DiskID) Matches(d *Device) bool {
+	if d.Kind != KindDisk || d.Size != id.Size || d.Serial != id.Serial || d.WWN != id.WWN {
+		return false
+	}
+	return id.Bus == "" || id.Bus == d.Bus
+}
+
+// Disk finds the one disk that an id means: nil when there is none, an AmbiguousError when there are several.
+func (f *Facts) Disk(id DiskID) (*Device, error) {
+	return one(f, "disk "+id.Key, func(d *Device) bool { return id.Matches(d) })
+}
+
+// PartByGUID finds a partition by its GUID.
+func (f *Facts) PartByGUID(guid string) (*Device, error) {
+	return one(f, "partition "+guid, func(d *Device) bool { return d.Kind == KindPart && d.GUID != "" && strings.EqualFold(d.GUID, guid) })
+}
+
+// FS finds the device with the filesystem of a UUID. A device that carries a raid, LVM, LUKS or ZFS label has none.
+func (f *Facts) FS(uuid string) (*Device, error) {
+	return one(f, "filesystem "+uuid, func(d *Device) bool {
+		c := d.Filesystem()
+		return c != nil && strings.EqualFold(c.UUID, uuid)
+	})
+}
+
+// Swap finds the device with the swap area of a UUID.
+func (f *Facts) Swap(uuid string) (*Device, error) {
+	return one(f, "swap "+uuid, func(d *Device) bool {
+		c := d.Swap()
+		return c != nil && strings.EqualFold(c.UUID, uuid)
+	})
+}
+
+// Array finds an array by UUID, or nil.
+func (f *Facts) Array(uuid string) *Array {
+	for i := range f.Arrays {
+		if f.Arrays[i].UUID == uuid {
+			return &f.Arrays[i]
+		}
+	}
+	return nil
+}
+
+// Volume resolves a Ref to the device that it is now: nil when it is not there (or an array that does not run).
+func (f *Facts) Volume(p *Plan, r Ref) (*Device, error) {
+	kind, id, _ := strings.Cut(string(r), ":")
+	switch kind {
+	case "part":
+		return f.PartByGUID(id)
+	case "md":
+		if a := f.Array(id); a != nil && a.Node != "" {
+			return f.Dev(a.Node), nil
+		}
+		return nil, nil
+	case "disk":
+		for _, d := range p.Disks() {
+			if d.Key == id {
+				return f.Disk(d)
+			}
+		}
+	}
+	return nil, fmt.Errorf("volume %s: not a reference of this plan", r)
+}
+
+// Disks lists the ids of all disks of the plan, sources first.
+func (p *Plan) Disks() []DiskID {
+	out := append([]DiskID(nil), p.Source.Disks...)
+	for _, t := range p.Target.Disks {
+		out = append(out, t.DiskID)
+	}
+	return out
+}
+
+func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {
+	var found []*Device
+	for i := range f.Devices {
+		if match(&f.Devices[i]) {
+			found = append(found, &f.Devices[i])
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, nil
+	case 1:
+		return found[0], nil
+	}
+	e := &AmbiguousError{Noun: noun}
+	for _, d := range found {
+		e.Candidates = append(e.Candidates, d.Path)
+	}
+	return nil, e
+}
+
+// layered tells whether a label is present that makes a device no filesystem, whatever else is seen on it.
+func (d *Device) layered() bool {
+	for _, c := range d.Contents {
+		switch c.Kind {
+		case ContentRaid, ContentLVM, ContentLUKS, ContentZFS:
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Device) only(kind string) *Content {
+	if d.layered() {
+		return nil
+	}
+	var found *Content
+	for i := range d.Contents {
+		if d.Contents[i].Kind == kind {
+			if found != nil {
+				return nil
+			}
+			found = &d.Contents[i]
+		}
+	}
+	return found
+}
+
+// Filesystem returns the one filesystem on a device, or nil: none, several, or a lower layer's label is there.
+func (d *Device) Filesystem() *Content { return d.only(ContentFS) }
+
+// Swap returns the swap area on a device, or nil.
+func (d *Device) Swap() *Content { return d.only(ContentSwap) }
+
+// Empty tells whether nothing known is on a disk: no signature and no partition.
+func (d *Device) Empty() bool { return len(d.Contents) == 0 && d.Table == nil }

@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Severity of a Finding.
+type Severity string
+
+// Severities, the worst first.
+const (
+	Refuse Severity = "refuse"
+	Warn   Severity = "warn"
+	OK     Severity = "ok"
+)
+
+// Finding is the answer of one check: the noun first, the evidence, and what would mend it.
+type Finding struct {
+	ID       string   `json:"id"`
+	Severity Severity `json:"severity"`
+	Noun     string   `json:"noun"`
+	Evidence string   `json:"evidence"`
+	Mend     string   `json:"mend,omitempty"`
+}
+
+func (f Finding) String() string {
+	s := f.Noun + ": " + f.Evidence
+	if f.Mend != "" {
+		s += "; " + f.Mend
+	}
+	return s
+}
+
+// Findings are the answers of several checks.
+type Findings []Finding
+
+// Refusals returns those that forbid to go on.
+func (fs Findings) Refusals() Findings {
+	var out Findings
+	for _, f := range fs {
+		if f.Severity == Refuse {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Err returns a RefusedError when any finding refuses.
+func (fs Findings) Err() error {
+	if r := fs.Refusals(); len(r) > 0 {
+		return &RefusedError{r}
+	}
+	return nil
+}
+
+// A RefusedError carries every finding that forbade something.
+type RefusedError struct{ Findings Findings }
+
+func (e *RefusedError) Error() string {
+	var b strings.Builder
+	for i, f := range e.Findings {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(f.String())
+	}
+	return b.String()
+}
+
+type answers struct {
+	id  string
+	out Findings
+}
+
+func (a *answers) add(s Severity, noun, mend, format string, args ...any) {
+	a.out = append(a.out, Finding{a.id, s, noun, fmt.Sprintf(format, args...), mend})
+}
+
+func (a *answers) refuse(noun, mend, format string, args ...any) {
+	a.add(Refuse, noun, mend, format, args...)
+}
+
+func (a *answers) warn(noun, mend, format string, args ...any) {
+	a.add(Warn, noun, mend, format, args...)
+}
