@@ -1,0 +1,284 @@
+package extent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/zeebo/xxh3"
+)
+
+// target is the side that is written: a disk, or a test's broken one.
+type target interface {
+	io.WriterAt
+	Sync() error
+}
+
+// Copy copies the ranges of a from src to dst at the same offsets, and flushes
+// them to the medium. src and dst are reopened for direct I/O where they are
+// files that can do it; the files passed in stay as they are. A regular file
+// dst is grown to a.Size; a device must have that size at least.
+//
+// It stops at the first error, or when ctx ends, and what is on the target by
+// then is handed to Options.Checkpoint. Errors: *[ReadError] for the source;
+// the *os.PathError of the write for the target; ctx.Err(); all wrapped.
+func Copy(ctx context.Context, src io.ReaderAt, dst *os.File, a *Allocation, o Options) (Result, error) {
+	if err := a.check(); err != nil {
+		return Result{}, err
+	}
+	if err := reserve(dst, a.Size); err != nil {
+		return Result{}, err
+	}
+	d, err := openDisk(dst, os.O_RDWR, a.BlockSize)
+	if err != nil {
+		return Result{}, err
+	}
+	defer d.Close() //nolint:errcheck // everything was synced, or an error is returned already
+	if f, ok := src.(*os.File); ok {
+		s, err := openDisk(f, os.O_RDONLY, a.BlockSize)
+		if err != nil {
+			return Result{}, err
+		}
+		defer s.Close() //nolint:errcheck // only read
+		src = s
+	}
+	res, err := copyWindows(ctx, src, d, a, o)
+	res.Direct = d.direct
+	return res, err
+}
+
+type copier struct {
+	a    *Allocation
+	o    Options
+	src  *reader
+	dst  target
+	skip int // windows that Resume has
+
+	mu      sync.Mutex
+	win     windows
+	err     error
+	res     Result
+	low     int           // windows 0 to low-1 are done
+	lowSize int64         // bytes in them
+	ahead   map[int]int64 // windows after low that are done, and their bytes
+	offset  int64
+	saved   int // sums handed out
+	told    time.Time
+
+	saving sync.Mutex
+	savedA time.Time
+}
+
+func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation, o Options) (Result, error) {
+	c := &copier{a: a, o: o, dst: dst, src: newReader("source", src, a, &o), win: windows{ranges: a.Ranges}, ahead: map[int]int64{}, savedA: time.Now()}
+	c.src.skipBad = o.SkipBad
+	if o.CheckpointEvery == 0 {
+		c.o.CheckpointEvery = 5 * time.Second
+	}
+	if r := o.Resume; r != nil {
+		if r.Identity != a.Identity {
+			return Result{}, fmt.Errorf("checkpoint is of filesystem state %s, the source is %s: copy from the start", r.Identity, a.Identity)
+		}
+		if r.First < 0 || r.Windows < 0 || r.First+len(r.Sums) > r.Windows {
+			return Result{}, fmt.Errorf("checkpoint of %d windows has sums %d to %d", r.Windows, r.First, r.First+len(r.Sums))
+		}
+		c.skip, c.res.Bad = r.Windows, slices.Clone(r.Bad)
+		if r.First == 0 {
+			c.res.Sums, c.saved = slices.Clone(r.Sums), len(r.Sums)
+		}
+	}
+	total := a.CopyBytes()
+	var wg sync.WaitGroup
+	for range o.workers() {
+		buf, release, err := alignedBuffer(Window)
+		if err != nil {
+			c.fail(err)
+			break
+		}
+		wg.Go(func() {
+			defer release()
+			c.run(ctx, buf, total)
+		})
+	}
+	wg.Wait()
+	return c.finish(total)
+}
+
+func (c *copier) finish(total int64) (Result, error) {
+	if err := c.save(); err != nil {
+		c.err = errors.Join(c.err, err)
+	}
+	c.res.Bytes, c.res.Bad = c.lowSize, sortedSet(c.res.Bad)
+	if c.o.Progress != nil {
+		c.o.Progress(Event{c.lowSize, total, c.offset})
+	}
+	if c.err != nil {
+		return c.res, fmt.Errorf("copy of %s %s: %w", c.a.Type, c.a.UUID, c.err)
+	}
+	return c.res, nil
+}
+
+// sortedSet: a window that was done, but not yet covered by a checkpoint, is
+// done again after Resume and reports its bad ranges again.
+func sortedSet(bad []Range) []Range {
+	s := slices.Clone(bad)
+	slices.SortFunc(s, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
+	return slices.Compact(s)
+}
+
+// fail keeps the first error; the others are its consequence.
+func (c *copier) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// claim hands out the next window, in disk order.
+func (c *copier) claim(ctx context.Context, buf []Range) (n int, base int64, pieces []Range, sums, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = ctx.Err()
+	}
+	if c.err != nil {
+		return
+	}
+	n, base, pieces, ok = c.win.next(buf)
+	for len(c.res.Sums) <= n && ok && !c.o.NoHash {
+		c.res.Sums = append(c.res.Sums, Sum{})
+	}
+	return n, base, pieces, n < c.saved, ok
+}
+
+func (c *copier) run(ctx context.Context, buf []byte, total int64) {
+	var pieces []Range
+	for {
+		n, base, p, known, ok := c.claim(ctx, pieces[:0])
+		if !ok {
+			return
+		}
+		pieces = p
+		var sum Sum
+		var bad []Range
+		copied := n < c.skip
+		if !copied || !known && !c.o.NoHash {
+			var err error
+			if bad, err = c.src.window(buf, base, p); err != nil {
+				c.fail(err)
+				return
+			}
+			if !c.o.NoHash {
+				sum = hashPieces(buf, base, p)
+			}
+		}
+		if !copied {
+			if err := c.write(buf, base, p); err != nil {
+				c.fail(err)
+				return
+			}
+		}
+		c.done(n, p, sum, bad, copied, known, total)
+		if err := c.maybeSave(); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+}
+
+func (c *copier) write(buf []byte, base int64, pieces []Range) error {
+	for _, p := range pieces {
+		if _, err := c.dst.WriteAt(buf[p.Offset-base:][:p.Length], p.Offset); err != nil {
+			return fmt.Errorf("target %v: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func hashPieces(buf []byte, base int64, pieces []Range) Sum {
+	if len(pieces) == 1 {
+		return xxh3.Hash128(buf[pieces[0].Offset-base:][:pieces[0].Length]).Bytes()
+	}
+	h := xxh3.New()
+	for _, p := range pieces {
+		h.Write(buf[p.Offset-base:][:p.Length]) //nolint:errcheck // a hash never fails
+	}
+	return h.Sum128().Bytes()
+}
+
+func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known bool, all int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := total(pieces)
+	if !c.o.NoHash && !known {
+		c.res.Sums[n] = sum
+	}
+	if !copied {
+		c.res.Written += size
+		c.res.Bad = append(c.res.Bad, bad...)
+	}
+	c.offset = max(c.offset, pieces[len(pieces)-1].End())
+	c.ahead[n] = size
+	for {
+		s, ok := c.ahead[c.low]
+		if !ok {
+			break
+		}
+		delete(c.ahead, c.low)
+		c.low++
+		c.lowSize += s
+	}
+	if c.o.Progress != nil && time.Since(c.told) >= 200*time.Millisecond {
+		c.told = time.Now()
+		c.o.Progress(Event{c.lowSize, all, c.offset})
+	}
+}
+
+// maybeSave makes a checkpoint if one is due and nobody else is making it.
+func (c *copier) maybeSave() error {
+	if c.o.Checkpoint == nil || !c.saving.TryLock() {
+		return nil
+	}
+	defer c.saving.Unlock()
+	if time.Since(c.savedA) < c.o.CheckpointEvery {
+		return nil
+	}
+	err := c.save()
+	c.savedA = time.Now()
+	return err
+}
+
+// save takes the state first and flushes then: what is done meanwhile is in
+// the next checkpoint. After a failed flush nothing may be trusted again, as the
+// kernel reports a lost write once.
+func (c *copier) save() error {
+	c.mu.Lock()
+	cp := Checkpoint{Identity: c.a.Identity, Windows: c.low, Bytes: c.lowSize, First: c.saved, Bad: sortedSet(c.res.Bad)}
+	if c.low < c.skip {
+		cp.Windows, cp.Bytes = c.skip, c.o.Resume.Bytes
+	}
+	if !c.o.NoHash && c.low > c.saved {
+		cp.Sums = slices.Clone(c.res.Sums[c.saved:c.low])
+	}
+	c.mu.Unlock()
+	if err := c.dst.Sync(); err != nil {
+		return fmt.Errorf("target flush: %w", err)
+	}
+	if c.o.Checkpoint == nil {
+		return nil
+	}
+	if err := c.o.Checkpoint(cp); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	c.mu.Lock()
+	c.saved = max(c.saved, cp.First+len(cp.Sums))
+	c.mu.Unlock()
+	return nil
+}

@@ -1,0 +1,36 @@
+// Package extent copies a filesystem by its used blocks: ext2, ext3, ext4 and
+// xfs, onto a target of at least the same size, in disk order, with large
+// direct I/O, and proves the copy by reading the target again from the disk.
+//
+// The contract:
+//
+//  1. [Read] finds which bytes are in use, from the filesystem's own records:
+//     group descriptors and block bitmaps (ext), the AGF free-space b-trees
+//     (xfs). It verifies every checksum the format has on that way, and it
+//     refuses rather than guesses: [ErrUnsupported] (use the tree engine),
+//     [ErrDirty] (unmount, replay or check it first), [ErrCorrupt] (repair it).
+//  2. [Copy] copies these bytes and no others. A used byte that differs
+//     afterwards is an error; an unused block of the target is not written, so
+//     whatever the target held there before is still there. That is harmless
+//     to the filesystem, which never reads a free block before it writes it,
+//     but it is no way to erase a disk.
+//  3. The source must not change from Read until the end of Verify. Nothing
+//     here prevents it: the caller sets the source read-only.
+//  4. A crash leaves a target that is not a filesystem worth mounting. [Copy]
+//     goes on from the last [Checkpoint], which covers only what was flushed
+//     to the target before the checkpoint was handed out.
+//  5. [Verify] compares the target with the hashes made while copying. It must
+//     run before [NewUUID] and [Grow] commands, which change the target.
+//
+// The copy has the source's UUID and size. [NewUUID] and [Grow] return the
+// commands that change that; this package runs nothing. Until they have run, source and
+// target are two filesystems with one UUID: never mount either by UUID.
+//
+// Memory is bounded: [Options] Workers times BufferSize for I/O, 64 MiB of
+// ranges (see [MaxRanges]), and 24 bytes of hash for each 4 MiB of the
+// filesystem that holds data.
+//
+// Formats: ext from the kernel's Documentation/filesystems/ext4 and e2fsprogs'
+// lib/ext2fs; xfs from the XFS Algorithms & Data Structures book and the
+// kernel's fs/xfs/libxfs/xfs_format.h, xfs_log_format.h.
+package extent
