@@ -1,0 +1,249 @@
+package cpio
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// IndexOptions bounds an index and chooses whose bodies it holds.
+type IndexOptions struct {
+	Options
+	// Keep chooses the regular files to hold in memory; nil keeps none. The
+	// entry's Name is canonical: symbolic links in its directory are resolved.
+	Keep func(e Entry) bool
+	// MaxKept is the most bytes that are held; default 64 MiB.
+	MaxKept int64
+}
+
+// Archive is what the root file system holds once the kernel has unpacked
+// an image.
+type Archive struct {
+	root     *node
+	Segments []Segment
+	// Dropped names entries which the kernel silently leaves out: their directory
+	// is not there, or is a file.
+	Dropped []string
+}
+
+type node struct {
+	entry Entry
+	child map[string]*node // of a directory
+	file  *contents        // shared by hard links
+}
+
+type contents struct {
+	size int64
+	data []byte
+	kept bool
+}
+
+// ErrNotKept is returned for a file whose body Keep did not choose.
+var ErrNotKept = errors.New("body was not kept in the index")
+
+const maxLinks = 40 // as the kernel's limit on symbolic links in one path
+
+// Index reads a whole image. A limit that is exceeded is an error, not a cut.
+func Index(r io.Reader, opts IndexOptions) (*Archive, error) {
+	if opts.MaxKept <= 0 {
+		opts.MaxKept = 64 << 20
+	}
+	b := builder{archive: &Archive{root: newDir(".")}, opts: opts, links: map[linkKey]*contents{}}
+	// The archive inside every kernel has these (usr/default_cpio_list).
+	b.archive.root.child["dev"] = newDir("dev")
+	b.archive.root.child["root"] = newDir("root")
+	if err := Walk(r, opts.Options, b.add); err != nil {
+		return nil, err
+	}
+	return b.archive, nil
+}
+
+func newDir(name string) *node {
+	return &node{entry: Entry{Name: name, Mode: ModeDir | 0o755, Nlink: 2}, child: map[string]*node{}}
+}
+
+type linkKey struct {
+	segment            int
+	major, minor, mode uint32
+	ino                uint64
+}
+
+type builder struct {
+	archive *Archive
+	opts    IndexOptions
+	links   map[linkKey]*contents
+	kept    int64
+}
+
+func (b *builder) add(seg Segment, e Entry) error {
+	a := b.archive
+	if len(a.Segments) == 0 || a.Segments[len(a.Segments)-1] != seg {
+		a.Segments = append(a.Segments, seg)
+	}
+	if e.Name == "." {
+		if e.IsDir() {
+			e.Body = nil
+			a.root.entry = e
+		}
+		return nil
+	}
+	dir, err := a.resolve(path.Dir(e.Name), true)
+	if err != nil || dir.child == nil {
+		a.Dropped = append(a.Dropped, e.Name)
+		return nil
+	}
+	name := path.Base(e.Name)
+	e.Name = path.Join(dir.entry.Name, name)
+	body := e.Body
+	e.Body = nil
+	n := &node{entry: e}
+	old := dir.child[name]
+	switch {
+	case e.IsDir():
+		n.child = map[string]*node{}
+		if old != nil && old.child != nil {
+			n.child = old.child
+		}
+	case old != nil && len(old.child) > 0:
+		// The kernel's rmdir of a directory with contents fails, and so does what follows.
+		a.Dropped = append(a.Dropped, e.Name)
+		return nil
+	case e.IsRegular():
+		n.file, err = b.body(seg, e, body)
+		if err != nil {
+			return err
+		}
+	}
+	dir.child[name] = n
+	return nil
+}
+
+// body takes the contents of a regular file. Of hard links any may carry them,
+// usually the last.
+func (b *builder) body(seg Segment, e Entry, r io.Reader) (*contents, error) {
+	f := &contents{}
+	if e.Nlink > 1 {
+		key := linkKey{segment: seg.Index, major: e.devMajor, minor: e.devMinor, mode: e.Mode, ino: e.Ino}
+		if known := b.links[key]; known != nil {
+			f = known
+		}
+		b.links[key] = f
+	}
+	keep := b.opts.Keep != nil && b.opts.Keep(e)
+	if e.Size == 0 {
+		f.kept = f.kept || keep && f.size == 0
+		return f, nil
+	}
+	f.size = e.Size
+	// Links before this one may have been chosen, when their data was not there yet.
+	if !keep && !f.kept {
+		return f, nil
+	}
+	if b.kept += e.Size; b.kept > b.opts.MaxKept {
+		return nil, fmt.Errorf("file %q: index would hold more than %d bytes", e.Name, b.opts.MaxKept)
+	}
+	data, err := readUpTo(r, nil, e.Size)
+	if err != nil {
+		return nil, fmt.Errorf("file %q: %w", e.Name, err)
+	}
+	f.data, f.kept = data, true
+	return f, nil
+}
+
+// resolve follows name from the root; ".." stays inside. The last component's
+// symbolic link is followed only on demand.
+func (a *Archive) resolve(name string, follow bool) (*node, error) {
+	at := []*node{a.root}
+	rest := strings.Split(strings.Trim(name, "/"), "/")
+	for links := 0; len(rest) > 0; {
+		part := rest[0]
+		rest = rest[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			at = at[:max(1, len(at)-1)]
+			continue
+		}
+		dir := at[len(at)-1]
+		if dir.child == nil {
+			return nil, fs.ErrNotExist
+		}
+		next := dir.child[part]
+		if next == nil {
+			return nil, fs.ErrNotExist
+		}
+		if !next.entry.IsSymlink() || len(rest) == 0 && !follow {
+			at = append(at, next)
+			continue
+		}
+		if links++; links > maxLinks {
+			return nil, errors.New("too many levels of symbolic links")
+		}
+		target := next.entry.Link
+		if strings.HasPrefix(target, "/") {
+			at = at[:1]
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+		if len(rest) > pathMax {
+			return nil, errors.New("path grows beyond the limit by its symbolic links")
+		}
+	}
+	return at[len(at)-1], nil
+}
+
+// Lookup finds a file by name, with or without leading "/" or "./", through all symbolic
+// links, inside the image. The entry has its canonical name and the size
+// of its contents, also for a hard link whose own record had none; its Body is nil.
+// An error is a [*fs.PathError], with [fs.ErrNotExist] when it is that.
+func (a *Archive) Lookup(name string) (Entry, error) {
+	n, err := a.resolve(name, true)
+	if err != nil {
+		return Entry{}, &fs.PathError{Op: "lookup", Path: name, Err: err}
+	}
+	return n.describe(), nil
+}
+
+func (n *node) describe() Entry {
+	e := n.entry
+	if n.file != nil {
+		e.Size = n.file.size
+	}
+	return e
+}
+
+// ReadFile returns the body of a regular file that was kept. The caller must not change
+// it.
+func (a *Archive) ReadFile(name string) ([]byte, error) {
+	n, err := a.resolve(name, true)
+	switch {
+	case err != nil:
+	case n.file == nil:
+		err = errors.New("not a regular file")
+	case !n.file.kept:
+		err = ErrNotKept
+	default:
+		return n.file.data, nil
+	}
+	return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+}
+
+// List returns every entry, sorted by canonical name, the root left out. Their
+// Bodies are nil.
+func (a *Archive) List() []Entry {
+	var all []Entry
+	var visit func(n *node)
+	visit = func(n *node) {
+		for _, c := range n.child {
+			all = append(all, c.describe())
+			visit(c)
+		}
+	}
+	visit(a.root)
+	slices.SortFunc(all, func(x, y Entry) int { return strings.Compare(x.Name, y.Name) })
+	return all
+}
