@@ -1,0 +1,96 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"migrate-init/qemu-tests/lab/manifest"
+)
+
+//go:embed mkdisk.sh
+var mkdisk string
+
+// DiskSpec is a disk with an installed system: GPT with bios_grub, ext4 root and swap, booted by its own GRUB, everything
+// by UUID, console on ttyS0 with root logged in.
+type DiskSpec struct {
+	Root     Recipe
+	Size     int64 // bytes of the disk
+	SwapMiB  int
+	Hostname string
+	Fixture  manifest.Size
+	Cmdline  string // GRUB_CMDLINE_LINUX
+
+	// MODULES and COMPRESSLEVEL of initramfs-tools; empty leaves Debian's most and 9 (zstd). "list" holds virtio and
+	// raid1 and takes half of most's time in the guest.
+	InitramfsModules  string
+	InitramfsCompress string
+}
+
+// words let a guest exec three times faster and turn a panic into an exit.
+const words = "console=ttyS0 norandmaps mitigations=off panic=10"
+
+// Debian is the disk of the scenarios that show the whole transcript: 2 GiB, a normal initrd.
+func Debian() DiskSpec {
+	return DiskSpec{Root: Debian12(), Size: 2 << 30, SwapMiB: 128, Hostname: "server", Cmdline: words,
+		Fixture: manifest.Size{Files: 1500, Big: 40 << 20}}
+}
+
+// FastDebian is the same on a smaller root, with a small initrd that the guest rebuilds quickly.
+func FastDebian() DiskSpec {
+	return DiskSpec{Root: Fast(), Size: 1 << 30, SwapMiB: 32, Hostname: "fast", Cmdline: words,
+		Fixture:          manifest.Size{Files: 200, Big: 8 << 20},
+		InitramfsModules: "list", InitramfsCompress: "1"}
+}
+
+// Disk returns the path of the disk's master image in the cache. It is read-only: Copy it and boot the copy.
+func (l *Lab) Disk(ctx context.Context, s DiskSpec) (string, error) {
+	tar, err := l.Root(ctx, s.Root)
+	if err != nil {
+		return "", err
+	}
+	agent, err := l.Agent(ctx)
+	if err != nil {
+		return "", err
+	}
+	name := s.Hostname + "-" + key(fmt.Sprintf("%#v", s), s.Root.text(), filepath.Base(agent), mkdisk) + ".raw"
+	return l.cached(ctx, name, func(path string) error {
+		return l.timed(fmt.Sprintf("disk %s: GPT, ext4, %d MiB, GRUB by grub-install", s.Hostname, s.Size>>20), func() error {
+			return l.mkdisk(ctx, s, tar, agent, path)
+		})
+	})
+}
+
+func (l *Lab) mkdisk(ctx context.Context, s DiskSpec, tar, agent, path string) error {
+	env := []string{"TAR=" + tar, "OUT=" + path, fmt.Sprint("SIZE=", s.Size), fmt.Sprint("SWAP=", s.SwapMiB), "AGENT=" + agent,
+		"HOST=" + s.Hostname, fmt.Sprint("FILES=", s.Fixture.Files), fmt.Sprint("BIG=", s.Fixture.Big), "CMDLINE=" + s.Cmdline,
+		"MODULES=" + s.InitramfsModules, "COMPRESSLEVEL=" + s.InitramfsCompress,
+		"LC_ALL=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	err := command(ctx, env, "unshare", "--mount", "bash", "-c", mkdisk)
+	// The script frees its loop device unless it was killed outright.
+	releaseLoops(path)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o444)
+}
+
+// releaseLoops detaches the loop devices of one image, and no other.
+func releaseLoops(image string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "losetup", "--associated", image, "--noheadings", "--output", "NAME").Output()
+	if err != nil {
+		return
+	}
+	for _, loop := range strings.Fields(string(bytes.TrimSpace(out))) {
+		_ = exec.CommandContext(ctx, "partx", "--delete", loop).Run()
+		_ = exec.CommandContext(ctx, "losetup", "--detach", loop).Run()
+	}
+}

@@ -1,0 +1,76 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Disk is a virtio disk of a guest, a raw image file.
+//
+// Caching is QEMU's "unsafe" mode: a completed write is in the host's page cache and so in the file, whatever happens to
+// QEMU afterwards; the guest's flushes cost nothing. Only a crash of the host itself would lose data.
+type Disk struct {
+	File     string
+	Serial   string // at most 20 characters; udev makes /dev/disk/by-id/virtio-SERIAL of it
+	ReadOnly bool
+	Faults   []Fault
+}
+
+// Fault makes requests that touch a sector fail with an I/O error, until the guest ends.
+type Fault struct {
+	First, Last int64 // in 512-byte sectors, inclusive
+	// Step is the distance of failing sectors; every request of at least Step sectors in the range fails. 0 means 8, one
+	// page. QEMU looks at every rule for every request: keep (Last-First)/Step below 10,000.
+	Step   int64
+	Reads  bool // fail reads
+	Writes bool // fail writes
+}
+
+func (d Disk) id(i int) string {
+	if d.Serial != "" {
+		return "disk-" + d.Serial
+	}
+	return fmt.Sprintf("disk-%d", i)
+}
+
+type object = map[string]any
+
+func (d Disk) args(i int) ([]string, error) {
+	file := object{"driver": "file", "filename": d.File, "read-only": d.ReadOnly, "locking": "on"}
+	if rules := d.rules(); rules != nil {
+		file = object{"driver": "blkdebug", "image": file, "inject-error": rules, "read-only": d.ReadOnly}
+	}
+	node := fmt.Sprintf("node-%d", i)
+	b, err := json.Marshal(object{"driver": "raw", "node-name": node, "file": file, "read-only": d.ReadOnly,
+		"cache": object{"direct": false, "no-flush": true}, "discard": "unmap"})
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > 128<<10-1 {
+		return nil, fmt.Errorf("lab: disk %s: %d bytes of fault rules do not fit one argument; raise Step", d.Serial, len(b))
+	}
+	device := fmt.Sprintf("virtio-blk-pci,drive=%s,id=%s,bootindex=%d,rerror=report,werror=report", node, d.id(i), i)
+	if d.Serial != "" {
+		device += ",serial=" + d.Serial
+	}
+	return []string{"-blockdev", string(b), "-device", device}, nil
+}
+
+// rules spells faults for blkdebug (qemu docs/devel/blkdebug.txt), whose errors name a single sector each.
+func (d Disk) rules() []object {
+	var out []object
+	for _, f := range d.Faults {
+		step := f.Step
+		if step == 0 {
+			step = 8
+		}
+		for s := f.First; s <= f.Last; s += step {
+			for kind, on := range map[string]bool{"read": f.Reads, "write": f.Writes} {
+				if on {
+					out = append(out, object{"event": "none", "iotype": kind, "errno": 5, "sector": s})
+				}
+			}
+		}
+	}
+	return out
+}

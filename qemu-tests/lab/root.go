@@ -1,0 +1,96 @@
+package lab
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Recipe says what the root filesystem is made of; its text is the cache key.
+type Recipe struct {
+	Suite    string
+	Packages []string
+	Preseed  []string // debconf selections
+	Exclude  []string // dpkg path-exclude patterns
+}
+
+// rootFormat is raised when Root makes something else of the same recipe.
+const rootFormat = "1"
+
+// Debian12 is a small server as an administrator would have it: systemd, GRUB for BIOS by the grub-pc package with its
+// install device recorded in debconf, Debian's cloud kernel, initramfs-tools and mdadm.
+func Debian12() Recipe {
+	return Recipe{
+		Suite: "bookworm",
+		Packages: []string{
+			"systemd-sysv", "udev", "dbus", "kmod", "procps", "iproute2", "util-linux", "e2fsprogs", "fdisk", "gdisk",
+			"linux-image-cloud-amd64", "initramfs-tools", "zstd",
+			// Without busybox initramfs-tools' mdadm script fails with "rm: not found".
+			"busybox", "grub-pc", "mdadm", "acl", "attr", "libcap2-bin",
+		},
+		Preseed: []string{
+			"mdadm mdadm/initrdstart string all",
+			"grub-pc grub-pc/install_devices multiselect /dev/vda",
+			"grub-pc grub-pc/install_devices_empty boolean false",
+		},
+		Exclude: []string{"/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*"},
+	}
+}
+
+// Fast is Debian12 with fewer kernel modules, for tests that boot or copy many times. It boots only in the lab.
+func Fast() Recipe {
+	r := Debian12()
+	for _, d := range []string{"net", "fs/btrfs", "fs/xfs", "fs/nfs", "fs/nfsd", "fs/ceph", "fs/smb", "fs/ocfs2", "fs/gfs2", "fs/f2fs", "fs/jfs", "fs/udf", "drivers/net", "drivers/gpu", "drivers/infiniband", "drivers/media", "drivers/usb", "drivers/scsi", "drivers/hid", "drivers/input", "drivers/video", "drivers/hv", "drivers/target", "drivers/iio"} {
+		r.Exclude = append(r.Exclude, "/lib/modules/*/kernel/"+d+"/*", "/usr/lib/modules/*/kernel/"+d+"/*")
+	}
+	// 22 MB of hardware names, and translations of systemd's messages.
+	r.Exclude = append(r.Exclude, "/lib/udev/hwdb.d/*", "/usr/lib/udev/hwdb.d/*", "/usr/lib/systemd/catalog/*.*.catalog", "/usr/share/zoneinfo/*")
+	return r
+}
+
+func (r Recipe) text() string {
+	return strings.Join([]string{rootFormat, r.Suite, strings.Join(r.Packages, " "), strings.Join(r.Preseed, "\n"), strings.Join(r.Exclude, "\n")}, "\n")
+}
+
+// Root returns the path of the recipe's root as a zstd tarball, made by mmdebstrap from the mirror that this machine's apt
+// is configured with.
+func (l *Lab) Root(ctx context.Context, r Recipe) (string, error) {
+	return l.cached(ctx, "root-"+r.Suite+"-"+key(r.text())+".tar.zst", func(path string) error {
+		return l.timed("root of "+r.Suite+" by mmdebstrap, once", func() error { return l.debootstrap(ctx, r, path) })
+	})
+}
+
+func (l *Lab) debootstrap(ctx context.Context, r Recipe, path string) error {
+	sources, err := mirror(os.DirFS("/"), r.Suite)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "lab-root-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	list, preseed := filepath.Join(dir, "sources.list"), filepath.Join(dir, "preseed")
+	if err := os.WriteFile(list, []byte(sources), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(preseed, []byte(strings.Join(r.Preseed, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	// The suffix tells mmdebstrap what to make; the cache's temporary name has another.
+	out := filepath.Join(filepath.Dir(path), filepath.Base(path)+".tar.zst")
+	defer os.Remove(out)
+	args := []string{"--mode=root", "--variant=minbase", "--format=tar", "--skip=check/qemu",
+		`--aptopt=APT::Install-Recommends "false"`, `--aptopt=Acquire::Languages "none"`, "--dpkgopt=force-unsafe-io",
+		"--include=" + strings.Join(r.Packages, ","),
+		`--essential-hook=chroot "$1" debconf-set-selections < ` + preseed,
+	}
+	for _, e := range r.Exclude {
+		args = append(args, "--dpkgopt=path-exclude="+e)
+	}
+	if err := command(ctx, []string{"TMPDIR=" + dir}, "mmdebstrap", append(args, r.Suite, out, list)...); err != nil {
+		return err
+	}
+	return os.Rename(out, path)
+}
