@@ -1,0 +1,183 @@
+package md
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Parse reads one superblock of the given version. Its error is a *Damaged.
+// For 0.90 the position is not in the bytes: SuperOffset and DataSize stay 0.
+func Parse(v Version, b []byte) (Superblock, error) {
+	switch v {
+	case V090:
+		return parse0(b)
+	case V10, V11, V12:
+		return parse1(v, b)
+	}
+	_, _, err := v.numbers()
+	return Superblock{}, err
+}
+
+// Marshal gives the superblock's bytes with a fresh checksum: 4096 for 0.90, a
+// multiple of 512 for 1.x. Parse of the result gives the same view.
+func (s Superblock) Marshal() ([]byte, error) {
+	switch s.Version {
+	case V090:
+		return s.marshal0()
+	case V10, V11, V12:
+		return s.marshal1()
+	}
+	_, _, err := s.Version.numbers()
+	return nil, err
+}
+
+// SuperPosition gives the byte where a version keeps its superblock on a device
+// of size bytes; ok is false when the device is too small for one.
+func SuperPosition(v Version, size int64) (off int64, ok bool) {
+	switch v {
+	case V090:
+		off = size&^(v0Reserved-1) - v0Reserved
+		return off, off >= 0
+	case V10:
+		if size < 24*Sector {
+			return 0, false
+		}
+		return (size/Sector - 16) &^ 7 * Sector, true
+	case V11:
+		return 0, size >= 24*Sector
+	case V12:
+		return 8 * Sector, size >= 24*Sector
+	}
+	return 0, false
+}
+
+// found is one position that carries md's magic.
+type found struct {
+	off    int64
+	length int64 // bytes the superblock occupies, as far as it can be told
+	super  Superblock
+	damage *Damaged
+}
+
+// Scan looks at every position where md keeps a superblock on a device of size
+// bytes and returns all valid ones, 1.2 first. Whatever has md's magic and is
+// not valid is in the error, joined, one *Damaged each, as are read errors; the
+// superblocks returned beside an error are good. Reads four blocks of 4 KiB.
+//
+// More than one result means ghosts of earlier arrays. A 0.90 result may belong
+// to the last partition as well as to the whole disk: the caller, who knows
+// both devices, must decide.
+func Scan(r io.ReaderAt, size int64) ([]Superblock, error) {
+	all, err := look(r, size)
+	var out []Superblock
+	errs := []error{err}
+	for _, f := range all {
+		if f.damage != nil {
+			errs = append(errs, f.damage)
+		} else {
+			out = append(out, f.super)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+func look(r io.ReaderAt, size int64) ([]found, error) {
+	var out []found
+	var errs []error
+	seen := map[int64]bool{}
+	for _, v := range Versions() {
+		off, ok := SuperPosition(v, size)
+		if !ok || seen[off] && v != V090 {
+			continue
+		}
+		b := make([]byte, min(superBytes, size-off))
+		if n, err := r.ReadAt(b, off); n < len(b) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			errs = append(errs, fmt.Errorf("md %s superblock at byte %d: read: %w", v, off, err))
+			continue
+		}
+		f, ok := inspect(v, b, off, size)
+		if ok {
+			seen[off] = true
+			out = append(out, f)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// inspect judges one position; ok is false when nothing of md is there.
+func inspect(v Version, b []byte, off, size int64) (f found, ok bool) {
+	f = found{off: off, length: Sector}
+	s, err := Parse(v, b)
+	if err != nil {
+		var d *Damaged
+		if !errors.As(err, &d) || d.Kind == NoMagic || d.Kind == Short || d.Kind == WrongVersion {
+			return f, false
+		}
+		d.Offset = off
+		f.damage = d
+		if v == V090 {
+			f.length = superBytes
+		}
+		return f, true
+	}
+	fail := func(k Damage, format string, args ...any) (found, bool) {
+		f.damage = damaged(v, k, format, args...)
+		f.damage.Offset = off
+		return f, true
+	}
+	f.length = superBytes
+	if v == V090 {
+		s.SuperOffset, s.DataSize = off, off
+		if s.Level > 0 && s.Size > off {
+			return fail(Truncated, "component of %d bytes, the device has room for %d", s.Size, off)
+		}
+		f.super = s
+		return f, true
+	}
+	f.length = roundUp(int64(v1Fixed+2*len(s.Roles)), Sector)
+	if s.SuperOffset != off {
+		return fail(Misplaced, "array %s: records its own position as byte %d: it belongs to another device",
+			s.UUID, s.SuperOffset)
+	}
+	room := size
+	if v == V10 {
+		room = off
+	}
+	need := s.DataSize
+	if s.Role() != RoleJournal {
+		need = max(need, s.Size)
+	}
+	if need > room-s.DataOffset {
+		return fail(Truncated, "array %s: data of %d bytes at byte %d, the device has %d",
+			s.UUID, need, s.DataOffset, size)
+	}
+	f.super = s
+	return f, true
+}
+
+// Write is bytes for a place on a device.
+type Write struct {
+	Offset int64
+	Data   []byte
+}
+
+// Wipe gives the writes that remove every md superblock of this device and
+// nothing else: valid, damaged and truncated ones, for exactly the bytes they
+// occupy. A misplaced one is left: it is another device's, which has to be wiped
+// through that device. Bitmaps and data stay; without a superblock md ignores
+// them.
+func Wipe(r io.ReaderAt, size int64) ([]Write, error) {
+	all, err := look(r, size)
+	var out []Write
+	for _, f := range all {
+		if f.damage != nil && f.damage.Kind == Misplaced {
+			continue
+		}
+		out = append(out, Write{Offset: f.off, Data: make([]byte, min(f.length, size-f.off))})
+	}
+	return out, err
+}
