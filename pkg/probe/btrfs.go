@@ -1,0 +1,50 @@
+package probe
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// Btrfs is what a btrfs superblock tells.
+type Btrfs struct {
+	FSID       string // of the whole filesystem
+	DeviceUUID string // of this device
+	DeviceID   uint64
+	Devices    uint64 // how many belong to it
+	LogTree    bool   // log_root is not 0: an fsync log waits to be replayed
+	Generation uint64
+}
+
+const btrfsSuper = 4096
+
+// probeBtrfs reads the superblock at 64 KiB and its mirrors at 64 MiB and 256 GiB (fs/btrfs/disk-io.h,
+// include/uapi/linux/btrfs_tree.h). Mirrors without the first are ghosts: nothing mounts from them unasked.
+func probeBtrfs(d *device) []Signature {
+	le := binary.LittleEndian
+	var out []Signature
+	for _, at := range []int64{64 << 10, 64 << 20, 256 << 30} {
+		b := d.read(at, btrfsSuper)
+		if b == nil || string(b[64:72]) != "_BHRfS_M" || le.Uint64(b[48:]) != uint64(at) {
+			continue
+		}
+		here := Range{at, btrfsSuper}
+		if len(out) > 0 && out[0].UUID == uuid(b[32:48]) {
+			out[0].copies = append(out[0].copies, here)
+			continue
+		}
+		s := Signature{Kind: Filesystem, Type: "btrfs", UUID: uuid(b[32:48]), Label: text(b[299:555]), Offset: at + 64, Length: 8,
+			Size: max(int64(le.Uint64(b[112:])), 0), BlockSize: int64(le.Uint32(b[144:])), Used: max(int64(le.Uint64(b[120:])), 0),
+			Ghost: at != 64<<10, Checksum: Unknown, copies: []Range{here},
+			Btrfs: &Btrfs{FSID: uuid(b[32:48]), DeviceUUID: uuid(b[267:283]), DeviceID: le.Uint64(b[201:]), Devices: le.Uint64(b[136:]),
+				LogTree: le.Uint64(b[96:]) != 0, Generation: le.Uint64(b[72:])}}
+		switch le.Uint16(b[196:]) {
+		case 0:
+			s.Checksum = check(crc32.Checksum(b[32:], crc32.MakeTable(crc32.Castagnoli)) == le.Uint32(b))
+		case 2:
+			s.Checksum = check(sha256.Sum256(b[32:]) == [32]byte(b[:32]))
+		}
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,30 @@
+package probe
+
+// probeForeign knows by their magic alone what this tool never handles but must not overwrite unasked.
+func probeForeign(d *device) []Signature {
+	var out []Signature
+	for _, f := range []struct {
+		typ   string
+		kind  Kind
+		at    int64
+		magic string
+	}{
+		{"ntfs", Filesystem, 3, "NTFS    "},
+		{"exfat", Filesystem, 3, "EXFAT   "},
+		{"BitLocker", Other, 3, "-FVE-FS-"},
+		{"iso9660", Filesystem, 32769, "CD001"},
+		{"f2fs", Filesystem, 1024, "\x10\x20\xf5\xf2"},
+		{"erofs", Filesystem, 1024, "\xe2\xe1\xf5\xe0"},
+		{"squashfs", Filesystem, 0, "hsqs"},
+		{"reiserfs", Filesystem, 65588, "ReIsEr"},
+		{"jfs", Filesystem, 32768, "JFS1"},
+		{"bcache", Other, 4120, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81"},
+		{"ceph_bluestore", Other, 0, "bluestore block device"},
+	} {
+		if b := d.read(f.at, len(f.magic)); b != nil && string(b) == f.magic {
+			n := int64(len(f.magic))
+			out = append(out, Signature{Kind: f.kind, Type: f.typ, Offset: f.at, Length: n, copies: []Range{{f.at, n}}})
+		}
+	}
+	return out
+}

@@ -1,0 +1,53 @@
+package probe
+
+import "encoding/binary"
+
+// SwapState tells a swap area apart from one that a suspended system sleeps in.
+type SwapState struct {
+	PageSize   int64
+	Pages      int64  // usable ones and the header; 0 when unknown
+	Hibernated string // the magic of the image; "" for plain swap
+}
+
+// probeSwap looks at the last ten bytes of the first page, for every page size Linux has (mm/swapfile.c,
+// kernel/power/swap.c, and the older suspenders that replaced the same magic). The header behind byte 1024 survives
+// a suspend, so UUID and label do too.
+func probeSwap(d *device) []Signature {
+	var out []Signature
+	for page := int64(4096); page <= 65536; page *= 2 {
+		m := d.read(page-10, 10)
+		if m == nil {
+			break
+		}
+		s := Signature{Kind: Swap, Type: "swap", Offset: page - 10, Length: 10, BlockSize: page, Swap: &SwapState{PageSize: page},
+			copies: []Range{{1024, page - 1024}}}
+		switch string(m) {
+		case "SWAPSPACE2":
+			s.Version = "1"
+		case "SWAP-SPACE":
+			s.Version = "0"
+		case "S1SUSPEND\x00", "S2SUSPEND\x00", "ULSUSPEND\x00", "LINHIB0001", "\xed\xc3\x02\xe9\x98\x56\xe5\x0c\x00\x00":
+			s.Type = "hibernation"
+			s.Swap.Hibernated = text(m)
+			if m[0] == 0xed {
+				s.Swap.Hibernated = "TuxOnIce"
+			}
+		default:
+			continue
+		}
+		if h := d.read(1024, 60); h != nil && s.Version != "0" {
+			var order binary.ByteOrder = binary.LittleEndian
+			if order.Uint32(h) != 1 {
+				order = binary.BigEndian
+			}
+			if order.Uint32(h) == 1 {
+				s.Version = "1"
+				s.Swap.Pages = int64(order.Uint32(h[4:])) + 1
+				s.Size = s.Swap.Pages * page
+				s.UUID, s.Label = uuid(h[12:28]), text(h[28:44])
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}

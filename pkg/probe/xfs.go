@@ -1,0 +1,68 @@
+package probe
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// XFS is what an XFS superblock and its log tell.
+type XFS struct {
+	Log                Log
+	LogOffset, LogSize int64  // bytes; 0 for an external log
+	LogNote            string // what was seen when Log is not LogClean
+	Version            int    // 4 or 5
+	InProgress         bool   // mkfs or copy did not finish
+	Blocks, FreeBlocks uint64
+	Inodes, FreeInodes uint64
+	MetaUUID           string // v5: what the metadata carries when it is not the user-visible UUID
+	Features2          uint32
+	Compat, ROCompat   uint32
+	Incompat           uint32
+	LogIncompat        uint32
+}
+
+// probeXFS reads struct xfs_dsb of fs/xfs/libxfs/xfs_format.h; all of it is big-endian but the checksum.
+func probeXFS(d *device) []Signature {
+	be := binary.BigEndian
+	b := d.read(0, 512)
+	if b == nil || string(b[:4]) != "XFSB" {
+		return nil
+	}
+	block, sector := uint64(be.Uint32(b[4:])), uint64(be.Uint16(b[102:]))
+	agBlocks, ags := uint64(be.Uint32(b[84:])), uint64(be.Uint32(b[88:]))
+	blockLog, agLog := b[120], b[124]
+	x := &XFS{Version: int(be.Uint16(b[100:]) & 0xf), Blocks: be.Uint64(b[8:]), FreeBlocks: be.Uint64(b[144:]), Inodes: be.Uint64(b[128:]),
+		FreeInodes: be.Uint64(b[136:]), InProgress: b[126] != 0, Features2: be.Uint32(b[200:])}
+	if !powerOfTwo(block) || block < 512 || block > 65536 || !powerOfTwo(sector) || sector < 512 || sector > 32768 || block != 1<<(blockLog&31) ||
+		agBlocks == 0 || ags == 0 || x.Blocks == 0 || x.Blocks > agBlocks*ags || product(x.Blocks, block) == 0 || agLog > 31 || agBlocks > 1<<agLog {
+		return nil
+	}
+	s := Signature{Kind: Filesystem, Type: "xfs", UUID: uuid(b[32:48]), Label: text(b[108:120]), Length: int64(sector), Size: product(x.Blocks, block),
+		BlockSize: int64(block), XFS: x, copies: []Range{d.clip(0, int64(sector))}}
+	if x.FreeBlocks <= x.Blocks {
+		s.Used = product(x.Blocks-x.FreeBlocks, block)
+	}
+	if x.Version == 5 {
+		x.Compat, x.ROCompat, x.Incompat, x.LogIncompat = be.Uint32(b[208:]), be.Uint32(b[212:]), be.Uint32(b[216:]), be.Uint32(b[220:])
+		const metaUUID = 0x4
+		if x.Incompat&metaUUID != 0 {
+			x.MetaUUID = uuid(b[248:264])
+		}
+		if full := d.read(0, int(sector)); full != nil {
+			want := binary.LittleEndian.Uint32(full[224:])
+			clear(full[224:228])
+			s.Checksum = check(crc32.Checksum(full, crc32.MakeTable(crc32.Castagnoli)) == want)
+		}
+	}
+	x.Log = LogUnknown
+	if start := be.Uint64(b[48:]); start == 0 {
+		x.LogNote = "the log is on another device"
+	} else if n := uint64(be.Uint32(b[96:])); start>>agLog >= ags || start&(1<<agLog-1)+n > agBlocks || n == 0 {
+		x.LogNote = "the superblock places the log outside the filesystem"
+	} else {
+		x.LogOffset = product(start>>agLog*agBlocks+start&(1<<agLog-1), block)
+		x.LogSize = product(n, block)
+		x.Log, x.LogNote = xfsLog(d, x.LogOffset, x.LogSize)
+	}
+	return []Signature{s}
+}
