@@ -1,0 +1,189 @@
+package boot
+
+import "strings"
+
+// Param is one word of a kernel command line.
+type Param struct {
+	Key   string // up to the first '=', outer quotes removed
+	Value string // behind it, quotes removed; "" without '='
+	Bare  bool   // there is no '=': a boolean
+	Raw   string // the word as it stands, quotes included
+}
+
+// Cmdline is a parsed kernel command line. Words keep their order and repetitions.
+type Cmdline struct {
+	Params []Param  // before "--"
+	Init   []string // behind "--", for init, quotes removed as the kernel does
+	text   string
+}
+
+// ParseCmdline reads a command line by the kernel's rules (lib/cmdline.c next_arg): blanks separate, a double quote
+// toggles until the next one or the end, quotes around a word or around its value are removed, there is no escape.
+// It reads every string.
+func ParseCmdline(s string) Cmdline {
+	c := Cmdline{text: s}
+	behind := false
+	for _, word := range splitWords(s) {
+		p := newParam(word)
+		switch {
+		case behind:
+			c.Init = append(c.Init, p.word())
+		case p.Bare && p.Key == "--":
+			behind = true
+		default:
+			c.Params = append(c.Params, p)
+		}
+	}
+	return c
+}
+
+// splitWords splits at blanks outside double quotes; the words keep their quotes.
+func splitWords(s string) []string {
+	var out []string
+	for i := 0; i < len(s); {
+		if isSpace(s[i]) {
+			i++
+			continue
+		}
+		start, quoted := i, false
+		for i < len(s) && (quoted || !isSpace(s[i])) {
+			if s[i] == '"' {
+				quoted = !quoted
+			}
+			i++
+		}
+		out = append(out, s[start:i])
+	}
+	return out
+}
+
+// isSpace is the kernel's isspace for the ASCII range and its one character above, the no-break space of Latin-1, which
+// is left out: in UTF-8 it is part of other characters.
+func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+func newParam(raw string) Param {
+	word, quoted := raw, false
+	if strings.HasPrefix(word, `"`) {
+		word, quoted = word[1:], true
+	}
+	// The kernel looks for '=' behind the first byte: "=x" is a key.
+	eq := strings.IndexByte(word[min(1, len(word)):], '=') + 1
+	if eq == 0 {
+		key := word
+		if quoted {
+			key = strings.TrimSuffix(key, `"`)
+		}
+		return Param{Key: key, Bare: true, Raw: raw}
+	}
+	key, value := word[:eq], word[eq+1:]
+	// The kernel drops one closing quote at the very end of the word when the word or its value was opened by one.
+	if strings.HasPrefix(value, `"`) {
+		value, quoted = value[1:], true
+	}
+	if quoted {
+		value = strings.TrimSuffix(value, `"`)
+	}
+	return Param{Key: key, Value: value, Raw: raw}
+}
+
+// word is the parameter without quotes.
+func (p Param) word() string {
+	if p.Bare {
+		return p.Key
+	}
+	return p.Key + "=" + p.Value
+}
+
+// String gives back the text that was parsed.
+func (c Cmdline) String() string { return c.text }
+
+// Get returns the value of the last word with that key, and whether there is one. Dashes and underscores are equal.
+func (c Cmdline) Get(key string) (string, bool) {
+	for i := len(c.Params) - 1; i >= 0; i-- {
+		if SameKey(c.Params[i].Key, key) {
+			return c.Params[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// All returns the values of every word with that key, in order; a bare word counts as "".
+func (c Cmdline) All(key string) []string {
+	var out []string
+	for _, p := range c.Params {
+		if SameKey(p.Key, key) {
+			out = append(out, p.Value)
+		}
+	}
+	return out
+}
+
+// Has reports whether a word with that key is there, with or without value.
+func (c Cmdline) Has(key string) bool {
+	_, ok := c.Get(key)
+	return ok
+}
+
+// Bool reads a boolean: bare or 1, y, yes, on, true is true; 0, n, no, off, false is false; the last word wins. ok is
+// false when the key is absent or its value is none of these.
+func (c Cmdline) Bool(key string) (value, ok bool) {
+	for i := len(c.Params) - 1; i >= 0; i-- {
+		p := c.Params[i]
+		if !SameKey(p.Key, key) {
+			continue
+		}
+		if p.Bare {
+			return true, true
+		}
+		switch strings.ToLower(p.Value) {
+		case "1", "y", "yes", "on", "true":
+			return true, true
+		case "0", "n", "no", "off", "false":
+			return false, true
+		}
+		return false, false
+	}
+	return false, false
+}
+
+// ReadOnly reports what ro and rw ask for; the last of them wins, and neither means def.
+func (c Cmdline) ReadOnly(def bool) bool {
+	for _, p := range c.Params {
+		if p.Bare && (p.Key == "ro" || p.Key == "rw") {
+			def = p.Key == "ro"
+		}
+	}
+	return def
+}
+
+// SameKey compares two keys as the kernel compares parameter names: '-' and '_' are the same.
+func SameKey(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if dash(a[i]) != dash(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func dash(c byte) byte {
+	if c == '-' {
+		return '_'
+	}
+	return c
+}
+
+// QuoteParam spells key=value for a kernel command line. The kernel has no escape, so a value with a double quote cannot
+// be spelled: ok is false.
+func QuoteParam(key, value string) (word string, ok bool) {
+	if strings.ContainsAny(key, "\" \t\n\v\f\r=\x00") || key == "" || strings.ContainsAny(value, "\"\x00") {
+		return "", false
+	}
+	if strings.ContainsAny(value, " \t\n\v\f\r") {
+		return key + `="` + value + `"`, true
+	}
+	return key + "=" + value, true
+}

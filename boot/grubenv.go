@@ -1,0 +1,191 @@
+package boot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// GrubenvSize is the size of an environment block in bytes; GRUB writes it in place, sector by sector.
+const GrubenvSize = 1024
+
+const grubenvMagic = "# GRUB Environment Block\n"
+
+// ErrGrubenvFull says that a variable does not fit into the block.
+var ErrGrubenvFull = errors.New("no room")
+
+// Grubenv is GRUB's environment block (grub-core/lib/envblk.c): a signature line, name=value lines in which a backslash
+// escapes the next byte, and '#' up to the end. The zero Grubenv is an empty block.
+type Grubenv struct{ block []byte }
+
+// NewGrubenv is an empty block of 1024 bytes.
+func NewGrubenv() Grubenv {
+	g := Grubenv{block: bytes.Repeat([]byte{'#'}, GrubenvSize)}
+	copy(g.block, grubenvMagic)
+	return g
+}
+
+// ParseGrubenv reads a block of exactly 1024 bytes.
+func ParseGrubenv(data []byte) (Grubenv, error) {
+	if len(data) != GrubenvSize {
+		return Grubenv{}, fmt.Errorf("grubenv: %d bytes, %d expected", len(data), GrubenvSize)
+	}
+	if !bytes.HasPrefix(data, []byte(grubenvMagic)) {
+		return Grubenv{}, fmt.Errorf("grubenv: signature %q, %q expected", data[:len(grubenvMagic)], grubenvMagic)
+	}
+	g := Grubenv{block: bytes.Clone(data)}
+	if l := g.lines(); len(l) > 0 && l[len(l)-1].open {
+		return Grubenv{}, fmt.Errorf("grubenv: last line %q has no line end", clip(string(g.body()[l[len(l)-1].start:])))
+	}
+	return g, nil
+}
+
+// body is the part between signature and padding.
+func (g Grubenv) body() []byte {
+	if g.block == nil {
+		return nil
+	}
+	end := len(g.block)
+	for end > len(grubenvMagic) && g.block[end-1] == '#' {
+		end--
+	}
+	return g.block[len(grubenvMagic):end]
+}
+
+// envLine is one line of the body: text without its line end, at a byte range that includes it.
+type envLine struct {
+	start, end int
+	name       string
+	value      string // unescaped
+	variable   bool
+	open       bool // no line end
+}
+
+func (g Grubenv) lines() []envLine {
+	body := g.body()
+	var out []envLine
+	for i := 0; i < len(body); {
+		start, esc := i, false
+		var text []byte
+		eq := -1
+		for i < len(body) && (esc || body[i] != '\n') {
+			switch {
+			case !esc && body[i] == '\\':
+				esc = true
+			default:
+				if body[i] == '=' && eq < 0 && !esc {
+					eq = len(text)
+				}
+				text = append(text, body[i])
+				esc = false
+			}
+			i++
+		}
+		l := envLine{start: start, end: min(i+1, len(body)), open: i == len(body)}
+		i = l.end
+		if eq > 0 && text[0] != '#' {
+			l.name, l.value, l.variable = string(text[:eq]), string(text[eq+1:]), true
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// Get returns a variable's value; of two lines with one name the first counts, as for grub_envblk_set.
+func (g Grubenv) Get(name string) (string, bool) {
+	for _, l := range g.lines() {
+		if l.variable && l.name == name {
+			return l.value, true
+		}
+	}
+	return "", false
+}
+
+// Keys returns the names in the order of the block.
+func (g Grubenv) Keys() []string {
+	var out []string
+	for _, l := range g.lines() {
+		if l.variable {
+			out = append(out, l.name)
+		}
+	}
+	return out
+}
+
+// Set changes a variable in its place, or adds it behind the others. The block stays as it was when it returns an error;
+// errors.Is(err, ErrGrubenvFull) says that the block is too small.
+func (g *Grubenv) Set(name, value string) error {
+	if err := checkVariable(name, value); err != nil {
+		return fmt.Errorf("grubenv: %w", err)
+	}
+	line := name + "=" + strings.NewReplacer(`\`, `\\`, "\n", "\\\n").Replace(value) + "\n"
+	for _, l := range g.lines() {
+		if l.variable && l.name == name {
+			return g.splice(l.start, l.end, line, name)
+		}
+	}
+	n := len(g.body())
+	return g.splice(n, n, line, name)
+}
+
+// Unset takes a variable out, every line of it.
+func (g *Grubenv) Unset(name string) {
+	l := g.lines()
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i].variable && l[i].name == name {
+			// Less text always fits.
+			_ = g.splice(l[i].start, l[i].end, "", name)
+		}
+	}
+}
+
+func (g *Grubenv) splice(start, end int, text, name string) error {
+	if g.block == nil {
+		*g = NewGrubenv()
+	}
+	body := g.body()
+	room := len(g.block) - len(grubenvMagic)
+	if n := len(body) - (end - start) + len(text); n > room {
+		return fmt.Errorf("grubenv: variable %s: %w: %d bytes would be used of %d", name, ErrGrubenvFull, n, room)
+	}
+	next := bytes.Repeat([]byte{'#'}, len(g.block))
+	w := copy(next, grubenvMagic)
+	w += copy(next[w:], body[:start])
+	w += copy(next[w:], text)
+	copy(next[w:], body[end:])
+	g.block = next
+	return nil
+}
+
+// Bytes is the block, 1024 bytes, to be written over the old one in place.
+func (g Grubenv) Bytes() []byte {
+	if g.block == nil {
+		return NewGrubenv().block
+	}
+	return bytes.Clone(g.block)
+}
+
+// checkVariable refuses what GRUB's own reader would take apart otherwise.
+func checkVariable(name, value string) error {
+	for i, c := range []byte(name) {
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return fmt.Errorf("variable name %q: byte %q not allowed", clip(name), c)
+		}
+	}
+	if name == "" {
+		return errors.New("variable name: empty")
+	}
+	if strings.IndexByte(value, 0) >= 0 {
+		return fmt.Errorf("variable %s: NUL byte in its value", name)
+	}
+	return nil
+}
+
+// clip keeps evidence in errors readable.
+func clip(s string) string {
+	if len(s) > 160 {
+		return s[:160] + "…"
+	}
+	return s
+}

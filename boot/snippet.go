@@ -1,0 +1,198 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// SnippetSpec is what the old system's custom.cfg is told. Paths are as GRUB sees them: from the root of the filesystem
+// they are on. Volumes are as GRUB names them, without parentheses: mduuid/<32 hex digits>, hd0,gpt2.
+type SnippetSpec struct {
+	PlanID string // letters, digits, dot, dash, underscore
+
+	// The one-shot entry that starts the migration.
+	Title       string // empty for a default one
+	BootFSUUID  string // of the filesystem that holds Kernel and Image
+	BootModules []string
+	Kernel      string
+	Image       string
+	Cmdline     string // in the kernel's own quoting
+
+	// The hand-over to the new system.
+	NewTitle      string   // empty for a default one
+	Modules       []string // that read Volume: part_gpt diskfilter mdraid1x ext2
+	Volume        string   // holds migrate-init/committed and migrate-init/confirmed
+	BootVolume    string   // holds the new /boot when that is a filesystem of its own; empty for Volume
+	NewPrefix     string   // GRUB's directory there: /boot/grub
+	CanSaveEnv    bool     // the old GRUB can write its environment block
+	Unrestricted  bool     // the old grub.cfg sets superusers: entries must start without a password
+	CommitTimeout *int     // seconds for the old menu once committed; nil leaves the old system's
+}
+
+// Names the snippet and the stages share.
+const (
+	CommittedFile = "/migrate-init/committed" // on SnippetSpec.Volume, made by commit
+	ConfirmedFile = "/migrate-init/confirmed" // on SnippetSpec.Volume, made by confirm
+	TriedVariable = "migrate_init_tried"      // in the old grubenv: the plan whose new system was started unconfirmed
+)
+
+// MigrateEntryID is the id of the entry that starts the migration: the value for next_entry.
+func MigrateEntryID(planID string) string { return "migrate-init-" + planID }
+
+// NewSystemEntryID is the id of the entry that hands over to the new system.
+func NewSystemEntryID(planID string) string { return "migrate-init-new-" + planID }
+
+// GRUBSnippet renders the part of custom.cfg that belongs to a plan, markers included, in the script language of GRUB 2.02.
+//
+// It does this, in the old GRUB, after its grub.cfg has set default and consumed next_entry:
+//
+//  1. An entry with MigrateEntryID boots the migration; it is never a default by itself.
+//  2. Where CommittedFile and the new grub.cfg can be read, an entry with NewSystemEntryID loads that grub.cfg.
+//  3. That entry becomes the default when ConfirmedFile is there too. Without it, it becomes the default once: TriedVariable
+//     is set to the plan id and saved before; when it cannot be saved, or was already saved, the old default stays.
+//     Without CanSaveEnv there is no memory: committed is enough.
+//  4. An explicit request (next_entry, which grub.cfg shows by boot_once) always wins over 3.
+//  5. When one of our entries is about to be booted and fails inside GRUB, the first entry of the menu is next (fallback),
+//     because a menu without timeout is a machine that is off.
+func GRUBSnippet(s SnippetSpec) ([]byte, error) {
+	if err := s.check(); err != nil {
+		return nil, fmt.Errorf("grub snippet: %w", err)
+	}
+	w := snippetWriter{}
+	w.line(0, beginMarker+s.PlanID)
+	w.line(0, "# Written by migrate-init schedule; migrate-init cancel removes exactly these lines.")
+	s.migrateEntry(&w)
+	s.commitTest(&w)
+	w.line(0, endMarker+s.PlanID)
+	if w.err != nil {
+		return nil, fmt.Errorf("grub snippet: %w", w.err)
+	}
+	return []byte(w.b.String()), nil
+}
+
+func (s SnippetSpec) migrateEntry(w *snippetWriter) {
+	args, err := grubKernelArgs(s.Cmdline)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	s.entry(w, 0, or(s.Title, "migrate-init: migrate this system ("+s.PlanID+")"), MigrateEntryID(s.PlanID))
+	w.insmod(1, s.BootModules)
+	w.line(1, "search --no-floppy --fs-uuid --set=root "+w.word(s.BootFSUUID))
+	w.line(1, strings.TrimRight("linux "+w.word(s.Kernel)+" "+args, " "))
+	w.line(1, "initrd "+w.word(s.Image))
+	w.line(0, "}")
+}
+
+func (s SnippetSpec) commitTest(w *snippetWriter) {
+	id := NewSystemEntryID(s.PlanID)
+	boot := or(s.BootVolume, s.Volume)
+	prefix := "(" + boot + ")" + s.NewPrefix
+	config := prefix + "/grub.cfg"
+	choose := func(depth int) { w.line(depth, "set default="+w.word(id)) }
+
+	w.insmod(0, s.Modules)
+	w.line(0, "if [ -f "+w.word("("+s.Volume+")"+CommittedFile)+" -a -f "+w.word(config)+" ]; then")
+	s.entry(w, 1, or(s.NewTitle, "migrate-init: the migrated system ("+s.PlanID+")"), id)
+	w.insmod(2, s.Modules)
+	w.line(2, "set root="+w.word(boot))
+	w.line(2, "set prefix="+w.word(prefix))
+	w.line(2, "configfile "+w.word(config))
+	w.line(1, "}")
+	w.line(1, `if [ "${boot_once}" != "true" -a "${default}" != "`+MigrateEntryID(s.PlanID)+`" ]; then`)
+	if s.CanSaveEnv {
+		w.line(2, "if [ -f "+w.word("("+s.Volume+")"+ConfirmedFile)+" ]; then")
+		choose(3)
+		w.line(2, `elif [ "${`+TriedVariable+`}" != "`+s.PlanID+`" ]; then`)
+		w.line(3, "set "+TriedVariable+"="+w.word(s.PlanID))
+		w.line(3, "if save_env "+TriedVariable+"; then")
+		choose(4)
+		w.line(3, "fi")
+		w.line(2, "fi")
+	} else {
+		choose(2)
+	}
+	w.line(1, "fi")
+	if s.CommitTimeout != nil {
+		w.line(1, fmt.Sprintf("set timeout=%d", *s.CommitTimeout))
+	}
+	w.line(0, "fi")
+	w.line(0, `if [ "${default}" = "`+MigrateEntryID(s.PlanID)+`" -o "${default}" = "`+id+`" ]; then`)
+	w.line(1, `if [ -z "${fallback}" ]; then`)
+	w.line(2, "set fallback=0")
+	w.line(1, "fi")
+	w.line(0, "fi")
+}
+
+func (s SnippetSpec) entry(w *snippetWriter, depth int, title, id string) {
+	free := ""
+	if s.Unrestricted {
+		free = "--unrestricted "
+	}
+	w.line(depth, "menuentry "+w.word(title)+" "+free+"--id "+w.word(id)+" {")
+}
+
+func (s SnippetSpec) check() error {
+	if !ValidPlanID(s.PlanID) {
+		return fmt.Errorf("plan id %q: 1 to 64 letters, digits, dots, dashes or underscores expected", clip(s.PlanID))
+	}
+	if s.BootFSUUID == "" {
+		return errors.New("filesystem UUID of /boot: empty")
+	}
+	for _, p := range []struct{ name, path string }{{"kernel", s.Kernel}, {"image", s.Image}, {"new prefix", s.NewPrefix}} {
+		if !strings.HasPrefix(p.path, "/") {
+			return fmt.Errorf("%s %q: a path from the root of its filesystem expected", p.name, clip(p.path))
+		}
+	}
+	if s.Volume == "" {
+		return errors.New("volume of the new system: empty")
+	}
+	for _, v := range []string{s.Volume, s.BootVolume} {
+		if strings.ContainsAny(v, "()' \t") {
+			return fmt.Errorf("volume %q: GRUB's name of it without parentheses expected", clip(v))
+		}
+	}
+	for _, m := range append(append([]string{}, s.Modules...), s.BootModules...) {
+		if m == "" || strings.Trim(m, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			return fmt.Errorf("grub module name %q: lower-case letters, digits and underscores expected", clip(m))
+		}
+	}
+	return nil
+}
+
+// ValidPlanID reports whether a plan id can stand in entry ids, markers and grubenv: 1 to 64 letters, digits, '.', '-', '_'.
+func ValidPlanID(id string) bool {
+	return len(id) >= 1 && len(id) <= 64 &&
+		strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""
+}
+
+// snippetWriter indents lines and keeps the first quoting error.
+type snippetWriter struct {
+	b   strings.Builder
+	err error
+}
+
+func (w *snippetWriter) line(depth int, s string) {
+	w.b.WriteString(strings.Repeat("\t", depth) + s + "\n")
+}
+
+func (w *snippetWriter) word(s string) string {
+	q, err := GRUBQuote(s)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return q
+}
+
+func (w *snippetWriter) insmod(depth int, modules []string) {
+	for _, m := range modules {
+		w.line(depth, "insmod "+m)
+	}
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}

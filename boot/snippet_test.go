@@ -1,0 +1,191 @@
+package boot
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func spec() SnippetSpec {
+	return SnippetSpec{
+		PlanID: "20261121-abcd", BootFSUUID: "0a3407de-014b-458b-b5c1-848e92a327a3", BootModules: []string{"part_gpt", "ext2"},
+		Kernel: "/boot/vmlinuz-6.1", Image: "/boot/migrate.img", Cmdline: `root=UUID=x ro dyndbg="file a.c +p" panic=30 -- -x`,
+		Modules: []string{"part_gpt", "part_msdos", "diskfilter", "mdraid1x", "ext2"},
+		Volume:  "mduuid/0123456789abcdef0123456789abcdef", NewPrefix: "/boot/grub", CanSaveEnv: true,
+	}
+}
+
+const wantSnippet = `### BEGIN migrate-init 20261121-abcd
+# Written by migrate-init schedule; migrate-init cancel removes exactly these lines.
+menuentry 'migrate-init: migrate this system (20261121-abcd)' --id migrate-init-20261121-abcd {
+	insmod part_gpt
+	insmod ext2
+	search --no-floppy --fs-uuid --set=root 0a3407de-014b-458b-b5c1-848e92a327a3
+	linux /boot/vmlinuz-6.1 root=UUID=x ro 'dyndbg=file a.c +p' panic=30 -- -x
+	initrd /boot/migrate.img
+}
+insmod part_gpt
+insmod part_msdos
+insmod diskfilter
+insmod mdraid1x
+insmod ext2
+if [ -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/committed' -a -f '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg' ]; then
+	menuentry 'migrate-init: the migrated system (20261121-abcd)' --id migrate-init-new-20261121-abcd {
+		insmod part_gpt
+		insmod part_msdos
+		insmod diskfilter
+		insmod mdraid1x
+		insmod ext2
+		set root=mduuid/0123456789abcdef0123456789abcdef
+		set prefix='(mduuid/0123456789abcdef0123456789abcdef)/boot/grub'
+		configfile '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg'
+	}
+	if [ "${boot_once}" != "true" -a "${default}" != "migrate-init-20261121-abcd" ]; then
+		if [ -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/confirmed' ]; then
+			set default=migrate-init-new-20261121-abcd
+		elif [ "${migrate_init_tried}" != "20261121-abcd" ]; then
+			set migrate_init_tried=20261121-abcd
+			if save_env migrate_init_tried; then
+				set default=migrate-init-new-20261121-abcd
+			fi
+		fi
+	fi
+fi
+if [ "${default}" = "migrate-init-20261121-abcd" -o "${default}" = "migrate-init-new-20261121-abcd" ]; then
+	if [ -z "${fallback}" ]; then
+		set fallback=0
+	fi
+fi
+### END migrate-init 20261121-abcd
+`
+
+func TestGRUBSnippet(t *testing.T) {
+	got, err := GRUBSnippet(spec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(wantSnippet, string(got)); d != "" {
+		t.Error(d)
+	}
+	scriptCheck(t, got)
+
+	s, n := spec(), 3
+	s.CanSaveEnv, s.Unrestricted, s.CommitTimeout, s.BootVolume, s.NewPrefix = false, true, &n, "mduuid/ff", "/grub"
+	s.Title, s.Cmdline = `it's "here" $x {`, ""
+	got, err = GRUBSnippet(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scriptCheck(t, got)
+	for _, want := range []string{
+		`menuentry 'it'\''s "here" $x {' --unrestricted --id`, "\t\tset default=migrate-init-new-20261121-abcd\n\tfi\n\tset timeout=3\nfi\n",
+		"set root=mduuid/ff\n", "configfile '(mduuid/ff)/grub/grub.cfg'", "linux /boot/vmlinuz-6.1\n",
+	} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	if strings.Contains(string(got), "save_env") {
+		t.Error("save_env without CanSaveEnv")
+	}
+}
+
+// scriptCheck asks GRUB's own parser.
+func scriptCheck(t testing.TB, script []byte) {
+	t.Helper()
+	tool, err := exec.LookPath("grub-script-check")
+	if err != nil {
+		t.Log("SKIPPED the oracle: grub-script-check is missing (package grub-common)")
+		return
+	}
+	file := filepath.Join(t.TempDir(), "custom.cfg")
+	if err := os.WriteFile(file, script, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(tool, file).CombinedOutput(); err != nil {
+		t.Errorf("grub-script-check: %v: %s\n%s", err, out, script)
+	}
+}
+
+func TestGRUBSnippetRefusals(t *testing.T) {
+	for want, edit := range map[string]func(*SnippetSpec){
+		"plan id":          func(s *SnippetSpec) { s.PlanID = "a b" },
+		"filesystem UUID":  func(s *SnippetSpec) { s.BootFSUUID = "" },
+		"kernel \"vm":      func(s *SnippetSpec) { s.Kernel = "vmlinuz" },
+		"image":            func(s *SnippetSpec) { s.Image = "" },
+		"without parenthe": func(s *SnippetSpec) { s.Volume = "(hd0)" },
+		"volume of the":    func(s *SnippetSpec) { s.Volume = "" },
+		"module name":      func(s *SnippetSpec) { s.Modules = []string{"ext2; reboot"} },
+		"not allowed":      func(s *SnippetSpec) { s.Title = "a\nb" },
+		"hand over":        func(s *SnippetSpec) { s.Cmdline = `a=b\c` },
+	} {
+		s := spec()
+		edit(&s)
+		if _, err := GRUBSnippet(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestSnippetRoundTrip(t *testing.T) {
+	snippet, err := GRUBSnippet(spec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		old := []byte(rapid.StringMatching(`(set a=b|### BEGIN /etc|\n|\r\n| |#){0,9}`).Draw(t, "old"))
+		with, err := InsertSnippet(old, snippet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := SnippetPlan(with); err != nil || id != "20261121-abcd" {
+			t.Fatalf("plan %q, %v", id, err)
+		}
+		rest, found, err := RemoveSnippet(with)
+		if err != nil || !found || !bytes.Equal(rest, old) {
+			t.Fatalf("%q became %q, %v, %v", old, rest, found, err)
+		}
+		// What the administrator appends later stays, on lines of its own.
+		rest, _, err = RemoveSnippet(append(with, "later\n"...))
+		want := string(old)
+		if want != "" && !strings.HasSuffix(want, "\n") {
+			want += "\n"
+		}
+		if err != nil || string(rest) != want+"later\n" {
+			t.Fatalf("%q became %q, %v", old, rest, err)
+		}
+	})
+}
+
+func TestSnippetDamage(t *testing.T) {
+	snippet, err := GRUBSnippet(spec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := InsertSnippet(snippet, snippet); !errors.Is(err, ErrSnippetPresent) {
+		t.Errorf("a second one: %v", err)
+	}
+	if _, err := InsertSnippet(nil, []byte("set x=y\n")); err == nil {
+		t.Error("something else was inserted")
+	}
+	if rest, found, err := RemoveSnippet([]byte("a\n")); found || err != nil || string(rest) != "a\n" {
+		t.Errorf("none: %q %v %v", rest, found, err)
+	}
+	for want, data := range map[string][]byte{
+		"no end":    snippet[:len(snippet)-20],
+		"second":    append(bytes.Clone(snippet), snippet...),
+		"its begin": []byte(endMarker + "x\n"),
+		"plan id":   []byte(beginMarker + "\n"),
+	} {
+		if _, _, err := RemoveSnippet(data); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package boot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const (
+	beginMarker = "### BEGIN migrate-init "
+	endMarker   = "### END migrate-init "
+	// The file before the snippet did not end with a line end; one was added, and goes with the snippet.
+	joined = " (line end added)"
+)
+
+// ErrSnippetPresent says that a custom.cfg has a snippet already.
+var ErrSnippetPresent = errors.New("a migrate-init snippet is already there")
+
+// InsertSnippet appends what GRUBSnippet made to a custom.cfg (nil for none). RemoveSnippet gives back existing to the byte.
+func InsertSnippet(existing, snippet []byte) ([]byte, error) {
+	s, e, id, err := findSnippet(snippet)
+	if err != nil || s != 0 || e != len(snippet) || id == "" {
+		return nil, fmt.Errorf("custom.cfg: what is to be inserted is no snippet of ours: %q", clip(string(snippet)))
+	}
+	_, _, old, err := findSnippet(existing)
+	if err != nil {
+		return nil, err
+	}
+	if old != "" {
+		return nil, fmt.Errorf("custom.cfg: %w, of plan %s", ErrSnippetPresent, old)
+	}
+	out := bytes.Clone(existing)
+	if n := len(out); n > 0 && out[n-1] != '\n' {
+		first, rest, _ := bytes.Cut(snippet, []byte("\n"))
+		out = append(out, '\n')
+		out = append(out, first...)
+		out = append(out, joined+"\n"...)
+		return append(out, rest...), nil
+	}
+	return append(out, snippet...), nil
+}
+
+// RemoveSnippet takes the snippet out and leaves every other byte. found is false, and the bytes equal, when there is none.
+// A damaged snippet (no end, two of them) is an error: the caller must not guess which lines are the administrator's.
+func RemoveSnippet(existing []byte) (rest []byte, found bool, err error) {
+	start, end, id, err := findSnippet(existing)
+	if err != nil {
+		return nil, false, err
+	}
+	if id == "" {
+		return bytes.Clone(existing), false, nil
+	}
+	if first, _, _ := bytes.Cut(existing[start:end], []byte("\n")); bytes.HasSuffix(first, []byte(joined)) && start > 0 {
+		start--
+		// Lines that came after the snippet later need a line end before them.
+		if end < len(existing) {
+			start++
+		}
+	}
+	return append(bytes.Clone(existing[:start]), existing[end:]...), true, nil
+}
+
+// SnippetPlan returns the plan id of the snippet in a custom.cfg, "" when there is none.
+func SnippetPlan(existing []byte) (string, error) {
+	_, _, id, err := findSnippet(existing)
+	return id, err
+}
+
+// findSnippet returns the byte range of the one snippet, from its first marker to behind the line end of its last.
+func findSnippet(data []byte) (start, end int, id string, err error) {
+	open := false
+	for at, n := 0, 1; at < len(data); n++ {
+		line := data[at:]
+		next := len(data)
+		if i := bytes.IndexByte(line, '\n'); i >= 0 {
+			line, next = line[:i], at+i+1
+		}
+		text := string(line)
+		if v, ok := strings.CutPrefix(text, beginMarker); ok {
+			v = strings.TrimSuffix(v, joined)
+			switch {
+			case id != "":
+				return 0, 0, "", fmt.Errorf("custom.cfg: line %d: second snippet %q", n, clip(text))
+			case !ValidPlanID(v):
+				return 0, 0, "", fmt.Errorf("custom.cfg: line %d: no plan id in %q", n, clip(text))
+			}
+			start, id, open = at, v, true
+		} else if v, ok := strings.CutPrefix(text, endMarker); ok {
+			if !open || v != id {
+				return 0, 0, "", fmt.Errorf("custom.cfg: line %d: end of a snippet without its begin: %q", n, clip(text))
+			}
+			end, open = next, false
+		}
+		at = next
+	}
+	if open {
+		return 0, 0, "", fmt.Errorf("custom.cfg: snippet of plan %s has no end", id)
+	}
+	return start, end, id, nil
+}
