@@ -1,0 +1,279 @@
+package kmod
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Alias is one line `alias PATTERN MODULE`.
+type Alias struct{ Pattern, Module string }
+
+// SoftDep is one line `softdep MODULE pre: ... post: ...`.
+type SoftDep struct {
+	Module    string
+	Pre, Post []string
+}
+
+// Install is one line `install MODULE COMMAND`.
+type Install struct {
+	Module, Command string
+	Where           string // "file:line"
+}
+
+// Config is what modprobe.d and the kernel command line say. The zero value is
+// an empty one.
+type Config struct {
+	Aliases  []Alias
+	Options  map[string][]string // module -> options in order
+	SoftDeps []SoftDep
+	Installs []Install
+	// Blacklist holds modules whose aliases are ignored; by name they load (modprobe.d).
+	Blacklist map[string]string // module -> where it is said
+	// Refused holds modules that must not be loaded at all: module_blacklist= and
+	// rd.driver.blacklist=.
+	Refused map[string]string // module -> the word that says it
+	// Ignored are lines which modprobe, too, would complain of and pass over: "file:line: text".
+	Ignored []string
+}
+
+// maxTable bounds a text table of depmod or modprobe; modules.alias of a
+// distribution kernel has 1-2 MiB.
+const maxTable = 64 << 20
+
+// ConfigDirs are the directories of modprobe.d(5) relative to the root, the first the strongest.
+func ConfigDirs() []string {
+	return []string{"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d"}
+}
+
+// ReadConfig reads the *.conf files of ConfigDirs below a root. Of files with the
+// same name only the one in the strongest directory counts; all are taken in the order
+// of their names. Directories that are absent are skipped.
+func ReadConfig(root fs.FS) (*Config, error) {
+	files := map[string]string{}
+	for _, dir := range ConfigDirs() {
+		list, err := fs.ReadDir(root, dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("modprobe configuration: %w", err)
+		}
+		for _, e := range list {
+			if _, masked := files[e.Name()]; !masked && strings.HasSuffix(e.Name(), ".conf") {
+				files[e.Name()] = path.Join(dir, e.Name())
+			}
+		}
+	}
+	c := &Config{}
+	order := make([]string, 0, len(files))
+	for name := range files {
+		order = append(order, name)
+	}
+	slices.Sort(order)
+	for _, name := range order {
+		data, err := readTable(root, files[name])
+		if err != nil {
+			return nil, fmt.Errorf("modprobe configuration: %w", err)
+		}
+		if err := c.Parse(files[name], data); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Parse adds one file of modprobe.d; name is for messages. The error is that
+// of a line longer than 1 MiB.
+func (c *Config) Parse(name string, data []byte) error {
+	return lines(name, data, func(line int, s string) error {
+		where := fmt.Sprintf("%s:%d", name, line)
+		if !c.parseLine(strings.Fields(s), s, where) {
+			c.Ignored = append(c.Ignored, where+": "+s)
+		}
+		return nil
+	})
+}
+
+// parseLine reports whether it understood the line.
+func (c *Config) parseLine(f []string, s, where string) bool {
+	words := map[string]int{"alias": 3, "blacklist": 2, "options": 3, "install": 3, "softdep": 2}
+	if len(f) < words[f[0]] {
+		return false
+	}
+	switch f[0] {
+	case "alias":
+		c.Aliases = append(c.Aliases, Alias{normalAlias(f[1]), Name(f[2])})
+	case "blacklist":
+		c.Blacklist = put(c.Blacklist, Name(f[1]), where)
+	case "options":
+		c.addOption(Name(f[1]), afterWords(s, 2))
+	case "install":
+		c.Installs = append(c.Installs, Install{Name(f[1]), afterWords(s, 2), where})
+	case "softdep":
+		c.SoftDeps = append(c.SoftDeps, parseSoftDep(f))
+	case "weakdep", "remove":
+		// Nothing that is loaded depends on them.
+	default:
+		return false
+	}
+	return true
+}
+
+// Cmdline adds what the kernel command line says of modules: MODULE.PARAM[=VALUE],
+// module_blacklist= and rd.driver.blacklist= (never loaded), modprobe.blacklist= (aliases ignored).
+// What follows "--" is init's.
+func (c *Config) Cmdline(line string) {
+	for _, w := range kernelWords(line) {
+		if w == "--" {
+			return
+		}
+		key, value, has := strings.Cut(w, "=")
+		switch key {
+		case "module_blacklist", "rd.driver.blacklist", "modprobe.blacklist":
+			for m := range strings.SplitSeq(value, ",") {
+				if m == "" {
+					continue
+				}
+				if key == "modprobe.blacklist" {
+					c.Blacklist = put(c.Blacklist, Name(m), w)
+				} else {
+					c.Refused = put(c.Refused, Name(m), w)
+				}
+			}
+			continue
+		}
+		module, param, dotted := strings.Cut(key, ".")
+		if !dotted || module == "" || param == "" {
+			continue
+		}
+		if has {
+			if strings.ContainsAny(value, " \t") {
+				value = `"` + value + `"`
+			}
+			param += "=" + value
+		}
+		c.addOption(Name(module), param)
+	}
+}
+
+// kernelWords splits as the kernel's next_arg does: at white space outside of double
+// quotes; quotes around the word or the value are dropped.
+func kernelWords(line string) []string {
+	var words []string
+	var word strings.Builder
+	quoted, any := false, false
+	for _, r := range []byte(line) {
+		switch {
+		case r == '"':
+			quoted, any = !quoted, true
+		case !quoted && (r == ' ' || r == '\t' || r == '\n'):
+			if any {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			any = false
+		default:
+			word.WriteByte(r)
+			any = true
+		}
+	}
+	if any {
+		words = append(words, word.String())
+	}
+	return words
+}
+
+func (c *Config) addOption(module, option string) {
+	if c.Options == nil {
+		c.Options = map[string][]string{}
+	}
+	c.Options[module] = append(c.Options[module], option)
+}
+
+func put(m map[string]string, k, v string) map[string]string {
+	if m == nil {
+		m = map[string]string{}
+	}
+	if _, there := m[k]; !there {
+		m[k] = v
+	}
+	return m
+}
+
+// parseSoftDep takes a line of two words or more. Words before pre: or post: mean nothing to
+// modprobe; cifs of Linux 6.1 has such lines.
+func parseSoftDep(f []string) SoftDep {
+	d := SoftDep{Module: Name(f[1])}
+	var before []string
+	list := &before
+	for _, w := range f[2:] {
+		switch w {
+		case "pre:":
+			list = &d.Pre
+		case "post:":
+			list = &d.Post
+		default:
+			*list = append(*list, w)
+		}
+	}
+	return d
+}
+
+// afterWords gives s without its first n words, its inner spaces as they are.
+func afterWords(s string, n int) string {
+	for range n {
+		s = strings.TrimLeft(s, " \t")
+		if i := strings.IndexAny(s, " \t"); i >= 0 {
+			s = s[i:]
+		}
+	}
+	return strings.TrimSpace(s)
+}
+
+// lines calls fn with each line that is not empty and not a comment; a
+// backslash at the end joins the next line.
+func lines(name string, data []byte, fn func(line int, s string) error) error {
+	sc := bufio.NewScanner(bytes.NewReader(data))
+	sc.Buffer(nil, 1<<20)
+	var joined string
+	start := 0
+	for n := 1; sc.Scan(); n++ {
+		if joined == "" {
+			start = n
+		}
+		if head, more := strings.CutSuffix(sc.Text(), `\`); more && len(joined) < 1<<20 {
+			joined += head + " "
+			continue
+		}
+		s := strings.TrimSpace(joined + sc.Text())
+		joined = ""
+		if s == "" || s[0] == '#' {
+			continue
+		}
+		if err := fn(start, s); err != nil {
+			return err
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if s := strings.TrimSpace(joined); s != "" && s[0] != '#' {
+		return fn(start, s)
+	}
+	return nil
+}
+
+func readTable(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	return readBounded(name, f, maxTable)
+}

@@ -1,0 +1,257 @@
+package kmod
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Module is a file to load.
+type Module struct {
+	Name    string // canonical
+	Path    string // relative to the release's directory
+	Options string // for finit_module
+	Why     string // "asked for", "needed by NAME", "before NAME" or "after NAME" (softdep)
+}
+
+// MissingError is a name that is no module, no builtin and no alias.
+type MissingError struct {
+	Name string
+	By   string // the module that depends on it, or ""
+}
+
+func (e *MissingError) Error() string {
+	if e.By != "" {
+		return fmt.Sprintf("module %s: not found, and %s depends on it", e.Name, e.By)
+	}
+	return fmt.Sprintf("module %s: not found, neither as a file, nor built in, nor as an alias", e.Name)
+}
+
+// RefusedError is a module that the configuration forbids to load.
+type RefusedError struct{ Name, By, Where string }
+
+func (e *RefusedError) Error() string {
+	if e.By != "" && e.By != e.Name {
+		return fmt.Sprintf("module %s, on which %s depends: forbidden by %s", e.Name, e.By, e.Where)
+	}
+	return fmt.Sprintf("module %s: forbidden by %s", e.Name, e.Where)
+}
+
+// Lookup gives the modules for a name or modalias, built-in ones included. Like modprobe it takes the first of
+// these that has any: alias of modprobe.d, module, alias of modules.alias, builtin, alias of a builtin.
+// Modules that are blacklisted, refused, or disabled by `install NAME /bin/true` are left out of what an
+// alias finds. None is an empty list.
+func (x *Index) Lookup(nameOrAlias string) []string {
+	found, _ := x.lookup(nameOrAlias)
+	return found
+}
+
+// lookup also tells whether there was anything before the blacklist.
+func (x *Index) lookup(s string) (found []string, known bool) {
+	alias := normalAlias(s)
+	name := Name(s)
+	if list := x.config.find(alias); len(list) > 0 {
+		return x.allowed(list), true
+	}
+	if strings.ContainsRune(s, ':') {
+		name = ""
+	}
+	if _, ok := x.modules[name]; ok {
+		return []string{name}, true
+	}
+	if list := x.aliases.find(alias); len(list) > 0 {
+		return x.allowed(list), true
+	}
+	if _, ok := x.builtin[name]; ok {
+		return []string{name}, true
+	}
+	list := x.native.find(alias)
+	return x.allowed(list), len(list) > 0
+}
+
+func (x *Index) allowed(list []string) []string {
+	return slices.DeleteFunc(list, func(m string) bool {
+		_, black := x.conf.Blacklist[m]
+		_, refused := x.conf.Refused[m]
+		return black || refused || x.disabled(m)
+	})
+}
+
+// Builtin reports whether the module is part of the kernel.
+func (x *Index) Builtin(name string) bool {
+	_, ok := x.builtin[Name(name)]
+	return ok
+}
+
+// Options gives the parameters for a module, of modprobe.d first, then of the kernel command line, as
+// finit_module takes them.
+func (x *Index) Options(name string) string {
+	return strings.Join(x.conf.Options[Name(name)], " ")
+}
+
+// Resolve gives the files to load for names and modaliases, each once and in order: what a
+// module depends on and its soft dependencies `pre:` before it, `post:` after
+// it (all lines of softdep count; modprobe obeys only the first for a module). Builtins are left out. A soft dependency that is missing or forbidden
+// is left out. Anything else that is missing is a [*MissingError]; a module that was
+// asked for or depended on and is refused, or has an `install` command, is a [*RefusedError]
+// (there is no way to know what the command would load). An alias all of
+// whose modules are blacklisted gives nothing. A cycle is an error which
+// shows it.
+func (x *Index) Resolve(names ...string) ([]Module, error) {
+	r := resolver{x: x, state: map[string]int{}}
+	for _, name := range names {
+		found, known := x.lookup(name)
+		if !known {
+			return nil, &MissingError{Name: name}
+		}
+		for _, m := range found {
+			if err := r.visit(m, "asked for", ""); err != nil {
+				return nil, err
+			}
+			if err := r.after(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r.order, nil
+}
+
+// Closure gives the paths of Resolve: what an image must contain to load these.
+func (x *Index) Closure(names ...string) ([]string, error) {
+	order, err := x.Resolve(names...)
+	if err != nil {
+		return nil, err
+	}
+	paths := make([]string, len(order))
+	for i, m := range order {
+		paths[i] = m.Path
+	}
+	return paths, nil
+}
+
+type resolver struct {
+	x     *Index
+	state map[string]int // 1: its predecessors are being visited; 2: in order
+	chain []string
+	order []Module
+	posts []SoftDep
+}
+
+// maxChain bounds the depth; real ones stay below 20.
+const maxChain = 1000
+
+func (r *resolver) visit(name, why, by string) error {
+	if r.state[name] == 2 {
+		return nil
+	}
+	if r.state[name] == 1 {
+		at := slices.Index(r.chain, name)
+		return fmt.Errorf("module %s: dependency cycle %s -> %s", name, strings.Join(r.chain[at:], " -> "), name)
+	}
+	e, ok := r.x.modules[name]
+	if !ok {
+		if r.x.Builtin(name) {
+			return nil
+		}
+		return &MissingError{Name: name, By: by}
+	}
+	if where := r.x.forbidden(name); where != "" {
+		return &RefusedError{Name: name, By: by, Where: where}
+	}
+	if len(r.chain) == maxChain {
+		return fmt.Errorf("module %s: chain of more than %d dependencies", name, maxChain)
+	}
+	r.state[name] = 1
+	r.chain = append(r.chain, name)
+	soft := r.x.soft[name]
+	if err := r.visitSoft(soft.Pre, "before "+name); err != nil {
+		return err
+	}
+	// modules.dep lists a dependency before what that one needs.
+	for _, dep := range slices.Backward(e.deps) {
+		if err := r.visit(dep, "needed by "+name, name); err != nil {
+			return err
+		}
+	}
+	r.state[name] = 2
+	r.chain = r.chain[:len(r.chain)-1]
+	r.order = append(r.order, Module{Name: name, Path: e.path, Options: r.x.Options(name), Why: why})
+	r.posts = append(r.posts, soft)
+	return nil
+}
+
+// after loads what is to follow the modules in order: only once nothing is half done, as
+// what follows may need a module that is still waiting for its dependencies.
+func (r *resolver) after() error {
+	for len(r.posts) > 0 {
+		soft := r.posts[0]
+		r.posts = r.posts[1:]
+		if err := r.visitSoft(soft.Post, "after "+soft.Module); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disabled tells whether an install command is only there to prevent loading.
+func (x *Index) disabled(name string) bool {
+	for _, i := range x.conf.Installs {
+		if i.Module == name {
+			switch i.Command {
+			case "/bin/true", "/bin/false", "/usr/bin/true", "/usr/bin/false", "true", "false":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forbidden gives the place that forbids a module, or "".
+func (x *Index) forbidden(name string) string {
+	if where, ok := x.conf.Refused[name]; ok {
+		return where
+	}
+	for _, i := range x.conf.Installs {
+		if i.Module == name {
+			return fmt.Sprintf("%s: install %s %s", i.Where, i.Module, i.Command)
+		}
+	}
+	return ""
+}
+
+// visitSoft leaves out what is not there or forbidden, at any depth.
+func (r *resolver) visitSoft(names []string, why string) error {
+	for _, n := range names {
+		found, _ := r.x.lookup(n)
+		for _, m := range found {
+			if !r.x.loadable(m, map[string]bool{}) {
+				continue
+			}
+			if err := r.visit(m, why, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// loadable tells whether a module and all that it depends on are there and allowed.
+func (x *Index) loadable(name string, seen map[string]bool) bool {
+	if seen[name] {
+		return true // a cycle is visit's to tell
+	}
+	seen[name] = true
+	e, ok := x.modules[name]
+	if !ok {
+		return x.Builtin(name)
+	}
+	if x.forbidden(name) != "" || len(seen) > maxChain {
+		return false
+	}
+	for _, d := range e.deps {
+		if !x.loadable(d, seen) {
+			return false
+		}
+	}
+	return true
+}
