@@ -28,14 +28,14 @@ const (
 	extRoOrphanPresent = 0x10000
 )
 
-type extFeature struct {
+type feature struct {
 	bit  uint32
 	name string
 	ok   bool // copyable
 }
 
-func extCompat() []extFeature {
-	return []extFeature{
+func extCompat() []feature {
+	return []feature{
 		{0x1, "dir_prealloc", true}, {0x2, "imagic_inodes", true}, {0x4, "has_journal", true}, {0x8, "ext_attr", true},
 		{0x10, "resize_inode", true}, {0x20, "dir_index", true}, {0x40, "lazy_bg", false}, {0x80, "exclude_inode", false},
 		{0x100, "snapshot_bitmap", false}, {0x200, "sparse_super2", true}, {0x400, "fast_commit", true},
@@ -43,8 +43,8 @@ func extCompat() []extFeature {
 	}
 }
 
-func extIncompat() []extFeature {
-	return []extFeature{
+func extIncompat() []feature {
+	return []feature{
 		{0x1, "compression", false}, {0x2, "filetype", true}, {0x4, "needs_recovery", true}, {0x8, "journal_dev", false},
 		{0x10, "meta_bg", true}, {0x40, "extent", true}, {0x80, "64bit", true}, {0x100, "mmp", true}, {0x200, "flex_bg", true},
 		{0x400, "ea_inode", true}, {0x1000, "dirdata", false}, {0x2000, "metadata_csum_seed", true}, {0x4000, "large_dir", true},
@@ -52,8 +52,8 @@ func extIncompat() []extFeature {
 	}
 }
 
-func extRoCompat() []extFeature {
-	return []extFeature{
+func extRoCompat() []feature {
+	return []feature{
 		{0x1, "sparse_super", true}, {0x2, "large_file", true}, {0x4, "btree_dir", true}, {0x8, "huge_file", true},
 		{0x10, "uninit_bg", true}, {0x20, "dir_nlink", true}, {0x40, "extra_isize", true}, {0x80, "has_snapshot", false},
 		{0x100, "quota", true}, {0x200, "bigalloc", true}, {0x400, "metadata_csum", true}, {0x800, "replica", false},
@@ -64,7 +64,7 @@ func extRoCompat() []extFeature {
 
 // decodeFeatures returns the names of the bits set in word, and an error that
 // names those which are unknown or cannot be copied.
-func decodeFeatures(kind string, word uint32, table []extFeature) ([]string, error) {
+func decodeFeatures(kind string, word uint32, table []feature) ([]string, error) {
 	var names, bad []string
 	for _, f := range table {
 		if word&f.bit == 0 {

@@ -68,7 +68,7 @@ func parseExtSuper(b []byte, size int64) (*extSuper, error) {
 	for _, w := range []struct {
 		kind  string
 		word  uint32
-		table []extFeature
+		table []feature
 	}{{"incompat", s.incompat, extIncompat()}, {"ro_compat", s.roCompat, extRoCompat()}, {"compat", s.compat, extCompat()}} {
 		names, err := decodeFeatures(w.kind, w.word, w.table)
 		if err != nil {
