@@ -1,0 +1,192 @@
+package md
+
+import (
+	"bytes"
+	"strings"
+)
+
+// ConfArray is an array that mdadm.conf must name exactly once.
+type ConfArray struct {
+	Device   string // /dev/md/root, /dev/md0; "" leaves the name to mdadm
+	UUID     UUID
+	Metadata string   // "1.2"; "" says nothing
+	Members  []string // paths of its members, which DEVICE must not exclude
+}
+
+// SetArrays rewrites an mdadm.conf so that each given array has exactly one
+// ARRAY line, by UUID alone: a name= or devices= word would be one more thing
+// that can cease to match. The first stanza that meant the array is replaced
+// where it stands, further ones go, new ones follow the last ARRAY line. A
+// stanza means the array if it has its UUID, or if it has no UUID but its device
+// name. homehost, unless empty, becomes the HOMEHOST. DEVICE stanzas are
+// replaced by "DEVICE partitions containers" only where they exclude a member.
+// Comments and all other lines stay as they are; applied twice, it changes
+// nothing more.
+func SetArrays(conf []byte, arrays []ConfArray, homehost string) []byte {
+	c := ParseConf(conf)
+	e := edit{Conf: c, replace: map[int][]byte{}}
+	lastArray := -1
+	for _, s := range c.stanzas {
+		if s.keyword == "array" {
+			lastArray = s.lines[len(s.lines)-1]
+		}
+	}
+	done := map[UUID]bool{}
+	for _, a := range arrays {
+		if done[a.UUID] {
+			continue
+		}
+		done[a.UUID] = true
+		line := a.line()
+		placed := false
+		for _, s := range c.stanzas {
+			if s.keyword != "array" || !a.meant(s.array()) {
+				continue
+			}
+			if placed {
+				e.drop(s)
+			} else {
+				e.put(s, line)
+			}
+			placed = true
+		}
+		if !placed {
+			e.added = append(e.added, line...)
+		}
+	}
+	e.after = lastArray
+	e.devices(arrays)
+	e.homehost(homehost)
+	return e.bytes()
+}
+
+// RemoveArrays drops every ARRAY stanza of the given UUIDs and nothing else.
+func RemoveArrays(conf []byte, uuids ...UUID) []byte {
+	e := edit{Conf: ParseConf(conf), replace: map[int][]byte{}, after: -1}
+	for _, s := range e.stanzas {
+		if s.keyword != "array" {
+			continue
+		}
+		for _, u := range uuids {
+			if !u.IsZero() && s.array().UUID == u {
+				e.drop(s)
+			}
+		}
+	}
+	return e.bytes()
+}
+
+func (a ConfArray) meant(l ArrayLine) bool {
+	if !l.UUID.IsZero() {
+		return l.UUID == a.UUID
+	}
+	return a.Device != "" && l.Device == a.Device
+}
+
+func (a ConfArray) line() []byte {
+	words := []string{"ARRAY"}
+	if a.Device != "" {
+		words = append(words, a.Device)
+	}
+	if a.Metadata != "" {
+		words = append(words, "metadata="+a.Metadata)
+	}
+	return []byte(strings.Join(append(words, "UUID="+a.UUID.String()), " ") + "\n")
+}
+
+// edit collects changes by physical line; a line replaced by nothing goes.
+type edit struct {
+	Conf
+	replace map[int][]byte
+	added   []byte // ARRAY lines, after line number `after`
+	after   int
+	tail    []byte // at the end
+}
+
+func (e *edit) put(s stanza, line []byte) {
+	e.drop(s)
+	if len(s.comment) > 0 {
+		line = append(bytes.TrimSuffix(bytes.Clone(line), []byte("\n")), ' ')
+		line = append(append(line, s.comment...), '\n')
+	}
+	e.replace[s.lines[0]] = line
+}
+
+func (e *edit) drop(s stanza) {
+	for _, l := range s.lines {
+		e.replace[l] = nil
+	}
+}
+
+func (e *edit) devices(arrays []ConfArray) {
+	excluded := false
+	for _, a := range arrays {
+		for _, m := range a.Members {
+			excluded = excluded || !e.Covers(m)
+		}
+	}
+	if !excluded {
+		return
+	}
+	placed := false
+	for _, s := range e.stanzas {
+		if s.keyword != "devices" {
+			continue
+		}
+		if placed {
+			e.drop(s)
+		} else {
+			e.put(s, []byte("DEVICE partitions containers\n"))
+		}
+		placed = true
+	}
+}
+
+func (e *edit) homehost(want string) {
+	if want == "" || e.HomeHost() == want {
+		return
+	}
+	line := []byte("HOMEHOST " + want + "\n")
+	placed := false
+	for _, s := range e.stanzas {
+		if s.keyword != "homehost" {
+			continue
+		}
+		if placed {
+			e.drop(s)
+		} else {
+			e.put(s, line)
+		}
+		placed = true
+	}
+	if !placed {
+		e.tail = line
+	}
+}
+
+func (e *edit) bytes() []byte {
+	var b bytes.Buffer
+	endLine := func() {
+		if n := b.Len(); n > 0 && b.Bytes()[n-1] != '\n' {
+			b.WriteByte('\n')
+		}
+	}
+	for i, l := range e.lines {
+		if r, ok := e.replace[i]; ok {
+			l = r
+		}
+		b.Write(l)
+		if i == e.after && len(e.added) > 0 {
+			endLine()
+			b.Write(e.added)
+			e.added = nil
+		}
+	}
+	for _, l := range [][]byte{e.added, e.tail} {
+		if len(l) > 0 {
+			endLine()
+			b.Write(l)
+		}
+	}
+	return b.Bytes()
+}

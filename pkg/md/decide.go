@@ -1,0 +1,138 @@
+package md
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Policy is what the caller allows beyond an array that starts as it stopped.
+// The zero value starts healthy arrays and those that were degraded already.
+type Policy struct {
+	NewlyDegraded bool   // start without a member that was active when the array last ran
+	DirtyDegraded bool   // start RAID4/5/6 degraded with a resync due: blocks may come back wrong
+	Diverged      bool   // take the higher event count of two halves that each ran alone
+	Reshaping     bool   // start in the middle of a reshape
+	KnownEvents   uint64 // lowest count known to be current, from a journal; 0: none known
+}
+
+// Decision is a reasoned answer: Reason is a sentence for people either way.
+type Decision struct {
+	Start         bool
+	Degraded      int      // slots without a complete member
+	NewlyDegraded bool     // some of them were active when the array last ran
+	Dirty         bool     // a resync is due
+	Use           []Member // to hand to the kernel: fresh ones first, then spares and rebuilding ones
+	Leave         []Verdict
+	Reason        string
+}
+
+// Startable decides whether the set may be started from its members alone.
+//
+// A lone member is judged by its own table. If the table calls the absent slots
+// missing, the array was degraded before and starts. If it calls them active,
+// they may have gone on without it: that needs Policy.NewlyDegraded, and it is
+// refused whatever the policy when KnownEvents shows that it is behind.
+func (s Set) Startable(p Policy) Decision {
+	f := s.Fresh()
+	d := Decision{Leave: f.Stale}
+	refuse := func(format string, args ...any) Decision {
+		d.Start, d.Use = false, nil
+		d.Reason = fmt.Sprintf("array %s: ", s.UUID) + fmt.Sprintf(format, args...)
+		return d
+	}
+	if len(f.Fresh) == 0 {
+		return refuse("no member with complete data among %d: %s", len(s.Members), listVerdicts(append(f.Others, f.Stale...)))
+	}
+	ref := f.Reference.Super
+	present := make([]bool, min(max(ref.RaidDisks, 0), maxRoles))
+	for _, m := range f.Fresh {
+		if int(m.Super.Role()) < len(present) {
+			present[m.Super.Role()] = true
+		}
+		d.Use = append(d.Use, m)
+	}
+	var absent, lost []string
+	for slot, known := range ref.Believes() {
+		if present[slot] {
+			continue
+		}
+		d.Degraded++
+		absent = append(absent, fmt.Sprint(slot))
+		if known && !f.rebuilding(slot) {
+			lost = append(lost, fmt.Sprint(slot))
+		}
+	}
+	journal := false
+	for _, o := range f.Others {
+		d.Use = append(d.Use, o.Member)
+		journal = journal || o.Member.Super.Role() == RoleJournal
+	}
+	d.NewlyDegraded, d.Dirty = len(lost) > 0, !ref.Clean()
+
+	switch {
+	case len(f.Conflicts) > 0:
+		return refuse("ambiguous: %s", strings.Join(f.Conflicts, "; "))
+	case len(f.Diverged) > 0 && !p.Diverged:
+		return refuse("%s", strings.Join(f.Diverged, "; "))
+	case f.Events+1 < p.KnownEvents:
+		return refuse("all members found are stale: event count %d by %s, known to have reached %d", f.Events, f.Reference.Device, p.KnownEvents)
+	case ref.Features.Has(FeatureClustered):
+		return refuse("clustered, which needs its cluster")
+	case ref.Features.Has(FeatureReshape) && !p.Reshaping:
+		return refuse("a reshape stopped at sector %d", ref.Reshape.Position)
+	case ref.Features.Has(FeatureJournal) && !journal:
+		return refuse("its journal device is absent")
+	}
+	ok, err := Enough(ref.Level, ref.Layout, present)
+	if err != nil {
+		return refuse("%v", err)
+	}
+	state := fmt.Sprintf("%s %s", levelName(ref.Level), picture(present))
+	if !ok {
+		return refuse("%s: too few members: without slot %s%s", state, strings.Join(absent, ", "), also(f))
+	}
+	parity := ref.Level == 4 || ref.Level == 5 || ref.Level == 6
+	if parity && d.Dirty && d.Degraded > 0 && !ref.Features.Has(FeaturePPL|FeatureMultiplePPLs|FeatureJournal) && !p.DirtyDegraded {
+		return refuse("%s: degraded with a resync due: blocks without parity may be wrong", state)
+	}
+	if d.NewlyDegraded && !p.NewlyDegraded {
+		return refuse("%s: slot %s was active when the array last ran (event count %d by %s) and is absent now%s",
+			state, strings.Join(lost, ", "), f.Events, f.Reference.Device, also(f))
+	}
+	d.Start = true
+	switch {
+	case d.Degraded == 0:
+		d.Reason = fmt.Sprintf("array %s: %s: complete%s", s.UUID, state, also(f))
+	case d.NewlyDegraded:
+		d.Reason = fmt.Sprintf("array %s: %s: newly degraded: slot %s was active when the array last ran, allowed by policy%s",
+			s.UUID, state, strings.Join(lost, ", "), also(f))
+	default:
+		d.Reason = fmt.Sprintf("array %s: %s: degraded as recorded%s", s.UUID, state, also(f))
+	}
+	return d
+}
+
+// rebuilding reports that a slot's device is here and is being filled.
+func (f Freshness) rebuilding(slot int) bool {
+	for _, o := range f.Others {
+		if o.Member.Super.Role() == Role(slot) {
+			return true
+		}
+	}
+	return false
+}
+
+func also(f Freshness) string {
+	if len(f.Stale) == 0 {
+		return ""
+	}
+	return "; left out: " + listVerdicts(f.Stale)
+}
+
+func listVerdicts(vs []Verdict) string {
+	out := make([]string, len(vs))
+	for i, v := range vs {
+		out[i] = v.Member.Device + " (" + v.Reason + ")"
+	}
+	return strings.Join(out, "; ")
+}

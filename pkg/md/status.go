@@ -1,0 +1,231 @@
+package md
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Status is a running array as sysfs shows it.
+type Status struct {
+	Name        string // md0
+	State       string // array_state: clear, inactive, readonly, read-auto, clean, active, ...
+	Level       string // raid1; "" while inactive
+	Version     string // metadata_version: 1.2, 0.90, none, external:...
+	UUID        UUID   // newer kernels only; else zero
+	RaidDisks   int
+	Degraded    int   // slots without a working, complete member
+	Size        int64 // bytes of the array
+	Component   int64 // bytes used on each member
+	SyncAction  string
+	Sync        Progress
+	Clean       bool // no resync due
+	ResyncStart uint64
+	Members     []MemberStatus
+}
+
+// MemberStatus is one device of a running array.
+type MemberStatus struct {
+	Name   string   // kernel's name, vda2
+	Dev    string   // major:minor, where sysfs shows it
+	Slot   int      // -1: none
+	States []string // in_sync, faulty, spare, write_mostly, ...
+	Size   int64    // bytes
+	Errors int64
+}
+
+// Progress is how far a resync, recovery, check or reshape has come.
+type Progress struct {
+	Active     bool
+	Delayed    bool   // waits for another array that shares a disk
+	Done, Size uint64 // sectors
+	Rate       int64  // bytes a second; 0: not known
+}
+
+// Fraction is Done of Size, 0 to 1.
+func (p Progress) Fraction() float64 {
+	if p.Size == 0 {
+		return 0
+	}
+	return min(float64(p.Done)/float64(p.Size), 1)
+}
+
+// Has reports whether the member is in a state such as "in_sync" or "faulty".
+func (m MemberStatus) Has(state string) bool {
+	for _, s := range m.States {
+		if s == state {
+			return true
+		}
+	}
+	return false
+}
+
+// Picture is /proc/mdstat's [UU_].
+func (s Status) Picture() string {
+	have := make([]bool, min(max(s.RaidDisks, 0), maxRoles))
+	for _, m := range s.Members {
+		if m.Slot >= 0 && m.Slot < len(have) && m.Has("in_sync") {
+			have[m.Slot] = true
+		}
+	}
+	return picture(have)
+}
+
+// Healthy reports that every slot is filled and in sync and nothing is under way.
+func (s Status) Healthy() bool {
+	return s.Running() && s.Degraded == 0 && !s.Sync.Active && !strings.Contains(s.Picture(), "_")
+}
+
+// Running reports that the array serves data.
+func (s Status) Running() bool {
+	switch s.State {
+	case "readonly", "read-auto", "clean", "active", "write-pending", "active-idle":
+		return true
+	}
+	return false
+}
+
+// Arrays lists the names of all md arrays in a file system rooted at /sys.
+func Arrays(sys fs.FS) ([]string, error) {
+	es, err := fs.ReadDir(sys, "block")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("block devices: %w", err)
+	}
+	var out []string
+	for _, e := range es {
+		if !strings.HasPrefix(e.Name(), "md") {
+			continue
+		}
+		if _, err := fs.Stat(sys, path.Join("block", e.Name(), "md")); err == nil {
+			out = append(out, e.Name())
+		}
+	}
+	sort.Strings(out)
+	return out, nil
+}
+
+// ReadSysfs reads the state of an array from a file system rooted at /sys.
+// Attributes that a level or kernel lacks stay zero; array_state must be there.
+// Members that vanish while they are read are left out.
+func ReadSysfs(sys fs.FS, name string) (Status, error) {
+	s := Status{Name: name}
+	if strings.ContainsAny(name, "/\x00") || !fs.ValidPath(name) {
+		return s, fmt.Errorf("array %q: not a block device's name", name)
+	}
+	dir := path.Join("block", name, "md")
+	r := reader{sys: sys, dir: dir}
+	state, err := r.must("array_state")
+	if err != nil {
+		return s, fmt.Errorf("array %s: %w", name, err)
+	}
+	s.State, s.Level, s.Version = state, r.text("level"), r.text("metadata_version")
+	// While a reshape runs the kernel shows "new (old)".
+	n, _, _ := strings.Cut(r.text("raid_disks"), " ")
+	s.RaidDisks = int(number(n))
+	s.Degraded = int(number(r.text("degraded")))
+	s.Component = number(r.text("component_size")) << 10
+	s.SyncAction = r.text("sync_action")
+	if u, err := ParseUUID(r.text("uuid")); err == nil {
+		s.UUID = u
+	}
+	switch v := r.text("resync_start"); v {
+	case "none":
+		s.Clean, s.ResyncStart = true, MaxSector
+	case "":
+		s.Clean = state == "clean" || state == "readonly"
+	default:
+		s.ResyncStart, _ = strconv.ParseUint(v, 10, 64)
+	}
+	s.Sync = progress(s.SyncAction, r.text("sync_completed"), r.text("sync_speed"))
+	s.Size = number(reader{sys: sys, dir: path.Join("block", name)}.text("size")) * Sector
+	es, err := fs.ReadDir(sys, dir)
+	if err != nil {
+		return s, fmt.Errorf("array %s: members: %w", name, err)
+	}
+	for _, e := range es {
+		dev, ok := strings.CutPrefix(e.Name(), "dev-")
+		if !ok {
+			continue
+		}
+		m := reader{sys: sys, dir: path.Join(dir, e.Name())}
+		st, err := m.must("state")
+		if err != nil {
+			continue
+		}
+		ms := MemberStatus{Name: strings.ReplaceAll(dev, "!", "/"), Slot: -1, Dev: m.text("block/dev"),
+			Size: number(m.text("size")) << 10, Errors: number(m.text("errors"))}
+		if st != "" {
+			ms.States = strings.Split(st, ",")
+		}
+		if slot, err := strconv.Atoi(m.text("slot")); err == nil {
+			ms.Slot = slot
+		}
+		s.Members = append(s.Members, ms)
+	}
+	sort.Slice(s.Members, func(i, j int) bool {
+		a, b := s.Members[i], s.Members[j]
+		if (a.Slot < 0) != (b.Slot < 0) {
+			return b.Slot < 0
+		}
+		return a.Slot < b.Slot || a.Slot == b.Slot && a.Name < b.Name
+	})
+	return s, nil
+}
+
+// progress reads "123 / 456", "none" or "delayed", in sectors, and a speed in KiB/s.
+func progress(action, completed, speed string) Progress {
+	var p Progress
+	switch action {
+	case "", "idle", "frozen":
+		return p
+	}
+	p.Active = true
+	switch completed {
+	case "delayed":
+		p.Delayed = true
+	case "none", "":
+	default:
+		done, size, ok := strings.Cut(completed, "/")
+		d, err1 := strconv.ParseUint(strings.TrimSpace(done), 10, 64)
+		n, err2 := strconv.ParseUint(strings.TrimSpace(size), 10, 64)
+		if ok && err1 == nil && err2 == nil {
+			p.Done, p.Size = d, n
+		}
+	}
+	p.Rate = number(speed) << 10
+	return p
+}
+
+type reader struct {
+	sys fs.FS
+	dir string
+}
+
+func (r reader) must(file string) (string, error) {
+	b, err := fs.ReadFile(r.sys, path.Join(r.dir, file))
+	return strings.TrimSpace(string(b)), err
+}
+
+func (r reader) text(file string) string {
+	s, err := r.must(file)
+	if err != nil {
+		return ""
+	}
+	return s
+}
+
+// number reads a leading non-negative count; anything else is 0.
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > 1<<50 {
+		return 0
+	}
+	return n
+}
