@@ -1,0 +1,297 @@
+package conf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// maxSize bounds what is parsed, in bytes; settings files are a few kilobytes.
+const maxSize = 1 << 20
+
+// ErrDynamic says that only running the file could tell the value of a variable.
+var ErrDynamic = errors.New("value depends on running the file")
+
+// Get returns the value of a shell variable, unquoted; of several assignments the last counts. found is false when the
+// file never assigns it. errors.Is(err, ErrDynamic) tells a value that cannot be read from a file that cannot be parsed.
+func Get(data []byte, key string) (value string, found bool, err error) {
+	a, err := last(data, key)
+	if err != nil || a == nil {
+		return "", false, err
+	}
+	return a.value, true, nil
+}
+
+// Set changes the last assignment of a shell variable, keeping the quotes it has where they can hold the value, or adds
+// KEY="value" at the end. It refuses, as Get does, where it cannot tell what the assignment means; a value with a line
+// end or a NUL is refused too.
+func Set(data []byte, key, value string) ([]byte, error) {
+	if !validName(key) {
+		return nil, fmt.Errorf("variable name %q: not a shell name", key)
+	}
+	if i := strings.IndexAny(value, "\n\r\x00"); i >= 0 {
+		return nil, fmt.Errorf("variable %s: byte %q in its new value", key, value[i])
+	}
+	a, err := last(data, key)
+	if err != nil {
+		return nil, err
+	}
+	var out []byte
+	switch {
+	case a == nil:
+		out = bytes.Clone(data)
+		if n := len(out); n > 0 && out[n-1] != '\n' {
+			out = append(out, '\n')
+		}
+		out = append(out, key+"="+quote(value, '"')+"\n"...)
+	case a.value == value:
+		return bytes.Clone(data), nil
+	default:
+		out = append(out, data[:a.start]...)
+		out = append(out, quote(value, a.quote)...)
+		out = append(out, data[a.end:]...)
+	}
+	// The new bytes must mean the new value (a file that ends in a continued line swallows an addition, say).
+	if got, _, err := Get(out, key); err != nil {
+		return nil, fmt.Errorf("variable %s: new value %q cannot be read back: %w", key, value, err)
+	} else if got != value {
+		return nil, fmt.Errorf("variable %s: new value %q would read as %q", key, value, got)
+	}
+	return out, nil
+}
+
+// assignment is one KEY=word at the top level of the file: the byte range of the word, its value and its outer quote.
+type assignment struct {
+	start, end int
+	line       uint
+	value      string
+	quote      byte // '"', '\'' or 0
+}
+
+// last finds the assignment that decides, nil for none. Anything behind it which may assign too is an error.
+func last(data []byte, key string) (*assignment, error) {
+	if len(data) > maxSize {
+		return nil, fmt.Errorf("settings file: %d bytes, more than the %d accepted", len(data), maxSize)
+	}
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return nil, fmt.Errorf("settings file: NUL byte at offset %d, not a text file", i)
+	}
+	// As bash, a superset here: it tells export, += and $'' apart, which sh and bash read differently and which we refuse.
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(data), "")
+	if err != nil {
+		return nil, fmt.Errorf("settings file: not shell syntax: %w", err)
+	}
+	s := search{data: data, key: key}
+	for _, stmt := range file.Stmts {
+		s.statement(stmt)
+	}
+	return s.found, s.err
+}
+
+// search remembers what the statements so far do to the key: a found assignment, or the reason why it is unknown.
+type search struct {
+	data  []byte
+	key   string
+	found *assignment
+	err   error
+}
+
+func (s *search) statement(stmt *syntax.Stmt) {
+	assigns := plain(stmt)
+	if assigns == nil {
+		s.doubt(stmt, true)
+		return
+	}
+	for _, a := range assigns {
+		s.doubt(a, false)
+		if a.Name == nil || a.Name.Value != s.key || a.Naked {
+			continue
+		}
+		value, quote, ok := literal(a.Value)
+		if a.Append || a.Index != nil || a.Array != nil || !ok {
+			s.unknown(a)
+			continue
+		}
+		start, end := int(a.End().Offset()), int(a.End().Offset())
+		if a.Value != nil {
+			start, end = int(a.Value.Pos().Offset()), int(a.Value.End().Offset())
+		}
+		if start > end || end > len(s.data) {
+			s.unknown(a)
+			continue
+		}
+		s.found, s.err = &assignment{start: start, end: end, line: a.Pos().Line(), value: value, quote: quote}, nil
+	}
+}
+
+// plain returns the assignments of a statement which does nothing else: A=b, or export A=b.
+func plain(stmt *syntax.Stmt) []*syntax.Assign {
+	if stmt.Negated || stmt.Background || stmt.Coprocess || len(stmt.Redirs) > 0 {
+		return nil
+	}
+	switch c := stmt.Cmd.(type) {
+	case *syntax.CallExpr:
+		if len(c.Args) == 0 {
+			return c.Assigns
+		}
+	case *syntax.DeclClause:
+		if c.Variant.Value == "export" || c.Variant.Value == "readonly" {
+			return c.Args
+		}
+	}
+	return nil
+}
+
+// doubt marks the key as unknown when the node may assign it in a way that is not followed.
+func (s *search) doubt(node syntax.Node, commands bool) {
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Assign:
+			// The outermost one is the caller's own.
+			if n != node && n.Name != nil && n.Name.Value == s.key && !n.Naked {
+				s.unknown(n)
+			}
+		case *syntax.ParamExp:
+			if n.Param != nil && n.Param.Value == s.key && n.Exp != nil &&
+				(n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) {
+				s.unknown(n)
+			}
+		case *syntax.BinaryArithm:
+			if v, _, _ := arithmName(n.X); v == s.key && assigns(n.Op.String()) {
+				s.unknown(n)
+			}
+		case *syntax.UnaryArithm:
+			if v, _, _ := arithmName(n.X); v == s.key && (n.Op == syntax.Inc || n.Op == syntax.Dec) {
+				s.unknown(n)
+			}
+		case *syntax.WordIter:
+			if n.Name != nil && n.Name.Value == s.key {
+				s.unknown(n)
+			}
+		case *syntax.CallExpr:
+			if commands && len(n.Args) > 0 && s.command(n.Args) {
+				s.unknown(n)
+			}
+		}
+		return true
+	})
+}
+
+func arithmName(x syntax.ArithmExpr) (string, byte, bool) {
+	if w, ok := x.(*syntax.Word); ok {
+		return literal(w)
+	}
+	return "", 0, false
+}
+
+// assigns reports whether an arithmetic operator is = or one of +=, <<= and the like.
+func assigns(op string) bool {
+	return strings.HasSuffix(op, "=") && op != "==" && op != "!=" && op != "<=" && op != ">="
+}
+
+// command reports whether a command line may assign the key: it reads in other text, or names the key as a word.
+func (s *search) command(args []*syntax.Word) bool {
+	name, _, ok := literal(args[0])
+	if !ok {
+		return true
+	}
+	switch name {
+	case ".", "source", "eval":
+		return true
+	case "unset", "read", "getopts", "printf", "mapfile", "readarray", "let":
+		for _, w := range args[1:] {
+			if v, _, ok := literal(w); !ok || v == s.key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *search) unknown(n syntax.Node) {
+	text := ""
+	if a, b := int(n.Pos().Offset()), int(n.End().Offset()); a <= b && b <= len(s.data) {
+		text = string(s.data[a:min(b, a+120)])
+	}
+	s.found, s.err = nil, fmt.Errorf("variable %s: line %d: %q: %w", s.key, n.Pos().Line(), text, ErrDynamic)
+}
+
+// literal returns the value of a word without expansions, and the quote around all of it.
+func literal(w *syntax.Word) (value string, quote byte, ok bool) {
+	if w == nil {
+		return "", 0, true
+	}
+	var b strings.Builder
+	for _, part := range w.Parts {
+		switch p := part.(type) {
+		case *syntax.Lit:
+			b.WriteString(unescape(p.Value, ""))
+		case *syntax.SglQuoted:
+			if p.Dollar {
+				return "", 0, false
+			}
+			b.WriteString(p.Value)
+		case *syntax.DblQuoted:
+			if p.Dollar {
+				return "", 0, false
+			}
+			for _, inner := range p.Parts {
+				l, isLit := inner.(*syntax.Lit)
+				if !isLit {
+					return "", 0, false
+				}
+				b.WriteString(unescape(l.Value, "$`\"\\\n"))
+			}
+		default:
+			return "", 0, false
+		}
+	}
+	if len(w.Parts) == 1 {
+		switch w.Parts[0].(type) {
+		case *syntax.SglQuoted:
+			quote = '\''
+		case *syntax.DblQuoted:
+			quote = '"'
+		}
+	}
+	return b.String(), quote, true
+}
+
+// unescape takes off backslashes; inside double quotes only those before the bytes of special count.
+func unescape(s, special string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) && (special == "" || strings.IndexByte(special, s[i+1]) >= 0) {
+			i++
+			if s[i] == '\n' {
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// quote spells a value: bare when it was bare and can be, else in the quote it had, double quotes by default.
+func quote(v string, q byte) string {
+	switch {
+	case q == 0 && v != "" && strings.Trim(v, bareBytes) == "":
+		return v
+	case q == '\'' && !strings.Contains(v, "'"):
+		return "'" + v + "'"
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(v) + `"`
+}
+
+const bareBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./:,@%="
+
+func validName(s string) bool {
+	return s != "" && (s[0] < '0' || s[0] > '9') &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
