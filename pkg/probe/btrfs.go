@@ -3,6 +3,7 @@ package probe
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 )
 
@@ -38,6 +39,10 @@ func probeBtrfs(d *device) []Signature {
 			Ghost: at != 64<<10, Checksum: Unknown, copies: []Range{here},
 			Btrfs: &Btrfs{FSID: uuid(b[32:48]), DeviceUUID: uuid(b[267:283]), DeviceID: le.Uint64(b[201:]), Devices: le.Uint64(b[136:]),
 				LogTree: le.Uint64(b[96:]) != 0, Generation: le.Uint64(b[72:])}}
+		s.Stamp = fmt.Sprintf("generation %d", s.Btrfs.Generation)
+		if s.Btrfs.LogTree {
+			s.Dirty = fmt.Sprintf("log tree at %d waits to be replayed", le.Uint64(b[96:]))
+		}
 		switch le.Uint16(b[196:]) {
 		case 0:
 			s.Checksum = check(crc32.Checksum(b[32:], crc32.MakeTable(crc32.Castagnoli)) == le.Uint32(b))

@@ -88,9 +88,26 @@ func probeExt(d *device) []Signature {
 	if e.ROCompat&extMetadataCsum != 0 {
 		s.Checksum = check(^crc32.Checksum(b[:1020], crc32.MakeTable(crc32.Castagnoli)) == le.Uint32(b[1020:]))
 	}
+	s.Dirty = extDirty(e)
+	s.Stamp = fmt.Sprintf("mounts %d, mounted %d, written %d, KiB %d", e.MountCount, e.MountTime, e.WriteTime, le.Uint64(b[376:]))
 	// A backup copy that a moved partition now starts with.
 	s.Ghost = le.Uint16(b[90:]) != 0
 	return []Signature{s}
+}
+
+func extDirty(e *Ext) string {
+	const orphanPresent = 0x10000
+	switch {
+	case e.NeedsRecovery:
+		return "needs_recovery: the journal was not replayed"
+	case e.Errors || e.ErrorCount > 0:
+		return fmt.Sprintf("superblock records errors (count %d)", e.ErrorCount)
+	case !e.Clean:
+		return "superblock: not cleanly unmounted"
+	case e.OrphanInode != 0 || e.ROCompat&orphanPresent != 0:
+		return "orphaned inodes wait to be deleted"
+	}
+	return ""
 }
 
 func extType(e *Ext) string {
@@ -120,7 +137,7 @@ func extFeatures(compat, incompat, roCompat uint32) []string {
 			7: "64bit", 8: "mmp", 9: "flex_bg", 10: "ea_inode", 12: "dirdata", 13: "metadata_csum_seed", 14: "large_dir", 15: "inline_data",
 			16: "encrypt", 17: "casefold"}},
 		{roCompat, "R", map[int]string{0: "sparse_super", 1: "large_file", 3: "huge_file", 4: "uninit_bg", 5: "dir_nlink", 6: "extra_isize",
-			7: "snapshot", 8: "quota", 9: "bigalloc", 10: "metadata_csum", 11: "replica", 12: "read-only", 13: "project",
+			8: "quota", 9: "bigalloc", 10: "metadata_csum", 11: "replica", 12: "read-only", 13: "project",
 			14: "shared_blocks", 15: "verity", 16: "orphan_present"}},
 	} {
 		for bit := range 32 {

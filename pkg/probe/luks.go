@@ -11,7 +11,7 @@ func probeLUKS(d *device) []Signature {
 	if b := d.read(0, 512); b != nil && string(b[:6]) == "LUKS\xba\xbe" {
 		switch be.Uint16(b[6:]) {
 		case 1:
-			return []Signature{{Kind: LUKS, Type: "LUKS1", Version: "1", UUID: text(b[168:208]), Length: 592, copies: []Range{d.clip(0, 592)}}}
+			return []Signature{{Kind: LUKS, Type: "LUKS1", Version: "1", UUID: text(b[168:208]), Length: 6, copies: []Range{d.clip(0, 592)}}}
 		case 2:
 			out = append(out, luks2(d, b, 0))
 			first = &out[0]
@@ -36,6 +36,6 @@ func probeLUKS(d *device) []Signature {
 }
 
 func luks2(d *device, b []byte, at int64) Signature {
-	return Signature{Kind: LUKS, Type: "LUKS2", Version: "2", UUID: text(b[168:208]), Label: text(b[24:72]), Offset: at, Length: 4096,
+	return Signature{Kind: LUKS, Type: "LUKS2", Version: "2", UUID: text(b[168:208]), Label: text(b[24:72]), Offset: at, Length: 6,
 		copies: []Range{d.clip(at, 4096)}}
 }

@@ -18,7 +18,7 @@ func probeLVM(d *device) []Signature {
 		}
 		// LVM's checksum is CRC-32 with its own start value and without the final complement.
 		sum := ^crc32.Update(^uint32(0xf597a6cf), crc32.IEEETable, b[20:])
-		s := Signature{Kind: LVM, Type: "LVM2_member", Version: "LVM2 001", Offset: at, Length: 512, Checksum: check(sum == le.Uint32(b[16:])),
+		s := Signature{Kind: LVM, Type: "LVM2_member", Version: "LVM2 001", Offset: at, Length: 8, Checksum: check(sum == le.Uint32(b[16:])),
 			copies: []Range{{at, 512}}}
 		if off := le.Uint32(b[20:]); off <= 512-40 {
 			s.UUID = lvmID(text(b[off : off+32]))

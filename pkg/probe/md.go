@@ -54,7 +54,7 @@ func md1(d *device, version string, at int64) (Signature, bool) {
 		sum = check(uint32(total)+uint32(total>>32) == want)
 	}
 	return Signature{Kind: RAID, Type: "linux_raid_member", Version: version, UUID: uuid(b[16:32]), Label: text(b[32:64]),
-		Offset: at, Length: 4096, Checksum: sum, copies: []Range{{at, 4096}}}, true
+		Offset: at, Length: 4, Checksum: sum, copies: []Range{{at, 4096}}}, true
 }
 
 func md0(d *device, at int64) (Signature, bool) {
@@ -77,7 +77,7 @@ func md0(d *device, at int64) (Signature, bool) {
 	if m := le.Uint32(b[8:]); m != 90 {
 		minor = "0." + decimal(uint64(m))
 	}
-	return Signature{Kind: RAID, Type: "linux_raid_member", Version: minor, UUID: uuid(id), Offset: at, Length: 4096,
+	return Signature{Kind: RAID, Type: "linux_raid_member", Version: minor, UUID: uuid(id), Offset: at, Length: 4,
 		Checksum: check(uint32(total&math.MaxUint32)+uint32(total>>32) == want), copies: []Range{{at, 4096}}}, true
 }
 
@@ -85,11 +85,11 @@ func md0(d *device, at int64) (Signature, bool) {
 func probeFakeRAID(d *device) []Signature {
 	var out []Signature
 	if b := d.read(d.size-1024, 32); b != nil && string(b[:24]) == "Intel Raid ISM Cfg Sig. " {
-		out = append(out, Signature{Kind: RAID, Type: "isw_raid_member", Version: text(b[24:30]), Offset: d.size - 1024, Length: 512,
+		out = append(out, Signature{Kind: RAID, Type: "isw_raid_member", Version: text(b[24:30]), Offset: d.size - 1024, Length: 24,
 			copies: []Range{{d.size - 1024, 512}}})
 	}
 	if b := d.read(d.size-512, 4); b != nil && string(b) == "\xde\x11\xde\x11" {
-		out = append(out, Signature{Kind: RAID, Type: "ddf_raid_member", Offset: d.size - 512, Length: 512, copies: []Range{{d.size - 512, 512}}})
+		out = append(out, Signature{Kind: RAID, Type: "ddf_raid_member", Offset: d.size - 512, Length: 4, copies: []Range{{d.size - 512, 512}}})
 	}
 	return out
 }

@@ -62,13 +62,15 @@ type Signature struct {
 	Version   string // "1.2" for md, "FAT32", the swap header's; "" when there is but one
 	UUID      string // as blkid prints it: lower case 8-4-4-4-12, vfat XXXX-XXXX, LVM's own form, ZFS pool guid in decimal
 	Label     string // filesystem label, md array name, ZFS pool name
-	Offset    int64  // byte of the magic
-	Length    int64  // bytes from Offset that Wipes zeroes for this copy
+	Offset    int64  // first byte of the magic
+	Length    int64  // of the magic; without it this copy is not found again, but Wipes is thorough
 	Size      int64  // the content's own idea of its size in bytes; 0 when it has none
 	BlockSize int64  // bytes; 0 when unknown
 	Used      int64  // bytes in use by the superblock's account; 0 when unknown
 	Ghost     bool
 	Checksum  Check
+	Dirty     string // evidence that it was not left clean, or that this cannot be told; "" for clean
+	Stamp     string // differs after any mount for writing; "" when the format has nothing of the kind
 
 	Ext   *Ext
 	XFS   *XFS
@@ -78,6 +80,9 @@ type Signature struct {
 
 	copies []Range // every place to wipe
 }
+
+// Wipes gives the ranges of this signature alone, every copy included.
+func (s Signature) Wipes() []Range { return Result{[]Signature{s}}.Wipes() }
 
 func (s Signature) String() string {
 	var b strings.Builder

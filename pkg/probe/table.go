@@ -17,7 +17,7 @@ func probeTable(d *device) []Signature {
 				continue
 			}
 			if gpt == nil {
-				gpt = &Signature{Kind: Table, Type: "gpt", UUID: guid(b[56:72]), Offset: at, Length: ss, BlockSize: ss, Ghost: true}
+				gpt = &Signature{Kind: Table, Type: "gpt", UUID: guid(b[56:72]), Offset: at, Length: 8, BlockSize: ss, Ghost: true}
 			}
 			gpt.copies = append(gpt.copies, d.clip(at, ss))
 		}
@@ -30,7 +30,7 @@ func probeTable(d *device) []Signature {
 			gpt.Ghost = false
 			gpt.copies = append(gpt.copies, Range{446, 66})
 		case protective:
-			out = append(out, Signature{Kind: Table, Type: "gpt", Version: "protective MBR only", Offset: 446, Length: 66, copies: []Range{{446, 66}}})
+			out = append(out, Signature{Kind: Table, Type: "gpt", Version: "protective MBR only", Offset: 510, Length: 2, copies: []Range{{446, 66}}})
 		case dos:
 			out = append(out, Signature{Kind: Table, Type: "dos", UUID: fmt.Sprintf("%08x", binary.LittleEndian.Uint32(boot[440:])),
 				Offset: 510, Length: 2, copies: []Range{{440, 72}}})

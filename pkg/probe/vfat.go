@@ -24,18 +24,21 @@ func probeVFAT(d *device) []Signature {
 		total = int64(le.Uint32(b[32:]))
 	}
 	wide := perFAT == 0
-	serial, label := b[39:43], b[43:54]
+	serial, label, state := b[39:43], b[43:54], b[37]
 	if wide {
 		perFAT = int64(le.Uint32(b[36:]))
-		serial, label = b[67:71], b[71:82]
+		serial, label, state = b[67:71], b[71:82], b[65]
 	}
 	rootSectors := (rootEntries*32 + sector - 1) / sector
 	data := reserved + fats*perFAT + rootSectors
 	if perFAT == 0 || data >= total || wide != (rootEntries == 0) {
 		return nil
 	}
-	s := Signature{Kind: Filesystem, Type: "vfat", Version: "FAT32", Offset: 0, Length: 512, Size: total * sector, BlockSize: sector,
+	s := Signature{Kind: Filesystem, Type: "vfat", Version: "FAT32", Offset: 510, Length: 2, Size: total * sector, BlockSize: sector,
 		UUID: fmt.Sprintf("%04X-%04X", le.Uint16(serial[2:]), le.Uint16(serial)), copies: []Range{{0, 512}}}
+	if state&1 != 0 {
+		s.Dirty = "boot sector: mounted for writing and not unmounted"
+	}
 	clusters := (total - data) / perCluster
 	root, rootLen := (reserved+fats*perFAT)*sector, rootEntries*32
 	if wide {

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 )
 
@@ -37,7 +38,7 @@ func probeXFS(d *device) []Signature {
 		agBlocks == 0 || ags == 0 || x.Blocks == 0 || x.Blocks > agBlocks*ags || product(x.Blocks, block) == 0 || agLog > 31 || agBlocks > 1<<agLog {
 		return nil
 	}
-	s := Signature{Kind: Filesystem, Type: "xfs", UUID: uuid(b[32:48]), Label: text(b[108:120]), Length: int64(sector), Size: product(x.Blocks, block),
+	s := Signature{Kind: Filesystem, Type: "xfs", UUID: uuid(b[32:48]), Label: text(b[108:120]), Length: 4, Size: product(x.Blocks, block),
 		BlockSize: int64(block), XFS: x, copies: []Range{d.clip(0, int64(sector))}}
 	if x.FreeBlocks <= x.Blocks {
 		s.Used = product(x.Blocks-x.FreeBlocks, block)
@@ -62,7 +63,15 @@ func probeXFS(d *device) []Signature {
 	} else {
 		x.LogOffset = product(start>>agLog*agBlocks+start&(1<<agLog-1), block)
 		x.LogSize = product(n, block)
-		x.Log, x.LogNote = xfsLog(d, x.LogOffset, x.LogSize)
+		head := ""
+		x.Log, x.LogNote, head = xfsLog(d, x.LogOffset, x.LogSize)
+		s.Stamp = fmt.Sprintf("log %s, sequence %x", head, b[240:248])
+	}
+	switch {
+	case x.InProgress:
+		s.Dirty = "superblock: a mkfs or copy did not finish"
+	case x.Log != LogClean:
+		s.Dirty = fmt.Sprintf("log %s: %s", x.Log, x.LogNote)
 	}
 	return []Signature{s}
 }

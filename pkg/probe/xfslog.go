@@ -26,8 +26,8 @@ const (
 // xfsLog finds the log's head as fs/xfs/xfs_log_recover.c does, by the cycle number every 512-byte block starts with:
 // blocks before the head carry the current cycle, blocks behind it the one before (or zeros in a log never filled). The
 // log is clean if the last record before the head is a lone unmount record that ends exactly there. Anything the rules do
-// not foresee is unknown; nothing is guessed clean.
-func xfsLog(d *device, off, size int64) (Log, string) {
+// not foresee is unknown; nothing is guessed clean. at names the head, which every write moves.
+func xfsLog(d *device, off, size int64) (state Log, note, at string) {
 	blocks := size / xfsBasic
 	cycle := func(i int64) uint32 {
 		b := d.read(off+i*xfsBasic, 8)
@@ -40,16 +40,16 @@ func xfsLog(d *device, off, size int64) (Log, string) {
 		return binary.BigEndian.Uint32(b[4:])
 	}
 	if off+size > d.size {
-		return LogUnknown, "the log reaches beyond the device"
+		return LogUnknown, "the log reaches beyond the device", ""
 	}
 	first, last := cycle(0), cycle(blocks-1)
 	if first == 0 {
-		return LogUnknown, "the log is all zeros"
+		return LogUnknown, "the log is all zeros", ""
 	}
 	head := blocks // where the next record would go, if the whole log is of one cycle
 	if first != last {
 		if last != first-1 && last != 0 {
-			return LogUnknown, fmt.Sprintf("cycles %d and %d at the log's ends", first, last)
+			return LogUnknown, fmt.Sprintf("cycles %d and %d at the log's ends", first, last), ""
 		}
 		low, high := int64(0), blocks-1 // cycle(low) == first, cycle(high) != first
 		for high-low > 1 {
@@ -61,10 +61,11 @@ func xfsLog(d *device, off, size int64) (Log, string) {
 		}
 		head = high
 	}
+	at = fmt.Sprintf("%d:%d", first, head)
 	from := max(head-xfsInFlight/xfsBasic, 0)
 	window := d.read(off+from*xfsBasic, int((head-from)*xfsBasic))
 	if window == nil {
-		return LogUnknown, "the log could not be read"
+		return LogUnknown, "the log could not be read", at
 	}
 	be := binary.BigEndian
 	record := int64(-1)
@@ -76,11 +77,11 @@ func xfsLog(d *device, off, size int64) (Log, string) {
 			c = be.Uint32(b[4:])
 		}
 		if c != first {
-			return LogDirty, fmt.Sprintf("block %d of the log has cycle %d before its head: a write was cut off", from+i, c)
+			return LogDirty, fmt.Sprintf("block %d of the log has cycle %d before its head: a write was cut off", from+i, c), at
 		}
 	}
 	if record < 0 {
-		return LogUnknown, "no record header before the log's head"
+		return LogUnknown, "no record header before the log's head", at
 	}
 	h := window[record*xfsBasic:]
 	header := int64(1)
@@ -91,13 +92,13 @@ func xfsLog(d *device, off, size int64) (Log, string) {
 	op := (record + header) * xfsBasic
 	switch {
 	case be.Uint32(h[40:]) != 1:
-		return LogDirty, fmt.Sprintf("the last record has %d operations; an unmount record has one", be.Uint32(h[40:]))
+		return LogDirty, fmt.Sprintf("the last record has %d operations; an unmount record has one", be.Uint32(h[40:])), at
 	case from+record+header+length != head:
-		return LogDirty, fmt.Sprintf("the last record ends at block %d, the log's head is %d", from+record+header+length, head)
+		return LogDirty, fmt.Sprintf("the last record ends at block %d, the log's head is %d", from+record+header+length, head), at
 	case op+12 > int64(len(window)):
-		return LogUnknown, "the last record has no room for its operation"
+		return LogUnknown, "the last record has no room for its operation", at
 	case window[op+9]&xfsUnmount == 0:
-		return LogDirty, "the last record is not that of an unmount"
+		return LogDirty, "the last record is not that of an unmount", at
 	}
-	return LogClean, ""
+	return LogClean, "", at
 }
