@@ -1,0 +1,230 @@
+package boot
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// GRUBConfig is what the text of a grub.cfg says. Nothing is evaluated: a statement under a condition counts as if it were
+// reached.
+type GRUBConfig struct {
+	SourcesCustom bool // it reads custom.cfg beside itself (grub.d/41_custom)
+	LoadsEnv      bool // it reads grubenv
+	NextEntry     bool // it boots next_entry once: takes it as default, clears it and saves that
+	BLS           bool // it calls blscfg: the entries are in loader/entries
+	Superusers    bool // it asks for a password, unless an entry is --unrestricted
+	Timeout       string
+	Entries       []GRUBEntry
+	Mentions      []Mention
+}
+
+// GRUBEntry is a menuentry, at the top level or in a submenu.
+type GRUBEntry struct {
+	Title        string
+	ID           string   // "" for none; GRUB then takes the title
+	Submenus     []string // ids (or titles) of the submenus around it, from the outside
+	Kernel       string   // path as GRUB sees it, variables as ${name}
+	Cmdline      string   // arguments of the linux command, joined by blanks, those with blanks quoted
+	Initrds      []string
+	Unrestricted bool
+	Line         int
+}
+
+// Path is how next_entry and saved_entry name the entry: its id behind those of its submenus, with '>' between.
+func (e GRUBEntry) Path() string {
+	return strings.Join(append(slices.Clone(e.Submenus), or(e.ID, e.Title)), ">")
+}
+
+// ParseGRUBConfig reads a grub.cfg or custom.cfg. It fails on quotes and braces without end: then nothing can be said.
+func ParseGRUBConfig(data []byte) (GRUBConfig, error) {
+	const limit = 8 << 20
+	if len(data) > limit {
+		return GRUBConfig{}, fmt.Errorf("grub script: %d bytes, more than the %d accepted", len(data), limit)
+	}
+	tokens, err := grubLex(string(data))
+	if err != nil {
+		return GRUBConfig{}, err
+	}
+	r := grubReader{entry: -1}
+	for _, t := range tokens {
+		if t.op == 0 {
+			r.command = append(r.command, t.word)
+			continue
+		}
+		if t.op != '{' {
+			r.run()
+		}
+		switch t.op {
+		case '{':
+			r.open(t.word.line)
+		case '}':
+			if len(r.blocks) == 0 {
+				return GRUBConfig{}, fmt.Errorf("grub script: line %d: closing brace without opening one", t.word.line)
+			}
+			r.close()
+		}
+	}
+	r.run()
+	if n := len(r.blocks); n > 0 {
+		return GRUBConfig{}, fmt.Errorf("grub script: line %d: brace without end", r.blocks[n-1].line)
+	}
+	r.config.NextEntry = r.config.LoadsEnv && r.takesNext && r.clearsNext && r.savesNext
+	return r.config, nil
+}
+
+// grubReader goes through commands; blocks are the open braces.
+type grubReader struct {
+	config  GRUBConfig
+	command []grubWord
+	blocks  []grubBlock
+	entry   int // index of the menuentry being read, or -1
+
+	takesNext, clearsNext, savesNext bool
+}
+
+type grubBlock struct {
+	submenu string // its id or title
+	isMenu  bool
+	isEntry bool
+	line    int
+}
+
+// reserved are the words that may stand before a command.
+func reserved(s string) bool {
+	switch s {
+	case "if", "then", "elif", "else", "while", "until", "do", "!", "fi", "done":
+		return true
+	}
+	return false
+}
+
+func (r *grubReader) take() []grubWord {
+	words := r.command
+	r.command = nil
+	for len(words) > 0 && reserved(words[0].text) {
+		words = words[1:]
+	}
+	return words
+}
+
+// open begins a block: the words before the brace say of what.
+func (r *grubReader) open(line int) {
+	words := r.take()
+	b := grubBlock{line: line}
+	if len(words) > 0 {
+		title, id, free := entryWords(words[1:])
+		switch words[0].text {
+		case "menuentry":
+			b.isEntry = true
+			r.entry = len(r.config.Entries)
+			e := GRUBEntry{Title: title, ID: id, Unrestricted: free, Line: words[0].line}
+			for _, outer := range r.blocks {
+				if outer.isMenu {
+					e.Submenus = append(e.Submenus, outer.submenu)
+				}
+			}
+			r.config.Entries = append(r.config.Entries, e)
+		case "submenu":
+			b.isMenu, b.submenu = true, or(id, title)
+		}
+		r.mention(words)
+	}
+	r.blocks = append(r.blocks, b)
+}
+
+func (r *grubReader) close() {
+	n := len(r.blocks) - 1
+	if r.blocks[n].isEntry {
+		r.entry = -1
+	}
+	r.blocks = r.blocks[:n]
+}
+
+// entryWords reads the arguments of menuentry: grub-mkconfig writes $menuentry_id_option for --id.
+func entryWords(words []grubWord) (title, id string, unrestricted bool) {
+	for i := 0; i < len(words); i++ {
+		w, value := words[i].text, ""
+		if i+1 < len(words) {
+			value = words[i+1].text
+		}
+		switch {
+		case w == "--id" || w == "${menuentry_id_option}":
+			id = value
+			i++
+		case w == "--class" || w == "--users" || w == "--hotkey" || w == "--source":
+			i++
+		case w == "--unrestricted":
+			unrestricted = true
+		case strings.HasPrefix(w, "--id="):
+			id = w[len("--id="):]
+		case !strings.HasPrefix(w, "--") && title == "":
+			title = w
+		}
+	}
+	return title, id, unrestricted
+}
+
+// run looks at one command.
+func (r *grubReader) run() {
+	words := r.take()
+	if len(words) == 0 {
+		return
+	}
+	args := words[1:]
+	switch words[0].text {
+	case "source", ".", "configfile":
+		for _, a := range args {
+			r.config.SourcesCustom = r.config.SourcesCustom || strings.HasSuffix(a.text, "/custom.cfg")
+		}
+	case "load_env":
+		r.config.LoadsEnv = true
+	case "blscfg":
+		r.config.BLS = true
+	case "save_env":
+		for _, a := range args {
+			r.savesNext = r.savesNext || a.text == "next_entry"
+		}
+	case "set":
+		r.set(args)
+	case "linux", "linux16", "linuxefi":
+		if r.entry >= 0 && len(args) > 0 {
+			e := &r.config.Entries[r.entry]
+			e.Kernel, e.Cmdline = args[0].text, kernelText(args[1:])
+		}
+	case "initrd", "initrd16", "initrdefi":
+		if r.entry >= 0 {
+			for _, a := range args {
+				r.config.Entries[r.entry].Initrds = append(r.config.Entries[r.entry].Initrds, a.text)
+			}
+		}
+	}
+	r.mention(words)
+}
+
+func (r *grubReader) set(args []grubWord) {
+	for _, a := range args {
+		name, value, _ := strings.Cut(a.text, "=")
+		switch name {
+		case "default":
+			r.takesNext = r.takesNext || value == "${next_entry}" && a.vars
+		case "next_entry":
+			r.clearsNext = r.clearsNext || value == ""
+		case "superusers":
+			r.config.Superusers = r.config.Superusers || value != ""
+		case "timeout":
+			r.config.Timeout = value
+		}
+	}
+}
+
+// kernelText joins arguments as GRUB hands them to the kernel, but for backslashes.
+func kernelText(args []grubWord) string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if out[i] = a.text; strings.Contains(a.text, " ") {
+			out[i] = `"` + a.text + `"`
+		}
+	}
+	return strings.Join(out, " ")
+}
