@@ -1,0 +1,104 @@
+package tree
+
+import (
+	"bytes"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// applyEarly sets what an object must have before its data or children.
+func (c *copier) applyEarly(o object, m *meta, path func() string) error {
+	if m.flags&flEarly != 0 {
+		if bits, err := o.addFlags(m.flags, flEarly); bits != 0 || err != nil {
+			if err := c.loss(path(), "flags "+spellBits(bits, flagNames()), err); err != nil {
+				return err
+			}
+		}
+	}
+	if m.fsx.xflags&xfEarly != 0 {
+		if err := o.setFSX(m.fsx, xfEarly); err != nil {
+			return c.loss(path(), "flags "+spellBits(m.fsx.xflags&xfEarly, xflagNames()), err)
+		}
+	}
+	return nil
+}
+
+// apply gives o the metadata m in the order in which nothing undoes what came
+// before: owner, mode, xattrs, project, times, flags. clean: o may have xattrs that m lacks.
+// Frozen flags are held back when o gets more names.
+func (c *copier) apply(o object, m *meta, clean, hold bool, path func() string) error {
+	fail := func(op string, err error) error {
+		return &Error{Side: Target, Op: op, Path: path(), Err: err}
+	}
+	if err := o.chown(&m.stat); err != nil {
+		return fail(fmt.Sprintf("chown to %d:%d", m.uid, m.gid), err)
+	}
+	if m.typ() != unix.S_IFLNK {
+		if err := o.chmod(&m.stat); err != nil {
+			return fail("chmod", err)
+		}
+	}
+	if clean {
+		if err := c.cleanXattrs(o, m); err != nil {
+			return fail("remove xattr", err)
+		}
+	}
+	for _, x := range m.xattrs {
+		if err := o.setxattr(x.name, x.value); err != nil {
+			if !lossy(err) {
+				return fail("set xattr "+x.name, err)
+			}
+			if err := c.loss(path(), "xattr "+x.name, err); err != nil {
+				return err
+			}
+		}
+	}
+	if m.fsx.projid != 0 || m.fsx.xflags&^xfEarly != 0 {
+		if err := o.setFSX(m.fsx, xfOnly); err != nil {
+			if err := c.loss(path(), fmt.Sprintf("project %d", m.fsx.projid), err); err != nil {
+				return err
+			}
+		}
+	}
+	if err := o.times(&m.stat); err != nil {
+		return fail("set times", err)
+	}
+	mask := uint32(flCopied &^ flEarly)
+	if hold {
+		mask &^= flFrozen
+	}
+	if m.flags&mask != 0 || clean && m.isDir() {
+		if bits, err := o.addFlags(m.flags, mask); bits != 0 || err != nil && m.flags&mask != 0 {
+			return c.loss(path(), "flags "+spellBits(bits, flagNames()), err)
+		}
+	}
+	return nil
+}
+
+func (c *copier) cleanXattrs(o object, m *meta) error {
+	have, err := o.xattrs(c.dst.magic, make([]byte, 64<<10))
+	if err != nil {
+		return err
+	}
+	for _, h := range have {
+		keep := false
+		for _, x := range m.xattrs {
+			keep = keep || x.name == h.name && bytes.Equal(x.value, h.value)
+		}
+		if !keep {
+			if err := o.removexattr(h.name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// observe looks once whether new objects come with xattrs, as under an LSM.
+func (c *copier) observe(o object) {
+	c.newborn.Do(func() {
+		xs, err := o.xattrs(c.dst.magic, make([]byte, 64<<10))
+		c.clean.Store(err != nil || len(xs) > 0)
+	})
+}

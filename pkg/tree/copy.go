@@ -1,0 +1,246 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// copier is one run of Copy.
+type copier struct {
+	ctx      context.Context
+	o        Options
+	src, dst *root
+	q        *queue
+	fds      dirFDs
+	links    *links
+	man      manifestWriter
+	prog     progress
+	prior    *Manifest // of the interrupted copy
+	exclude  map[string]bool
+	clean    atomic.Bool // the target puts xattrs, such as labels, on new objects
+	newborn  sync.Once
+
+	jobMu sync.Mutex
+	jobs  map[*fileJob]struct{} // large files under way
+
+	mu  sync.Mutex
+	res Result
+}
+
+// worker owns the buffers of one goroutine.
+type worker struct {
+	c     *copier
+	data  []byte // blockSize plus one granule
+	xattr []byte
+	dents []byte
+	recs  []record
+}
+
+// Copy copies the directory src, with all below on its filesystem, into the
+// directory dst. dst must be empty but for lost+found and TargetOnly names,
+// unless Resume is given. The Result is valid with an error too: it says how far
+// the copy went. Cancelling ctx ends it cleanly, with a last checkpoint.
+func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &copier{ctx: ctx, o: o, links: newLinks(), jobs: map[*fileJob]struct{}{}, exclude: set(o.Exclude)}
+	err := c.open(src, dst)
+	if err != nil {
+		return c.res, err
+	}
+	defer c.closeRoots()
+	c.q = newQueue(c.workers())
+	c.fds.limit = fdLimit()
+	c.man.w = o.Manifest
+	if err := c.loadResume(); err != nil {
+		return c.res, err
+	}
+	if err := c.checkEmpty(); err != nil {
+		return c.res, err
+	}
+	stop := c.startTicker()
+	err = c.run()
+	if e := stop(); err == nil {
+		err = e
+	}
+	if err == nil {
+		if e := unix.Syncfs(c.dst.fd); e != nil {
+			err = &Error{Side: Target, Op: "syncfs", Path: ".", Err: e}
+		}
+	}
+	// After an error, what is finished is still worth keeping.
+	if e := c.checkpoint(); err == nil {
+		err = e
+	}
+	c.res.ManifestBytes = c.man.offset()
+	c.prog.report(true)
+	return c.res, err
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+func (c *copier) workers() int {
+	switch {
+	case c.o.Workers > 0:
+		return c.o.Workers
+	case c.o.Rotational:
+		return 1
+	}
+	return min(8, max(2, runtime.NumCPU()))
+}
+
+// fdLimit leaves half of the descriptors to files and to the caller.
+func fdLimit() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 64
+	}
+	return int(min(max(l.Cur/8, 16), 512))
+}
+
+func (c *copier) open(src, dst string) (err error) {
+	if c.src, err = openRoot(Source, src, true); err != nil {
+		return err
+	}
+	if c.dst, err = openRoot(Target, dst, false); err != nil {
+		_ = c.src.close()
+		return err
+	}
+	if c.src.st.inode() == c.dst.st.inode() {
+		err = &Error{Side: Target, Op: "open", Path: dst, Err: errors.New("is the source itself")}
+	}
+	var proc unix.Statfs_t
+	if e := unix.Statfs("/proc/self/fd", &proc); e != nil || int64(proc.Type) != unix.PROC_SUPER_MAGIC {
+		err = errors.New("/proc: not mounted, and needed for the xattrs of links and devices")
+	}
+	if !iocNumbers() {
+		err = errors.New("copy: the ioctl numbers of " + runtime.GOARCH + " are not known")
+	}
+	if err != nil {
+		c.closeRoots()
+	}
+	return err
+}
+
+func (c *copier) closeRoots() {
+	_ = c.src.close()
+	_ = c.dst.close()
+}
+
+// checkEmpty refuses to mix the copy with what somebody else left.
+func (c *copier) checkEmpty() error {
+	if c.o.Resume != nil {
+		return nil
+	}
+	fd, err := openBelow(c.dst.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return &Error{Side: Target, Op: "open", Path: ".", Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }()
+	es, _, err := readChunk(fd, make([]byte, 64<<10))
+	if err != nil {
+		return &Error{Side: Target, Op: "list", Path: ".", Err: err}
+	}
+	own := set(c.o.TargetOnly)
+	for _, e := range es {
+		if e.name != "lost+found" && !own[e.name] {
+			return &Error{Side: Target, Op: "check that it is empty", Path: e.name, Err: ErrNotEmpty}
+		}
+	}
+	return nil
+}
+
+func (c *copier) run() error {
+	w := c.newWorker()
+	if err := c.openTop(w); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(c.ctx, func() { c.q.fail(context.Cause(c.ctx)) })
+	defer stop()
+	err := c.q.run(c.newWorker)
+	c.abandonJobs()
+	if err != nil {
+		return err
+	}
+	return c.freezeRest()
+}
+
+func (c *copier) newWorker() *worker {
+	return &worker{c: c, data: make([]byte, blockSize+4096), xattr: make([]byte, 64<<10), dents: make([]byte, 256<<10)}
+}
+
+// openTop makes the root the first directory.
+func (c *copier) openTop(w *worker) error {
+	d := &dir{src: c.src.fd, dst: c.dst.fd, existed: true}
+	if err := readMeta(object{fd: d.src}, c.src.magic, &d.meta, w.xattr); err != nil {
+		return &Error{Side: Source, Op: "read metadata", Path: ".", Err: err}
+	}
+	// New objects must inherit nothing from it.
+	top := object{fd: d.dst}
+	if err := unix.Fchmod(d.dst, 0o700); err != nil {
+		return &Error{Side: Target, Op: "chmod", Path: ".", Err: err}
+	}
+	if err := top.removexattr("system.posix_acl_default"); err != nil && !errors.Is(err, unix.ENODATA) && !noAttr(err) {
+		return &Error{Side: Target, Op: "remove default ACL", Path: ".", Err: err}
+	}
+	if _, err := top.addFlags(0, flCopied&^flCasefold); err != nil && !noAttr(err) {
+		return &Error{Side: Target, Op: "clear flags", Path: ".", Err: err}
+	}
+	d.refs = 1 // for ever: Copy closes it
+	return c.enter(w, d)
+}
+
+// loss applies the policy to an attribute that the target refused.
+func (c *copier) loss(path, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if c.o.OnLoss == List && lossy(err) {
+		c.problem(Problem{Path: path, What: what, Err: err})
+		return nil
+	}
+	return &Error{Side: Target, Op: "set " + what, Path: path, Err: err}
+}
+
+// readError applies the policy to an object of the source that cannot be read.
+func (c *copier) readError(path, op string, err error) error {
+	if c.o.OnReadError == List && damaged(err) {
+		c.problem(Problem{Path: path, What: "entry", Err: err})
+		return nil
+	}
+	return &Error{Side: Source, Op: op, Path: path, Err: err}
+}
+
+// damaged tells errors of the medium from errors of this program.
+func damaged(err error) bool {
+	for _, e := range []error{unix.EIO, unix.EUCLEAN, unix.EBADMSG, unix.ENODATA, unix.EILSEQ, unix.ENOKEY, unix.EREMOTEIO, io.ErrUnexpectedEOF} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *copier) problem(p Problem) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.res.Problems = append(c.res.Problems, p)
+}
+
+func (c *copier) count(f func(r *Result)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.res)
+}

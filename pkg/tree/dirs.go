@@ -1,0 +1,144 @@
+package tree
+
+import (
+	"container/list"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// dir is a directory that has unfinished work below it. Its descriptors are
+// closed when too many are open, and opened again from the nearest ancestor.
+type dir struct {
+	parent   *dir
+	name     string
+	src, dst int // -1: closed
+	refs     int
+	idle     *list.Element
+	meta     meta
+	pending  atomic.Int64 // unfinished entries, plus one while it is being read
+	depth    int
+	existed  bool // on the target, before this run
+	done     map[string]record
+	files    atomic.Int64 // of the subtree, for the manifest
+	bytes    atomic.Int64
+}
+
+// path is for people and for the manifest, never for the kernel.
+func (d *dir) path(name string) string {
+	var parts []string
+	if name != "" {
+		parts = append(parts, name)
+	}
+	for p := d; p.parent != nil; p = p.parent {
+		parts = append(parts, p.name)
+	}
+	if len(parts) == 0 {
+		return "."
+	}
+	slices.Reverse(parts)
+	return strings.Join(parts, "/")
+}
+
+// dirFDs bounds the descriptors of dirs.
+type dirFDs struct {
+	mu    sync.Mutex
+	limit int
+	open  int
+	idle  list.List // of *dir, longest idle first
+}
+
+// adopt takes over a dir whose descriptors are open, with one reference.
+func (c *dirFDs) adopt(d *dir) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d.refs = 1
+	c.open++
+	c.shrink()
+}
+
+// hold makes sure that d is open until the matching drop.
+func (c *dirFDs) hold(d *dir) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.idle != nil {
+		c.idle.Remove(d.idle)
+		d.idle = nil
+	}
+	if d.src < 0 {
+		if err := c.reopen(d); err != nil {
+			return err
+		}
+		c.open++
+		c.shrink()
+	}
+	d.refs++
+	return nil
+}
+
+func (c *dirFDs) drop(d *dir) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d.refs--
+	if d.refs == 0 && d.parent != nil {
+		d.idle = c.idle.PushBack(d)
+		c.shrink()
+	}
+}
+
+// finish closes d, which nobody holds any more.
+func (c *dirFDs) finish(d *dir) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.idle != nil {
+		c.idle.Remove(d.idle)
+		d.idle = nil
+	}
+	return c.closeDir(d)
+}
+
+func (c *dirFDs) closeDir(d *dir) error {
+	if d.src < 0 {
+		return nil
+	}
+	err := unix.Close(d.src)
+	if e := unix.Close(d.dst); e != nil {
+		err = e
+	}
+	d.src, d.dst = -1, -1
+	c.open--
+	return err
+}
+
+func (c *dirFDs) shrink() {
+	for c.open > c.limit && c.idle.Len() > 0 {
+		d := c.idle.Remove(c.idle.Front()).(*dir)
+		d.idle = nil
+		_ = c.closeDir(d) // directories opened for reading have nothing to lose
+	}
+}
+
+func (c *dirFDs) reopen(d *dir) error {
+	up := d.parent
+	names := []string{d.name}
+	for up.src < 0 {
+		names = append(names, up.name)
+		up = up.parent
+	}
+	slices.Reverse(names)
+	rel := strings.Join(names, "/")
+	src, err := openDeep(up.src, rel)
+	if err != nil {
+		return &Error{Side: Source, Op: "open again", Path: d.path(""), Err: err}
+	}
+	dst, err := openDeep(up.dst, rel)
+	if err != nil {
+		_ = unix.Close(src)
+		return &Error{Side: Target, Op: "open again", Path: d.path(""), Err: err}
+	}
+	d.src, d.dst = src, dst
+	return nil
+}

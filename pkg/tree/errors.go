@@ -1,0 +1,54 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotEmpty is returned when the target holds anything but lost+found.
+var ErrNotEmpty = errors.New("target is not empty")
+
+// Side tells where an operation failed.
+type Side string
+
+const (
+	Source Side = "source"
+	Target Side = "target"
+)
+
+// Error is a failed operation on one object. Path is relative to the root ("."
+// is the root itself) and may hold any bytes. Length is 0 when no range is meant.
+type Error struct {
+	Side           Side
+	Op, Path       string
+	Offset, Length int64
+	Err            error
+}
+
+func (e *Error) Error() string {
+	where := fmt.Sprintf("%s %q: %s", e.Side, e.Path, e.Op)
+	if e.Length > 0 {
+		where += fmt.Sprintf(" of bytes %d to %d", e.Offset, e.Offset+e.Length-1)
+	}
+	s := where + ": " + e.Err.Error()
+	if errors.Is(e.Err, unix.ENOSPC) || errors.Is(e.Err, unix.EDQUOT) {
+		s += " (the target is full)"
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Full reports whether the copy ended because the target has no space or inodes left.
+func Full(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Side == Target && (errors.Is(e.Err, unix.ENOSPC) || errors.Is(e.Err, unix.EDQUOT))
+}
+
+// lossy reports that the target refused an attribute as such.
+func lossy(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) ||
+		errors.Is(err, unix.ERANGE) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)
+}

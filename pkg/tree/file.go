@@ -1,0 +1,227 @@
+package tree
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// bigFile is the size from which a file becomes work of its own, in ranges.
+	bigFile  = 16 << 20
+	rangeLen = 8 << 20
+)
+
+// file copies one regular file, or makes it a link, or starts a fileJob.
+func (c *copier) file(w *worker, d *dir, name string) error {
+	path := pathOnce(d, name)
+	src, err := openBelow(d.src, name, unix.O_RDONLY, 0)
+	if err != nil {
+		return c.readError(path(), "open", err)
+	}
+	var m meta
+	if err := readMeta(object{fd: src}, c.src.magic, &m, w.xattr); err != nil {
+		_ = unix.Close(src)
+		return c.readError(path(), "read metadata", err)
+	}
+	if !m.isReg() {
+		_ = unix.Close(src)
+		return &Error{Side: Source, Op: "read metadata", Path: path(), Err: unix.ESTALE}
+	}
+	first, err := c.claimLink(w, d, name, &m)
+	if err != nil || !first {
+		_ = unix.Close(src)
+		return err
+	}
+	dst, from, sum, err := c.createFile(d, name, &m, path)
+	if err != nil {
+		_ = unix.Close(src)
+		return err
+	}
+	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, path: path, next: from, sum: sum, from: from, upTo: from}
+	if m.size < bigFile {
+		return c.smallFile(w, j)
+	}
+	return j.start()
+}
+
+// createFile opens a new file on the target; from > 0 where a resumed copy has
+// that many bytes of it.
+func (c *copier) createFile(d *dir, name string, m *meta, path func() string) (fd int, from int64, sum Sum, err error) {
+	fail := func(op string, err error) (int, int64, Sum, error) {
+		return -1, 0, Sum{}, &Error{Side: Target, Op: op, Path: path(), Err: err}
+	}
+	if r, ok := d.done[name]; ok && r.kind == kindPartial && r.ino == m.ino && r.size < m.size {
+		if fd, err := openBelow(d.dst, name, unix.O_RDWR, 0); err == nil {
+			var st stat
+			if err := statFD(fd, &st); err == nil && st.isReg() && st.size >= r.size && st.nlink == 1 {
+				if err := unix.Ftruncate(fd, r.size); err == nil {
+					return fd, r.size, r.sum, nil
+				}
+			}
+			_ = unix.Close(fd)
+		}
+	}
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL
+	fd, err = openBelow(d.dst, name, flags, 0o600)
+	if errors.Is(err, unix.EEXIST) && d.existed {
+		if err := c.remove(d, name); err != nil {
+			return fail("remove what an interrupted copy left", err)
+		}
+		fd, err = openBelow(d.dst, name, flags, 0o600)
+	}
+	if err != nil {
+		return fail("create", err)
+	}
+	c.observe(object{fd: fd})
+	if err := c.applyEarly(object{fd: fd}, m, path); err != nil {
+		_ = unix.Close(fd)
+		return -1, 0, Sum{}, err
+	}
+	return fd, 0, Sum{}, nil
+}
+
+// smallFile copies a file within one task.
+func (c *copier) smallFile(w *worker, j *fileJob) error {
+	err := j.copySmall(w)
+	if err == nil {
+		return j.finish(w)
+	}
+	return j.abort(err)
+}
+
+func (j *fileJob) copySmall(w *worker) error {
+	if j.meta.size > blockSize || j.from > 0 {
+		return j.copyRange(w, j.from, j.meta.size)
+	}
+	// One read beyond the end shows that the size is true.
+	n, err := readFull(j.src, w.data[:j.meta.size+1], 0)
+	if err != nil {
+		return j.copyRange(w, 0, j.meta.size)
+	}
+	if int64(n) != j.meta.size {
+		return j.changed(int64(n))
+	}
+	b := w.data[:n]
+	if hasZeroBlock(b, j.c.granule()) {
+		return j.copyRange(w, 0, j.meta.size)
+	}
+	s, _ := blockSum(0, b)
+	if err := writeFull(j.dst, b, 0); err != nil {
+		return j.writeErr(0, int64(n), err)
+	}
+	j.sum, j.data = s, j.c.roundUp(int64(n))
+	j.c.prog.bytes.Add(int64(n))
+	return nil
+}
+
+// granule is the smallest hole that the source can have; never above 4 KiB.
+func (c *copier) granule() int { return int(min(c.src.bsize, 4096)) }
+
+func (c *copier) roundUp(n int64) int64 { return (n + c.src.bsize - 1) / c.src.bsize * c.src.bsize }
+
+func (j *fileJob) changed(n int64) error {
+	return &Error{Side: Source, Op: "read", Path: j.path(), Offset: min(n, j.meta.size), Length: max(1, j.meta.size-n), Err: errChanged}
+}
+
+var errChanged = errors.New("has another size than its inode says: it changed, or is damaged")
+
+func (j *fileJob) writeErr(off, n int64, err error) error {
+	return &Error{Side: Target, Op: "write", Path: j.path(), Offset: off, Length: n, Err: err}
+}
+
+// copyRange copies [off, end), off at a block boundary, keeping holes, and adds
+// its sum and the bytes of data.
+func (j *fileJob) copyRange(w *worker, off, end int64) error {
+	seg := segments{fd: j.src, end: min(end, j.meta.size)}
+	if err := seg.seek(off); err != nil {
+		return &Error{Side: Source, Op: "seek data", Path: j.path(), Err: err}
+	}
+	var sum Sum
+	var data int64
+	spans := make([]span, 0, 8)
+	for pos := off; pos < seg.end && seg.a < seg.end; pos += blockSize {
+		if seg.a >= pos+blockSize { // a long hole
+			pos = seg.a / blockSize * blockSize
+		}
+		if err := j.c.ctx.Err(); err != nil {
+			return err
+		}
+		stop := min(pos+blockSize, j.meta.size)
+		var err error
+		if spans, err = seg.within(pos, stop, spans); err != nil {
+			return &Error{Side: Source, Op: "seek data", Path: j.path(), Err: err}
+		}
+		b := w.data[:stop-pos]
+		if len(spans) != 1 || spans[0] != (span{pos, stop}) {
+			clear(b)
+		}
+		for _, s := range spans {
+			if err := j.copySpan(b[s.off-pos:s.end-pos], s.off); err != nil {
+				return err
+			}
+			data += j.c.roundUp(s.end - s.off)
+		}
+		s, _ := blockSum(pos/blockSize, b)
+		sum = sum.add(s)
+		j.c.prog.bytes.Add(stop - pos)
+	}
+	j.add(off, end, sum, data)
+	return nil
+}
+
+// copySpan reads b at off, with the policy for what cannot be read, and writes it.
+func (j *fileJob) copySpan(b []byte, off int64) error {
+	n, err := readFull(j.src, b, off)
+	if err == nil && n < len(b) {
+		return j.changed(off + int64(n))
+	}
+	if err != nil {
+		return j.salvage(b, off, err)
+	}
+	if err := writeFull(j.dst, b, off); err != nil {
+		return j.writeErr(off, int64(len(b)), err)
+	}
+	return nil
+}
+
+// salvage reads granule by granule what could not be read at once, each three
+// times. What stays unreadable ends the copy or, by policy, is listed and left a hole.
+func (j *fileJob) salvage(b []byte, off int64, first error) error {
+	var bad []span
+	g := int64(4096)
+	for at := off; at < off+int64(len(b)); {
+		stop := min((at/g+1)*g, off+int64(len(b)))
+		p := b[at-off : stop-off]
+		n, err := 0, error(nil)
+		for range 3 {
+			if n, err = readFull(j.src, p, at); err == nil {
+				break
+			}
+		}
+		switch {
+		case err == nil && n < len(p):
+			return j.changed(at + int64(n))
+		case err == nil:
+			if err := writeFull(j.dst, p, at); err != nil {
+				return j.writeErr(at, int64(len(p)), err)
+			}
+		case len(bad) > 0 && bad[len(bad)-1].end == at:
+			clear(p)
+			bad[len(bad)-1].end = stop
+		default:
+			clear(p)
+			bad = append(bad, span{at, stop})
+		}
+		at = stop
+	}
+	for _, s := range bad {
+		e := &Error{Side: Source, Op: "read", Path: j.path(), Offset: s.off, Length: s.end - s.off, Err: first}
+		if j.c.o.OnReadError != List || !damaged(first) {
+			return e
+		}
+		j.damaged.Store(true)
+		j.c.problem(Problem{Path: j.path(), What: "data", Offset: s.off, Length: s.end - s.off, Err: first})
+	}
+	return nil
+}

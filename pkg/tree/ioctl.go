@@ -1,0 +1,126 @@
+package tree
+
+import (
+	"encoding/binary"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// include/uapi/asm-generic/ioctl.h; mips and ppc differ, and are refused by iocNumbers.
+const (
+	iocWrite = 1
+	iocRead  = 2
+)
+
+func ioc(dir, typ, nr, size uint) uint { return dir<<30 | size<<16 | typ<<8 | nr }
+
+// include/uapi/linux/fs.h and fiemap.h; not in x/sys.
+const (
+	fsxattrSize      = 28
+	fiemapHeaderSize = 32
+	fiemapExtentSize = 56
+
+	fiemapFlagSync        = 0x1
+	fiemapExtentLast      = 0x1
+	fiemapExtentUnknown   = 0x2
+	fiemapExtentDelalloc  = 0x4
+	fiemapExtentEncoded   = 0x8
+	fiemapExtentInline    = 0x200
+	fiemapExtentUnwritten = 0x800
+	fiemapExtentShared    = 0x2000
+)
+
+func fsGetXattrReq() uint { return ioc(iocRead, 'X', 31, fsxattrSize) }
+func fsSetXattrReq() uint { return ioc(iocWrite, 'X', 32, fsxattrSize) }
+func fiemapReq() uint     { return ioc(iocRead|iocWrite, 'f', 11, fiemapHeaderSize) }
+
+// iocNumbers reports whether ioc spells this architecture's ioctls.
+func iocNumbers() bool {
+	switch runtime.GOARCH {
+	case "amd64", "386", "arm", "arm64", "riscv64", "s390x", "loong64":
+		return true
+	}
+	return false
+}
+
+// fsxattr is struct fsxattr of include/uapi/linux/fs.h.
+type fsxattr struct {
+	xflags, extsize, nextents, projid, cowextsize uint32
+	_                                             [8]byte
+}
+
+func ioctl(fd int, req uint, arg unsafe.Pointer) error {
+	for {
+		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(req), uintptr(arg))
+		if e == 0 {
+			return nil
+		}
+		if e != unix.EINTR {
+			return e
+		}
+	}
+}
+
+func getFSX(fd int) (x fsxattr, err error) {
+	err = ioctl(fd, fsGetXattrReq(), unsafe.Pointer(&x))
+	return x, err
+}
+
+func setFSX(fd int, x fsxattr) error { return ioctl(fd, fsSetXattrReq(), unsafe.Pointer(&x)) }
+
+// The kernel reads and writes an int, whatever the number's "long" says.
+func getFlags(fd int) (uint32, error) {
+	var v [2]uint32
+	err := ioctl(fd, unix.FS_IOC_GETFLAGS, unsafe.Pointer(&v))
+	return v[0], err
+}
+
+func setFlags(fd int, f uint32) error {
+	v := [2]uint32{f}
+	return ioctl(fd, unix.FS_IOC_SETFLAGS, unsafe.Pointer(&v))
+}
+
+// extent is one mapped range of a file, in bytes.
+type extent struct {
+	off, phys, len int64
+	flags          uint32
+}
+
+// fiemap calls f for each extent of fd in order until it returns false.
+func fiemap(fd int, flags uint32, f func(extent) bool) error {
+	const n = 128
+	buf := make([]byte, fiemapHeaderSize+n*fiemapExtentSize)
+	ne := binary.NativeEndian
+	start := uint64(0)
+	for {
+		clear(buf[:fiemapHeaderSize])
+		ne.PutUint64(buf[0:], start)
+		ne.PutUint64(buf[8:], ^uint64(0)-start)
+		ne.PutUint32(buf[16:], flags)
+		ne.PutUint32(buf[24:], n)
+		if err := ioctl(fd, fiemapReq(), unsafe.Pointer(&buf[0])); err != nil {
+			return err
+		}
+		got := int(ne.Uint32(buf[20:]))
+		if got == 0 || got > n {
+			return nil
+		}
+		for i := range got {
+			b := buf[fiemapHeaderSize+i*fiemapExtentSize:]
+			e := extent{off: int64(ne.Uint64(b)), phys: int64(ne.Uint64(b[8:])), len: int64(ne.Uint64(b[16:])), flags: ne.Uint32(b[40:])}
+			if e.len <= 0 || e.off < 0 || !f(e) {
+				return nil
+			}
+			if e.flags&fiemapExtentLast != 0 {
+				return nil
+			}
+			if next := uint64(e.off + e.len); next > start {
+				start = next
+			} else {
+				return nil
+			}
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package tree
+
+import (
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// links remembers inodes with more than one link until their last name is made.
+// It is the only thing that grows with the size of the source.
+type links struct {
+	mu    sync.Mutex
+	busy  map[inode]*busyLink
+	ready map[inode]linkRec
+	paths map[inode]string // where the target has no file handles
+}
+
+// linkRec finds the copy of an inode on the target: a file handle (open_by_handle_at).
+type linkRec struct {
+	left   uint32
+	frozen uint8 // flFrozen bits to be set after the last name
+	hlen   uint8 // 0: look in paths; 255: the inode could not be copied
+	htype  int32
+	handle [20]byte
+}
+
+const linkFailed = 255
+
+type busyLink struct {
+	waiting []waiter
+}
+
+// waiter is a further name met while the first was being copied.
+type waiter struct {
+	d    *dir
+	name string
+	size int64
+}
+
+func newLinks() *links {
+	return &links{busy: map[inode]*busyLink{}, ready: map[inode]linkRec{}, paths: map[inode]string{}}
+}
+
+type claim uint8
+
+const (
+	claimFirst claim = iota
+	claimWait        // queued: whoever copies the first name makes this one
+	claimReady
+)
+
+func (l *links) claim(k inode, w waiter) (claim, linkRec) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r, ok := l.ready[k]; ok {
+		return claimReady, r
+	}
+	if b := l.busy[k]; b != nil {
+		w.d.pending.Add(1)
+		b.waiting = append(b.waiting, w)
+		return claimWait, linkRec{}
+	}
+	l.busy[k] = &busyLink{}
+	return claimFirst, linkRec{}
+}
+
+// publish tells where the first name is, and returns the names that waited.
+func (l *links) publish(k inode, r linkRec, path string) []waiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.busy[k]
+	delete(l.busy, k)
+	if path != "" {
+		l.paths[k] = path
+	}
+	if r.left > 0 {
+		l.ready[k] = r
+	}
+	if b == nil {
+		return nil
+	}
+	return b.waiting
+}
+
+// used counts one more name; last says that it was the last that the source has.
+func (l *links) used(k inode) (r linkRec, last bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, ok := l.ready[k]
+	if !ok {
+		return r, false
+	}
+	if r.left--; r.left == 0 {
+		delete(l.ready, k)
+		return r, true
+	}
+	l.ready[k] = r
+	return r, false
+}
+
+// handleOf fills r for the object name in dir.
+func (r *linkRec) handleOf(dir int, name string) bool {
+	flags := 0
+	if name == "" {
+		flags = unix.AT_EMPTY_PATH
+	}
+	h, _, err := unix.NameToHandleAt(dir, name, flags)
+	if err != nil || h.Size() > len(r.handle) || h.Size() == 0 {
+		return false
+	}
+	r.htype, r.hlen = h.Type(), uint8(h.Size())
+	copy(r.handle[:], h.Bytes())
+	return true
+}
+
+// openLink opens the target's copy of k.
+func (c *copier) openLink(k inode, r linkRec, flags int) (int, error) {
+	if r.hlen != 0 {
+		h := unix.NewFileHandle(r.htype, r.handle[:r.hlen])
+		fd, err := unix.OpenByHandleAt(c.dst.fd, h, flags|unix.O_CLOEXEC)
+		if err == nil {
+			return fd, nil
+		}
+		return -1, err
+	}
+	c.links.mu.Lock()
+	path := c.links.paths[k]
+	c.links.mu.Unlock()
+	return openPath(c.dst.fd, path, flags)
+}
+
+// makeLink makes name in d (held) a further name of k.
+func (c *copier) makeLink(d *dir, name string, k inode, r linkRec) error {
+	fail := func(err error) error {
+		return &Error{Side: Target, Op: "link", Path: d.path(name), Err: err}
+	}
+	fd, err := c.openLink(k, r, unix.O_PATH)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	err = unix.Linkat(fd, "", d.dst, name, unix.AT_EMPTY_PATH)
+	if err != nil && err != unix.EEXIST {
+		err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), d.dst, name, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err == unix.EEXIST && d.existed {
+		if err = c.remove(d, name); err == nil {
+			err = unix.Linkat(fd, "", d.dst, name, unix.AT_EMPTY_PATH)
+		}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if r, last := c.links.used(k); last && r.frozen != 0 {
+		return c.freeze(k, r, d.path(name))
+	}
+	return nil
+}
+
+// freeze sets the flags that were held back.
+func (c *copier) freeze(k inode, r linkRec, path string) error {
+	fd, err := c.openLink(k, r, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW)
+	if err != nil {
+		return &Error{Side: Target, Op: "open to set flags", Path: path, Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if bits, err := (object{fd: fd}).addFlags(uint32(r.frozen), uint32(r.frozen)); err != nil {
+		return c.loss(path, "flags "+spellBits(bits, flagNames()), err)
+	}
+	return nil
+}
+
+// freezeRest handles inodes with names outside the copied tree.
+func (c *copier) freezeRest() error {
+	for k, r := range c.links.ready {
+		if r.frozen != 0 && r.hlen != linkFailed {
+			if err := c.freeze(k, r, "inode "+strconv.FormatUint(k.ino, 10)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package tree
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// oracle is an independent manifest: paths, lstat, lgetxattr, sha256, lsattr's
+// ioctl and a dumb map of allocation, sharing no code with the engine.
+// Each line says one fact of one path.
+func oracle(t *testing.T, root string) []string {
+	t.Helper()
+	var out []string
+	groups := map[uint64][]string{}
+	err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
+		if errors.Is(err, unix.ENAMETOOLONG) {
+			return filepath.SkipDir // see TestDeep
+		}
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, p)
+		if rel == "lost+found" {
+			return nil
+		}
+		say := func(format string, a ...any) { out = append(out, fmt.Sprintf("%q ", rel)+fmt.Sprintf(format, a...)) }
+		var st syscall.Stat_t
+		if err := syscall.Lstat(p, &st); errors.Is(err, unix.ENAMETOOLONG) {
+			return filepath.SkipDir
+		} else if err != nil {
+			return err
+		}
+		say("mode %o owner %d:%d", st.Mode, st.Uid, st.Gid)
+		say("mtime %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)
+		say("atime %d.%09d", st.Atim.Sec, st.Atim.Nsec)
+		if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+			say("nlink %d size %d", st.Nlink, st.Size)
+			groups[st.Ino] = append(groups[st.Ino], rel)
+		}
+		oracleXattrs(p, say)
+		switch st.Mode & syscall.S_IFMT {
+		case syscall.S_IFLNK:
+			to, err := os.Readlink(p)
+			say("to %q %v", to, err)
+		case syscall.S_IFBLK, syscall.S_IFCHR:
+			say("rdev %d", st.Rdev)
+		case syscall.S_IFREG, syscall.S_IFDIR:
+			return oracleOpen(p, &st, say)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range groups {
+		if len(g) > 1 {
+			slices.Sort(g)
+			out = append(out, fmt.Sprintf("%q one inode %q", g[0], g))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func oracleXattrs(p string, say func(string, ...any)) {
+	buf := make([]byte, 1<<17)
+	n, err := unix.Llistxattr(p, buf)
+	if err != nil {
+		return
+	}
+	names := strings.FieldsFunc(string(buf[:n]), func(r rune) bool { return r == 0 })
+	for _, name := range names {
+		if strings.HasPrefix(name, "trusted.SGI_ACL") {
+			continue
+		}
+		n, err := unix.Lgetxattr(p, name, buf)
+		say("xattr %s = %x %v", name, sha256.Sum256(buf[:max(n, 0)]), err)
+	}
+}
+
+func oracleOpen(p string, st *syscall.Stat_t, say func(string, ...any)) error {
+	f, err := os.OpenFile(p, os.O_RDONLY|unix.O_NOATIME, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if v, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil {
+		// SsuidcaAjtTdNP..., all that chattr takes but extents, verity, encryption
+		say("flags %#x", uint32(v)&0x6083c4ff)
+	}
+	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+		return nil
+	}
+	var data, hole int64
+	var layout []string
+	for hole < st.Size {
+		if data, err = f.Seek(hole, 3); err != nil {
+			break
+		}
+		if hole, err = f.Seek(data, 4); err != nil {
+			return err
+		}
+		layout = append(layout, fmt.Sprintf("%d-%d", data, hole))
+	}
+	say("data %v", layout)
+	if st.Size < 1<<32 {
+		h := sha256.New()
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := io.Copy(h, f); err != nil {
+			return err
+		}
+		say("sha256 %x", h.Sum(nil))
+	}
+	if n, err := unix.Flistxattr(int(f.Fd()), nil); err != nil || n == 0 { // xattrs take blocks too
+		say("allocated %d", st.Blocks)
+	}
+	return nil
+}
+
+// sameTree fails with the first differing facts.
+func sameTree(t *testing.T, src, dst string, ignore ...string) {
+	t.Helper()
+	a, b := oracle(t, src), oracle(t, dst)
+	drop := func(s []string) []string {
+		return slices.DeleteFunc(s, func(l string) bool {
+			return slices.ContainsFunc(ignore, func(i string) bool { return strings.Contains(l, i) })
+		})
+	}
+	a, b = drop(a), drop(b)
+	var diff bytes.Buffer
+	n := 0
+	for _, l := range a {
+		if _, ok := slices.BinarySearch(b, l); !ok && n < 20 {
+			fmt.Fprintf(&diff, "- %s\n", l)
+			n++
+		}
+	}
+	for _, l := range b {
+		if _, ok := slices.BinarySearch(a, l); !ok && n < 40 {
+			fmt.Fprintf(&diff, "+ %s\n", l)
+			n++
+		}
+	}
+	if diff.Len() > 0 {
+		t.Errorf("target differs (- source, + target):\n%s", diff.String())
+	}
+}

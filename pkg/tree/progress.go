@@ -1,0 +1,171 @@
+package tree
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// progress counts, and reports when the ticker asks.
+type progress struct {
+	files, dirs, bytes atomic.Int64
+
+	mu      sync.Mutex
+	d       *dir
+	name    string
+	notify  func(Event)
+	total   int64
+	inodes  int64
+	started time.Time
+	first   int64
+	samples []sample
+}
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+const rateWindow = 10 * time.Second
+
+func (p *progress) at(d *dir, name string) {
+	p.mu.Lock()
+	p.d, p.name = d, name
+	p.mu.Unlock()
+}
+
+func (p *progress) report(done bool) {
+	if p.notify == nil {
+		return
+	}
+	p.mu.Lock()
+	e := Event{Files: p.files.Load(), Dirs: p.dirs.Load(), Bytes: p.bytes.Load(), TotalFiles: p.inodes, TotalBytes: p.total, Done: done}
+	if p.d != nil {
+		e.Path = p.d.path(p.name)
+	}
+	e.Rate, e.ETA = p.rate(time.Now(), e)
+	p.mu.Unlock()
+	p.notify(e)
+}
+
+// rate is over the window; the ETA takes the slower of bytes and inodes.
+func (p *progress) rate(now time.Time, e Event) (float64, time.Duration) {
+	p.samples = append(p.samples, sample{now, e.Bytes})
+	for len(p.samples) > 2 && now.Sub(p.samples[1].at) > rateWindow {
+		p.samples = p.samples[1:]
+	}
+	old := p.samples[0]
+	rate := 0.0
+	if dt := now.Sub(old.at).Seconds(); dt > 0 {
+		rate = float64(e.Bytes-old.bytes) / dt
+	}
+	if e.Done {
+		return rate, 0
+	}
+	left := 0.0
+	if rate > 0 && p.total > e.Bytes {
+		left = float64(p.total-e.Bytes) / rate
+	}
+	if run, n := now.Sub(p.started).Seconds(), e.Files+e.Dirs; n > 0 && p.inodes > n {
+		left = max(left, run/float64(n)*float64(p.inodes-n))
+	}
+	return rate, time.Duration(left * float64(time.Second))
+}
+
+// setTotals takes the used blocks and inodes of a whole filesystem as the budget.
+func (p *progress) setTotals(o Options, r *root) {
+	p.notify, p.started = o.Progress, time.Now()
+	p.total, p.inodes = o.TotalBytes, o.TotalFiles
+	if !isTop(r) {
+		return
+	}
+	if p.total == 0 {
+		p.total = int64(r.fs.Blocks-r.fs.Bfree) * max(r.fs.Frsize, 1)
+	}
+	if p.inodes == 0 && r.fs.Files > r.fs.Ffree {
+		p.inodes = int64(r.fs.Files - r.fs.Ffree)
+	}
+}
+
+// isTop reports that r is the root of its filesystem, so that statfs is about it.
+func isTop(r *root) bool {
+	switch r.magic {
+	case unix.EXT4_SUPER_MAGIC:
+		return r.st.ino == 2
+	case unix.BTRFS_SUPER_MAGIC:
+		return r.st.ino == 256
+	}
+	return r.st.attrs&unix.STATX_ATTR_MOUNT_ROOT != 0 && !r.cloned || r.magic == unix.XFS_SUPER_MAGIC && r.st.ino <= 256
+}
+
+// startTicker reports and checkpoints until the returned function is called,
+// which gives the ticker's error.
+func (c *copier) startTicker() func() error {
+	c.prog.setTotals(c.o, c.src)
+	every, save := c.o.ProgressEvery, c.o.CheckpointEvery
+	if every <= 0 {
+		every = 250 * time.Millisecond
+	}
+	if save <= 0 {
+		save = 5 * time.Second
+	}
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	var failed error
+	loop := func(d time.Duration, f func() error) {
+		wg.Go(func() {
+			t := time.NewTicker(d)
+			defer t.Stop()
+			for {
+				select {
+				case <-quit:
+					return
+				case <-t.C:
+					if err := f(); err != nil {
+						failed = err
+						c.q.fail(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	if c.o.Progress != nil {
+		loop(every, func() error { c.prog.report(false); return nil })
+	}
+	if c.o.Checkpoint != nil {
+		loop(save, c.checkpoint)
+	}
+	return func() error {
+		close(quit)
+		wg.Wait()
+		return failed
+	}
+}
+
+// checkpoint makes durable what is finished and says so.
+func (c *copier) checkpoint() error {
+	if c.o.Checkpoint == nil {
+		return nil
+	}
+	c.jobMu.Lock()
+	jobs := make([]*fileJob, 0, len(c.jobs))
+	for j := range c.jobs {
+		jobs = append(jobs, j)
+	}
+	c.jobMu.Unlock()
+	for _, j := range jobs {
+		if r, ok := j.partial(); ok {
+			if err := c.man.write(j.d.meta.inode(), j.d.path(""), []record{r}); err != nil {
+				return err
+			}
+		}
+	}
+	cp := Checkpoint{ManifestBytes: c.man.offset(), Files: c.prog.files.Load(), Dirs: c.prog.dirs.Load(), Bytes: c.prog.bytes.Load()}
+	if err := unix.Syncfs(c.dst.fd); err != nil {
+		return &Error{Side: Target, Op: "syncfs", Path: ".", Err: err}
+	}
+	return c.o.Checkpoint(cp)
+}

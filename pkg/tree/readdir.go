@@ -1,0 +1,86 @@
+package tree
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// entry is one name of a directory. typ is a DT_ constant.
+type entry struct {
+	ino  uint64
+	name string
+	typ  uint8
+}
+
+const chunkEntries = 64 << 10
+
+// readChunk reads up to chunkEntries names from fd, where the last call ended,
+// sorted by (not directory, inode): files of a directory before its
+// subdirectories, both in the order of the inode table. more tells that there may be others.
+func readChunk(fd int, buf []byte) (es []entry, more bool, err error) {
+	ne := binary.NativeEndian
+	var arena strings.Builder
+	type raw struct {
+		ino      uint64
+		off, end int
+		typ      uint8
+	}
+	var raws []raw
+	for len(raws) < chunkEntries {
+		n, err := unix.Getdents(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if n == 0 {
+			break
+		}
+		// struct linux_dirent64: u64 ino, s64 off, u16 reclen, u8 type, name
+		for b := buf[:n]; len(b) >= 19; {
+			l := int(ne.Uint16(b[16:]))
+			if l < 20 || l > len(b) {
+				return nil, false, unix.EBADMSG
+			}
+			name := b[19:l]
+			if i := slices.Index(name, 0); i >= 0 {
+				name = name[:i]
+			}
+			if s := string(name); s != "." && s != ".." {
+				if len(s) == 0 || strings.IndexByte(s, '/') >= 0 {
+					return nil, false, unix.EUCLEAN
+				}
+				off := arena.Len()
+				arena.Write(name)
+				raws = append(raws, raw{ne.Uint64(b), off, arena.Len(), b[18]})
+			}
+			b = b[l:]
+		}
+		more = len(raws) >= chunkEntries
+	}
+	names := arena.String()
+	es = make([]entry, len(raws))
+	for i, r := range raws {
+		es[i] = entry{r.ino, names[r.off:r.end], r.typ}
+	}
+	slices.SortFunc(es, func(a, b entry) int {
+		if x, y := a.typ == unix.DT_DIR, b.typ == unix.DT_DIR; x != y {
+			if y {
+				return -1
+			}
+			return 1
+		}
+		switch {
+		case a.ino < b.ino:
+			return -1
+		case a.ino > b.ino:
+			return 1
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	return es, more, nil
+}

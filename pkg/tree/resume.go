@@ -1,0 +1,136 @@
+package tree
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// loadResume indexes the interrupted copy's manifest.
+func (c *copier) loadResume() (err error) {
+	r := c.o.Resume
+	if r == nil {
+		return nil
+	}
+	c.man.n = r.ManifestBytes
+	if r.Manifest == nil || r.ManifestBytes == 0 {
+		return nil
+	}
+	c.prior, err = OpenManifest(r.Manifest, r.ManifestBytes)
+	if err == nil && c.prior.size != r.ManifestBytes {
+		err = &Error{Side: Target, Op: "read manifest", Path: ".", Offset: c.prior.size, Length: r.ManifestBytes - c.prior.size, Err: errManifest}
+	}
+	return err
+}
+
+// resumeEntry reports that an entry was finished, and synced, before the interruption.
+func (c *copier) resumeEntry(d *dir, e entry) (bool, error) {
+	if c.prior == nil || !d.existed {
+		return false, nil
+	}
+	if e.typ == unix.DT_DIR {
+		return c.resumeDir(d, e)
+	}
+	r, ok := d.done[e.name]
+	if !ok || r.kind == kindPartial || r.kind == kindDamaged || r.ino != e.ino {
+		return false, nil
+	}
+	// The record says that it was synced; a look costs little and spares a surprise.
+	var st stat
+	if err := statAt(d.dst, e.name, &st); err != nil || st.isDir() || st.isReg() && st.size != r.size {
+		return false, nil
+	}
+	c.count(func(res *Result) { res.Skipped++ })
+	c.prog.files.Add(1)
+	c.prog.bytes.Add(st.blocks * 512)
+	d.files.Add(1)
+	d.bytes.Add(st.blocks * 512)
+	return true, nil
+}
+
+// resumeDir skips a whole finished directory.
+func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
+	var st stat
+	if err := statAt(d.src, e.name, &st); err != nil {
+		return false, nil
+	}
+	r, ok := c.prior.done[st.inode()]
+	if !ok || statAt(d.dst, e.name, &st) != nil || !st.isDir() {
+		return false, nil
+	}
+	n := int64(r.nlink)
+	c.count(func(res *Result) { res.Skipped += n + 1 })
+	c.prog.files.Add(n)
+	c.prog.dirs.Add(1)
+	c.prog.bytes.Add(r.size)
+	d.files.Add(n + 1)
+	d.bytes.Add(r.size)
+	return true, nil
+}
+
+// priorLink finds the copy that an interrupted run made of k, known to have
+// been synced.
+func (c *copier) priorLink(k inode, m *meta) (linkRec, string, bool) {
+	if c.prior == nil {
+		return linkRec{}, "", false
+	}
+	seen, ok := c.prior.links[k]
+	if !ok || seen.seen >= m.nlink {
+		return linkRec{}, "", false
+	}
+	path, err := c.prior.first(k)
+	if err != nil {
+		return linkRec{}, "", false
+	}
+	fd, err := openPath(c.dst.fd, path, unix.O_PATH)
+	if err != nil {
+		return linkRec{}, "", false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	path0 := path
+	r := linkRec{left: m.nlink - seen.seen, frozen: uint8(m.flags & flFrozen)}
+	if r.handleOf(fd, "") {
+		path = ""
+	}
+	if r.frozen != 0 { // it may be frozen already, and must take further names
+		if f, err := openPath(c.dst.fd, path0, unix.O_RDONLY); err == nil {
+			_, _ = object{fd: f}.addFlags(0, flFrozen)
+			_ = unix.Close(f)
+		}
+	}
+	return r, path, true
+}
+
+// remove takes away what an interrupted copy left under a name that is to be
+// made again.
+func (c *copier) remove(d *dir, name string) error {
+	err := unix.Unlinkat(d.dst, name, 0)
+	if errors.Is(err, unix.EPERM) {
+		fd, e := openBelow(d.dst, name, unix.O_RDONLY, 0)
+		if e != nil {
+			return err
+		}
+		_, e = object{fd: fd}.addFlags(0, flFrozen)
+		_ = unix.Close(fd)
+		if e != nil {
+			return err
+		}
+		err = unix.Unlinkat(d.dst, name, 0)
+	}
+	return err
+}
+
+// reuseDir accepts an existing directory; anything else of that name goes.
+func (c *copier) reuseDir(up *dir, name string) error {
+	var st stat
+	if err := statAt(up.dst, name, &st); err != nil {
+		return err
+	}
+	if st.isDir() {
+		return nil
+	}
+	if err := c.remove(up, name); err != nil {
+		return err
+	}
+	return unix.Mkdirat(up.dst, name, 0o700)
+}

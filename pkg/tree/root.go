@@ -1,0 +1,128 @@
+package tree
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// root is one side of a copy: an open directory and what its filesystem is.
+type root struct {
+	side   Side
+	fd     int
+	cloned bool // a private mount without submounts
+	st     stat
+	magic  int64
+	bsize  int64 // smallest unit of allocation that statfs admits, bytes
+	fs     unix.Statfs_t
+}
+
+const resolveAll = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
+
+// openRoot opens path on a private clone of its mount with noatime and, if
+// readOnly, read-only; where the kernel or the privileges do not allow that, as it is.
+func openRoot(side Side, path string, readOnly bool) (*root, error) {
+	fail := func(op string, err error) (*root, error) {
+		return nil, &Error{Side: side, Op: op, Path: path, Err: err}
+	}
+	r := &root{side: side}
+	mnt, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err == nil {
+		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOATIME, Attr_clr: unix.MOUNT_ATTR__ATIME}
+		if readOnly {
+			attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
+		}
+		err = unix.MountSetattr(mnt, "", unix.AT_EMPTY_PATH, &attr)
+		if err != nil {
+			_ = unix.Close(mnt)
+		}
+	}
+	if err == nil {
+		r.cloned = true
+		r.fd, err = openBelow(mnt, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		_ = unix.Close(mnt)
+	} else {
+		r.fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		return fail("open", err)
+	}
+	if err := r.look(); err != nil {
+		_ = unix.Close(r.fd)
+		return fail("stat", err)
+	}
+	return r, nil
+}
+
+func (r *root) look() error {
+	if err := unix.Fstatfs(r.fd, &r.fs); err != nil {
+		return err
+	}
+	r.magic, r.bsize = int64(r.fs.Type), max(512, int64(r.fs.Bsize))
+	if unix.O_NOATIME != 0 && !r.cloned {
+		// Reading must not change a mount that is not ours.
+		if fd, err := openBelow(r.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0); err == nil {
+			_ = unix.Close(r.fd)
+			r.fd = fd
+		}
+	}
+	return statFD(r.fd, &r.st)
+}
+
+func (r *root) close() error { return unix.Close(r.fd) }
+
+// openBelow opens name, which may have several components, below dir. It never
+// leaves the mount or follows a link, and never waits for a fifo.
+func openBelow(dir int, name string, flags int, mode uint64) (int, error) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC | unix.O_NOFOLLOW), Mode: mode, Resolve: resolveAll}
+	if flags&unix.O_PATH == 0 {
+		how.Flags |= unix.O_NOATIME | unix.O_NONBLOCK
+	}
+	for {
+		fd, err := unix.Openat2(dir, name, &how)
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
+			continue
+		case errors.Is(err, unix.EPERM) && how.Flags&unix.O_NOATIME != 0:
+			how.Flags &^= unix.O_NOATIME
+			continue
+		}
+		return fd, err
+	}
+}
+
+// openDeep opens the directory at path below dir, however long path is.
+func openDeep(dir int, path string) (int, error) {
+	const chunk = 4000
+	at := dir
+	for {
+		part := path
+		if len(part) > chunk {
+			part = part[:strings.LastIndexByte(part[:chunk], '/')]
+		}
+		path = strings.TrimPrefix(path[len(part):], "/")
+		fd, err := openBelow(at, part, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		if at != dir {
+			_ = unix.Close(at)
+		}
+		if err != nil || path == "" {
+			return fd, err
+		}
+		at = fd
+	}
+}
+
+// openPath opens the object at path below dir, however long path is.
+func openPath(dir int, path string, flags int) (int, error) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return openBelow(dir, path, flags, 0)
+	}
+	up, err := openDeep(dir, path[:i])
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = unix.Close(up) }()
+	return openBelow(up, path[i+1:], flags, 0)
+}

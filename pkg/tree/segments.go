@@ -1,0 +1,106 @@
+package tree
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// segments walks the data of a file between holes. Unwritten extents count as
+// holes, as the kernel has it.
+type segments struct {
+	fd   int
+	end  int64
+	a, b int64 // the current segment; a == end: none left
+}
+
+// seek moves to the first data at or after pos.
+func (s *segments) seek(pos int64) error {
+	if pos >= s.end {
+		s.a, s.b = s.end, s.end
+		return nil
+	}
+	a, err := unix.Seek(s.fd, pos, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		s.a, s.b = s.end, s.end
+		return nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
+		s.a, s.b = pos, s.end // a filesystem that knows no holes
+		return nil
+	case err != nil:
+		return err
+	}
+	if a >= s.end {
+		s.a, s.b = s.end, s.end
+		return nil
+	}
+	b, err := unix.Seek(s.fd, a, unix.SEEK_HOLE)
+	if err != nil {
+		return err
+	}
+	s.a, s.b = max(a, pos), min(b, s.end)
+	return nil
+}
+
+// span is a range of bytes.
+type span struct{ off, end int64 }
+
+// within lists the data of [off, end) into spans, moving on as needed. The
+// ranges asked for must ascend.
+func (s *segments) within(off, end int64, spans []span) ([]span, error) {
+	spans = spans[:0]
+	if s.b <= off && s.a < s.end {
+		if err := s.seek(off); err != nil {
+			return nil, err
+		}
+	}
+	for s.a < end && s.a < s.end {
+		if a, b := max(s.a, off), min(s.b, end); a < b {
+			spans = append(spans, span{a, b})
+		}
+		if s.b >= end {
+			break
+		}
+		if err := s.seek(s.b); err != nil {
+			return nil, err
+		}
+	}
+	return spans, nil
+}
+
+// readFull reads until b is full or the file ends.
+func readFull(fd int, b []byte, off int64) (int, error) {
+	n := 0
+	for n < len(b) {
+		m, err := unix.Pread(fd, b[n:], off+int64(n))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return n, err
+		}
+		if m == 0 {
+			break
+		}
+		n += m
+	}
+	return n, nil
+}
+
+func writeFull(fd int, b []byte, off int64) error {
+	for len(b) > 0 {
+		n, err := unix.Pwrite(fd, b, off)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return unix.EIO
+		}
+		b, off = b[n:], off+int64(n)
+	}
+	return nil
+}

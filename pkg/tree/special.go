@@ -1,0 +1,150 @@
+package tree
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// special copies a symlink, device, fifo, socket or whiteout: what cannot be
+// opened without side effects. All goes by directory and name.
+func (c *copier) special(w *worker, d *dir, name string) error {
+	o := object{fd: d.src, name: name}
+	path := pathOnce(d, name)
+	var m meta
+	if err := readMeta(o, c.src.magic, &m, w.xattr); err != nil {
+		return c.readError(path(), "read metadata", err)
+	}
+	if m.isReg() || m.isDir() {
+		return &Error{Side: Source, Op: "read metadata", Path: path(), Err: unix.ESTALE}
+	}
+	first, err := c.claimLink(w, d, name, &m)
+	if err != nil || !first {
+		return err
+	}
+	if err := c.makeSpecial(w, d, name, &m); err != nil {
+		return err
+	}
+	t := object{fd: d.dst, name: name}
+	if err := c.apply(t, &m, c.clean.Load(), m.nlink > 1, path); err != nil {
+		return err
+	}
+	c.count(func(r *Result) { r.Special++ })
+	return c.finished(w, d, record{kind: kindSpecial, name: name, ino: m.ino, nlink: m.nlink}, &m)
+}
+
+func (c *copier) makeSpecial(w *worker, d *dir, name string, m *meta) error {
+	op, try := "", func() error { return nil }
+	switch m.typ() {
+	case unix.S_IFLNK:
+		n, err := unix.Readlinkat(d.src, name, w.data)
+		if err != nil {
+			return &Error{Side: Source, Op: "read link", Path: d.path(name), Err: err}
+		}
+		to := string(w.data[:n])
+		op, try = "make symlink", func() error { return unix.Symlinkat(to, d.dst, name) }
+	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
+		dev := unix.Mkdev(uint32(m.rdev>>32), uint32(m.rdev))
+		op, try = "make node", func() error { return unix.Mknodat(d.dst, name, m.typ()|0o600, int(dev)) }
+	default:
+		return &Error{Side: Source, Op: "copy an object of unknown type", Path: d.path(name), Err: unix.EINVAL}
+	}
+	err := try()
+	if err == unix.EEXIST && d.existed {
+		if err = c.remove(d, name); err == nil {
+			err = try()
+		}
+	}
+	if err != nil {
+		return &Error{Side: Target, Op: op, Path: d.path(name), Err: err}
+	}
+	return nil
+}
+
+// claimLink tells whether m is to be copied under this name; otherwise the name
+// is, or will be, a link to the copy.
+func (c *copier) claimLink(w *worker, d *dir, name string, m *meta) (first bool, err error) {
+	if m.nlink < 2 {
+		return true, nil
+	}
+	k := m.inode()
+	how, r := c.links.claim(k, waiter{d, name, m.size})
+	switch how {
+	case claimFirst:
+		r, path, ok := c.priorLink(k, m)
+		if !ok {
+			return true, nil
+		}
+		if err := c.serve(w, k, r, path); err != nil {
+			return false, err
+		}
+		return false, c.link(w, d, name, k, r, m.size)
+	case claimWait:
+		return false, nil
+	}
+	return false, c.link(w, d, name, k, r, m.size)
+}
+
+// link makes a further name, with d held, and records it.
+func (c *copier) link(w *worker, d *dir, name string, k inode, r linkRec, size int64) error {
+	if r.hlen == linkFailed {
+		c.problem(Problem{Path: d.path(name), What: "entry", Err: unix.EIO})
+		return nil
+	}
+	if err := c.makeLink(d, name, k, r); err != nil {
+		return err
+	}
+	c.count(func(r *Result) { r.Links++ })
+	c.prog.files.Add(1)
+	d.files.Add(1)
+	w.recs = append(w.recs, record{kind: kindLink, name: name, ino: k.ino, size: size, nlink: 2})
+	return nil
+}
+
+// finished publishes a complete object: to those that wait for links to it, to
+// the manifest and to the progress.
+func (c *copier) finished(w *worker, d *dir, r record, m *meta) error {
+	w.recs = append(w.recs, r)
+	c.prog.files.Add(1)
+	d.files.Add(1)
+	d.bytes.Add(m.blocks * 512)
+	if m.nlink < 2 {
+		return nil
+	}
+	rec := linkRec{left: m.nlink - 1, frozen: uint8(m.flags & flFrozen)}
+	path := ""
+	if !rec.handleOf(d.dst, r.name) {
+		path = d.path(r.name)
+	}
+	return c.serve(w, m.inode(), rec, path)
+}
+
+// serve makes the names that waited for k.
+func (c *copier) serve(w *worker, k inode, rec linkRec, path string) error {
+	for _, x := range c.links.publish(k, rec, path) {
+		if err := c.fds.hold(x.d); err != nil {
+			return err
+		}
+		own := w.recs
+		w.recs = nil
+		err := c.link(w, x.d, x.name, k, rec, x.size)
+		if e := c.man.write(x.d.meta.inode(), x.d.path(""), w.recs); err == nil {
+			err = e
+		}
+		w.recs = own
+		c.fds.drop(x.d)
+		if err != nil {
+			return err
+		}
+		if err := c.leave(w, x.d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed tells those who wait for k that there will be no copy.
+func (c *copier) failed(w *worker, m *meta) error {
+	if m.nlink < 2 {
+		return nil
+	}
+	return c.serve(w, m.inode(), linkRec{left: m.nlink - 1, hlen: linkFailed}, "")
+}

@@ -1,0 +1,101 @@
+package tree
+
+import (
+	"io"
+	"time"
+)
+
+// Policy says what happens at a fact that keeps the copy from being equal.
+type Policy uint8
+
+const (
+	Stop Policy = iota // end with an error; the copy can be resumed
+	List               // go on and list it in the Result
+)
+
+// Options of Copy and Verify. The zero value copies with one worker a CPU and
+// stops at the first thing that cannot be kept.
+type Options struct {
+	Workers     int    // 0: one a CPU, at least 2 and at most 8; 1 when Rotational
+	Rotational  bool   // either disk has heads to move: large files one at a time
+	OnReadError Policy // source data or metadata that cannot be read
+	OnLoss      Policy // an attribute that the target refuses to hold
+
+	// Progress is called from one goroutine of the engine's, at most every
+	// ProgressEvery (0: 250 ms), and once at the end.
+	Progress      func(Event)
+	ProgressEvery time.Duration
+
+	// TotalBytes and TotalFiles replace the totals taken from statfs of the source.
+	TotalBytes, TotalFiles int64
+
+	// Manifest receives checksummed blocks of records, one Write a block; see OpenManifest.
+	Manifest io.Writer
+
+	// Checkpoint is called about every CheckpointEvery (0: 5 s) after a syncfs of
+	// the target: all that the first ManifestBytes of the manifest say was
+	// synced before. It has to make that prefix of the manifest durable (unless
+	// it lies on the target: then it is) and to journal the Checkpoint.
+	Checkpoint      func(Checkpoint) error
+	CheckpointEvery time.Duration
+
+	// Resume goes on with an interrupted copy. New records follow the old ones:
+	// Manifest must be positioned (truncated) at Resume.ManifestBytes.
+	Resume *Resume
+
+	// Exclude names source paths relative to the root, no leading slash, that are
+	// not copied, with all below. Result.Excluded lists those found.
+	Exclude []string
+	// TargetOnly names target paths that Verify does not expect in the source,
+	// such as the journal of the migration, and that a copy leaves alone.
+	TargetOnly []string
+
+	// Hashes lets Verify trust the manifest for the source's data. Without it,
+	// or where it lacks a file, the source is read again.
+	Hashes *Manifest
+	// MaxDifferences bounds the Report's list (0: 1000). All are counted.
+	MaxDifferences int
+}
+
+// Event is one progress report. Bytes are those of used blocks; Rate is bytes a
+// second over the last 10 s; Total values and ETA are 0 when unknown.
+type Event struct {
+	Files, Dirs, Bytes     int64
+	TotalFiles, TotalBytes int64
+	Rate                   float64
+	ETA                    time.Duration
+	Path                   string
+	Done                   bool
+}
+
+// Checkpoint says that ManifestBytes of the manifest are synced on the target.
+type Checkpoint struct {
+	ManifestBytes      int64
+	Files, Dirs, Bytes int64
+}
+
+// Resume is what an interrupted copy left: its manifest up to the last checkpoint.
+type Resume struct {
+	Manifest      io.ReaderAt
+	ManifestBytes int64
+}
+
+// Result of a Copy. It is filled as far as the copy went when there is an error.
+type Result struct {
+	Files, Dirs, Links, Special int64 // names made; Links are further names of one inode
+	Bytes                       int64 // data bytes written, holes not counted
+	Skipped                     int64 // names taken from the resumed copy
+	Excluded                    []string
+	MountPoints                 []string // not crossed; only where no mount clone was possible
+	Problems                    []Problem
+	ManifestBytes               int64
+}
+
+// Problem is a read error or a loss that the policy let pass. Offset and Length
+// are in bytes, Length 0 where the whole object is meant.
+type Problem struct {
+	Path           string
+	What           string // "data", "entry", "flags", "project", "xattr NAME" ...
+	Offset, Length int64
+	Err            error
+}

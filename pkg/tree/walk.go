@@ -1,0 +1,242 @@
+package tree
+
+import (
+	"errors"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// frame is a directory whose entries are being handed out.
+type frame struct {
+	c    *copier
+	d    *dir
+	es   []entry
+	more bool
+	own  bool // the frame still counts in d.pending
+}
+
+// take hands out one directory, or a run of other entries that is small enough
+// to keep all workers busy.
+func (f *frame) take(workers int) task {
+	if len(f.es) == 0 {
+		if !f.own {
+			return nil
+		}
+		f.own = false
+		if f.more {
+			return func(w *worker) error { return f.c.refill(w, f.d) }
+		}
+		return func(w *worker) error { return f.c.leave(w, f.d) }
+	}
+	n := 1
+	if f.es[0].typ != unix.DT_DIR {
+		limit := min(64, max(1, len(f.es)/(2*workers)))
+		for n < limit && f.es[n].typ != unix.DT_DIR {
+			n++
+		}
+	}
+	batch := f.es[:n]
+	f.es = f.es[n:]
+	f.d.pending.Add(1)
+	d, c := f.d, f.c
+	return func(w *worker) error { return c.batch(w, d, batch) }
+}
+
+// enter starts on a directory that is open on both sides.
+func (c *copier) enter(w *worker, d *dir) error {
+	d.pending.Store(1)
+	if d.existed && c.prior != nil {
+		var err error
+		if d.done, err = c.prior.names(d.meta.inode()); err != nil {
+			return err
+		}
+	}
+	return c.read(w, d)
+}
+
+// read takes the next chunk of names, with d held.
+func (c *copier) read(w *worker, d *dir) error {
+	es, more, err := readChunk(d.src, w.dents)
+	if err != nil {
+		if err := c.readError(d.path(""), "list", err); err != nil {
+			return err
+		}
+		es, more = nil, false
+	}
+	if !more && d.parent != nil {
+		c.fds.drop(d)
+	}
+	c.q.push(&frame{c: c, d: d, es: es, more: more, own: true})
+	return nil
+}
+
+// refill goes on with a directory that is larger than a chunk; it was held since.
+func (c *copier) refill(w *worker, d *dir) error { return c.read(w, d) }
+
+func (c *copier) batch(w *worker, d *dir, es []entry) error {
+	if err := c.fds.hold(d); err != nil {
+		return err
+	}
+	w.recs = w.recs[:0]
+	err := c.each(w, d, es)
+	// What was finished before an error is worth keeping.
+	if e := c.man.write(d.meta.inode(), d.path(""), w.recs); err == nil {
+		err = e
+	}
+	c.fds.drop(d)
+	if err != nil {
+		return err
+	}
+	return c.leave(w, d)
+}
+
+func (c *copier) each(w *worker, d *dir, es []entry) error {
+	for i, e := range es {
+		if c.ctx.Err() != nil {
+			return c.ctx.Err()
+		}
+		if i == 0 {
+			c.prog.at(d, e.name)
+		}
+		if err := c.entry(w, d, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) entry(w *worker, d *dir, e entry) error {
+	if len(c.exclude) > 0 {
+		if p := d.path(e.name); c.exclude[p] {
+			c.count(func(r *Result) { r.Excluded = append(r.Excluded, p) })
+			return nil
+		}
+	}
+	if skip, err := c.resumeEntry(d, e); skip || err != nil {
+		return err
+	}
+	switch e.typ {
+	case unix.DT_DIR:
+		return c.dir(w, d, e.name)
+	case unix.DT_REG:
+		return c.file(w, d, e.name)
+	case unix.DT_UNKNOWN:
+		var st stat
+		if err := statAt(d.src, e.name, &st); err != nil {
+			return c.readError(d.path(e.name), "stat", err)
+		}
+		if st.isDir() {
+			return c.dir(w, d, e.name)
+		}
+		if st.isReg() {
+			return c.file(w, d, e.name)
+		}
+	}
+	return c.special(w, d, e.name)
+}
+
+func (c *copier) dir(w *worker, up *dir, name string) error {
+	d := &dir{parent: up, name: name, src: -1, dst: -1, depth: up.depth + 1}
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY
+	var err error
+	if d.src, err = openBelow(up.src, name, flags, 0); err != nil {
+		if errors.Is(err, unix.EXDEV) {
+			return c.mountPoint(up, name)
+		}
+		return c.readError(up.path(name), "open", err)
+	}
+	if err := readMeta(object{fd: d.src}, c.src.magic, &d.meta, w.xattr); err != nil {
+		_ = unix.Close(d.src)
+		return c.readError(up.path(name), "read metadata", err)
+	}
+	if err := c.makeDir(up, d); err != nil {
+		_ = unix.Close(d.src)
+		if d.dst >= 0 {
+			_ = unix.Close(d.dst)
+		}
+		return err
+	}
+	up.pending.Add(1)
+	c.fds.adopt(d)
+	return c.enter(w, d)
+}
+
+// makeDir makes and opens the target's d.
+func (c *copier) makeDir(up, d *dir) error {
+	fail := func(op string, err error) error {
+		return &Error{Side: Target, Op: op, Path: d.path(""), Err: err}
+	}
+	err := unix.Mkdirat(up.dst, d.name, 0o700)
+	if errors.Is(err, unix.EEXIST) && up.existed {
+		d.existed, err = true, c.reuseDir(up, d.name)
+	}
+	if err != nil {
+		return fail("make directory", err)
+	}
+	if d.dst, err = openBelow(up.dst, d.name, unix.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
+		return fail("open", err)
+	}
+	if d.existed {
+		if _, err := (object{fd: d.dst}).addFlags(0, flFrozen); err != nil && !noAttr(err) {
+			return fail("clear flags", err)
+		}
+		if err := unix.Fchmod(d.dst, 0o700); err != nil {
+			return fail("chmod", err)
+		}
+	}
+	if !d.existed {
+		c.observe(object{fd: d.dst})
+	}
+	return c.applyEarly(object{fd: d.dst}, &d.meta, func() string { return d.path("") })
+}
+
+// mountPoint makes the empty directory for a mount that is in the way. Only
+// where the source could not be cloned.
+func (c *copier) mountPoint(up *dir, name string) error {
+	p := up.path(name)
+	c.count(func(r *Result) { r.MountPoints = append(r.MountPoints, p) })
+	if err := unix.Mkdirat(up.dst, name, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+		return &Error{Side: Target, Op: "make directory", Path: p, Err: err}
+	}
+	return nil
+}
+
+// leave counts one piece of work of d as done, and completes d and its
+// ancestors as far as that was the last.
+func (c *copier) leave(w *worker, d *dir) error {
+	for d != nil && d.pending.Add(-1) == 0 {
+		if err := c.complete(w, d); err != nil {
+			return err
+		}
+		d = d.parent
+	}
+	return nil
+}
+
+func (c *copier) complete(w *worker, d *dir) error {
+	if err := c.fds.hold(d); err != nil {
+		return err
+	}
+	path := func() string { return d.path("") }
+	err := c.apply(object{fd: d.dst}, &d.meta, d.existed || c.clean.Load(), false, path)
+	c.fds.drop(d)
+	if err != nil {
+		return err
+	}
+	if d.parent != nil {
+		if err := c.fds.finish(d); err != nil {
+			return &Error{Side: Target, Op: "close", Path: path(), Err: err}
+		}
+		d.parent.files.Add(d.files.Load() + 1)
+		d.parent.bytes.Add(d.bytes.Load())
+	}
+	c.prog.dirs.Add(1)
+	c.count(func(r *Result) { r.Dirs++ })
+	return c.man.write(d.meta.inode(), path(), []record{{kind: kindDirDone, ino: d.meta.ino, size: d.bytes.Load(), nlink: uint32(d.files.Load())}})
+}
+
+// pathOnce spares the making of a path that nobody asks for.
+func pathOnce(d *dir, name string) func() string {
+	return sync.OnceValue(func() string { return d.path(name) })
+}
