@@ -22,7 +22,6 @@ type stanza struct {
 	keyword string // full, lower case; "" when unknown
 	words   []string
 	lines   []int // physical lines that carry its words
-	comment []byte
 }
 
 // ArrayLine is one ARRAY stanza.
@@ -60,7 +59,7 @@ func ParseConf(b []byte) Conf {
 		c.lines = append(c.lines, bytes.Clone(line))
 	}
 	for i, line := range c.lines {
-		words, comment := confWords(line)
+		words, _ := confWords(line)
 		if len(words) == 0 {
 			continue
 		}
@@ -70,7 +69,7 @@ func ParseConf(b []byte) Conf {
 			c.stanzas[last].lines = append(c.stanzas[last].lines, i)
 			continue
 		}
-		c.stanzas = append(c.stanzas, stanza{keyword: keyword(words[0]), words: words, lines: []int{i}, comment: comment})
+		c.stanzas = append(c.stanzas, stanza{keyword: keyword(words[0]), words: words, lines: []int{i}})
 	}
 	return c
 }
@@ -129,7 +128,7 @@ func (s stanza) array() ArrayLine {
 		}
 		switch strings.ToLower(k) {
 		case "uuid":
-			if u, err := ParseUUID(v); err == nil && a.UUID.IsZero() {
+			if u, err := ParseUUID(strings.NewReplacer(".", "", " ", "").Replace(v)); err == nil && a.UUID.IsZero() {
 				a.UUID = u
 			}
 		case "name":

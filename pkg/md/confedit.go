@@ -105,16 +105,20 @@ type edit struct {
 
 func (e *edit) put(s stanza, line []byte) {
 	e.drop(s)
-	if len(s.comment) > 0 {
-		line = append(bytes.TrimSuffix(bytes.Clone(line), []byte("\n")), ' ')
-		line = append(append(line, s.comment...), '\n')
+	first := s.lines[0]
+	if comment := e.replace[first]; len(comment) > 0 {
+		line = append(append(bytes.TrimSuffix(bytes.Clone(line), []byte("\n")), ' '), comment...)
 	}
-	e.replace[s.lines[0]] = line
+	e.replace[first] = line
 }
 
+// drop leaves of a stanza's lines what was said in comments behind the words.
 func (e *edit) drop(s stanza) {
 	for _, l := range s.lines {
 		e.replace[l] = nil
+		if _, comment := confWords(e.lines[l]); len(comment) > 0 {
+			e.replace[l] = append(bytes.Clone(comment), '\n')
+		}
 	}
 }
 
@@ -151,6 +155,11 @@ func (e *edit) homehost(want string) {
 	for _, s := range e.stanzas {
 		if s.keyword != "homehost" {
 			continue
+		}
+		for _, w := range s.words[1:] {
+			if strings.EqualFold(w, "<ignore>") {
+				line = []byte("HOMEHOST <ignore> " + want + "\n")
+			}
 		}
 		if placed {
 			e.drop(s)

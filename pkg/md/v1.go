@@ -12,7 +12,7 @@ const (
 	v1Fixed    = 256
 	superBytes = 4096 // no superblock is longer
 	maxRoles   = (superBytes - v1Fixed) / 2
-	maxSectors = 1 << 54 // keeps every byte count inside an int64
+	maxSectors = 1 << 52 // keeps sums of byte counts inside an int64
 )
 
 // sumWords adds little-endian 32-bit words, and a trailing 16-bit one, and
