@@ -247,7 +247,11 @@ func (c *copier) maybeSave() error {
 		return nil
 	}
 	defer c.saving.Unlock()
-	if time.Since(c.savedA) < c.o.CheckpointEvery {
+	c.mu.Lock()
+	// Passing over what Resume has, with its sums, is no news.
+	news := c.low > c.skip || c.low > c.saved && !c.o.NoHash
+	c.mu.Unlock()
+	if !news || time.Since(c.savedA) < c.o.CheckpointEvery {
 		return nil
 	}
 	err := c.save()

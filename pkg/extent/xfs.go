@@ -12,6 +12,9 @@ func isXFS(head []byte) bool { return string(head[:4]) == "XFSB" }
 func readXFS(r io.ReaderAt, size int64, head []byte) (*Allocation, error) {
 	// A sector may have 32 KiB; the device has a filesystem of at least 64 blocks.
 	if n := int(binary.BigEndian.Uint16(head[102:])); n > len(head) {
+		if int64(n) > size {
+			return nil, fmt.Errorf("xfs superblock: sector size %d on a device of %d bytes: %w", n, size, ErrCorrupt)
+		}
 		head = make([]byte, n)
 		if err := readFull(r, head, 0); err != nil {
 			return nil, fmt.Errorf("xfs superblock: %w", err)
@@ -61,6 +64,10 @@ func (s *xfsSuper) readAG(r io.ReaderAt, ag uint64, list *rangeList) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("xfs group %d: agf: "+format+": %w", append(append([]any{ag}, args...), ErrCorrupt)...)
 	}
+	blocks := min(s.agBlocks, s.blocks-ag*s.agBlocks)
+	if blocks*uint64(s.blockSize) < 4*uint64(s.sectSize) {
+		return bad("group of %d blocks has no room for its headers", blocks)
+	}
 	b := make([]byte, s.sectSize)
 	if err := readFull(r, b, int64(ag*s.agBlocks)*s.blockSize+s.sectSize); err != nil {
 		return fmt.Errorf("xfs group %d: agf: %w", ag, err)
@@ -72,7 +79,7 @@ func (s *xfsSuper) readAG(r io.ReaderAt, ag uint64, list *rangeList) error {
 	if s.v5 && (!crcOK(b, xfsAGFCRC) || !bytes.Equal(b[64:80], s.metaUUID)) {
 		return bad("checksum or uuid does not match")
 	}
-	t := freeTree{s: s, r: r, ag: ag, blocks: min(s.agBlocks, s.blocks-ag*s.agBlocks), list: list}
+	t := freeTree{s: s, r: r, ag: ag, blocks: blocks, list: list}
 	if uint64(u32(12)) != t.blocks {
 		return bad("%d blocks, the superblock says %d", u32(12), t.blocks)
 	}

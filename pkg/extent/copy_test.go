@@ -1,0 +1,404 @@
+package extent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// memory is both sides of a copy: it loses what was not flushed, and fails
+// where it is told to.
+type memory struct {
+	mu       sync.Mutex
+	b        []byte // on the medium
+	pending  []Range
+	data     [][]byte // of pending
+	written  int64
+	maxWrite int64 // ENOSPC after so many bytes, if > 0
+	syncErr  error
+	badRead  []Range
+	tries    int // reads that met badRead
+	heals    int // after so many tries badRead is good
+}
+
+func (m *memory) WriteAt(p []byte, off int64) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.written += int64(len(p))
+	if m.maxWrite > 0 && m.written > m.maxWrite {
+		return 0, &os.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}
+	}
+	m.pending, m.data = append(m.pending, Range{off, int64(len(p))}), append(m.data, bytes.Clone(p))
+	return len(p), nil
+}
+
+func (m *memory) Sync() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.syncErr != nil {
+		return m.syncErr
+	}
+	for i, r := range m.pending {
+		copy(m.b[r.Offset:], m.data[i])
+	}
+	m.pending, m.data = nil, nil
+	return nil
+}
+
+// cut is a power cut: some unflushed writes arrive, others do not.
+func (m *memory) cut(rnd *rand.Rand) {
+	for i, r := range m.pending {
+		if rnd.IntN(2) == 0 {
+			copy(m.b[r.Offset:], m.data[i])
+		}
+	}
+	m.pending, m.data = nil, nil
+}
+
+func (m *memory) ReadAt(p []byte, off int64) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.badRead {
+		if off < r.End() && r.Offset < off+int64(len(p)) {
+			if m.tries++; m.heals == 0 || m.tries <= m.heals {
+				return 0, &os.PathError{Op: "read", Path: "disk", Err: syscall.EIO}
+			}
+		}
+	}
+	n := copy(p, m.b[min(off, int64(len(m.b))):])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// fixture is a source of random bytes, an allocation of it, and a target of other bytes.
+func fixture(seed uint64, windows, pieces int) (src, dst *memory, a *Allocation) {
+	rnd := rand.New(rand.NewPCG(seed, 9))
+	size := int64(windows)*Window - 8192
+	src, dst = &memory{b: make([]byte, size)}, &memory{b: bytes.Repeat([]byte{0xa5}, int(size))}
+	chacha := rand.NewChaCha8([32]byte{byte(seed)})
+	chacha.Read(src.b) //nolint:errcheck // never fails
+	cuts := map[int64]bool{}
+	for len(cuts) < 2*pieces {
+		cuts[rnd.Int64N(size/1024)] = true
+	}
+	var at []int64
+	for c := range cuts {
+		at = append(at, c*1024)
+	}
+	slices.Sort(at)
+	a = &Allocation{Type: "ext4", BlockSize: 1024, Size: size, UUID: "u", Identity: "id"}
+	for i := 0; i+1 < len(at); i += 2 {
+		a.Ranges = append(a.Ranges, Range{at[i], at[i+1] - at[i]})
+	}
+	return src, dst, a
+}
+
+// equalUsed fails unless dst has src's bytes in a's ranges, and 0xa5 elsewhere.
+func equalUsed(t testing.TB, src, dst *memory, a *Allocation) {
+	t.Helper()
+	want := bytes.Repeat([]byte{0xa5}, len(dst.b))
+	for _, r := range a.Ranges {
+		copy(want[r.Offset:r.End()], src.b[r.Offset:])
+	}
+	if !bytes.Equal(want, dst.b) {
+		t.Fatal("the target has other bytes than the source in use, or was written elsewhere")
+	}
+}
+
+func TestCopyWindows(t *testing.T) {
+	for _, pieces := range []int{1, 3, 200} {
+		src, dst, a := fixture(uint64(pieces), 5, pieces)
+		var last Event
+		res, err := copyWindows(t.Context(), src, dst, a, Options{Progress: func(e Event) { last = e }})
+		must(t, err)
+		equalUsed(t, src, dst, a)
+		if last.Bytes != a.CopyBytes() || last.Total != last.Bytes || res.Bytes != last.Bytes {
+			t.Errorf("last event %+v, result %d, want %d bytes", last, res.Bytes, a.CopyBytes())
+		}
+		_, err = verifyWindows(t.Context(), dst, a, res.Sums, Options{})
+		must(t, err)
+		if _, err = verifyWindows(t.Context(), dst, a, res.Sums[1:], Options{}); err == nil {
+			t.Error("verified with a sum too few")
+		}
+		if _, err = verifyWindows(t.Context(), dst, a, append(res.Sums, Sum{}), Options{}); err == nil {
+			t.Error("verified with a sum too many")
+		}
+	}
+}
+
+// TestVerifyNamesTheByte: whichever used byte differs, it is found and its
+// block named; an unused one does not matter.
+func TestVerifyNamesTheByte(t *testing.T) {
+	src, dst, a := fixture(7, 3, 40)
+	res, err := copyWindows(t.Context(), src, dst, a, Options{})
+	must(t, err)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 30 {
+		off := rnd.Int64N(a.Size)
+		dst.b[off] ^= 0x10
+		i := slices.IndexFunc(a.Ranges, func(r Range) bool { return r.Offset <= off && off < r.End() })
+		rep, err := verifyWindows(t.Context(), dst, a, res.Sums, Options{Source: src})
+		if i < 0 && err != nil {
+			t.Errorf("byte %d is not used, but: %v", off, err)
+		}
+		want := []Range{{off / 1024 * 1024, 1024}}
+		if i >= 0 && (!errors.Is(err, ErrDiffers) || !slices.Equal(rep.Differs, want)) {
+			t.Errorf("byte %d: %v, %v; want %v", off, rep.Differs, err, want)
+		}
+		rep, err = verifyWindows(t.Context(), dst, a, res.Sums, Options{})
+		covers := slices.ContainsFunc(rep.Differs, func(r Range) bool { return r.Offset <= off && off < r.End() })
+		if covers != (i >= 0) || covers != errors.Is(err, ErrDiffers) {
+			t.Errorf("byte %d, no source: %v, %v", off, rep.Differs, err)
+		}
+		dst.b[off] ^= 0x10
+	}
+}
+
+// TestResume cuts the power at random moments, with whatever checkpoint was
+// the last, until the copy ends; with and without the sums in the checkpoint.
+func TestResume(t *testing.T) {
+	for _, keepSums := range []bool{true, false} {
+		src, dst, a := fixture(11, 12, 30)
+		rnd := rand.New(rand.NewPCG(3, 4))
+		var saved Checkpoint
+		var written int64
+		var res Result
+		cuts := 0
+		for {
+			ctx, cancel := context.WithCancel(t.Context())
+			o := Options{CheckpointEvery: time.Nanosecond, Workers: 3}
+			left := rnd.IntN(4)
+			o.Checkpoint = func(c Checkpoint) error {
+				if ctx.Err() != nil {
+					return errors.New("the power is off")
+				}
+				must(t, saved.Add(roundTrip(t, c)))
+				if o.Resume == nil || c.Windows > o.Resume.Windows {
+					left--
+				}
+				if left < 0 {
+					cancel()
+				}
+				return nil
+			}
+			if saved.Identity != "" {
+				resume := saved
+				if !keepSums {
+					resume.First, resume.Sums = 0, nil
+					saved.First, saved.Sums = 0, nil
+				}
+				o.Resume = &resume
+			}
+			var err error
+			res, err = copyWindows(ctx, src, dst, a, o)
+			cancel()
+			written += res.Written
+			if err == nil {
+				break
+			}
+			dst.cut(rnd)
+			if cuts++; cuts > 200 {
+				t.Fatal("no progress in 200 power cuts")
+			}
+		}
+		equalUsed(t, src, dst, a)
+		_, err := verifyWindows(t.Context(), dst, a, res.Sums, Options{})
+		must(t, err)
+		// Three windows are in flight at a cut, and the one before may be unsaved.
+		if limit := a.CopyBytes() + int64(cuts)*6*Window; cuts < 2 || written > limit {
+			t.Errorf("%d cuts, %d bytes written, limit %d", cuts, written, limit)
+		}
+	}
+}
+
+func roundTrip(t testing.TB, c Checkpoint) (out Checkpoint) {
+	t.Helper()
+	b, err := json.Marshal(c)
+	must(t, err)
+	must(t, json.Unmarshal(b, &out))
+	return out
+}
+
+func TestResumeRefusesAnother(t *testing.T) {
+	src, dst, a := fixture(1, 2, 3)
+	for _, c := range []Checkpoint{{Identity: "other"}, {Identity: "id", Windows: 1, Sums: make([]Sum, 2)}, {Identity: "id", Windows: -1}} {
+		if _, err := copyWindows(t.Context(), src, dst, a, Options{Resume: &c}); err == nil || dst.written > 0 {
+			t.Errorf("resumed from %+v", c)
+		}
+	}
+}
+
+func TestReadErrors(t *testing.T) {
+	src, dst, a := fixture(5, 3, 1)
+	a.Ranges = []Range{{0, 1 << 20}, {5 << 20, 1 << 20}}
+	src.badRead = []Range{{5<<20 + 2048, 2048}, {3 << 20, 4096}} // the second is not in use
+	_, err := copyWindows(t.Context(), src, dst, a, Options{})
+	var re *ReadError
+	if !errors.As(err, &re) || !errors.Is(err, syscall.EIO) || !slices.Equal(re.Ranges, []Range{{5<<20 + 2048, 2048}}) {
+		t.Fatalf("got %v", err)
+	}
+
+	res, err := copyWindows(t.Context(), src, dst, a, Options{SkipBad: true})
+	must(t, err)
+	if !slices.Equal(res.Bad, re.Ranges) {
+		t.Errorf("bad %v, want %v", res.Bad, re.Ranges)
+	}
+	_, err = verifyWindows(t.Context(), dst, a, res.Sums, Options{})
+	must(t, err)
+	whole := src.b
+	src.b = bytes.Clone(whole)
+	clear(src.b[5<<20+2048:][:2048])
+	equalUsed(t, src, dst, a)
+	src.b = whole
+
+	src.tries, src.heals = 0, 2
+	res, err = copyWindows(t.Context(), src, dst, a, Options{})
+	must(t, err)
+	if src.tries <= src.heals || len(res.Bad) > 0 {
+		t.Errorf("%d tries, bad %v", src.tries, res.Bad)
+	}
+	equalUsed(t, src, dst, a)
+}
+
+// TestTargetErrors: after ENOSPC what was flushed is in the checkpoint; after
+// a failed flush there is none.
+func TestTargetErrors(t *testing.T) {
+	src, dst, a := fixture(6, 8, 4)
+	dst.maxWrite = a.CopyBytes() / 2
+	var saved Checkpoint
+	o := Options{Workers: 1, Checkpoint: func(c Checkpoint) error { return saved.Add(c) }}
+	if _, err := copyWindows(t.Context(), src, dst, a, o); !errors.Is(err, syscall.ENOSPC) || saved.Windows == 0 {
+		t.Fatalf("got %v, checkpoint at window %d", err, saved.Windows)
+	}
+	dst.maxWrite = 0
+	o.Resume = &saved
+	res, err := copyWindows(t.Context(), src, dst, a, o)
+	must(t, err)
+	equalUsed(t, src, dst, a)
+	if res.Written >= a.CopyBytes() || res.Bytes != a.CopyBytes() {
+		t.Errorf("written %d of %d", res.Written, res.Bytes)
+	}
+
+	dst.syncErr = syscall.EIO
+	called := false
+	o = Options{Checkpoint: func(Checkpoint) error { called = true; return nil }}
+	if _, err := copyWindows(t.Context(), src, dst, a, o); !errors.Is(err, syscall.EIO) || called {
+		t.Errorf("got %v, checkpoint made %t", err, called)
+	}
+}
+
+// TestCopyFiles goes through real files: the sizes, and bytes that differ on disk.
+func TestCopyFiles(t *testing.T) {
+	src, _, a := fixture(8, 3, 20)
+	path := filepath.Join(t.TempDir(), "src")
+	must(t, os.WriteFile(path, src.b, 0o600))
+	f, _ := openImage(t, path)
+	dst := dirtyTarget(t, a.Size/2) // is grown
+	res, err := Copy(t.Context(), f, dst, a, Options{})
+	must(t, err)
+	off := a.Ranges[9].Offset
+	b := []byte{src.b[off] ^ 1}
+	_, err = dst.WriteAt(b, off)
+	must(t, err)
+	rep, err := Verify(t.Context(), dst, a, res.Sums, Options{Source: f})
+	if !errors.Is(err, ErrDiffers) || !slices.Equal(rep.Differs, []Range{{off, 1024}}) {
+		t.Errorf("%v, %v; want the block at %d", rep, err, off)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Copy(ctx, f, dst, a, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled copy: %v", err)
+	}
+	if _, err := Verify(ctx, dst, a, res.Sums, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled verification: %v", err)
+	}
+}
+
+func TestWindowsProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var ranges []Range
+		at := int64(0)
+		for range rapid.IntRange(0, 30).Draw(t, "n") {
+			at += 512 * rapid.Int64Range(1, 20_000).Draw(t, "gap")
+			n := 512 * rapid.Int64Range(1, 30_000).Draw(t, "length")
+			ranges = append(ranges, Range{at, n})
+			at += n
+		}
+		w := windows{ranges: ranges}
+		back := rangeList{max: 1000}
+		for want := 0; ; want++ {
+			n, base, pieces, ok := w.next(nil)
+			if !ok {
+				break
+			}
+			if n != want || base%Window != 0 || len(pieces) == 0 {
+				t.Fatalf("window %d at %d: %v", n, base, pieces)
+			}
+			for _, p := range pieces {
+				if p.Offset < base || p.End() > base+Window || p.Length <= 0 {
+					t.Fatalf("window at %d: %v", base, p)
+				}
+				back.add(p.Offset, p.Length)
+			}
+		}
+		if !slices.Equal(back.ranges, ranges) {
+			t.Fatalf("%v became %v", ranges, back.ranges)
+		}
+	})
+}
+
+// TestRangeListProperty: however few ranges there may be, they cover all that was added.
+func TestRangeListProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := rangeList{max: rapid.IntRange(1, 20).Draw(t, "max"), unit: 4096}
+		var all []Range
+		at, sum := int64(0), int64(0)
+		for range rapid.IntRange(1, 100).Draw(t, "n") {
+			at += 4096 * rapid.Int64Range(0, 50).Draw(t, "gap")
+			n := 4096 * rapid.Int64Range(1, 9).Draw(t, "length")
+			l.add(at, n)
+			all, sum = append(all, Range{at, n}), sum+n
+			at += n
+		}
+		if _, ok := uncovered(all, l.ranges); !ok || len(l.ranges) > l.max || l.used != sum {
+			t.Fatalf("%d ranges of at most %d, used %d of %d, covers %t", len(l.ranges), l.max, l.used, sum, ok)
+		}
+	})
+}
+
+func TestEachRunProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bm := rapid.SliceOfN(rapid.Byte(), 24, 24).Draw(t, "bitmap")
+		n := rapid.IntRange(0, 192).Draw(t, "n")
+		seen := make([]bool, n)
+		last := -1
+		eachRun(bm, n, func(start, length int) {
+			if start <= last || length <= 0 {
+				t.Fatalf("run %d+%d after %d", start, length, last)
+			}
+			last = start + length
+			for i := start; i < last; i++ {
+				seen[i] = true
+			}
+		})
+		for i := range n {
+			if seen[i] != (bm[i/8]>>(i%8)&1 == 1) {
+				t.Fatalf("bit %d", i)
+			}
+		}
+	})
+}
