@@ -58,6 +58,8 @@ type Device struct {
 	Model      string    `json:"model,omitempty"`
 	Bus        string    `json:"bus,omitempty"` // where it is attached, as sysfs names it
 	Driver     string    `json:"driver,omitempty"`
+	Drivers    []string  `json:"drivers,omitempty"` // modules or built-in drivers on the way to the disk
+	ByID       string    `json:"by_id,omitempty"`   // its most telling link in /dev/disk/by-id
 	ReadOnly   bool      `json:"read_only,omitempty"`
 	Removable  bool      `json:"removable,omitempty"`
 	Rotational bool      `json:"rotational,omitempty"`
@@ -183,6 +185,7 @@ type Boot struct {
 	Prefix      string   `json:"prefix,omitempty"`       // Dir as the boot loader sees it: "/boot", or "" when /boot is a filesystem of its own
 	NoOneShot   string   `json:"no_one_shot,omitempty"`  // why no one-shot entry can work here; "" when one can
 	PlanEntries []string `json:"plan_entries,omitempty"` // plan ids whose snippet stands in Custom
+	Superusers  bool     `json:"superusers,omitempty"`   // its menu asks for a password
 	NextEntry   string   `json:"next_entry,omitempty"`
 	Kernels     []Image  `json:"kernels,omitempty"`
 	InstallTo   []string `json:"install_to,omitempty"` // debconf grub-pc/install_devices

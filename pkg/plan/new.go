@@ -189,7 +189,7 @@ func (b *builder) addPart(p *Device, leave bool) {
 }
 
 func diskID(d *Device, key, table string) DiskID {
-	id := DiskID{Key: key, Serial: d.Serial, WWN: d.WWN, Size: d.Size, Sector: d.Sector, Table: table, Was: d.Path}
+	id := DiskID{Key: key, Serial: d.Serial, WWN: d.WWN, Size: d.Size, Sector: d.Sector, Table: table, ByID: d.ByID, Was: d.Path}
 	if id.Serial == "" && id.WWN == "" {
 		id.Bus = d.Bus
 	}

@@ -24,13 +24,14 @@ type Plan struct {
 	Stages   []string  `toml:"stages"`   // in order; names of the registry in pkg/stage
 	Seal     string    `toml:"seal"`
 
-	Policy  Policy  `toml:"policy"`
-	Machine Host    `toml:"machine"`
-	Source  Source  `toml:"source"`
-	Target  Target  `toml:"target"`
-	Copies  []Copy  `toml:"copy"`
-	Boot    Booting `toml:"boot"`
-	Journal Ref     `toml:"journal"` // the volume whose bytes are the journal
+	Policy  Policy   `toml:"policy"`
+	Machine Host     `toml:"machine"`
+	Source  Source   `toml:"source"`
+	Target  Target   `toml:"target"`
+	Copies  []Copy   `toml:"copy"`
+	Boot    Booting  `toml:"boot"`
+	Drivers []string `toml:"drivers"` // modules that reach the planned disks
+	Journal Ref      `toml:"journal"` // the volume whose bytes are the journal
 }
 
 // Policy is what the administrator may edit without a new plan.
@@ -60,6 +61,7 @@ type DiskID struct {
 	Size   int64  `toml:"size"`
 	Sector int64  `toml:"sector"`
 	Table  string `toml:"table,omitempty"` // the partition table's id: a source's
+	ByID   string `toml:"by_id,omitempty"` // its link in /dev/disk/by-id, for files that name disks
 	Was    string `toml:"was"`             // its node when the plan was made; for people
 }
 

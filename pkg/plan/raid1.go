@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,6 +33,7 @@ func (b *builder) raid1() {
 		return
 	}
 	b.p.Target.Disks = []TargetDisk{t}
+	b.p.Drivers = merge(d.Drivers, b.disk.Drivers)
 	b.arrays(&b.p.Target.Disks[0])
 }
 
@@ -147,6 +149,18 @@ func (b *builder) labelsInUse() map[string]bool {
 		}
 	}
 	return m
+}
+
+func merge(lists ...[]string) []string {
+	var out []string
+	for _, l := range lists {
+		for _, s := range l {
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
 }
 
 func nameOf(mount string) string {

@@ -1,0 +1,110 @@
+// Package mkfs spells the argument vectors that make filesystems and swap areas, and names the programs that they
+// need. It runs nothing. One file a family, one row in Families.
+//
+// A new filesystem gets the feature set of the one that it replaces: the old system's boot loader and tools could read
+// that, so they can read this (failures.md, 17).
+package mkfs
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Spec is a filesystem to make on Device. Zero fields are left to the program's defaults. Sizes are bytes; Size is
+// the device's.
+type Spec struct {
+	Type, Device, UUID, Label string
+	HashSeed                  string
+	Features                  []string // as the type's own tools print them
+	BlockSize, InodeSize      int64
+	Inodes                    int64
+	Size                      int64
+}
+
+// Family is a row of the table: a program and its dialect.
+type Family struct {
+	Types   []string
+	Program string   // found by PATH
+	Package string   // that has it, in Debian's words
+	Files   []string // configuration that the program reads, when it exists
+	Argv    func(Spec) ([]string, error)
+}
+
+// Families lists what can be made, by type.
+func Families() []Family {
+	return []Family{
+		{[]string{"ext2", "ext3", "ext4"}, "mke2fs", "e2fsprogs", []string{"/etc/mke2fs.conf"}, ext},
+		{[]string{"swap"}, "mkswap", "util-linux", nil, swap},
+	}
+}
+
+// Of returns the family of a type.
+func Of(typ string) (Family, error) {
+	for _, f := range Families() {
+		for _, t := range f.Types {
+			if t == typ {
+				return f, nil
+			}
+		}
+	}
+	return Family{}, fmt.Errorf("filesystem type %s: no program is known here that makes it", typ)
+}
+
+// Argv spells the command that makes s.
+func Argv(s Spec) ([]string, error) {
+	f, err := Of(s.Type)
+	if err != nil {
+		return nil, err
+	}
+	return f.Argv(s)
+}
+
+func swap(s Spec) ([]string, error) {
+	argv := []string{"mkswap", "-f", "-U", s.UUID}
+	if s.Label != "" {
+		argv = append(argv, "-L", s.Label)
+	}
+	return append(argv, s.Device), nil
+}
+
+// settable are the names that mke2fs(8) takes after -O (e2fsprogs, misc/mke2fs.c, ok_features). What a superblock can
+// carry beside them is state, not choice: needs_recovery, orphan_present, journal_dev, encrypt and verity with files.
+func settable() map[string]bool {
+	m := map[string]bool{}
+	for _, f := range []string{"has_journal", "ext_attr", "resize_inode", "dir_index", "sparse_super2", "fast_commit", "stable_inodes", "orphan_file",
+		"filetype", "extent", "extents", "64bit", "meta_bg", "flex_bg", "mmp", "ea_inode", "metadata_csum_seed", "large_dir", "inline_data", "encrypt", "casefold",
+		"sparse_super", "large_file", "huge_file", "uninit_bg", "dir_nlink", "extra_isize", "quota", "bigalloc", "metadata_csum", "project", "verity"} {
+		m[f] = true
+	}
+	return m
+}
+
+func ext(s Spec) ([]string, error) {
+	argv := []string{"mke2fs", "-q", "-F", "-t", s.Type, "-U", s.UUID}
+	if s.Label != "" {
+		argv = append(argv, "-L", s.Label)
+	}
+	if s.BlockSize > 0 {
+		argv = append(argv, "-b", strconv.FormatInt(s.BlockSize, 10))
+	}
+	if s.InodeSize > 0 {
+		argv = append(argv, "-I", strconv.FormatInt(s.InodeSize, 10))
+	}
+	if s.Inodes > 0 {
+		argv = append(argv, "-N", strconv.FormatInt(s.Inodes, 10))
+	}
+	if len(s.Features) > 0 {
+		list, ok := "none", settable()
+		for _, f := range s.Features {
+			if ok[f] {
+				list += "," + f
+			}
+		}
+		argv = append(argv, "-O", list)
+	}
+	x := "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
+	if s.HashSeed != "" {
+		x += ",hash_seed=" + s.HashSeed
+	}
+	return append(argv, "-E", x, s.Device), nil
+}

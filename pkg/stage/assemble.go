@@ -1,0 +1,111 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
+)
+
+// runAssemble starts what is needed and already there: after a first try that was cut short, the target's own arrays.
+func runAssemble(ctx context.Context, e *Env) error {
+	for _, n := range e.Plan.Target.Arrays {
+		if a := e.Facts.Array(n.UUID); a != nil && a.Node == "" {
+			if err := e.assembleArray(ctx, n); err != nil {
+				return err
+			}
+		}
+	}
+	return e.refresh(ctx)
+}
+
+// refresh looks at the world again.
+func (e *Env) refresh(ctx context.Context) error {
+	f, err := e.Look(ctx, survey.Deep)
+	if err == nil {
+		e.Facts = f
+	}
+	return err
+}
+
+// members lists the present planned members of an array, in slot order.
+func (e *Env) members(n plan.NewArray) ([]*plan.Device, error) {
+	var out []*plan.Device
+	for _, r := range n.Members {
+		if r == "" {
+			continue
+		}
+		d, err := e.Facts.Volume(e.Plan, r)
+		if err != nil {
+			return nil, err
+		}
+		if d == nil {
+			return nil, fmt.Errorf("array %s: member %s is not here", n.UUID, r)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// assembleArray starts one planned array under its planned node.
+func (e *Env) assembleArray(ctx context.Context, n plan.NewArray) error {
+	mods, err := md.Modules(n.Level)
+	if err != nil {
+		return fmt.Errorf("array %s: %w", n.UUID, err)
+	}
+	if err := e.Load(ctx, mods...); err != nil {
+		return fmt.Errorf("array %s: %w", n.UUID, err)
+	}
+	members, err := e.members(n)
+	if err != nil {
+		return err
+	}
+	if len(members) == 0 {
+		return fmt.Errorf("array %s: none of its members is here", n.UUID)
+	}
+	node := n.Node
+	for i := 0; e.Facts.Dev(node) != nil && i < 128; i++ {
+		node = fmt.Sprintf("md%d", 127-i)
+	}
+	dev := "/dev/" + node
+	alters := make([]string, len(members))
+	var disks []md.Dev
+	for i, m := range members {
+		alters[i] = m.Path
+		disks = append(disks, md.Dev{Major: m.Major, Minor: m.Minor})
+	}
+	w := md.CreateNode(node)
+	if err := e.do(ctx, machine.WriteSys{Path: "/sys/" + w.Path, Value: w.Value}); err != nil {
+		return fmt.Errorf("array %s: %w", n.UUID, err)
+	}
+	if err := e.Wait(ctx, dev, func() (bool, error) { return e.present(dev), nil }); err != nil {
+		return err
+	}
+	calls, err := md.AssembleIoctls(md.Version(n.Metadata), disks)
+	if err != nil {
+		return fmt.Errorf("array %s: %w", n.UUID, err)
+	}
+	for _, c := range calls {
+		if err := e.do(ctx, machine.Ioctl{Dev: dev, Name: c.Name, Req: c.Req, Arg: c.Arg, Value: c.Value, Alters: alters}); err != nil {
+			stop := md.StopArray()
+			// A half assembled array holds its members; the reason of the failure is what counts.
+			_ = e.do(ctx, machine.Ioctl{Dev: dev, Name: stop.Name, Req: stop.Req, Value: stop.Value})
+			return fmt.Errorf("array %s of %s: %w", n.UUID, strings.Join(alters, ", "), err)
+		}
+	}
+	return e.refresh(ctx)
+}
+
+// present tells whether a device node can be opened.
+func (e *Env) present(dev string) bool {
+	r, err := e.Open(dev)
+	if err != nil {
+		return false
+	}
+	r.Close()
+	return true
+}

@@ -1,0 +1,210 @@
+package stage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"migrate-init/pkg/machine"
+)
+
+// The journal is a volume of its own (a small partition of the target), so that it exists before any filesystem does,
+// can be read by the old system without assembling anything, and outlives a failed copy. It is an array of slots of
+// 4096 bytes, each written once and synced before the next:
+//
+//	slot 0     "MIGRATE-INIT-JOURNAL 1\n" + the plan's id + "\n"
+//	slot 1...  magic "MIJR", length of the payload (u32 LE), CRC-32C of sequence, plan id and payload (u32 LE), payload (JSON)
+//
+// The sequence is the slot's number. A torn or foreign slot fails its checksum: it ends the journal, and the next
+// record overwrites it. The plan's id in the checksum keeps the records of an earlier plan from coming back.
+const (
+	slotSize   = 4096
+	slotHeader = 12
+	maxPayload = slotSize - slotHeader
+	recordMark = "MIJR"
+	headMark   = "MIGRATE-INIT-JOURNAL 1\n"
+)
+
+// Kinds of Record.Event.
+const (
+	Begin  = "begin"
+	Done   = "done"
+	Failed = "failed"
+	Note   = "note"
+)
+
+// Record is one entry of the journal.
+type Record struct {
+	Seq   int               `json:"seq"`
+	Time  string            `json:"time"` // RFC 3339, by the machine's clock
+	Boot  string            `json:"boot"` // the kernel's boot id: records of one boot belong together
+	Up    float64           `json:"up"`   // seconds since that boot
+	Stage string            `json:"stage"`
+	Event string            `json:"event"`
+	Text  string            `json:"text,omitempty"`
+	Facts map[string]string `json:"facts,omitempty"`
+}
+
+// Records is a journal as read.
+type Records []Record
+
+// ErrNoJournal says that a volume holds no journal of the plan.
+var ErrNoJournal = errors.New("no journal of this plan")
+
+// ErrJournalFull says that no slot is left.
+var ErrJournalFull = errors.New("journal is full; `migrate-init cancel` and make a new plan")
+
+func sum(seq int, plan string, payload []byte) uint32 {
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(seq))
+	h.Write(n[:])
+	io.WriteString(h, plan)
+	h.Write(payload)
+	return h.Sum32()
+}
+
+// JournalHead is the first slot for a plan.
+func JournalHead(plan string) []byte {
+	b := make([]byte, slotSize)
+	copy(b, headMark+plan+"\n")
+	return b
+}
+
+// JournalPlan reads the plan's id from a journal's volume; ErrNoJournal when there is none.
+func JournalPlan(r io.ReaderAt) (string, error) {
+	b := make([]byte, slotSize)
+	if _, err := r.ReadAt(b, 0); err != nil {
+		return "", fmt.Errorf("journal: %w", err)
+	}
+	rest, ok := bytes.CutPrefix(b, []byte(headMark))
+	id, _, nl := bytes.Cut(rest, []byte("\n"))
+	if !ok || !nl || len(id) != 36 {
+		return "", ErrNoJournal
+	}
+	return string(id), nil
+}
+
+// ReadJournal reads the records of a plan up to the first slot that is not whole.
+func ReadJournal(r io.ReaderAt, plan string, size int64) (Records, error) {
+	id, err := JournalPlan(r)
+	if err != nil {
+		return nil, err
+	}
+	if id != plan {
+		return nil, fmt.Errorf("journal of plan %s: %w", id, ErrNoJournal)
+	}
+	var out Records
+	b := make([]byte, slotSize)
+	for seq := 1; int64(seq+1)*slotSize <= size; seq++ {
+		if _, err := r.ReadAt(b, int64(seq)*slotSize); err != nil {
+			return out, fmt.Errorf("journal: record %d: %w", seq, err)
+		}
+		rec, ok := decode(b, seq, plan)
+		if !ok {
+			break
+		}
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+func decode(b []byte, seq int, plan string) (Record, bool) {
+	var rec Record
+	n := binary.LittleEndian.Uint32(b[4:])
+	if string(b[:4]) != recordMark || n > maxPayload {
+		return rec, false
+	}
+	payload := b[slotHeader : slotHeader+int(n)]
+	if sum(seq, plan, payload) != binary.LittleEndian.Uint32(b[8:]) || json.Unmarshal(payload, &rec) != nil {
+		return rec, false
+	}
+	rec.Seq = seq
+	return rec, true
+}
+
+// Slot renders a record; a text that does not fit is cut and says so.
+func (rec Record) Slot(seq int, plan string) ([]byte, error) {
+	rec.Seq = seq
+	payload, err := json.Marshal(rec)
+	for err == nil && len(payload) > maxPayload {
+		over := len(payload) - maxPayload
+		switch {
+		case len(rec.Text) > over+16:
+			rec.Text = rec.Text[:len(rec.Text)-over-16] + " (cut)"
+		case rec.Facts != nil:
+			rec.Facts = nil
+		default:
+			rec.Text = "(cut)"
+		}
+		payload, err = json.Marshal(rec)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: record %d: %w", seq, err)
+	}
+	b := make([]byte, slotSize)
+	copy(b, recordMark)
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(payload)))
+	binary.LittleEndian.PutUint32(b[8:], sum(seq, plan, payload))
+	copy(b[slotHeader:], payload)
+	return b, nil
+}
+
+// appendTo gives the effect that writes the next record, or ErrJournalFull.
+func (rs Records) appendTo(dev, plan string, size int64, rec Record) (machine.Effect, Record, error) {
+	seq := len(rs) + 1
+	if int64(seq+1)*slotSize > size {
+		return nil, rec, ErrJournalFull
+	}
+	b, err := rec.Slot(seq, plan)
+	if err != nil {
+		return nil, rec, err
+	}
+	rec.Seq = seq
+	return machine.WriteDevice{Dev: dev, Why: fmt.Sprintf("journal record %d: %s %s", seq, rec.Stage, rec.Event), Chunks: []machine.Chunk{{Offset: int64(seq) * slotSize, Data: b}}}, rec, nil
+}
+
+// Done tells whether a stage (or a named part of one) ended well and was not begun again since.
+func (rs Records) Done(stage string) bool {
+	done := false
+	for _, r := range rs {
+		if r.Stage == stage && (r.Event == Begin || r.Event == Done) {
+			done = r.Event == Done
+		}
+	}
+	return done
+}
+
+// Begun tells whether a stage was ever begun.
+func (rs Records) Begun(stage string) bool {
+	for _, r := range rs {
+		if r.Stage == stage && r.Event == Begin {
+			return true
+		}
+	}
+	return false
+}
+
+// Last returns the last record of an event, or nil.
+func (rs Records) Last(event string) *Record {
+	for i := len(rs) - 1; i >= 0; i-- {
+		if rs[i].Event == event {
+			return &rs[i]
+		}
+	}
+	return nil
+}
+
+// Fact returns the latest value recorded under a name, or "".
+func (rs Records) Fact(name string) string {
+	for i := len(rs) - 1; i >= 0; i-- {
+		if v, ok := rs[i].Facts[name]; ok {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,47 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"migrate-init/pkg/distro"
+	"migrate-init/pkg/machine"
+)
+
+// runRebuild makes initrds and boot loader anew with the system's own programs, in a chroot on the target.
+func runRebuild(ctx context.Context, e *Env) error {
+	fam, err := distro.Of(e.Plan)
+	if err != nil {
+		return err
+	}
+	if err := e.assembleTree(ctx); err != nil {
+		return err
+	}
+	for _, f := range fam.Overlay(e.Plan) {
+		e.tell("rebuild", "%s: %s", f.Path, f.Why)
+		if err := e.do(ctx, machine.Mkdir{Path: path.Dir(path.Join(TargetDir, f.Path)), Mode: 0o755},
+			machine.WriteFile{Path: path.Join(TargetDir, f.Path), Data: f.Data, Mode: fs.FileMode(f.Mode)}); err != nil {
+			return err
+		}
+	}
+	if err := e.enterChroot(ctx); err != nil {
+		return err
+	}
+	var disks []string
+	for _, t := range e.Plan.Target.Disks {
+		d, err := e.Facts.Disk(t.DiskID)
+		if err != nil || d == nil {
+			return fmt.Errorf("target disk %s: not here: %w", t.Was, err)
+		}
+		disks = append(disks, d.Path)
+	}
+	for _, x := range fam.Rebuild(e.Plan, TargetDir, disks) {
+		e.tell("rebuild", "%s", x)
+		if _, err := e.Machine.Do(ctx, x); err != nil {
+			return err
+		}
+	}
+	return e.leaveChroot(ctx)
+}

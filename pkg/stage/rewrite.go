@@ -1,0 +1,322 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/conf"
+	"migrate-init/pkg/fstab"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+)
+
+// Rewrites spells what of an installed system has to change for a plan, as effects on the tree below dir. root is that
+// tree, for reading; on the live system the old root serves, which is how a dry run shows the diffs. It is idempotent:
+// a file that is as planned already gives no effect.
+func Rewrites(p *plan.Plan, root fs.FS, dir string) ([]machine.Effect, error) {
+	r := &rewriter{p: p, root: root, dir: dir, ids: identities(p)}
+	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.resume, r.grubDefault, r.grubDropIn, r.custom, r.grubenv, r.debconf, r.mtab, r.confirm, r.mountPoints} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return r.out, nil
+}
+
+func runRewrite(ctx context.Context, e *Env) error {
+	if err := e.releaseSources(ctx); err != nil {
+		return err
+	}
+	if err := e.assembleTree(ctx); err != nil {
+		return err
+	}
+	root, err := e.Inside(TargetDir)
+	if err != nil {
+		return err
+	}
+	effs, err := Rewrites(e.Plan, root, TargetDir)
+	if err != nil {
+		return err
+	}
+	for _, eff := range effs {
+		e.tell("rewrite", "%s", eff)
+	}
+	return e.do(ctx, effs...)
+}
+
+// identities maps every UUID of the source to the one that takes its place.
+func identities(p *plan.Plan) map[string]string {
+	m := map[string]string{}
+	for _, c := range p.Copies {
+		m[c.From] = c.To
+	}
+	for _, s := range p.Target.Swaps {
+		m[s.Old] = s.UUID
+	}
+	return m
+}
+
+type rewriter struct {
+	p    *plan.Plan
+	root fs.FS
+	dir  string
+	ids  map[string]string
+	out  []machine.Effect
+}
+
+// read gives a file's bytes, nil when it does not exist.
+func (r *rewriter) read(name string) ([]byte, error) {
+	b, err := fs.ReadFile(r.root, strings.TrimPrefix(name, "/"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("file %s: %w", name, err)
+	}
+	return b, nil
+}
+
+func (r *rewriter) write(name string, old, data []byte, mode fs.FileMode) {
+	if !bytes.Equal(old, data) {
+		r.out = append(r.out, machine.WriteFile{Path: path.Join(r.dir, name), Data: data, Old: old, Mode: mode})
+	}
+}
+
+// edit rewrites a file if it exists.
+func (r *rewriter) edit(name string, change func([]byte) ([]byte, error)) error {
+	old, err := r.read(name)
+	if err != nil || old == nil {
+		return err
+	}
+	data, err := change(bytes.Clone(old))
+	if err != nil {
+		return fmt.Errorf("file %s: %w", name, err)
+	}
+	r.write(name, old, data, 0o644)
+	return nil
+}
+
+// becomes tells the UUID that takes the place of what a spec names, "" when the plan does not move it.
+func (r *rewriter) becomes(spec fstab.Spec) string {
+	if spec.Kind == fstab.UUID {
+		for from, to := range r.ids {
+			if strings.EqualFold(from, spec.Value) {
+				return to
+			}
+		}
+	}
+	names := func(planned, dev string, on plan.Ref) bool {
+		return planned != "" && planned == spec.String() || spec.Kind == fstab.Device && spec.Value == dev ||
+			spec.Kind == fstab.PartUUID && strings.EqualFold("part:"+spec.Value, string(on))
+	}
+	for _, s := range r.p.Source.Filesystems {
+		if names(s.Spec, s.Device, s.On) {
+			return r.ids[s.UUID]
+		}
+	}
+	for _, s := range r.p.Source.Swaps {
+		if names(s.Spec, s.Device, s.On) {
+			return r.ids[s.UUID]
+		}
+	}
+	return ""
+}
+
+func (r *rewriter) fstab() error {
+	return r.edit("/etc/fstab", func(b []byte) ([]byte, error) {
+		t, err := fstab.Parse(b)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range t.Entries() {
+			if to := r.becomes(x.Spec); to != "" && !x.IsBind() {
+				if err := t.SetSpec(x.Line, fstab.Spec{Kind: fstab.UUID, Value: to}); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return t.Bytes(), nil
+	})
+}
+
+func (r *rewriter) crypttab() error {
+	return r.edit("/etc/crypttab", func(b []byte) ([]byte, error) {
+		t, err := fstab.ParseCrypttab(b)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range t.Entries() {
+			if to := r.becomes(x.Source); to != "" {
+				if err := t.SetSource(x.Line, fstab.Spec{Kind: fstab.UUID, Value: to}); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return t.Bytes(), nil
+	})
+}
+
+func (r *rewriter) mdadm() error {
+	if len(r.p.Target.Arrays) == 0 {
+		return nil
+	}
+	const name = "/etc/mdadm/mdadm.conf"
+	old, err := r.read(name)
+	if err != nil {
+		return err
+	}
+	var arrays []md.ConfArray
+	homehost := ""
+	for _, n := range r.p.Target.Arrays {
+		uuid, err := md.ParseUUID(n.UUID)
+		if err != nil {
+			return fmt.Errorf("array %s: %w", n.UUID, err)
+		}
+		host, short, ok := strings.Cut(n.Name, ":")
+		if !ok {
+			short = n.Name
+		} else {
+			homehost = host
+		}
+		arrays = append(arrays, md.ConfArray{Device: "/dev/md/" + short, UUID: uuid, Metadata: n.Metadata})
+	}
+	if old == nil {
+		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(name)), Mode: 0o755})
+	}
+	r.write(name, old, md.SetArrays(old, arrays, homehost), 0o644)
+	return nil
+}
+
+func (r *rewriter) resume() error {
+	return r.edit("/etc/initramfs-tools/conf.d/resume", func(b []byte) ([]byte, error) { return r.substitute(b, "RESUME") })
+}
+
+// substitute replaces old identities inside the values of a shell-like file; all other bytes stay.
+func (r *rewriter) substitute(b []byte, keys ...string) ([]byte, error) {
+	for _, k := range keys {
+		v, found, err := conf.Get(b, k)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		was := v
+		for from, to := range r.ids {
+			v = strings.ReplaceAll(v, from, to)
+			v = strings.ReplaceAll(v, strings.ToUpper(from), to)
+		}
+		words := strings.Fields(v)
+		for i, w := range words {
+			key, val, ok := strings.Cut(w, "=")
+			if !ok {
+				val = w
+			}
+			if to := r.becomes(fstab.ParseSpec(val)); to != "" {
+				words[i] = "UUID=" + to
+				if ok {
+					words[i] = key + "=UUID=" + to
+				}
+			}
+		}
+		if n := strings.Join(words, " "); strings.Join(strings.Fields(v), " ") != n {
+			v = n
+		}
+		if v != was {
+			if b, err = conf.Set(b, k, v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, nil
+}
+
+func (r *rewriter) grubDefault() error {
+	return r.edit("/etc/default/grub", func(b []byte) ([]byte, error) {
+		return r.substitute(b, "GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY")
+	})
+}
+
+// GRUBDropIn keeps os-prober from putting the old system, found on the old disk, into the new menu. Finish removes it.
+const GRUBDropIn = "/etc/default/grub.d/migrate-init.cfg"
+
+func (r *rewriter) grubDropIn() error {
+	if r.p.Boot.Loader != "grub" {
+		return nil
+	}
+	old, err := r.read(GRUBDropIn)
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(GRUBDropIn)), Mode: 0o755})
+	}
+	r.write(GRUBDropIn, old, []byte("# Written by migrate-init: until finish the old system must not appear in this menu.\nGRUB_DISABLE_OS_PROBER=true\n"), 0o644)
+	return nil
+}
+
+// custom takes the snippet of schedule, which came along with the copy, out of the new system's boot loader.
+func (r *rewriter) custom() error {
+	if r.p.Boot.Custom == "" {
+		return nil
+	}
+	old, err := r.read(r.p.Boot.Custom)
+	if err != nil || old == nil {
+		return err
+	}
+	rest, found, err := boot.RemoveSnippet(old)
+	if err != nil {
+		return fmt.Errorf("file %s: %w", r.p.Boot.Custom, err)
+	}
+	switch {
+	case found && len(rest) == 0:
+		r.out = append(r.out, machine.Remove{Path: path.Join(r.dir, r.p.Boot.Custom)})
+	case found:
+		r.write(r.p.Boot.Custom, old, rest, 0o644)
+	}
+	for _, f := range []string{ScheduledKernel(r.p), ScheduledImage(r.p)} {
+		if _, err := fs.Stat(r.root, strings.TrimPrefix(f, "/")); err == nil {
+			r.out = append(r.out, machine.Remove{Path: path.Join(r.dir, f)})
+		}
+	}
+	return nil
+}
+
+// ScheduledKernel and ScheduledImage are where schedule puts its two files.
+func ScheduledKernel(p *plan.Plan) string {
+	return path.Join(path.Dir(p.Boot.Kernel), "migrate-init-"+p.ID[:8]+".vmlinuz")
+}
+
+// ScheduledImage is the image's place; see ScheduledKernel.
+func ScheduledImage(p *plan.Plan) string {
+	return path.Join(path.Dir(p.Boot.Kernel), "migrate-init-"+p.ID[:8]+".img")
+}
+
+// grubenv drops what was meant for the old GRUB; the new one, on an array, could not even clear it.
+func (r *rewriter) grubenv() error {
+	if r.p.Boot.Env == "" {
+		return nil
+	}
+	old, err := r.read(r.p.Boot.Env)
+	if err != nil || old == nil {
+		return err
+	}
+	env, err := boot.ParseGrubenv(old)
+	if err != nil {
+		return fmt.Errorf("file %s: %w", r.p.Boot.Env, err)
+	}
+	for _, k := range []string{"next_entry", boot.TriedVariable} {
+		env.Unset(k)
+	}
+	if !bytes.Equal(env.Bytes(), old) {
+		r.out = append(r.out, machine.WriteInPlace{Path: path.Join(r.dir, r.p.Boot.Env), Data: env.Bytes()})
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"migrate-init/pkg/conf"
+	"migrate-init/pkg/fstab"
+	"migrate-init/pkg/machine"
+)
+
+// debconf tells the package grub-pc where to install at its next update: the new disk, by a name that stays.
+func (r *rewriter) debconf() error {
+	return r.edit("/var/cache/debconf/config.dat", func(b []byte) ([]byte, error) {
+		db, err := conf.ParseDebconf(b)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := db.Value("grub-pc/install_devices"); !ok {
+			return b, nil
+		}
+		var disks []string
+		for _, t := range r.p.Target.Disks {
+			if t.ByID != "" {
+				disks = append(disks, t.ByID)
+			}
+		}
+		if len(disks) == 0 {
+			return b, nil
+		}
+		if err := db.SetValue("grub-pc/install_devices", strings.Join(disks, ", ")); err != nil {
+			return nil, err
+		}
+		return db.Bytes(), nil
+	})
+}
+
+// mtab as a file says what is mounted on the old machine for ever; every tool reads the kernel's list today.
+func (r *rewriter) mtab() error {
+	st, err := fs.Lstat(r.root, "etc/mtab")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("file /etc/mtab: %w", err)
+	}
+	if fstab.Mtab(true, st.Mode(), "") == fstab.MtabFile {
+		r.out = append(r.out, machine.Symlink{Target: fstab.MtabTarget, Path: path.Join(r.dir, "etc/mtab")})
+	}
+	return nil
+}
+
+// ConfirmUnit is the systemd unit that marks a boot of the migrated system as good.
+const ConfirmUnit = "/etc/systemd/system/migrate-init-confirm.service"
+
+const confirmText = `[Unit]
+Description=Confirm the migrated system to the old boot loader
+Documentation=man:migrate-init(8)
+After=multi-user.target
+ConditionPathExists=` + StateDir + `/migrate-init
+
+[Service]
+Type=oneshot
+ExecStart=` + StateDir + `/migrate-init confirm
+
+[Install]
+WantedBy=multi-user.target
+`
+
+func (r *rewriter) confirm() error {
+	if _, err := fs.Stat(r.root, "etc/systemd/system"); err != nil {
+		return nil
+	}
+	old, err := r.read(ConfirmUnit)
+	if err != nil {
+		return err
+	}
+	r.write(ConfirmUnit, old, []byte(confirmText), 0o644)
+	wants := path.Join(path.Dir(ConfirmUnit), "multi-user.target.wants")
+	link := path.Join(wants, path.Base(ConfirmUnit))
+	if t, err := fs.ReadLink(r.root, strings.TrimPrefix(link, "/")); err != nil || t != ConfirmUnit {
+		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, wants), Mode: 0o755}, machine.Symlink{Target: ConfirmUnit, Path: path.Join(r.dir, link)})
+	}
+	return nil
+}
+
+// mountPoints makes sure of what a running system hides: the directories under its mounts and the first device nodes
+// that init needs before /dev is mounted (failures.md, 39).
+func (r *rewriter) mountPoints() error {
+	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", "mnt"} {
+		if _, err := fs.Stat(r.root, d); errors.Is(err, fs.ErrNotExist) {
+			mode := fs.FileMode(0o755)
+			if d == "tmp" {
+				mode = 0o777 | fs.ModeSticky
+			}
+			r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, d), Mode: mode})
+		}
+	}
+	b, err := r.read("/etc/fstab")
+	if err != nil {
+		return err
+	}
+	t, err := fstab.Parse(b)
+	if err != nil {
+		return fmt.Errorf("file /etc/fstab: %w", err)
+	}
+	for _, x := range t.Entries() {
+		if !path.IsAbs(x.File) || strings.ContainsAny(x.File, "\x00") {
+			continue
+		}
+		if _, err := fs.Stat(r.root, strings.TrimPrefix(path.Clean(x.File), "/")); errors.Is(err, fs.ErrNotExist) && path.Clean(x.File) != "/" {
+			r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, x.File), Mode: 0o755})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+// Package stage does the migration, in order: the stages that a plan's strategy composed, the journal, and the one
+// commit point. It decides nothing about the layout (the plan did) and knows no system call (machine does).
+//
+// The contract of a stage: Run may be killed at any effect and started again in another boot; it finds its own work by
+// the identities of the plan and goes on. Done is pure over plan, facts and journal. Until the stage `commit` has
+// renamed one file on the target, no effect writes to a source device; a test asserts that over every transcript.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
+)
+
+// Stage is one step of a strategy.
+type Stage struct {
+	Name string
+	// Done tells that there is nothing to do; nil: it always runs.
+	Done func(p *plan.Plan, f *plan.Facts, rs Records) bool
+	Run  func(ctx context.Context, e *Env) error
+}
+
+// Env is what stages work with.
+type Env struct {
+	Plan    *plan.Plan
+	Machine machine.Machine
+	Look    func(ctx context.Context, depth survey.Depth) (*plan.Facts, error)
+	Open    func(path string) (survey.Device, error)
+	Copier  Copier
+	Tell    func(Event)
+	// Root is the machine's root for reading; paths without a leading slash.
+	Root fs.FS
+	// Inside opens a directory of the machine as a root that no symbolic link leads out of.
+	Inside func(dir string) (fs.FS, error)
+	// Clock stamps records: RFC 3339 and seconds since boot.
+	Clock func() (string, float64)
+	// Wait waits until cond holds or the plan's deadline has passed, looking again at every uevent.
+	Wait func(ctx context.Context, what string, cond func() (bool, error)) error
+	// Modules are loaded by name, dependencies first.
+	Load func(ctx context.Context, names ...string) error
+	// Self is the path of this binary in the image.
+	Self string
+	// PlanText is the plan as it was written.
+	PlanText []byte
+
+	Facts   *plan.Facts // refreshed before every stage
+	records Records
+	journal string // device, "" while there is none
+	size    int64
+	boot    string
+}
+
+// Event is what a stage has to say while it works.
+type Event struct {
+	Stage, Text string
+	Progress    *Progress
+	Err         error
+}
+
+// Progress of a long stage. Totals are estimates; Rate is bytes a second, ETA seconds.
+type Progress struct {
+	Files, TotalFiles, Bytes, TotalBytes int64
+	Rate                                 float64
+	ETA                                  float64
+	Path                                 string
+}
+
+// Where things are mounted while the migration runs.
+const (
+	SourceDir = "/mnt/source" // one directory a filesystem below it, by UUID
+	TargetDir = "/mnt/target" // the new tree as it will be
+)
+
+// An UnknownError says that a plan names a stage that this binary does not have.
+type UnknownError struct{ Name string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("stage %q: not known to this migrate-init; build the image with the one that made the plan", e.Name)
+}
+
+// registry is every stage there is. A strategy names those it wants, in its own order.
+func registry() []Stage {
+	return []Stage{
+		{"check", nil, runCheck},
+		{"assemble", nil, runAssemble},
+		{"prepare", prepared, runPrepare},
+		{"copy", once("copy"), runCopy},
+		{"verify", once("verify"), runVerify},
+		{"rewrite", once("commit"), runRewrite},
+		{"rebuild", once("commit"), runRebuild},
+		{"prove", once("commit"), runProve},
+		{"commit", once("commit"), runCommit},
+		{"handover", nil, runHandover},
+	}
+}
+
+func once(name string) func(*plan.Plan, *plan.Facts, Records) bool {
+	return func(_ *plan.Plan, _ *plan.Facts, rs Records) bool { return rs.Done(name) }
+}
+
+// Compose returns a plan's stages in its order.
+func Compose(p *plan.Plan) ([]Stage, error) {
+	var out []Stage
+	for _, n := range p.Stages {
+		found := false
+		for _, s := range registry() {
+			if s.Name == n {
+				out, found = append(out, s), true
+			}
+		}
+		if !found {
+			return nil, &UnknownError{n}
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("plan %s: no stages", p.ID)
+	}
+	return out, nil
+}
+
+// A FailedError says which stage failed.
+type FailedError struct {
+	Stage string
+	Err   error
+}
+
+func (e *FailedError) Error() string { return "stage " + e.Stage + ": " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *FailedError) Unwrap() error { return e.Err }
+
+// Run runs a plan's stages. A failure is journalled (where there is a journal already) and returned as a FailedError;
+// the caller carries out the plan's policy. Once the journal says that the commit was made, only handover runs: a boot
+// entry that fires twice must never copy the old system over the new one.
+func Run(ctx context.Context, e *Env) error {
+	stages, err := Compose(e.Plan)
+	if err != nil {
+		return err
+	}
+	for _, s := range stages {
+		if e.Facts, err = e.Look(ctx, depthOf(s.Name)); err != nil {
+			return &FailedError{s.Name, err}
+		}
+		if e.boot == "" {
+			e.boot = e.Facts.Machine.BootID
+		}
+		if s.Done != nil && s.Done(e.Plan, e.Facts, e.records) {
+			e.Tell(Event{Stage: s.Name, Text: "done already"})
+			continue
+		}
+		e.Tell(Event{Stage: s.Name, Text: "begins"})
+		if err := e.step(ctx, s); err != nil {
+			return err
+		}
+		e.Tell(Event{Stage: s.Name, Text: "done"})
+	}
+	return nil
+}
+
+func (e *Env) step(ctx context.Context, s Stage) error {
+	if err := e.Record(ctx, Record{Stage: s.Name, Event: Begin}); err != nil {
+		return &FailedError{s.Name, err}
+	}
+	err := s.Run(ctx, e)
+	if err == nil {
+		err = e.Record(ctx, Record{Stage: s.Name, Event: Done})
+	}
+	if err == nil {
+		return nil
+	}
+	failed := &FailedError{s.Name, err}
+	// The target may be what failed: its journal is then lost, and the consoles have the reason.
+	if jerr := e.Record(context.WithoutCancel(ctx), Record{Stage: s.Name, Event: Failed, Text: err.Error()}); jerr != nil {
+		return errors.Join(failed, jerr)
+	}
+	return failed
+}
+
+func depthOf(stage string) survey.Depth {
+	if stage == "check" {
+		return survey.Shallow
+	}
+	return survey.Deep
+}
+
+// Record appends to the journal; while there is none yet it does nothing.
+func (e *Env) Record(ctx context.Context, rec Record) error {
+	if e.journal == "" {
+		return nil
+	}
+	rec.Time, rec.Up = e.Clock()
+	rec.Boot = e.boot
+	eff, rec, err := e.records.appendTo(e.journal, e.Plan.ID, e.size, rec)
+	if err != nil {
+		return err
+	}
+	if _, err := e.Machine.Do(ctx, eff); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	e.records = append(e.records, rec)
+	return nil
+}
+
+// Records gives the journal as this run knows it.
+func (e *Env) Records() Records { return e.records }
+
+// openJournal finds the planned journal's volume and reads it; a volume without a journal of this plan is no error.
+func (e *Env) openJournal() error {
+	d, err := e.Facts.Volume(e.Plan, e.Plan.Journal)
+	if err != nil || d == nil {
+		return err
+	}
+	r, err := e.Open(d.Path)
+	if err != nil {
+		return fmt.Errorf("journal %s: %w", d.Path, err)
+	}
+	defer r.Close()
+	rs, err := ReadJournal(io.NewSectionReader(r, 0, d.Size), e.Plan.ID, d.Size)
+	if errors.Is(err, ErrNoJournal) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("journal %s: %w", d.Path, err)
+	}
+	e.records, e.journal, e.size = rs, d.Path, d.Size
+	return nil
+}
+
+// do carries out effects in order and stops at the first that fails.
+func (e *Env) do(ctx context.Context, effs ...machine.Effect) error {
+	for _, eff := range effs {
+		if _, err := e.Machine.Do(ctx, eff); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Env) tell(stage, format string, args ...any) {
+	e.Tell(Event{Stage: stage, Text: fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,52 @@
+package survey
+
+import (
+	"errors"
+	"io/fs"
+
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+)
+
+// arrays joins the superblocks seen with the arrays that run.
+func (l *looker) arrays() {
+	sys, err := fs.Sub(l.w.Root, "sys")
+	if err != nil {
+		l.problem("/sys", err)
+		return
+	}
+	for _, d := range l.f.Devices {
+		if d.Kind != plan.KindArray {
+			continue
+		}
+		st, err := md.ReadSysfs(sys, d.Name)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				l.problem(d.Path, err)
+			}
+			continue
+		}
+		if a := l.running(st); a != nil {
+			a.Node, a.State, a.Degraded = d.Name, st.State, st.Degraded
+			a.Sync, a.SyncDone, a.SyncAll, a.SyncRate = st.SyncAction, int64(st.Sync.Done)*sector, int64(st.Sync.Size)*sector, st.Sync.Rate
+		}
+	}
+}
+
+// running finds which of the arrays seen on disk a running one is: by UUID where sysfs tells it, by its members else.
+func (l *looker) running(st md.Status) *plan.Array {
+	if !st.Running() {
+		return nil
+	}
+	for i := range l.f.Arrays {
+		a := &l.f.Arrays[i]
+		for _, m := range a.Members {
+			for _, x := range st.Members {
+				if x.Name == m.Device {
+					return a
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package survey
+
+import (
+	"io/fs"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+
+	"migrate-init/pkg/plan"
+)
+
+// sector is sysfs's unit for sizes and starts, whatever the disk's own sectors are (Documentation/ABI/stable/sysfs-block).
+const sector = 512
+
+// devices reads /sys/class/block: one entry a disk, partition, array or mapping.
+func (l *looker) devices() {
+	for _, n := range l.names("sys/class/block") {
+		dir := path.Join("sys/class/block", n)
+		d := plan.Device{Name: n, Path: "/dev/" + strings.ReplaceAll(n, "!", "/"), Size: l.number(dir, "size") * sector, ReadOnly: l.attr(dir, "ro") == "1"}
+		maj, min, _ := strings.Cut(l.attr(dir, "dev"), ":")
+		d.Major, d.Minor = num32(maj), num32(min)
+		d.Kind = l.kind(dir, n)
+		if d.Kind == plan.KindOther || d.Kind == plan.KindLoop && d.Size == 0 {
+			continue
+		}
+		queue := path.Join(dir, "queue")
+		if d.Kind == plan.KindPart {
+			d.Number, d.Start = int(l.number(dir, "partition")), l.number(dir, "start")*sector
+			d.Parent = l.parent(dir, n)
+			queue = path.Join("sys/class/block", d.Parent, "queue")
+		}
+		d.Sector = l.number(queue, "logical_block_size")
+		if d.Sector == 0 {
+			d.Sector = sector
+		}
+		d.Rotational = l.attr(queue, "rotational") == "1"
+		if d.Kind == plan.KindDisk {
+			l.identity(&d, dir)
+		}
+		if hs, err := fs.ReadDir(l.w.Root, path.Join(dir, "holders")); err == nil {
+			for _, h := range hs {
+				d.Holders = append(d.Holders, h.Name())
+			}
+		}
+		l.f.Devices = append(l.f.Devices, d)
+	}
+	sort.SliceStable(l.f.Devices, func(i, j int) bool { return natural(l.f.Devices[i].Name, l.f.Devices[j].Name) })
+}
+
+func (l *looker) kind(dir, n string) string {
+	switch {
+	case l.exists(path.Join(dir, "partition")):
+		return plan.KindPart
+	case l.exists(path.Join(dir, "md")):
+		return plan.KindArray
+	case l.exists(path.Join(dir, "dm")):
+		return plan.KindDM
+	case strings.HasPrefix(n, "loop"):
+		return plan.KindLoop
+	case strings.HasPrefix(n, "ram"), strings.HasPrefix(n, "zram"), strings.HasPrefix(n, "sr"), strings.HasPrefix(n, "fd"), strings.HasPrefix(n, "nbd"), strings.HasPrefix(n, "md"):
+		return plan.KindOther
+	}
+	return plan.KindDisk
+}
+
+// parent finds a partition's disk: the directory that holds its own in the device tree.
+func (l *looker) parent(dir, n string) string {
+	if link, err := fs.ReadLink(l.w.Root, dir); err == nil {
+		return path.Base(path.Dir(link))
+	}
+	// A world without links (a fixture) lists partitions inside their disk's directory.
+	for _, p := range l.names("sys/block") {
+		if l.exists(path.Join("sys/block", p, n, "partition")) {
+			return p
+		}
+	}
+	return ""
+}
+
+func (l *looker) identity(d *plan.Device, dir string) {
+	for _, a := range []string{"serial", "device/serial", "device/vpd_pg80"} {
+		if d.Serial = printable(l.attr(dir, a)); d.Serial != "" {
+			break
+		}
+	}
+	for _, a := range []string{"wwid", "device/wwid"} {
+		if d.WWN = printable(l.attr(dir, a)); d.WWN != "" {
+			break
+		}
+	}
+	d.Model = printable(l.attr(dir, "device/model"))
+	d.Removable = l.attr(dir, "removable") == "1"
+	if link, err := fs.ReadLink(l.w.Root, path.Join("sys/class/block", d.Name)); err == nil {
+		at := path.Dir(path.Dir(link)) // .../virtio2/block/vda -> .../virtio2
+		if _, tail, ok := strings.Cut(at, "devices/"); ok {
+			d.Bus = tail
+		}
+	}
+	if link, err := fs.ReadLink(l.w.Root, path.Join(dir, "device/driver")); err == nil {
+		d.Driver = path.Base(link)
+	}
+	d.Drivers = l.drivers(d.Bus)
+}
+
+// drivers walks from the disk up to the bus: the modules of its own driver, its controller's, the bridge's. A driver
+// that is built in has no module there.
+func (l *looker) drivers(bus string) []string {
+	var out []string
+	for at := bus; at != "." && at != "/" && at != ""; at = path.Dir(at) {
+		if link, err := fs.ReadLink(l.w.Root, path.Join("sys/devices", at, "driver/module")); err == nil {
+			out = append(out, path.Base(link))
+		}
+	}
+	return out
+}
+
+// byID notes each disk's link in /dev/disk/by-id, the one that tells most: a serial number before a WWN, a WWN before
+// what else udev made.
+func (l *looker) byID() {
+	rank := func(n string) int {
+		for i, p := range []string{"nvme-eui", "wwn-", "nvme-", "scsi-", "virtio-", "ata-"} {
+			if strings.HasPrefix(n, p) {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	best := map[*plan.Device]string{}
+	for _, n := range l.names("dev/disk/by-id") {
+		d := l.byNode("/dev/disk/by-id/" + n)
+		if d != nil && d.Kind == plan.KindDisk && (best[d] == "" || rank(n) > rank(best[d])) {
+			best[d] = n
+		}
+	}
+	for d, n := range best {
+		d.ByID = "/dev/disk/by-id/" + n
+	}
+}
+
+// printable trims what firmware pads identities with.
+func printable(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
+}
+
+func num32(s string) uint32 {
+	n, _ := strconv.ParseUint(s, 10, 32)
+	return uint32(n)
+}
+
+// natural orders vda2 before vda10.
+func natural(a, b string) bool {
+	pa, na := split(a)
+	pb, nb := split(b)
+	if pa != pb {
+		return pa < pb
+	}
+	return na < nb
+}
+
+func split(s string) (string, int) {
+	i := len(s)
+	for i > 0 && s[i-1] >= '0' && s[i-1] <= '9' {
+		i--
+	}
+	n, _ := strconv.Atoi(s[i:])
+	return s[:i], n
+}

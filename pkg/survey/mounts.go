@@ -1,0 +1,124 @@
+package survey
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+
+	"migrate-init/pkg/fstab"
+	"migrate-init/pkg/plan"
+)
+
+// mounts reads mountinfo of this process.
+func (l *looker) mounts() {
+	infos, err := mountinfo.GetMountsFromReader(strings.NewReader(l.text("proc/self/mountinfo")), nil)
+	l.problem("/proc/self/mountinfo", err)
+	for _, i := range infos {
+		m := plan.Mount{Source: i.Source, Target: i.Mountpoint, Type: i.FSType, Options: i.Options + "," + i.VFSOptions, Root: i.Root}
+		for j := range l.f.Devices {
+			d := &l.f.Devices[j]
+			if d.Major == uint32(i.Major) && d.Minor == uint32(i.Minor) || d.Path == i.Source {
+				m.Device = d.Name
+				d.MountedAt = append(d.MountedAt, i.Mountpoint)
+				break
+			}
+		}
+		if l.w.Free != nil && m.Device != "" {
+			m.Free = l.w.Free(i.Mountpoint)
+		}
+		l.f.Mounts = append(l.f.Mounts, m)
+	}
+}
+
+// swaps reads /proc/swaps: "Filename Type Size Used Priority", a header line first.
+func (l *looker) swaps() {
+	first := true
+	for line := range strings.Lines(l.text("proc/swaps")) {
+		f := strings.Fields(line)
+		if first || len(f) < 2 {
+			first = false
+			continue
+		}
+		if d := l.f.Dev(fstab.Unescape(f[0])); d != nil {
+			d.Swapping = true
+		}
+	}
+}
+
+func (l *looker) fstab() {
+	b, err := l.bytes("etc/fstab")
+	if err != nil {
+		l.problem("/etc/fstab", err)
+		return
+	}
+	t, err := fstab.Parse(b)
+	if err != nil {
+		l.problem("/etc/fstab", err)
+		return
+	}
+	for _, e := range t.Entries() {
+		x := plan.Fstab{Spec: e.Spec.String(), Target: e.File, Type: e.VFSType, Options: string(e.Options)}
+		d, err := l.resolve(e.Spec.String())
+		l.problem("fstab line "+x.Spec, err)
+		if d != nil {
+			x.Device = d.Name
+		}
+		l.f.Fstab = append(l.f.Fstab, x)
+	}
+}
+
+// resolve finds what a spec of fstab or root= means among the devices seen; nil when nothing does.
+func (l *looker) resolve(spec string) (*plan.Device, error) {
+	s := fstab.ParseSpec(spec)
+	var match func(d *plan.Device) bool
+	switch s.Kind {
+	case fstab.UUID, fstab.Label:
+		match = func(d *plan.Device) bool {
+			c := d.Filesystem()
+			if c == nil {
+				c = d.Swap()
+			}
+			if c == nil {
+				return false
+			}
+			if s.Kind == fstab.Label {
+				return c.Label == s.Value
+			}
+			return strings.EqualFold(c.UUID, s.Value)
+		}
+	case fstab.PartUUID:
+		match = func(d *plan.Device) bool { return d.GUID != "" && strings.EqualFold(d.GUID, s.Value) }
+	case fstab.PartLabel:
+		match = func(d *plan.Device) bool {
+			disk := l.f.DiskOf(d.Name)
+			if d.Kind != plan.KindPart || disk == nil || disk.Table == nil {
+				return false
+			}
+			for _, p := range disk.Table.Partitions {
+				if p.Number == d.Number && p.Name == s.Value {
+					return true
+				}
+			}
+			return false
+		}
+	default:
+		if !strings.HasPrefix(spec, "/dev/") {
+			return nil, nil
+		}
+		return l.byNode(spec), nil
+	}
+	var found []*plan.Device
+	for i := range l.f.Devices {
+		if match(&l.f.Devices[i]) {
+			found = append(found, &l.f.Devices[i])
+		}
+	}
+	if len(found) > 1 {
+		return nil, fmt.Errorf("%s and %s both match; nothing is picked", found[0].Path, found[1].Path)
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	return found[0], nil
+}

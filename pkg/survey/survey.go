@@ -1,0 +1,168 @@
+// Package survey looks: it turns the world into plan.Facts and changes nothing. What it reads comes through a World,
+// an fs.FS rooted at / and a function that opens block devices, so that a test can hand it a machine made of maps and
+// byte slices, and the fake machine of pkg/stage does.
+//
+// What cannot be read becomes a Problem in the facts, never a guess and never silence.
+package survey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"migrate-init/pkg/plan"
+)
+
+// World is what is looked at.
+type World struct {
+	// Root is the machine's root directory: sys, proc, etc, boot.
+	Root fs.FS
+	// Open opens a block device by its path for reading.
+	Open func(path string) (Device, error)
+	// UID is who asks.
+	UID int
+	// Free tells the free bytes of the filesystem mounted at a path; nil when that is not known.
+	Free func(path string) int64
+	// Firmware, when set, is not looked up: an init may run before efivarfs is there.
+	Firmware string
+}
+
+// Device is an open block device.
+type Device interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// Depth says how much is looked at.
+type Depth int
+
+// Depths.
+const (
+	// Shallow reads sysfs and procfs only: no device is opened.
+	Shallow Depth = iota
+	// Deep also reads every device's table and signatures.
+	Deep
+	// Whole also reads the installed system: fstab, boot loader, kernels, distribution.
+	Whole
+)
+
+type looker struct {
+	w World
+	f *plan.Facts
+}
+
+// Look surveys the world. Only the context's end is an error.
+func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
+	l := &looker{w: w, f: &plan.Facts{}}
+	l.machine()
+	l.devices()
+	l.mounts()
+	l.swaps()
+	if depth >= Deep {
+		for i := range l.f.Devices {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("survey: %w", err)
+			}
+			l.contents(&l.f.Devices[i])
+		}
+		l.partitionIDs()
+		l.arrays()
+	}
+	if depth >= Whole {
+		l.byID()
+		l.fstab()
+		l.distro()
+		l.boot()
+	}
+	return l.f, nil
+}
+
+func (l *looker) problem(noun string, err error) {
+	if err != nil {
+		l.f.Problems = append(l.f.Problems, plan.Problem{Noun: noun, Err: err.Error()})
+	}
+}
+
+// maxText bounds every text file that is read: configuration and sysfs attributes are far below.
+const maxText = 4 << 20
+
+// text reads a file, "" when it does not exist; another failure is a Problem.
+func (l *looker) text(name string) string {
+	b, err := l.bytes(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.problem("/"+name, err)
+	}
+	return string(b)
+}
+
+func (l *looker) bytes(name string) ([]byte, error) {
+	f, err := l.w.Root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if len(b) > maxText {
+		return nil, fmt.Errorf("longer than %d bytes", maxText)
+	}
+	return b, err
+}
+
+// attr reads a sysfs attribute, "" for any failure: attributes come and go with the driver and with uevents.
+func (l *looker) attr(elem ...string) string {
+	b, err := l.bytes(path.Join(elem...))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(strings.TrimRight(string(b), "\x00\n"), "?"))
+}
+
+func (l *looker) number(elem ...string) int64 {
+	n, _ := strconv.ParseInt(l.attr(elem...), 10, 64)
+	return n
+}
+
+func (l *looker) exists(name string) bool {
+	_, err := fs.Stat(l.w.Root, name)
+	return err == nil
+}
+
+func (l *looker) names(dir string) []string {
+	es, err := fs.ReadDir(l.w.Root, dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.problem("/"+dir, err)
+	}
+	var out []string
+	for _, e := range es {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func (l *looker) machine() {
+	m := &l.f.Machine
+	m.ID = strings.TrimSpace(l.text("etc/machine-id"))
+	m.Product = strings.ToLower(l.attr("sys/class/dmi/id/product_uuid"))
+	m.Hostname = l.attr("proc/sys/kernel/hostname")
+	m.BootID = l.attr("proc/sys/kernel/random/boot_id")
+	m.UID = l.w.UID
+	for line := range strings.Lines(l.text("proc/meminfo")) {
+		if v, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
+			m.Memory = kb << 10
+		}
+	}
+	l.f.Kernel = plan.Kernel{Release: l.attr("proc/sys/kernel/osrelease"), Cmdline: strings.TrimSpace(l.text("proc/cmdline"))}
+	l.f.Firmware = l.w.Firmware
+	if l.f.Firmware == "" {
+		l.f.Firmware = "bios"
+		if l.exists("sys/firmware/efi") {
+			l.f.Firmware = "efi"
+		}
+	}
+}
