@@ -116,15 +116,25 @@ func TestEncodeSurvivesACutAnywhere(t *testing.T) {
 	next.Partitions = next.Partitions[:2]
 	was, will := encode(t, old, size, nil), encode(t, next, size, nil)
 	for n := range len(will.writes) + 1 {
-		now := image{size, append(append([]Write(nil), was.writes...), will.writes[:n]...)}
-		got, err := Read(now, size, 512)
-		if err != nil {
-			t.Fatalf("after %d writes: %v", n, err)
+		done := will.writes[:n]
+		cuts := [][]Write{done}
+		if n < len(will.writes) {
+			// The next write torn after its first sector, which holds all the entries in use, and in its middle.
+			for _, k := range []int{512, len(will.writes[n].Data) / 1024 * 512} {
+				torn := Write{will.writes[n].Offset, will.writes[n].Data[:k]}
+				cuts = append(cuts, append(append([]Write(nil), done...), torn))
+			}
 		}
-		if got.ID != old.ID && got.ID != next.ID {
-			t.Errorf("after %d writes: disk id %s", n, got.ID)
+		for _, c := range cuts {
+			got, err := Read(image{size, append(append([]Write(nil), was.writes...), c...)}, size, 512)
+			if err != nil {
+				t.Fatalf("after %d writes: %v", n, err)
+			}
+			if got.ID != old.ID && got.ID != next.ID {
+				t.Errorf("after %d writes: disk id %s", n, got.ID)
+			}
 		}
-		fresh := image{size, will.writes[:n]}
+		fresh := image{size, done}
 		if _, err := Read(fresh, size, 512); n < len(will.writes) && !errors.Is(err, ErrNone) {
 			t.Errorf("empty disk after %d writes: %v, wants no table until the last", n, err)
 		}

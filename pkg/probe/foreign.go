@@ -19,6 +19,7 @@ func probeForeign(d *device) []Signature {
 		{"reiserfs", Filesystem, 65588, "ReIsEr"},
 		{"jfs", Filesystem, 32768, "JFS1"},
 		{"bcache", Other, 4120, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81"},
+		{"bcachefs", Filesystem, 4120, "\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef"},
 		{"ceph_bluestore", Other, 0, "bluestore block device"},
 	} {
 		if b := d.read(f.at, len(f.magic)); b != nil && string(b) == f.magic {

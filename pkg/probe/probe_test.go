@@ -104,6 +104,7 @@ func TestProbe(t *testing.T) {
 		{"swap", craftSwap("SWAPSPACE2", 4096), []string{"swap/swap"}, "device is swap"},
 		{"hibernation", craftSwap("S1SUSPEND\x00", 4096), []string{"swap/hibernation"}, "device is hibernation"},
 		{"lzo hibernation, 64k pages", craftSwap("LINHIB0001", 65536), []string{"swap/hibernation"}, "device is hibernation"},
+		{"TuxOnIce", craftSwap("\xed\xc3\x02\xe9\x98\x56\xe5\x0c\x01\x02", 4096), []string{"swap/hibernation"}, "device is hibernation"},
 		{"dos table", map[int64][]byte{0: craftBoot([4]uint32{0x80, 0x83, 2048, 4096})}, []string{"table/dos"}, "device is dos"},
 		{"boot record over ext", merge(ext, map[int64][]byte{0: craftBoot()}), []string{"filesystem/ext2"}, "ext2"},
 		{"gpt", map[int64][]byte{0: craftBoot([4]uint32{0, 0xee, 1, 4096}), 512: craftGPTHeader(), size - 512: craftGPTHeader()}, []string{"table/gpt"}, "device is gpt"},
@@ -164,6 +165,24 @@ func TestAmbiguousErrorListsCandidates(t *testing.T) {
 	var amb *AmbiguousError
 	if !errors.As(err, &amb) || len(amb.Candidates) != 2 || errors.Is(err, ErrNoFilesystem) {
 		t.Errorf("err = %#v", err)
+	}
+}
+
+// All three superblocks of a large btrfs are wiped; so are both ends of a disk that was md before.
+func TestWipesReachEveryCopy(t *testing.T) {
+	const size = 300 << 30
+	d := disk{size, map[int64][]byte{64 << 10: craftBtrfs(64 << 10), 64 * mib: craftBtrfs(64 * mib), 256 << 30: craftBtrfs(256 << 30),
+		0: craftMD1(0), size - 65536: craftMD0(), size - 8192: craftMD1(size - 8192)}}
+	res, err := Probe(d, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Range{{0, 4096}, {64 << 10, 4096}, {64 * mib, 4096}, {256 << 30, 4096}, {size - 65536, 4096}, {size - 8192, 4096}}
+	if got := res.Wipes(); !slices.Equal(got, want) {
+		t.Errorf("wipes = %v, wants %v", got, want)
+	}
+	if got := res.Find(Filesystem)[0].Wipes(); len(got) != 3 {
+		t.Errorf("wipes of btrfs alone = %v", got)
 	}
 }
 

@@ -21,17 +21,15 @@ func probeSwap(d *device) []Signature {
 		}
 		s := Signature{Kind: Swap, Type: "swap", Offset: page - 10, Length: 10, BlockSize: page, Swap: &SwapState{PageSize: page},
 			copies: []Range{{1024, page - 1024}}}
-		switch string(m) {
-		case "SWAPSPACE2":
+		switch magic := string(m); {
+		case magic == "SWAPSPACE2":
 			s.Version = "1"
-		case "SWAP-SPACE":
+		case magic == "SWAP-SPACE":
 			s.Version = "0"
-		case "S1SUSPEND\x00", "S2SUSPEND\x00", "ULSUSPEND\x00", "LINHIB0001", "\xed\xc3\x02\xe9\x98\x56\xe5\x0c\x00\x00":
-			s.Type = "hibernation"
-			s.Swap.Hibernated = text(m)
-			if m[0] == 0xed {
-				s.Swap.Hibernated = "TuxOnIce"
-			}
+		case magic == "S1SUSPEND\x00", magic == "S2SUSPEND\x00", magic == "ULSUSPEND\x00", magic == "LINHIB0001":
+			s.Type, s.Swap.Hibernated = "hibernation", text(m)
+		case magic[:8] == "\xed\xc3\x02\xe9\x98\x56\xe5\x0c":
+			s.Type, s.Swap.Hibernated = "hibernation", "TuxOnIce"
 		default:
 			continue
 		}
