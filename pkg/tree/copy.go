@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,8 +36,7 @@ type copier struct {
 
 // worker owns the buffers of one goroutine.
 type worker struct {
-	c     *copier
-	data  []byte // blockSize plus one granule
+	data  []byte // blockSize plus 4 KiB, aligned to 4 KiB for direct I/O
 	xattr []byte
 	dents []byte
 	recs  []record
@@ -55,7 +55,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 		return c.res, err
 	}
 	defer c.closeRoots()
-	c.q = newQueue(c.workers())
+	c.q = newQueue(o.workers())
 	c.fds.limit = fdLimit()
 	c.man.w = o.Manifest
 	if err := c.loadResume(); err != nil {
@@ -64,11 +64,13 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	if err := c.checkEmpty(); err != nil {
 		return c.res, err
 	}
-	stop := c.startTicker()
+	c.prog.setTotals(o, c.src)
+	quiet, stop := c.prog.start(o.ProgressEvery), c.startCheckpoints()
 	err = c.run()
 	if e := stop(); err == nil {
 		err = e
 	}
+	quiet()
 	if err == nil {
 		if e := unix.Syncfs(c.dst.fd); e != nil {
 			err = &Error{Side: Target, Op: "syncfs", Path: ".", Err: e}
@@ -91,11 +93,11 @@ func set(names []string) map[string]bool {
 	return m
 }
 
-func (c *copier) workers() int {
+func (o *Options) workers() int {
 	switch {
-	case c.o.Workers > 0:
-		return c.o.Workers
-	case c.o.Rotational:
+	case o.Workers > 0:
+		return o.Workers
+	case o.Rotational:
 		return 1
 	}
 	return min(8, max(2, runtime.NumCPU()))
@@ -163,13 +165,13 @@ func (c *copier) checkEmpty() error {
 }
 
 func (c *copier) run() error {
-	w := c.newWorker()
+	w := newWorker()
 	if err := c.openTop(w); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(c.ctx, func() { c.q.fail(context.Cause(c.ctx)) })
 	defer stop()
-	err := c.q.run(c.newWorker)
+	err := c.q.run(newWorker)
 	c.abandonJobs()
 	if err != nil {
 		return err
@@ -177,8 +179,10 @@ func (c *copier) run() error {
 	return c.freezeRest()
 }
 
-func (c *copier) newWorker() *worker {
-	return &worker{c: c, data: make([]byte, blockSize+4096), xattr: make([]byte, 64<<10), dents: make([]byte, 256<<10)}
+func newWorker() *worker {
+	b := make([]byte, blockSize+3*4096)
+	skip := -uintptr(unsafe.Pointer(&b[0])) & 4095
+	return &worker{data: b[skip : skip+blockSize+4096], xattr: make([]byte, 64<<10), dents: make([]byte, 256<<10)}
 }
 
 // openTop makes the root the first directory.

@@ -34,7 +34,20 @@ func TestCopyEverything(t *testing.T) {
 				t.Errorf("problems: %v", res.Problems)
 			}
 			dst.remount(t, unix.MS_RDONLY)
+			src.remount(t, unix.MS_RDONLY)
 			sameTree(t, src.dir, dst.dir)
+			for _, hashes := range []*Manifest{openManifest(t, man.Bytes()), nil} {
+				rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: hashes})
+				if err != nil || !rep.Equal() {
+					t.Errorf("verify: %v, differences: %v", err, rep.Differences)
+				}
+				if hashes != nil && rep.Reread != 0 {
+					t.Errorf("%d bytes of the source read again in spite of the manifest", rep.Reread)
+				}
+				if rep.Files != res.Files+res.Links+res.Special || rep.Dirs != res.Dirs {
+					t.Errorf("copied %+v, verified %d files, %d directories", res, rep.Files, rep.Dirs)
+				}
+			}
 		})
 	}
 }
@@ -42,4 +55,13 @@ func TestCopyEverything(t *testing.T) {
 func TestMain(m *testing.M) {
 	unix.Umask(0o077)
 	os.Exit(m.Run())
+}
+
+func openManifest(t *testing.T, b []byte) *Manifest {
+	t.Helper()
+	m, err := OpenManifest(bytes.NewReader(b), int64(len(b)))
+	if err != nil || m.size != int64(len(b)) {
+		t.Fatalf("manifest: %v, %d of %d bytes", err, m.size, len(b))
+	}
+	return m
 }

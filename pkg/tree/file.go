@@ -140,6 +140,7 @@ func (j *fileJob) copyRange(w *worker, off, end int64) error {
 	var sum Sum
 	var data int64
 	spans := make([]span, 0, 8)
+	un := unwritten{x: extents{fd: j.src, start: uint64(off)}}
 	for pos := off; pos < seg.end && seg.a < seg.end; pos += blockSize {
 		if seg.a >= pos+blockSize { // a long hole
 			pos = seg.a / blockSize * blockSize
@@ -157,10 +158,11 @@ func (j *fileJob) copyRange(w *worker, off, end int64) error {
 			clear(b)
 		}
 		for _, s := range spans {
-			if err := j.copySpan(b[s.off-pos:s.end-pos], s.off); err != nil {
+			n, err := j.copySpan(b[s.off-pos:s.end-pos], s.off, &un)
+			if err != nil {
 				return err
 			}
-			data += j.c.roundUp(s.end - s.off)
+			data += n
 		}
 		s, _ := blockSum(pos/blockSize, b)
 		sum = sum.add(s)
@@ -170,19 +172,37 @@ func (j *fileJob) copyRange(w *worker, off, end int64) error {
 	return nil
 }
 
-// copySpan reads b at off, with the policy for what cannot be read, and writes it.
-func (j *fileJob) copySpan(b []byte, off int64) error {
+// copySpan reads b at off, with the policy for what cannot be read, writes it,
+// and returns the bytes written, in whole blocks. The kernel calls unwritten
+// blocks data once their zeros have been read into the cache: those are left
+// for seal to allocate.
+func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 	n, err := readFull(j.src, b, off)
 	if err == nil && n < len(b) {
-		return j.changed(off + int64(n))
+		return 0, j.changed(off + int64(n))
 	}
 	if err != nil {
-		return j.salvage(b, off, err)
+		return 0, j.salvage(b, off, err)
 	}
-	if err := writeFull(j.dst, b, off); err != nil {
-		return j.writeErr(off, int64(len(b)), err)
+	end := off + int64(len(b))
+	written := int64(0)
+	for at := off; at < end; {
+		stop, skip := end, false
+		if hasZeroBlock(b[at-off:], j.c.granule()) {
+			if stop, skip, err = un.split(at, end); err != nil {
+				return 0, &Error{Side: Source, Op: "map extents", Path: j.path(), Err: err}
+			}
+		}
+		p := b[at-off : stop-off]
+		if !skip || !isZero(p) {
+			if err := writeFull(j.dst, p, at); err != nil {
+				return 0, j.writeErr(at, int64(len(p)), err)
+			}
+			written += j.c.roundUp(int64(len(p)))
+		}
+		at = stop
 	}
-	return nil
+	return written, nil
 }
 
 // salvage reads granule by granule what could not be read at once, each three

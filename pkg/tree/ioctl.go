@@ -88,39 +88,49 @@ type extent struct {
 	flags          uint32
 }
 
-// fiemap calls f for each extent of fd in order until it returns false.
-func fiemap(fd int, flags uint32, f func(extent) bool) error {
-	const n = 128
-	buf := make([]byte, fiemapHeaderSize+n*fiemapExtentSize)
+// extents reads the map of a file, in bytes, in order of offset.
+type extents struct {
+	fd    int
+	start uint64
+	buf   []byte
+	i, n  int
+	end   bool
+}
+
+const fiemapBatch = 128
+
+// next returns ok false at the end.
+func (x *extents) next() (e extent, ok bool, err error) {
 	ne := binary.NativeEndian
-	start := uint64(0)
-	for {
-		clear(buf[:fiemapHeaderSize])
-		ne.PutUint64(buf[0:], start)
-		ne.PutUint64(buf[8:], ^uint64(0)-start)
-		ne.PutUint32(buf[16:], flags)
-		ne.PutUint32(buf[24:], n)
-		if err := ioctl(fd, fiemapReq(), unsafe.Pointer(&buf[0])); err != nil {
-			return err
+	if x.i == x.n {
+		if x.end {
+			return extent{}, false, nil
 		}
-		got := int(ne.Uint32(buf[20:]))
-		if got == 0 || got > n {
-			return nil
+		if x.buf == nil {
+			x.buf = make([]byte, fiemapHeaderSize+fiemapBatch*fiemapExtentSize)
 		}
-		for i := range got {
-			b := buf[fiemapHeaderSize+i*fiemapExtentSize:]
-			e := extent{off: int64(ne.Uint64(b)), phys: int64(ne.Uint64(b[8:])), len: int64(ne.Uint64(b[16:])), flags: ne.Uint32(b[40:])}
-			if e.len <= 0 || e.off < 0 || !f(e) {
-				return nil
-			}
-			if e.flags&fiemapExtentLast != 0 {
-				return nil
-			}
-			if next := uint64(e.off + e.len); next > start {
-				start = next
-			} else {
-				return nil
-			}
+		clear(x.buf[:fiemapHeaderSize])
+		ne.PutUint64(x.buf[0:], x.start)
+		ne.PutUint64(x.buf[8:], ^uint64(0)-x.start)
+		ne.PutUint32(x.buf[24:], fiemapBatch)
+		if err := ioctl(x.fd, fiemapReq(), unsafe.Pointer(&x.buf[0])); err != nil {
+			return extent{}, false, err
+		}
+		x.i, x.n = 0, int(min(ne.Uint32(x.buf[20:]), fiemapBatch))
+		if x.n == 0 {
+			x.end = true
+			return extent{}, false, nil
 		}
 	}
+	b := x.buf[fiemapHeaderSize+x.i*fiemapExtentSize:]
+	x.i++
+	e = extent{off: int64(ne.Uint64(b)), phys: int64(ne.Uint64(b[8:])), len: int64(ne.Uint64(b[16:])), flags: ne.Uint32(b[40:])}
+	if e.off < 0 || e.len <= 0 || uint64(e.off+e.len) <= x.start {
+		return extent{}, false, unix.EUCLEAN
+	}
+	x.start = uint64(e.off + e.len)
+	if e.flags&fiemapExtentLast != 0 {
+		x.end, x.n = true, x.i
+	}
+	return e, true, nil
 }

@@ -166,27 +166,25 @@ func (j *fileJob) seal() error {
 	if m.blocks*512 <= j.data && j.c.src.magic != unix.BTRFS_SUPER_MAGIC || m.blocks == 0 {
 		return nil
 	}
-	var failed error
-	err := fiemap(j.src, 0, func(e extent) bool {
+	for x := (extents{fd: j.src}); ; {
+		e, ok, err := x.next()
+		if err != nil && !noAttr(err) {
+			return &Error{Side: Source, Op: "map extents", Path: j.path(), Err: err}
+		}
+		if !ok {
+			return nil
+		}
 		if e.flags&fiemapExtentUnwritten == 0 {
-			return true
+			continue
 		}
-		failed = unix.Fallocate(j.dst, unix.FALLOC_FL_KEEP_SIZE, e.off, e.len)
-		if failed != nil {
-			failed = &Error{Side: Target, Op: "preallocate", Path: j.path(), Offset: e.off, Length: e.len, Err: failed}
+		err = unix.Fallocate(j.dst, unix.FALLOC_FL_KEEP_SIZE, e.off, e.len)
+		if err != nil && lossy(err) {
+			return j.c.loss(j.path(), "preallocation", err)
 		}
-		return failed == nil
-	})
-	if err != nil && !noAttr(err) {
-		return &Error{Side: Source, Op: "map extents", Path: j.path(), Err: err}
-	}
-	if e := (*Error)(nil); failed != nil {
-		e = failed.(*Error)
-		if lossy(e.Err) {
-			return j.c.loss(e.Path, "preallocation", e.Err)
+		if err != nil {
+			return &Error{Side: Target, Op: "preallocate", Path: j.path(), Offset: e.off, Length: e.len, Err: err}
 		}
 	}
-	return failed
 }
 
 func (j *fileJob) closeFDs() (err error) {

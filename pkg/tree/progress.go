@@ -100,43 +100,57 @@ func isTop(r *root) bool {
 	return r.st.attrs&unix.STATX_ATTR_MOUNT_ROOT != 0 && !r.cloned || r.magic == unix.XFS_SUPER_MAGIC && r.st.ino <= 256
 }
 
-// startTicker reports and checkpoints until the returned function is called,
-// which gives the ticker's error.
-func (c *copier) startTicker() func() error {
-	c.prog.setTotals(c.o, c.src)
-	every, save := c.o.ProgressEvery, c.o.CheckpointEvery
-	if every <= 0 {
-		every = 250 * time.Millisecond
+// every calls f until it fails or quit is closed.
+func every(wg *sync.WaitGroup, quit <-chan struct{}, d time.Duration, f func() error) {
+	wg.Go(func() {
+		t := time.NewTicker(d)
+		defer t.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-t.C:
+				if f() != nil {
+					return
+				}
+			}
+		}
+	})
+}
+
+// start reports every d until the returned function is called.
+func (p *progress) start(d time.Duration) func() {
+	if d <= 0 {
+		d = 250 * time.Millisecond
 	}
-	if save <= 0 {
-		save = 5 * time.Second
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	if p.notify != nil {
+		every(&wg, quit, d, func() error { p.report(false); return nil })
+	}
+	return func() {
+		close(quit)
+		wg.Wait()
+	}
+}
+
+// startCheckpoints saves until the returned function is called, which gives the
+// error that ended it.
+func (c *copier) startCheckpoints() func() error {
+	d := c.o.CheckpointEvery
+	if d <= 0 {
+		d = 5 * time.Second
 	}
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	var failed error
-	loop := func(d time.Duration, f func() error) {
-		wg.Go(func() {
-			t := time.NewTicker(d)
-			defer t.Stop()
-			for {
-				select {
-				case <-quit:
-					return
-				case <-t.C:
-					if err := f(); err != nil {
-						failed = err
-						c.q.fail(err)
-						return
-					}
-				}
-			}
-		})
-	}
-	if c.o.Progress != nil {
-		loop(every, func() error { c.prog.report(false); return nil })
-	}
 	if c.o.Checkpoint != nil {
-		loop(save, c.checkpoint)
+		every(&wg, quit, d, func() error {
+			if failed = c.checkpoint(); failed != nil {
+				c.q.fail(failed)
+			}
+			return failed
+		})
 	}
 	return func() error {
 		close(quit)

@@ -69,6 +69,39 @@ func (s *segments) within(off, end int64, spans []span) ([]span, error) {
 	return spans, nil
 }
 
+// unwritten finds preallocated ranges that hold no data yet.
+type unwritten struct {
+	x    extents
+	e    extent
+	done bool
+}
+
+// split cuts [at, end) at the first change between written and unwritten. The
+// ranges asked for must ascend.
+func (u *unwritten) split(at, end int64) (stop int64, is bool, err error) {
+	for !u.done && u.e.off+u.e.len <= at {
+		var ok bool
+		if u.e, ok, err = u.x.next(); err != nil && !noAttr(err) {
+			return 0, false, err
+		}
+		u.done = !ok || err != nil
+	}
+	for !u.done && u.e.flags&fiemapExtentUnwritten == 0 && u.e.off+u.e.len < end {
+		var ok bool
+		if u.e, ok, err = u.x.next(); err != nil {
+			return 0, false, err
+		}
+		u.done = !ok
+	}
+	switch {
+	case u.done || u.e.flags&fiemapExtentUnwritten == 0 || u.e.off >= end:
+		return end, false, nil
+	case u.e.off > at:
+		return u.e.off, false, nil
+	}
+	return min(end, u.e.off+u.e.len), true, nil
+}
+
 // readFull reads until b is full or the file ends.
 func readFull(fd int, b []byte, off int64) (int, error) {
 	n := 0

@@ -7,9 +7,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// visitor is what is done with directories: copied or verified.
+type visitor interface {
+	// batch handles entries of d and counts them as done by leave.
+	batch(w *worker, d *dir, es []entry) error
+	// read pushes a frame with the next chunk of names; d is held.
+	read(w *worker, d *dir) error
+	// leave counts one piece of work of d as done, and completes d and its
+	// ancestors as far as that was the last.
+	leave(w *worker, d *dir) error
+}
+
 // frame is a directory whose entries are being handed out.
 type frame struct {
-	c    *copier
+	v    visitor
 	d    *dir
 	es   []entry
 	more bool
@@ -25,9 +36,9 @@ func (f *frame) take(workers int) task {
 		}
 		f.own = false
 		if f.more {
-			return func(w *worker) error { return f.c.refill(w, f.d) }
+			return func(w *worker) error { return f.v.read(w, f.d) }
 		}
-		return func(w *worker) error { return f.c.leave(w, f.d) }
+		return func(w *worker) error { return f.v.leave(w, f.d) }
 	}
 	n := 1
 	if f.es[0].typ != unix.DT_DIR {
@@ -39,8 +50,8 @@ func (f *frame) take(workers int) task {
 	batch := f.es[:n]
 	f.es = f.es[n:]
 	f.d.pending.Add(1)
-	d, c := f.d, f.c
-	return func(w *worker) error { return c.batch(w, d, batch) }
+	d, v := f.d, f.v
+	return func(w *worker) error { return v.batch(w, d, batch) }
 }
 
 // enter starts on a directory that is open on both sides.
@@ -67,12 +78,9 @@ func (c *copier) read(w *worker, d *dir) error {
 	if !more && d.parent != nil {
 		c.fds.drop(d)
 	}
-	c.q.push(&frame{c: c, d: d, es: es, more: more, own: true})
+	c.q.push(&frame{v: c, d: d, es: es, more: more, own: true})
 	return nil
 }
-
-// refill goes on with a directory that is larger than a chunk; it was held since.
-func (c *copier) refill(w *worker, d *dir) error { return c.read(w, d) }
 
 func (c *copier) batch(w *worker, d *dir, es []entry) error {
 	if err := c.fds.hold(d); err != nil {
@@ -202,8 +210,6 @@ func (c *copier) mountPoint(up *dir, name string) error {
 	return nil
 }
 
-// leave counts one piece of work of d as done, and completes d and its
-// ancestors as far as that was the last.
 func (c *copier) leave(w *worker, d *dir) error {
 	for d != nil && d.pending.Add(-1) == 0 {
 		if err := c.complete(w, d); err != nil {

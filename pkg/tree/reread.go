@@ -1,0 +1,217 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// file compares a regular file: metadata, data from the disk, allocation.
+func (v *verifier) file(w *worker, d *dir, name string) error {
+	src, err := openBelow(d.src, name, unix.O_RDONLY, 0)
+	if err != nil {
+		return v.unreadable(d.path(name), Source, err)
+	}
+	defer func() { _ = unix.Close(src) }()
+	dst, err := openBelow(d.dst, name, unix.O_RDONLY|unix.O_DIRECT, 0)
+	if errors.Is(err, unix.EINVAL) {
+		dst, err = openBelow(d.dst, name, unix.O_RDONLY, 0)
+	}
+	if err != nil {
+		return v.unreadable(d.path(name), Target, err)
+	}
+	defer func() { _ = unix.Close(dst) }()
+	f := &pair{v: v, path: d.path(name), src: src, dst: dst}
+	if err := readMeta(object{fd: src}, v.src.magic, &f.s, w.xattr); err != nil {
+		return v.unreadable(f.path, Source, err)
+	}
+	if err := readMeta(object{fd: dst}, v.dst.magic, &f.t, w.xattr); err != nil {
+		return v.unreadable(f.path, Target, err)
+	}
+	v.compare(f.path, &f.s, &f.t)
+	r, ok := d.done[name]
+	ok = ok && r.ino == f.s.ino && r.size == f.s.size
+	if ok && r.kind == kindDamaged {
+		v.differ(f.path, "data", "was not readable when it was copied", "incomplete")
+		return nil
+	}
+	known := ok && r.kind == kindFile
+	// Without any hash there is no better name to wait for.
+	if !v.linkOf(f.path, &f.s.stat, &f.t.stat, known || v.o.Hashes == nil) || f.s.size != f.t.size {
+		return nil
+	}
+	return f.data(w, r.sum, known)
+}
+
+// pair is one file on both sides.
+type pair struct {
+	v        *verifier
+	path     string
+	src, dst int
+	s, t     meta
+}
+
+// data compares data and allocation. sum is the source's, if known.
+func (f *pair) data(w *worker, sum Sum, known bool) error {
+	v := f.v
+	if !known {
+		var n int64
+		var err error
+		if sum, _, n, err = sumFile(v.ctx, w, f.src, f.s.size, false, int(v.src.bsize)); err != nil {
+			return v.unreadable(f.path, Source, err)
+		}
+		v.mu.Lock()
+		v.rep.Reread += n
+		v.mu.Unlock()
+	}
+	// Whatever O_DIRECT cannot do is at least not answered from the cache.
+	_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
+	got, dense, n, err := sumFile(v.ctx, w, f.dst, f.t.size, true, int(v.src.bsize))
+	if err != nil {
+		return v.unreadable(f.path, Target, err)
+	}
+	v.mu.Lock()
+	v.rep.Read += n
+	v.mu.Unlock()
+	v.prog.bytes.Add(f.s.size)
+	if got != sum {
+		return f.locate(w, sum, got)
+	}
+	round := func(n, b int64) int64 { return (n + b - 1) / b * b / 512 }
+	if dense && f.s.blocks == round(f.s.size, v.src.bsize) && f.t.blocks == round(f.t.size, v.dst.bsize) {
+		return nil
+	}
+	return f.layout()
+}
+
+// sumFile hashes what SEEK_DATA calls data. dense says that no aligned block of
+// bsize bytes was zero and that there was no hole. direct is for descriptors
+// with O_DIRECT, which is given up when the filesystem refuses it.
+func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct bool, bsize int) (sum Sum, dense bool, read int64, err error) {
+	seg := segments{fd: fd, end: size}
+	if err := seg.seek(0); err != nil {
+		return Sum{}, false, 0, err
+	}
+	dense = seg.a == 0 || size == 0
+	for pos := int64(0); pos < size && seg.a < size; pos += blockSize {
+		if seg.a >= pos+blockSize {
+			pos, dense = seg.a/blockSize*blockSize, false
+		}
+		if err := ctx.Err(); err != nil {
+			return Sum{}, false, 0, err
+		}
+		for seg.b <= pos && seg.a < size {
+			if err := seg.seek(pos); err != nil {
+				return Sum{}, false, 0, err
+			}
+		}
+		if seg.a >= min(pos+blockSize, size) {
+			dense = false
+			pos -= blockSize // look again from the segment on
+			if seg.a < size {
+				pos = seg.a/blockSize*blockSize - blockSize
+			}
+			continue
+		}
+		n := int(min(blockSize, size-pos))
+		b := w.data[:n]
+		if err := readBlock(fd, w.data, n, pos, direct); err != nil {
+			return Sum{}, false, 0, fmt.Errorf("read of bytes %d to %d: %w", pos, pos+int64(n)-1, err)
+		}
+		read += int64(n)
+		s, _ := blockSum(pos/blockSize, b)
+		sum = sum.add(s)
+		dense = dense && !hasZeroBlock(b, min(bsize, 4096))
+	}
+	return sum, dense, read, nil
+}
+
+// readBlock reads n bytes at off, a multiple of blockSize, into buf. A direct
+// read asks for whole sectors and may end at the end of the file.
+func readBlock(fd int, buf []byte, n int, off int64, direct bool) error {
+	if direct {
+		got, err := unix.Pread(fd, buf[:(n+4095)&^4095], off)
+		if err == nil && got >= n {
+			return nil
+		}
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		// Short or refused: the rest of this file goes through the (dropped) cache.
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err == nil {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags&^unix.O_DIRECT)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	got, err := readFull(fd, buf[:n], off)
+	if err == nil && got < n {
+		err = errChanged
+	}
+	return err
+}
+
+// locate finds the first byte that differs, to be named.
+func (f *pair) locate(w *worker, want, got Sum) error {
+	other := make([]byte, blockSize+4096)
+	for pos := int64(0); pos < f.s.size; pos += blockSize {
+		if err := f.v.ctx.Err(); err != nil {
+			return err
+		}
+		n := int(min(blockSize, f.s.size-pos))
+		if err := readBlock(f.src, other, n, pos, false); err != nil {
+			return f.v.unreadable(f.path, Source, err)
+		}
+		if err := readBlock(f.dst, w.data, n, pos, true); err != nil {
+			return f.v.unreadable(f.path, Target, err)
+		}
+		for i := range n {
+			if other[i] != w.data[i] {
+				f.v.differ(f.path, "data", fmt.Sprintf("%#02x at byte %d", other[i], pos+int64(i)), fmt.Sprintf("%#02x", w.data[i]))
+				return nil
+			}
+		}
+	}
+	f.v.differ(f.path, "data", fmt.Sprintf("sum %016x%016x when copied", want.Hi, want.Lo), fmt.Sprintf("sum %016x%016x; the source reads the same now", got.Hi, got.Lo))
+	return nil
+}
+
+// unhashedLinks compares the inodes of which no name had a hash.
+func (v *verifier) unhashedLinks(w *worker) error {
+	for _, p := range v.links {
+		if p.path == "" {
+			continue
+		}
+		if err := v.unhashed(w, p.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) unhashed(w *worker, path string) error {
+	src, err := openPath(v.src.fd, path, unix.O_RDONLY)
+	if err != nil {
+		return v.unreadable(path, Source, err)
+	}
+	defer func() { _ = unix.Close(src) }()
+	dst, err := openPath(v.dst.fd, path, unix.O_RDONLY)
+	if err != nil {
+		return v.unreadable(path, Target, err)
+	}
+	defer func() { _ = unix.Close(dst) }()
+	f := &pair{v: v, path: path, src: src, dst: dst}
+	if err := statFD(src, &f.s.stat); err != nil {
+		return v.unreadable(path, Source, err)
+	}
+	if err := statFD(dst, &f.t.stat); err != nil {
+		return v.unreadable(path, Target, err)
+	}
+	if f.s.size != f.t.size {
+		return nil // said already
+	}
+	return f.data(w, Sum{}, false)
+}

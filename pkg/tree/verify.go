@@ -1,0 +1,358 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Difference is one fact in which source and target are not equal. What is
+// "missing", "extra", "type", "mode", "uid", "gid", "size", "atime", "mtime",
+// "links", "link" (names of one inode on one side only), "device", "symlink",
+// "xattr NAME", "flags", "project", "xflags", "data", "holes", "preallocation"
+// or "unreadable".
+type Difference struct {
+	Path, What, Source, Target string
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%q: %s: source %s, target %s", d.Path, d.What, d.Source, d.Target)
+}
+
+// Report of a Verify. Equal says that there is no difference.
+type Report struct {
+	Files, Dirs int64 // compared; directories not among Files
+	Read        int64 // bytes read from the target's disk
+	Reread      int64 // bytes read from the source, for want of a hash
+	Differences []Difference
+	Count       int64 // of all differences, listed or not
+	Excluded    []string
+}
+
+// Equal tells that nothing differs.
+func (r *Report) Equal() bool { return r.Count == 0 }
+
+// verifier is one run of Verify.
+type verifier struct {
+	ctx      context.Context
+	o        Options
+	src, dst *root
+	q        *queue
+	fds      dirFDs
+	prog     progress
+	exclude  map[string]bool
+	own      map[string]bool
+	sameFS   bool
+
+	mu    sync.Mutex
+	rep   Report
+	links map[inode]*linkPair
+}
+
+// linkPair is what is known of a multiply linked inode of the source.
+type linkPair struct {
+	to   inode
+	path string // not empty: data is not compared yet, and can be found here
+}
+
+// Verify compares the directories src and dst with all below. Neither is
+// changed, access times included. The target's data is read from its disk; the
+// source's data is what Options.Hashes says, or else is read. The error is for
+// what kept Verify from its end; differences are in the Report.
+//
+// Used of Options: Workers, Rotational, Progress, ProgressEvery, TotalBytes,
+// TotalFiles, Exclude, TargetOnly, Hashes, MaxDifferences.
+func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if o.MaxDifferences <= 0 {
+		o.MaxDifferences = 1000
+	}
+	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), links: map[inode]*linkPair{}}
+	var err error
+	if v.src, err = openRoot(Source, src, true); err != nil {
+		return v.rep, err
+	}
+	defer func() { _ = v.src.close() }()
+	if v.dst, err = openRoot(Target, dst, true); err != nil {
+		return v.rep, err
+	}
+	defer func() { _ = v.dst.close() }()
+	if err := unix.Syncfs(v.dst.fd); err != nil {
+		return v.rep, &Error{Side: Target, Op: "syncfs", Path: ".", Err: err}
+	}
+	v.sameFS = v.src.magic == v.dst.magic && v.src.bsize == v.dst.bsize
+	v.fds.limit = fdLimit()
+	v.q = newQueue(o.workers())
+	v.prog.setTotals(o, v.src)
+	stop := v.prog.start(o.ProgressEvery)
+	err = v.run()
+	stop()
+	v.prog.report(true)
+	return v.rep, err
+}
+
+func (v *verifier) run() error {
+	w := newWorker()
+	top := &dir{src: v.src.fd, dst: v.dst.fd, refs: 1}
+	if err := v.enter(w, top); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(v.ctx, func() { v.q.fail(context.Cause(v.ctx)) })
+	defer stop()
+	if err := v.q.run(newWorker); err != nil {
+		return err
+	}
+	return v.unhashedLinks(w)
+}
+
+func (v *verifier) differ(path, what, source, target string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.rep.Count++
+	if len(v.rep.Differences) < v.o.MaxDifferences {
+		v.rep.Differences = append(v.rep.Differences, Difference{path, what, source, target})
+	}
+}
+
+// unreadable turns a failure to look into a difference: verification goes on,
+// and its result is not "equal".
+func (v *verifier) unreadable(path string, side Side, err error) error {
+	if v.ctx.Err() != nil {
+		return v.ctx.Err()
+	}
+	s, t := "read", "not compared"
+	if side == Target {
+		s, t = "not compared", "read"
+	}
+	if side == Source {
+		s = err.Error()
+	} else {
+		t = err.Error()
+	}
+	v.differ(path, "unreadable", s, t)
+	return nil
+}
+
+// enter compares a directory that is open on both sides and pushes its names.
+func (v *verifier) enter(w *worker, d *dir) error {
+	d.pending.Store(1)
+	var tm meta
+	if err := readMeta(object{fd: d.src}, v.src.magic, &d.meta, w.xattr); err != nil {
+		_ = v.unreadable(d.path(""), Source, err)
+	} else if err := readMeta(object{fd: d.dst}, v.dst.magic, &tm, w.xattr); err != nil {
+		_ = v.unreadable(d.path(""), Target, err)
+	} else {
+		v.compare(d.path(""), &d.meta, &tm)
+	}
+	var err error
+	if d.done, err = v.o.Hashes.names(d.meta.inode()); err != nil {
+		return fmt.Errorf("manifest: records of %q: %w", d.path(""), err)
+	}
+	v.mu.Lock()
+	v.rep.Dirs++
+	v.mu.Unlock()
+	v.prog.dirs.Add(1)
+	return v.read(w, d)
+}
+
+func (v *verifier) read(w *worker, d *dir) error {
+	es, more, err := readChunk(d.src, w.dents)
+	if err != nil {
+		if err := v.unreadable(d.path(""), Source, err); err != nil {
+			return err
+		}
+		es, more = nil, false
+	}
+	if !more && d.parent != nil {
+		v.fds.drop(d)
+	}
+	v.q.push(&frame{v: v, d: d, es: es, more: more, own: true})
+	return nil
+}
+
+func (v *verifier) batch(w *worker, d *dir, es []entry) error {
+	if err := v.fds.hold(d); err != nil {
+		return err
+	}
+	v.prog.at(d, es[0].name)
+	var err error
+	for _, e := range es {
+		if err = v.ctx.Err(); err != nil {
+			break
+		}
+		if err = v.entry(w, d, e.name); err != nil {
+			break
+		}
+	}
+	v.fds.drop(d)
+	if err != nil {
+		return err
+	}
+	return v.leave(w, d)
+}
+
+func (v *verifier) leave(w *worker, d *dir) error {
+	for d != nil && d.pending.Add(-1) == 0 {
+		if err := v.extras(w, d); err != nil {
+			return err
+		}
+		d.done = nil
+		if d.parent != nil {
+			if err := v.fds.finish(d); err != nil {
+				return &Error{Side: Target, Op: "close", Path: d.path(""), Err: err}
+			}
+		}
+		d = d.parent
+	}
+	return nil
+}
+
+// extras names what only the target has: it is enough to count, most times.
+func (v *verifier) extras(w *worker, d *dir) error {
+	if err := v.fds.hold(d); err != nil {
+		return err
+	}
+	defer v.fds.drop(d)
+	fd, err := openBelow(d.dst, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0) // its own position
+	if err != nil {
+		return v.unreadable(d.path(""), Target, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	n, err := countNames(fd, w.dents)
+	if err != nil {
+		return v.unreadable(d.path(""), Target, err)
+	}
+	if n == d.files.Load() {
+		return nil
+	}
+	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
+		return v.unreadable(d.path(""), Target, err)
+	}
+	for more := true; more; {
+		var es []entry
+		if es, more, err = readChunk(fd, w.dents); err != nil {
+			return v.unreadable(d.path(""), Target, err)
+		}
+		for _, e := range es {
+			path := d.path(e.name)
+			var st stat
+			if statAt(d.src, e.name, &st) == nil && !v.exclude[path] || v.own[path] || path == "lost+found" && v.dst.magic == unix.EXT4_SUPER_MAGIC {
+				continue
+			}
+			v.differ(path, "extra", "nothing", typeName(e.typ))
+		}
+	}
+	return nil
+}
+
+// entry compares one name of the source with the same name of the target.
+func (v *verifier) entry(w *worker, d *dir, name string) error {
+	if len(v.exclude) > 0 {
+		if p := d.path(name); v.exclude[p] {
+			v.mu.Lock()
+			v.rep.Excluded = append(v.rep.Excluded, p)
+			v.mu.Unlock()
+			return nil
+		}
+	}
+	var s, t stat
+	if err := statAt(d.src, name, &s); err != nil {
+		return v.unreadable(d.path(name), Source, err)
+	}
+	if err := statAt(d.dst, name, &t); err != nil {
+		if err == unix.ENOENT {
+			v.differ(d.path(name), "missing", modeType(s.mode), "nothing")
+			return nil
+		}
+		return v.unreadable(d.path(name), Target, err)
+	}
+	d.files.Add(1)
+	if s.typ() != t.typ() {
+		v.differ(d.path(name), "type", modeType(s.mode), modeType(t.mode))
+		return nil
+	}
+	if s.isDir() {
+		return v.dir(w, d, name)
+	}
+	v.mu.Lock()
+	v.rep.Files++
+	v.mu.Unlock()
+	v.prog.files.Add(1)
+	if s.isReg() {
+		return v.file(w, d, name)
+	}
+	return v.special(w, d, name)
+}
+
+func (v *verifier) dir(w *worker, up *dir, name string) error {
+	d := &dir{parent: up, name: name, src: -1, dst: -1}
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY
+	var err error
+	if d.src, err = openBelow(up.src, name, flags, 0); err != nil {
+		return v.unreadable(up.path(name), Source, err)
+	}
+	if d.dst, err = openBelow(up.dst, name, flags, 0); err != nil {
+		_ = unix.Close(d.src)
+		return v.unreadable(up.path(name), Target, err)
+	}
+	up.pending.Add(1)
+	v.fds.adopt(d)
+	return v.enter(w, d)
+}
+
+func (v *verifier) special(w *worker, d *dir, name string) error {
+	var s, t meta
+	if err := readMeta(object{d.src, name}, v.src.magic, &s, w.xattr); err != nil {
+		return v.unreadable(d.path(name), Source, err)
+	}
+	if err := readMeta(object{d.dst, name}, v.dst.magic, &t, w.xattr); err != nil {
+		return v.unreadable(d.path(name), Target, err)
+	}
+	path := d.path(name)
+	v.compare(path, &s, &t)
+	if s.typ() == unix.S_IFLNK {
+		n, err := unix.Readlinkat(d.src, name, w.data[:4096])
+		if err != nil {
+			return v.unreadable(path, Source, err)
+		}
+		m, err := unix.Readlinkat(d.dst, name, w.data[4096:8192])
+		if err != nil {
+			return v.unreadable(path, Target, err)
+		}
+		if a, b := string(w.data[:n]), string(w.data[4096:4096+m]); a != b {
+			v.differ(path, "symlink", fmt.Sprintf("%q", a), fmt.Sprintf("%q", b))
+		}
+	}
+	v.linkOf(path, &s.stat, &t.stat, true)
+	return nil
+}
+
+// linkOf checks that names of one inode are names of one inode on both sides.
+// It returns false when this inode's data has been compared, or will be by the
+// name whose hash is known; known tells that this is that name.
+func (v *verifier) linkOf(path string, s, t *stat, known bool) bool {
+	if s.nlink < 2 && t.nlink < 2 {
+		return true
+	}
+	v.mu.Lock()
+	p := v.links[s.inode()]
+	first := p == nil
+	if first {
+		p = &linkPair{to: t.inode(), path: path}
+		v.links[s.inode()] = p
+	}
+	other := p.to != t.inode()
+	todo := known && p.path != ""
+	if todo {
+		p.path = ""
+	}
+	v.mu.Unlock()
+	if other {
+		v.differ(path, "link", "another name of an inode met before", fmt.Sprintf("inode %d, not %d", t.ino, p.to.ino))
+		return true // an object of its own: its data wants a look of its own
+	}
+	return todo
+}
