@@ -18,7 +18,7 @@
 // Caveats. A reader takes hostile input: every count and size is bounded by
 // [Options], but a compressed segment may ask for a window of 128 MiB (the
 // kernel's own limit) in memory. The checksums of 070702 archives are not
-// verified (nor does the kernel verify them unless it is asked to). An image of several parts ([ImageOptions].Parts) is
-// read whole by the kernel and by [Walk], but lsinitramfs and cpio show its
-// first part only. The room runs nothing and touches no file system.
+// verified. An image of several parts ([ImageOptions].Parts) is read whole by
+// the kernel and by [Walk], but lsinitramfs and cpio show its first part only.
+// The room runs nothing and touches no file system.
 package cpio

@@ -47,6 +47,9 @@ type Entry struct {
 	// Body holds the bytes of a regular file. From a reader it is never nil, and valid
 	// only until the callback returns.
 	Body io.Reader
+	// Open, for a writer and only if Body is nil, gives the body when its turn comes, so that an image of
+	// thousands of files does not hold them all open. The writer closes it.
+	Open func() (io.ReadCloser, error)
 
 	devMajor, devMinor uint32
 }

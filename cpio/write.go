@@ -225,6 +225,14 @@ func (w *Writer) record(e *Entry) error {
 	if h.Size == 0 {
 		return nil
 	}
+	if body == nil && e.Open != nil {
+		opened, err := e.Open()
+		if err != nil {
+			return err
+		}
+		defer opened.Close() //nolint:errcheck // read only
+		body = opened
+	}
 	if body == nil {
 		return fmt.Errorf("size is %d and there is no body", h.Size)
 	}

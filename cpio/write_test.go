@@ -2,6 +2,7 @@ package cpio
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -111,7 +112,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, m := range []Method{None, Gzip, Zstd} {
 		b := image(t, sample(), ImageOptions{Method: m, WriterOptions: WriterOptions{MTime: 1700000000}})
 		got, _ := walkAll(t, b)
-		if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Entry{})); d != "" {
+		if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Entry{}), cmpopts.IgnoreFields(Entry{}, "Open")); d != "" {
 			t.Errorf("%s: written, then read (-want +got):\n%s", m, d)
 		}
 	}
@@ -134,6 +135,29 @@ func TestImageDependsOnNothingElse(t *testing.T) {
 		if b := image(t, again, opts); !bytes.Equal(a, b) {
 			t.Errorf("%d parts: order, inodes or times of the source show in the image", parts)
 		}
+	}
+}
+
+type closer struct {
+	io.Reader
+	closed *int
+}
+
+func (c closer) Close() error { *c.closed++; return nil }
+
+func TestOpen(t *testing.T) {
+	opened, closed := 0, 0
+	e := Entry{Name: "lazy", Mode: ModeRegular, Size: 4, Open: func() (io.ReadCloser, error) {
+		opened++
+		return closer{strings.NewReader("body"), &closed}, nil
+	}}
+	got, _ := walkAll(t, image(t, []Entry{e}, ImageOptions{}))
+	if got[0].Data != "body" || opened != 1 || closed != 1 {
+		t.Errorf("body is %q, opened %d times, closed %d", got[0].Data, opened, closed)
+	}
+	e.Open = func() (io.ReadCloser, error) { return nil, os.ErrPermission }
+	if err := WriteImage(io.Discard, []Entry{e}, ImageOptions{}); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("error is %v", err)
 	}
 }
 

@@ -95,11 +95,11 @@ func (c *closure) answer() []File {
 
 // tool adds a program or script. Its errors do not name it.
 func (c *closure) tool(p, why string, depth int) error {
-	real, err := c.tree.add(p, why)
+	final, err := c.tree.add(p, why)
 	if err != nil {
 		return err
 	}
-	line, err := c.tree.firstLine(real)
+	line, err := c.tree.firstLine(final)
 	if err != nil {
 		return err
 	}
@@ -107,26 +107,26 @@ func (c *closure) tool(p, why string, depth int) error {
 		if depth == maxScripts {
 			return fmt.Errorf("more than %d scripts as interpreters of each other", maxScripts)
 		}
-		return c.script(real, script, depth)
+		return c.script(final, script, depth)
 	}
-	o, err := c.object(real)
+	o, err := c.object(final)
 	if err != nil {
 		return err
 	}
 	if c.abi == nil {
 		c.abi = o
 	}
-	l := &loaded{object: o, path: real}
+	l := &loaded{object: o, path: final}
 	return c.load(p, l)
 }
 
 // script adds the interpreter, and the program that env looks for.
-func (c *closure) script(real, line string, depth int) error {
+func (c *closure) script(final, line string, depth int) error {
 	words := strings.Fields(line)
 	if len(words) == 0 {
 		return errors.New("script names no interpreter")
 	}
-	why := "interpreter of " + real
+	why := "interpreter of " + final
 	if err := c.tool(absolute(words[0]), why, depth+1); err != nil {
 		return fmt.Errorf("interpreter %s: %w", words[0], err)
 	}
@@ -151,18 +151,18 @@ func (c *closure) script(real, line string, depth int) error {
 	return nil
 }
 
-func (c *closure) object(real string) (*object, error) {
-	if o, ok := c.objects[real]; ok {
+func (c *closure) object(final string) (*object, error) {
+	if o, ok := c.objects[final]; ok {
 		return o, nil
 	}
 	if len(c.objects) == maxObjects {
 		return nil, fmt.Errorf("closure has more than %d objects", maxObjects)
 	}
-	o, err := c.tree.readObject(real)
+	o, err := c.tree.readObject(final)
 	if err != nil {
 		return nil, err
 	}
-	c.objects[real] = o
+	c.objects[final] = o
 	return o, nil
 }
 
@@ -204,11 +204,11 @@ func (c *closure) load(tool string, first *loaded) error {
 func (c *closure) dlopen(lib string) error {
 	if strings.Contains(lib, "/") {
 		p := absolute(lib)
-		real, err := c.tree.add(p, "opened by dlopen")
+		final, err := c.tree.add(p, "opened by dlopen")
 		if err != nil {
 			return fmt.Errorf("library %s: %w", p, err)
 		}
-		o, err := c.object(real)
+		o, err := c.object(final)
 		if err != nil {
 			return fmt.Errorf("library %s: %w", p, err)
 		}

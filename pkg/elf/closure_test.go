@@ -314,11 +314,11 @@ func TestChrootOracle(t *testing.T) {
 
 func realpath(t *testing.T, p string) string {
 	t.Helper()
-	real, err := filepath.EvalSymlinks(p)
+	path, err := filepath.EvalSymlinks(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return real
+	return path
 }
 
 func FuzzObject(f *testing.F) {

@@ -34,22 +34,22 @@ const (
 
 // readObject reads program headers only, as the loader does: section headers
 // may be stripped.
-func (t *tree) readObject(real string) (o *object, err error) {
-	f, err := t.root.Open(inside(real))
+func (t *tree) readObject(final string) (o *object, err error) {
+	f, err := t.root.Open(inside(final))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // read only
 	at, ok := f.(io.ReaderAt)
 	if !ok {
-		data, err := t.read(real, maxFile)
+		data, err := t.read(final, maxFile)
 		if err != nil {
 			return nil, err
 		}
 		at = bytes.NewReader(data)
 	}
 	if o, err = parseObject(at); err != nil {
-		return nil, fmt.Errorf("%s: %w", real, err)
+		return nil, fmt.Errorf("%s: %w", final, err)
 	}
 	return o, nil
 }

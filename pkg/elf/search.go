@@ -36,8 +36,8 @@ func (c *closure) find(tool, name string, user *loaded, interp string) (*loaded,
 				continue
 			}
 			if i >= len(own) && i < len(own)+len(c.conf) && !c.isDefault(dir, defaults) {
-				if real, _, _, err := c.tree.resolve(l.path); err == nil {
-					c.searched[real] = dir
+				if final, _, _, err := c.tree.resolve(l.path); err == nil {
+					c.searched[final] = dir
 				}
 			}
 			return l, c.keep(l, name)
@@ -49,11 +49,11 @@ func (c *closure) find(tool, name string, user *loaded, interp string) (*loaded,
 
 // try gives nil for what is not there, and why for what is there and does not fit.
 func (c *closure) try(p string, user *loaded) (*loaded, string) {
-	real, _, info, err := c.tree.resolve(p)
+	final, _, info, err := c.tree.resolve(p)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, ""
 	}
-	o, err := c.object(real)
+	o, err := c.object(final)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -187,10 +187,10 @@ func hwcaps(m delf.Machine) []string {
 
 // isDefault compares real paths: /lib/x may be /usr/lib/x.
 func (c *closure) isDefault(dir string, defaults []string) bool {
-	real, _, _, err := c.tree.resolve(dir)
+	final, _, _, err := c.tree.resolve(dir)
 	for _, d := range defaults {
 		other, _, _, otherErr := c.tree.resolve(d)
-		if err == nil && otherErr == nil && real == other {
+		if err == nil && otherErr == nil && final == other {
 			return true
 		}
 	}
@@ -219,14 +219,14 @@ const (
 )
 
 func (c *closure) confFile(p string, depth int) error {
-	real, _, info, err := c.tree.resolve(p)
+	final, _, info, err := c.tree.resolve(p)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("library directories: %w", err)
 	}
-	data, err := c.tree.read(real, maxConf)
+	data, err := c.tree.read(final, maxConf)
 	if err != nil {
 		return fmt.Errorf("library directories: %w", err)
 	}
@@ -261,11 +261,11 @@ func (c *closure) confGlob(pattern string, depth int) error {
 		return fmt.Errorf("library directories: %s: included more than 8 deep", pattern)
 	}
 	dir, base := path.Split(pattern)
-	real, _, _, err := c.tree.resolve(dir)
+	final, _, _, err := c.tree.resolve(dir)
 	if err != nil {
 		return nil //nolint:nilerr // ldconfig, too, goes on when nothing matches
 	}
-	list, err := fs.ReadDir(c.tree.root, inside(real))
+	list, err := fs.ReadDir(c.tree.root, inside(final))
 	if err != nil {
 		return nil //nolint:nilerr // as above
 	}

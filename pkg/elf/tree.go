@@ -31,9 +31,9 @@ func inside(p string) string {
 
 // resolve follows all symbolic links inside of the root, and gives the real path and the links
 // that it met. The file system below never has to follow one itself.
-func (t *tree) resolve(p string) (real string, links []File, info fs.FileInfo, err error) {
+func (t *tree) resolve(p string) (final string, links []File, info fs.FileInfo, err error) {
 	rest := strings.Split(strings.TrimPrefix(path.Clean("/"+p), "/"), "/")
-	real = "/"
+	final = "/"
 	if info, err = t.root.Lstat("."); err != nil {
 		return "", nil, nil, err
 	}
@@ -44,10 +44,10 @@ func (t *tree) resolve(p string) (real string, links []File, info fs.FileInfo, e
 			continue
 		}
 		if part == ".." {
-			real = path.Dir(real)
+			final = path.Dir(final)
 			continue
 		}
-		next := path.Join(real, part)
+		next := path.Join(final, part)
 		if info, err = t.root.Lstat(inside(next)); err != nil {
 			return "", nil, nil, err
 		}
@@ -55,7 +55,7 @@ func (t *tree) resolve(p string) (real string, links []File, info fs.FileInfo, e
 			if len(rest) > 0 && !info.IsDir() {
 				return "", nil, nil, fmt.Errorf("%s is not a directory: %w", next, fs.ErrNotExist)
 			}
-			real = next
+			final = next
 			continue
 		}
 		target, err := t.root.ReadLink(inside(next))
@@ -67,33 +67,33 @@ func (t *tree) resolve(p string) (real string, links []File, info fs.FileInfo, e
 			return "", nil, nil, fmt.Errorf("%s: too many levels of symbolic links", p)
 		}
 		if strings.HasPrefix(target, "/") {
-			real = "/"
+			final = "/"
 		}
 		rest = append(strings.Split(target, "/"), rest...)
 	}
-	if real == "/" || len(links) > 0 {
+	if final == "/" || len(links) > 0 {
 		// The last step may have been ".." or a link to a directory above.
-		if info, err = t.root.Lstat(inside(real)); err != nil {
+		if info, err = t.root.Lstat(inside(final)); err != nil {
 			return "", nil, nil, err
 		}
 	}
-	return real, links, info, nil
+	return final, links, info, nil
 }
 
 // add resolves a regular file and remembers it with its links.
 func (t *tree) add(p, why string) (string, error) {
-	real, links, info, err := t.resolve(p)
+	final, links, info, err := t.resolve(p)
 	if err != nil {
 		return "", err
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a regular file but %v", real, info.Mode().Type())
+		return "", fmt.Errorf("%s is not a regular file but %v", final, info.Mode().Type())
 	}
 	for _, l := range links {
-		t.remember(l, "link on the way to "+real)
+		t.remember(l, "link on the way to "+final)
 	}
-	t.remember(File{Path: real}, why)
-	return real, nil
+	t.remember(File{Path: final}, why)
+	return final, nil
 }
 
 func (t *tree) remember(f File, why string) {
@@ -111,8 +111,8 @@ func (t *tree) exists(p string) bool {
 
 // firstLine gives the beginning of a file up to its first line's end, at most the 256
 // bytes that the kernel looks at.
-func (t *tree) firstLine(real string) (string, error) {
-	f, err := t.root.Open(inside(real))
+func (t *tree) firstLine(final string) (string, error) {
+	f, err := t.root.Open(inside(final))
 	if err != nil {
 		return "", err
 	}
@@ -127,15 +127,15 @@ func (t *tree) firstLine(real string) (string, error) {
 }
 
 // read gives a whole file of at most limit bytes.
-func (t *tree) read(real string, limit int64) ([]byte, error) {
-	f, err := t.root.Open(inside(real))
+func (t *tree) read(final string, limit int64) ([]byte, error) {
+	f, err := t.root.Open(inside(final))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s: more than %d bytes", real, limit)
+		err = fmt.Errorf("%s: more than %d bytes", final, limit)
 	}
 	return data, err
 }

@@ -105,6 +105,16 @@ func TestClosureAndOptions(t *testing.T) {
 	if got, want := x.Options("raid1"), `foo=1 bar="a  b"   baz max=3 flag s="x y"`; got != want {
 		t.Errorf("options of raid1 are %s, want %s", got, want)
 	}
+	soft, err := x.Resolve("btrfs", "xxhash_generic")
+	var softly []string
+	for _, m := range soft {
+		if m.Soft {
+			softly = append(softly, m.Name)
+		}
+	}
+	if d := cmp.Diff([]string{"blake2b_generic"}, softly); d != "" || err != nil {
+		t.Errorf("soft modules: %v\n%s", err, d)
+	}
 	m, _ := x.Resolve("raid1")
 	want := Module{Name: "md_mod", Path: "kernel/drivers/md/md-mod.ko.xz", Options: "start_ro=1", Why: "needed by raid1"}
 	if d := cmp.Diff(want, m[0]); d != "" {

@@ -12,6 +12,9 @@ type Module struct {
 	Path    string // relative to the release's directory
 	Options string // for finit_module
 	Why     string // "asked for", "needed by NAME", "before NAME" or "after NAME" (softdep)
+	// Soft is set if only soft dependencies lead to it. Then its loading may fail: crc32c_intel does
+	// on a processor without the instruction.
+	Soft bool
 }
 
 // MissingError is a name that is no module, no builtin and no alias.
@@ -98,7 +101,7 @@ func (x *Index) Options(name string) string {
 // whose modules are blacklisted gives nothing. A cycle is an error which
 // shows it.
 func (x *Index) Resolve(names ...string) ([]Module, error) {
-	r := resolver{x: x, state: map[string]int{}}
+	r := resolver{x: x, state: map[string]int{}, hard: map[string]bool{}}
 	for _, name := range names {
 		found, known := x.lookup(name)
 		if !known {
@@ -111,7 +114,11 @@ func (x *Index) Resolve(names ...string) ([]Module, error) {
 			if err := r.after(); err != nil {
 				return nil, err
 			}
+			r.needed(m)
 		}
+	}
+	for i := range r.order {
+		r.order[i].Soft = !r.hard[r.order[i].Name]
 	}
 	return r.order, nil
 }
@@ -135,6 +142,18 @@ type resolver struct {
 	chain []string
 	order []Module
 	posts []SoftDep
+	hard  map[string]bool
+}
+
+// needed marks a module and all that it depends on; visit has made sure that there is no cycle.
+func (r *resolver) needed(name string) {
+	if r.hard[name] {
+		return
+	}
+	r.hard[name] = true
+	for _, d := range r.x.modules[name].deps {
+		r.needed(d)
+	}
 }
 
 // maxChain bounds the depth; real ones stay below 20.
