@@ -1,0 +1,251 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	zeroStep  = 1 << 20
+	pollEvery = 50 * time.Millisecond
+	busyGrace = 3 * time.Second // how long a probing program may hold a device
+)
+
+func deviceSize(f *os.File) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if info.Mode().IsRegular() {
+		return info.Size(), nil
+	}
+	if info.Mode()&(os.ModeDevice|os.ModeCharDevice) != os.ModeDevice {
+		return 0, pathError("open", f.Name(), errors.New("neither block device nor regular file"))
+	}
+	var size uint64
+	if err := ioctl(f, unix.BLKGETSIZE64, unsafe.Pointer(&size)); err != nil {
+		return 0, pathError("size of", f.Name(), err)
+	}
+	return int64(size), nil
+}
+
+func ioctl(f *os.File, req uintptr, arg unsafe.Pointer) error {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), req, uintptr(arg))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func writeDevice(ctx context.Context, e WriteDevice) error {
+	f, err := openForWriting(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := deviceSize(f)
+	if err != nil {
+		return err
+	}
+	if err := checkChunks(e.Dev, size, e.Chunks); err != nil {
+		return err
+	}
+	for i, c := range e.Chunks {
+		if err := writeChunk(ctx, f, c); err != nil {
+			return fmt.Errorf("%s: chunk %d of %d: %w", orElse(e.Why, "data"), i+1, len(e.Chunks), err)
+		}
+	}
+	return f.Close()
+}
+
+func writeChunk(ctx context.Context, f *os.File, c Chunk) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if c.Data != nil {
+		if _, err := f.WriteAt(c.Data, c.Offset); err != nil {
+			return err
+		}
+		return f.Sync()
+	}
+	zeros := make([]byte, min(c.Zero, zeroStep))
+	for done := int64(0); done < c.Zero; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := f.WriteAt(zeros[:min(c.Zero-done, zeroStep)], c.Offset+done)
+		if err != nil {
+			return err
+		}
+		done += int64(n)
+	}
+	return f.Sync()
+}
+
+// openForWriting opens a block device exclusively, so that nothing mounted or assembled is overwritten. A whole disk
+// is also refused when only a partition of it is in use; then it is opened all the same if no chunk touches a
+// partition: that is how a boot sector is written next to a running array.
+func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
+	info, err := os.Stat(e.Dev)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().IsRegular() {
+		return os.OpenFile(e.Dev, os.O_RDWR, 0)
+	}
+	if info.Mode()&(os.ModeDevice|os.ModeCharDevice) != os.ModeDevice {
+		return nil, pathError("write", e.Dev, errors.New("neither block device nor regular file"))
+	}
+	var f *os.File
+	err = poll(ctx, busyGrace, func() (bool, error) {
+		f, err = os.OpenFile(e.Dev, os.O_RDWR|unix.O_EXCL, 0)
+		if !errors.Is(err, unix.EBUSY) {
+			return true, err
+		}
+		var users []string
+		f, users, err = openShared(e)
+		return f != nil || len(users) > 0, err
+	})
+	if err == nil && f == nil {
+		return nil, fmt.Errorf("device %s: in use, opened exclusively by something that sysfs does not name", e.Dev)
+	}
+	return f, err
+}
+
+// openShared opens a busy disk whose only users are partitions that the chunks leave alone. A nil file without users
+// means that nobody could be named.
+func openShared(e WriteDevice) (*os.File, []string, error) {
+	b, err := blockOf(e.Dev)
+	if err != nil {
+		return nil, nil, err
+	}
+	if users := b.users(); len(users) > 0 {
+		return nil, users, fmt.Errorf("device %s: in use: %s", e.Dev, strings.Join(users, ", "))
+	}
+	parts, err := b.partitions()
+	if err != nil {
+		return nil, nil, err
+	}
+	var users []string
+	for _, p := range parts {
+		who := p.block.users()
+		users = append(users, who...)
+		if len(who) > 0 && touches(e.Chunks, p.Extent) {
+			return nil, who, fmt.Errorf("device %s: partition %d, which would be overwritten, is in use: %s", e.Dev, p.Number, strings.Join(who, ", "))
+		}
+	}
+	if len(users) == 0 {
+		return nil, nil, nil
+	}
+	for _, p := range parts {
+		if touches(e.Chunks, p.Extent) {
+			return nil, users, fmt.Errorf("device %s: in use (%s), and partition %d would be overwritten", e.Dev, strings.Join(users, ", "), p.Number)
+		}
+	}
+	f, err := os.OpenFile(e.Dev, os.O_RDWR, 0)
+	return f, users, err
+}
+
+func touches(chunks []Chunk, p Extent) bool {
+	return slices.ContainsFunc(chunks, func(c Chunk) bool {
+		n := int64(len(c.Data))
+		if c.Data == nil {
+			n = c.Zero
+		}
+		return n > 0 && c.Offset < p.Start+p.Size && p.Start < c.Offset+n
+	})
+}
+
+func setReadOnly(e SetReadOnly) error {
+	f, err := os.Open(e.Dev)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	want := 0
+	if e.On {
+		want = 1
+	}
+	if err := unix.IoctlSetPointerInt(int(f.Fd()), unix.BLKROSET, want); err != nil {
+		return pathError("set read-only flag of", e.Dev, err)
+	}
+	got, err := unix.IoctlGetInt(int(f.Fd()), unix.BLKROGET)
+	if err != nil {
+		return pathError("get read-only flag of", e.Dev, err)
+	}
+	if (got != 0) != e.On {
+		return fmt.Errorf("device %s: read-only flag was set to %d and is %d", e.Dev, want, got)
+	}
+	return nil
+}
+
+// doIoctl opens the device for writing only when the ioctl says that it alters something. The kernel may answer in
+// e.Arg.
+func doIoctl(e Ioctl) error {
+	flags := os.O_RDONLY
+	if len(e.Alters) > 0 {
+		flags = os.O_RDWR
+	}
+	f, err := os.OpenFile(e.Dev, flags|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if len(e.Arg) > 0 {
+		err = ioctl(f, e.Req, unsafe.Pointer(&e.Arg[0]))
+	} else if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), e.Req, e.Value); errno != 0 {
+		err = errno
+	}
+	if err != nil {
+		return fmt.Errorf("device %s: ioctl %s: %w", e.Dev, e.Name, err)
+	}
+	return nil
+}
+
+// DropCache writes a block device's dirty pages back and forgets the clean ones (BLKFLSBUF), so that the next read
+// comes from the disk.
+func DropCache(dev string) error {
+	f, err := os.Open(dev)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKFLSBUF, 0); errno != 0 {
+		return pathError("drop cache of", dev, errno)
+	}
+	return nil
+}
+
+// FreeBytes returns how many bytes an ordinary user may still write to the filesystem of path (root may have a reserve
+// beyond them), and how many it has.
+func FreeBytes(path string) (free, total int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, 0, pathError("statfs", path, err)
+	}
+	unit := int64(st.Frsize)
+	if unit == 0 {
+		unit = int64(st.Bsize)
+	}
+	return int64(st.Bavail) * unit, int64(st.Blocks) * unit, nil
+}
+
+// Uptime returns the seconds since the kernel started, suspended time included.
+func Uptime() float64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return 0
+	}
+	return float64(t.Nano()) / 1e9
+}

@@ -1,0 +1,33 @@
+//go:build !linux
+
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+func deviceSize(f *os.File) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return 0, pathError("open", f.Name(), errors.ErrUnsupported)
+	}
+	return info.Size(), nil
+}
+
+// DropCache fails: only on Linux.
+func DropCache(dev string) error {
+	return fmt.Errorf("device %s: only on linux: %w", dev, errors.ErrUnsupported)
+}
+
+// FreeBytes fails: only on Linux.
+func FreeBytes(path string) (free, total int64, err error) {
+	return 0, 0, fmt.Errorf("filesystem of %s: only on linux: %w", path, errors.ErrUnsupported)
+}
+
+// Uptime returns 0: only on Linux.
+func Uptime() float64 { return 0 }

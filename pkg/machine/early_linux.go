@@ -1,0 +1,46 @@
+package machine
+
+import (
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// EarlyMounts returns what PID 1 of an initramfs does first: proc, sysfs, devtmpfs, /dev/pts, /run, /tmp, and the links of
+// /dev that programs expect. What is mounted already is left out, so it may be asked and done again.
+func EarlyMounts() []Effect {
+	mounts := []struct {
+		mode fs.FileMode
+		Mount
+	}{
+		{0o555, Mount{"proc", "/proc", "proc", NoSuid | NoDev | NoExec, ""}},
+		{0o555, Mount{"sysfs", "/sys", "sysfs", NoSuid | NoDev | NoExec, ""}},
+		{0o755, Mount{"devtmpfs", "/dev", "devtmpfs", NoSuid, "mode=0755"}},
+		{0o755, Mount{"devpts", "/dev/pts", "devpts", NoSuid | NoExec, "gid=5,mode=0620,ptmxmode=0666"}},
+		{0o755, Mount{"tmpfs", "/run", "tmpfs", NoSuid | NoDev, "mode=0755"}},
+		{0o777 | fs.ModeSticky, Mount{"tmpfs", "/tmp", "tmpfs", NoSuid | NoDev, "mode=1777"}},
+	}
+	var effects []Effect
+	for _, m := range mounts {
+		effects = append(effects, Mkdir{m.Target, m.mode})
+		if !isMountPoint(m.Target) {
+			effects = append(effects, m.Mount)
+		}
+	}
+	return append(effects,
+		Symlink{"/proc/self/fd", "/dev/fd"},
+		Symlink{"/proc/self/fd/0", "/dev/stdin"},
+		Symlink{"/proc/self/fd/1", "/dev/stdout"},
+		Symlink{"/proc/self/fd/2", "/dev/stderr"},
+	)
+}
+
+// isMountPoint compares device numbers: it must work before /proc does. A bind mount within one filesystem escapes it.
+func isMountPoint(path string) bool {
+	var here, above unix.Stat_t
+	if unix.Lstat(path, &here) != nil || unix.Stat(filepath.Dir(path), &above) != nil {
+		return false
+	}
+	return here.Mode&unix.S_IFMT == unix.S_IFDIR && here.Dev != above.Dev
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// EarlyMounts returns nil: only on Linux.
+func EarlyMounts() []Effect { return nil }
+
+// Uevents fails: only on Linux.
+func Uevents(context.Context) (<-chan Uevent, error) {
+	return nil, fmt.Errorf("uevents: only on linux: %w", errors.ErrUnsupported)
+}

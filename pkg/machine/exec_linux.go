@@ -1,0 +1,118 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeGrace is how long a program's descendants may keep its output open after it has ended, before we stop listening.
+const pipeGrace = 3 * time.Second
+
+func (r *Real) exec(ctx context.Context, e Exec) (Output, error) {
+	if len(e.Argv) == 0 {
+		return Output{}, errors.New("exec: no program named")
+	}
+	env := e.Env
+	if len(env) == 0 {
+		env = DefaultEnv()
+	}
+	path, err := lookPath(e.Root, e.Argv[0], env)
+	if err != nil {
+		return Output{}, fmt.Errorf("exec %s: %w", e.Argv[0], err)
+	}
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Path, cmd.Args, cmd.Env, cmd.Dir = path, e.Argv, env, e.Dir
+	cmd.Err = nil // CommandContext looked for a relative path; the kernel judges it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: e.Root}
+	if e.Root != "" && e.Dir == "" {
+		cmd.Dir = "/"
+	}
+	// A pipe even for nothing: early in PID 1's life there is no /dev/null.
+	cmd.Stdin = bytes.NewReader(e.Stdin)
+	var stdout, stderr tail
+	flush := r.capture(cmd, &stdout, &stderr)
+	cmd.WaitDelay = pipeGrace
+	cmd.Cancel = func() error {
+		if err := unix.Kill(-cmd.Process.Pid, unix.SIGKILL); err != nil {
+			return os.ErrProcessDone
+		}
+		return nil
+	}
+	if err := r.start(cmd); err != nil {
+		return Output{}, fmt.Errorf("exec %s: %w", e.Argv[0], err)
+	}
+	err = cmd.Wait()
+	r.release(cmd)
+	flush()
+	out := Output{Stdout: stdout.bytes(), Stderr: stderr.bytes(), Code: cmd.ProcessState.ExitCode()}
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		out.Code = 128 + int(status.Signal())
+	}
+	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
+		err = nil // a daemon it left behind holds the pipes: no failure of the program
+	}
+	if err == nil && out.Code == 0 {
+		return out, nil
+	}
+	return out, execError(ctx, e.Argv, out, status, err)
+}
+
+func execError(ctx context.Context, argv []string, out Output, status syscall.WaitStatus, err error) error {
+	failure := &ExecError{Argv: argv, Code: out.Code, Stderr: out.Stderr, Err: ctx.Err()}
+	if status.Signaled() {
+		failure.Signal = status.Signal().String()
+	}
+	if len(bytes.TrimSpace(failure.Stderr)) == 0 {
+		failure.Stderr = out.Stdout
+	}
+	var exit *exec.ExitError
+	if failure.Err == nil && !errors.As(err, &exit) {
+		failure.Err = err
+	}
+	return failure
+}
+
+// capture connects the program's output, and returns what hands on a last line without end.
+func (r *Real) capture(cmd *exec.Cmd, stdout, stderr io.Writer) (flush func()) {
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if r.Lines == nil {
+		return func() {}
+	}
+	var mu sync.Mutex
+	a, b := &lineWriter{mu: &mu, f: r.Lines}, &lineWriter{mu: &mu, f: r.Lines}
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(stdout, a), io.MultiWriter(stderr, b)
+	return func() { a.flush(); b.flush() }
+}
+
+// start starts a child so that Reap cannot see it before it is ours.
+func (r *Real) start(cmd *exec.Cmd) error {
+	r.starting.RLock()
+	defer r.starting.RUnlock()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	r.own.Store(cmd.Process.Pid, cmd)
+	return nil
+}
+
+func (r *Real) release(cmd *exec.Cmd) {
+	r.own.CompareAndDelete(cmd.Process.Pid, cmd)
+	r.starting.RLock()
+	kick := r.kick
+	r.starting.RUnlock()
+	select {
+	case kick <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,83 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeSys writes once: sysfs takes each write(2) as a whole command. It refuses other filesystems, where a setting
+// that does not exist would become a file.
+func writeSys(e WriteSys) error {
+	f, err := os.OpenFile(e.Path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return pathError("statfs", e.Path, err)
+	}
+	if magic := int64(st.Type); magic != unix.SYSFS_MAGIC && magic != unix.PROC_SUPER_MAGIC {
+		return pathError("set", e.Path, fmt.Errorf("is on no sysfs or procfs (magic %#x)", magic))
+	}
+	n, err := unix.Write(int(f.Fd()), []byte(e.Value))
+	if err == nil && n != len(e.Value) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return pathError("set", e.Path, fmt.Errorf("to %q: %w", strings.TrimSuffix(e.Value, "\n"), err))
+	}
+	return nil
+}
+
+func loadModule(e LoadModule) error {
+	err := insertModule(e)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	if err != nil {
+		return pathErrorOnce("load module", e.Path, err)
+	}
+	return nil
+}
+
+func insertModule(e LoadModule) error {
+	if e.Image != nil {
+		return unix.InitModule(e.Image, e.Options)
+	}
+	f, err := os.Open(e.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	flags := 0
+	if !strings.HasSuffix(e.Path, ".ko") {
+		flags = unix.MODULE_INIT_COMPRESSED_FILE // only newer kernels can
+	}
+	return unix.FinitModule(int(f.Fd()), e.Options, flags)
+}
+
+func reboot(e Reboot) error {
+	how := map[string]uint32{
+		"reboot":   unix.LINUX_REBOOT_CMD_RESTART,
+		"poweroff": unix.LINUX_REBOOT_CMD_POWER_OFF,
+		"halt":     unix.LINUX_REBOOT_CMD_HALT,
+	}
+	cmd, ok := how[e.How]
+	if !ok {
+		return fmt.Errorf("reboot: %q is neither reboot, poweroff nor halt", e.How)
+	}
+	if pid := os.Getpid(); pid != 1 {
+		return fmt.Errorf("%s: process is %d, not 1: a running system is ended by its own tools", e.How, pid)
+	}
+	unix.Sync()
+	if err := unix.Reboot(int(cmd)); err != nil {
+		return fmt.Errorf("%s: %w", e.How, err)
+	}
+	return nil
+}

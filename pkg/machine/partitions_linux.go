@@ -1,0 +1,134 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	blkpg          = 0x1269 // BLKPG, include/uapi/linux/blkpg.h
+	partitionGrace = 5 * time.Second
+	nodeGrace      = 10 * time.Second
+)
+
+// setPartitions repeats look, compare, change, until nothing differs: on a live system udev re-reads the table as soon
+// as a writer closes the disk, and may add or remove the same partitions at the same time, or have one open to probe it.
+func setPartitions(ctx context.Context, e Partitions) error {
+	// Read-only: closing a writer would wake udev.
+	f, err := os.Open(e.Dev)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	disk, err := blockOf(e.Dev)
+	if err != nil {
+		return err
+	}
+	size, err := deviceSize(f)
+	if err != nil {
+		return err
+	}
+	if err := checkParts(e.Dev, size, e.Parts); err != nil {
+		return err
+	}
+	var race error
+	done := false
+	err = poll(ctx, partitionGrace, func() (bool, error) {
+		race = nil
+		done, race, err = stepPartitions(f, disk, e)
+		return done, err
+	})
+	if err != nil {
+		return err
+	}
+	if !done {
+		return fmt.Errorf("device %s: partitions still differ after %s: %w", e.Dev, partitionGrace, race)
+	}
+	return waitNodes(ctx, disk, e)
+}
+
+// stepPartitions makes one attempt. A race is a failure that another look may not meet again.
+func stepPartitions(f *os.File, disk block, e Partitions) (done bool, race, err error) {
+	have, err := disk.partitions()
+	if err != nil {
+		return false, nil, err
+	}
+	extents := make([]Extent, len(have))
+	byNumber := map[int]block{}
+	for i, p := range have {
+		extents[i], byNumber[p.Number] = p.Extent, p.block
+	}
+	del, add := diffParts(extents, e.Parts)
+	if len(del)+len(add) == 0 {
+		return true, nil, nil
+	}
+	// all or nothing: look at every one before the first goes
+	for _, p := range del {
+		if users := byNumber[p.Number].users(); len(users) > 0 {
+			return false, nil, fmt.Errorf("device %s: partition %d would change and is in use: %s", e.Dev, p.Number, strings.Join(users, ", "))
+		}
+	}
+	for _, p := range del {
+		if err := partitionCall(f, unix.BLKPG_DEL_PARTITION, Extent{Number: p.Number}); err != nil {
+			who := strings.Join(byNumber[p.Number].openers(), ", ")
+			err = fmt.Errorf("device %s: remove partition %d: %s: %w", e.Dev, p.Number, orElse(who, "nobody seen that has it open"), err)
+			return classify(err)
+		}
+	}
+	for _, p := range add {
+		if err := partitionCall(f, unix.BLKPG_ADD_PARTITION, p); err != nil {
+			return classify(fmt.Errorf("device %s: add partition %d (%d bytes at %d): %w", e.Dev, p.Number, p.Size, p.Start, err))
+		}
+	}
+	// the kernel's word counts, not the return codes
+	return false, errors.New("changed, not yet seen so"), nil
+}
+
+func classify(err error) (bool, error, error) {
+	for _, passing := range []error{unix.EBUSY, unix.EEXIST, unix.ENXIO} {
+		if errors.Is(err, passing) {
+			return false, err, nil
+		}
+	}
+	return false, nil, err
+}
+
+func partitionCall(f *os.File, op int32, p Extent) error {
+	part := unix.BlkpgPartition{Start: p.Start, Length: p.Size, Pno: int32(p.Number)}
+	arg := unix.BlkpgIoctlArg{Op: op, Datalen: int32(unsafe.Sizeof(part)), Data: (*byte)(unsafe.Pointer(&part))}
+	return ioctl(f, blkpg, unsafe.Pointer(&arg))
+}
+
+// waitNodes waits until every partition has its node with the right number; devtmpfs makes it.
+func waitNodes(ctx context.Context, disk block, e Partitions) error {
+	missing := ""
+	done := false
+	err := poll(ctx, nodeGrace, func() (bool, error) {
+		have, err := disk.partitions()
+		if err != nil {
+			return false, err
+		}
+		missing = ""
+		if len(have) < len(e.Parts) {
+			missing = "a partition that was just made"
+		}
+		for _, p := range have {
+			if !p.block.is(p.block.node()) {
+				missing = p.block.node()
+			}
+		}
+		done = missing == ""
+		return done, nil
+	})
+	if err == nil && !done {
+		err = fmt.Errorf("device %s: no node %s after %s", e.Dev, missing, nodeGrace)
+	}
+	return err
+}

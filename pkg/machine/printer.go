@@ -1,0 +1,83 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/diff"
+)
+
+// Printer is the machine of a dry run: it prints every effect's line to W and does nothing else. A WriteFile is
+// followed by the unified diff of Old and Data; data that are no text are shown by size and first bytes.
+type Printer struct{ W io.Writer }
+
+// Do prints the effect.
+func (p Printer) Do(ctx context.Context, e Effect) (Output, error) {
+	if err := ctx.Err(); err != nil {
+		return Output{}, err
+	}
+	text := e.String() + "\n"
+	switch e := e.(type) {
+	case WriteFile:
+		text += change(e.Path, e.Old, e.Data)
+	case WriteInPlace:
+		text += "  " + hexHead(e.Data) + "\n"
+	case WriteDevice:
+		for _, c := range e.Chunks {
+			if c.Data != nil {
+				text += fmt.Sprintf("  at %d, %s\n", c.Offset, hexHead(c.Data))
+			}
+		}
+	}
+	if _, err := io.WriteString(p.W, text); err != nil {
+		return Output{}, fmt.Errorf("dry run: %w", err)
+	}
+	return Output{}, nil
+}
+
+func change(path string, before, after []byte) string {
+	if !isText(before) || !isText(after) {
+		if before == nil {
+			return "  new " + hexHead(after) + "\n"
+		}
+		return "  old " + hexHead(before) + "\n  new " + hexHead(after) + "\n"
+	}
+	if before != nil && bytes.Equal(before, after) {
+		return "  (unchanged)\n"
+	}
+	from := path
+	if before == nil {
+		from = "/dev/null"
+	}
+	return string(diff.Diff(from, before, path, after))
+}
+
+func isText(b []byte) bool {
+	return utf8.Valid(b) && !bytes.ContainsRune(b, 0)
+}
+
+// Hooked calls Before and After around every effect of M: for a log, a journal, a crash point. Either may be nil.
+// An error from Before keeps the effect from being carried out and is returned as it is; After sees the outcome and
+// what it returns is returned.
+type Hooked struct {
+	M      Machine
+	Before func(context.Context, Effect) error
+	After  func(context.Context, Effect, Output, error) error
+}
+
+// Do carries out the effect between its hooks.
+func (h Hooked) Do(ctx context.Context, e Effect) (Output, error) {
+	if h.Before != nil {
+		if err := h.Before(ctx, e); err != nil {
+			return Output{}, err
+		}
+	}
+	out, err := h.M.Do(ctx, e)
+	if h.After != nil {
+		err = h.After(ctx, e, out, err)
+	}
+	return out, err
+}

@@ -1,0 +1,60 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+)
+
+// Do carries out one effect. An effect that has begun is not cut short by the context, except for a program, which is
+// killed with its process group, and for writes of several chunks, between them.
+func (r *Real) Do(ctx context.Context, e Effect) (Output, error) {
+	if err := ctx.Err(); err != nil {
+		return Output{}, err
+	}
+	if e, ok := e.(Exec); ok {
+		return r.exec(ctx, e)
+	}
+	return Output{}, r.do(ctx, e)
+}
+
+func (r *Real) do(ctx context.Context, e Effect) error {
+	switch e := e.(type) {
+	case Mount:
+		return doMount(e)
+	case Unmount:
+		return doUnmount(e)
+	case Mkdir:
+		return makeDir(e.Path, e.Mode)
+	case WriteFile:
+		return writeFile(e)
+	case WriteInPlace:
+		return writeInPlace(e)
+	case CopyFile:
+		return copyFile(ctx, e)
+	case Remove:
+		return remove(e.Path)
+	case Rename:
+		return rename(e)
+	case Symlink:
+		return symlink(e)
+	case WriteDevice:
+		return writeDevice(ctx, e)
+	case SetReadOnly:
+		return setReadOnly(e)
+	case Partitions:
+		return setPartitions(ctx, e)
+	case Ioctl:
+		return doIoctl(e)
+	case WriteSys:
+		return writeSys(e)
+	case LoadModule:
+		return loadModule(e)
+	case Sync:
+		return syncFS(e.Path)
+	case SwitchRoot:
+		return switchRoot(e, orElse(r.Image, ImageMarker))
+	case Reboot:
+		return reboot(e)
+	}
+	return fmt.Errorf("effect %T: not known to the real machine: %s", e, e)
+}

@@ -1,0 +1,213 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// switchRoot keeps the deletion for last: until then every failure leaves the old root in place, and the caller, who
+// may now stand in the new root, can still act.
+func switchRoot(e SwitchRoot, marker string) error {
+	newRoot := filepath.Clean(e.NewRoot)
+	if err := mayLeave(os.Getpid(), marker); err != nil {
+		return fmt.Errorf("switch root: %w", err)
+	}
+	if err := mayEnter(newRoot, e.Init); err != nil {
+		return fmt.Errorf("switch root to %s: %w", newRoot, err)
+	}
+	old, err := os.Open("/")
+	if err != nil {
+		return fmt.Errorf("switch root: %w", err)
+	}
+	defer old.Close()
+	for _, dir := range carried() {
+		if err := carry(dir, newRoot); err != nil {
+			return fmt.Errorf("switch root to %s: %w", newRoot, err)
+		}
+	}
+	if isMountPoint("/tmp") {
+		_ = unix.Unmount("/tmp", unix.MNT_DETACH) // memory
+	}
+	if err := enter(newRoot); err != nil {
+		return fmt.Errorf("switch root to %s: %w", newRoot, err)
+	}
+	openConsole()
+	if err := executableIn("/", e.Init); err != nil {
+		return fmt.Errorf("switch root to %s: %w", newRoot, err)
+	}
+	if err := deleteAll(old); err != nil {
+		return fmt.Errorf("switch root: delete the initramfs: %w", err)
+	}
+	env := e.Env
+	if len(env) == 0 {
+		env = []string{"HOME=/", "TERM=linux"} // as the kernel starts an init
+	}
+	if err := unix.Exec(e.Init, append([]string{e.Init}, e.Args...), env); err != nil {
+		return fmt.Errorf("switch root: %w", pathError("execute", e.Init, err))
+	}
+	return nil
+}
+
+// carried are the mounts that go with us.
+func carried() []string { return []string{"/dev", "/proc", "/sys", "/run"} }
+
+// mayLeave fails unless this process is PID 1 on a root that is memory and carries our marker.
+func mayLeave(pid int, marker string) error {
+	if pid != 1 {
+		return fmt.Errorf("process is %d, not 1", pid)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs("/", &st); err != nil {
+		return pathError("statfs", "/", err)
+	}
+	if magic := uint32(st.Type); magic != unix.RAMFS_MAGIC && magic != unix.TMPFS_MAGIC {
+		return fmt.Errorf("/ is neither ramfs nor tmpfs (magic %#x)", magic)
+	}
+	info, err := os.Lstat(marker)
+	if err != nil {
+		return fmt.Errorf("/ is not our image: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("/ is not our image: %s is no regular file", marker)
+	}
+	return nil
+}
+
+// mayEnter fails unless newRoot is another filesystem's mount in which init can be executed.
+func mayEnter(newRoot, init string) error {
+	if !filepath.IsAbs(newRoot) || newRoot == "/" {
+		return errors.New("is no absolute path below /")
+	}
+	for _, dir := range append(carried(), "/tmp") {
+		if newRoot == dir || strings.HasPrefix(newRoot, dir+"/") {
+			return fmt.Errorf("lies below %s, which moves", dir)
+		}
+	}
+	var root, there unix.Stat_t
+	if err := unix.Stat("/", &root); err != nil {
+		return pathError("stat", "/", err)
+	}
+	if err := unix.Lstat(newRoot, &there); err != nil {
+		return pathError("stat", newRoot, err)
+	}
+	if there.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return unix.ENOTDIR
+	}
+	if there.Dev == root.Dev || !isMountPoint(newRoot) {
+		return errors.New("nothing is mounted there")
+	}
+	if !filepath.IsAbs(init) {
+		return fmt.Errorf("init %q is no absolute path", init)
+	}
+	if err := executableIn(newRoot, init); err != nil {
+		return fmt.Errorf("init %s: %w", init, err)
+	}
+	return nil
+}
+
+// carry moves the mount at dir into newRoot, or detaches it where the new root has no place for it and is read-only.
+func carry(dir, newRoot string) error {
+	if !isMountPoint(dir) {
+		return nil
+	}
+	to := filepath.Join(newRoot, dir)
+	var st unix.Stat_t
+	err := unix.Lstat(to, &st)
+	if errors.Is(err, unix.ENOENT) {
+		err = unix.Mkdir(to, 0o755)
+		if err == nil {
+			err = unix.Lstat(to, &st)
+		}
+	}
+	if errors.Is(err, unix.EROFS) || err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			return pathError("detach", dir, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return pathError("make directory", to, err)
+	}
+	if err := unix.Mount(dir, to, "", unix.MS_MOVE, ""); err != nil {
+		return pathError("move mount", dir, err)
+	}
+	return nil
+}
+
+func enter(newRoot string) error {
+	if err := unix.Chdir(newRoot); err != nil {
+		return pathError("chdir", newRoot, err)
+	}
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move mount to /: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("chroot: %w", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("chdir to /: %w", err)
+	}
+	return nil
+}
+
+// openConsole gives init a console of the new /dev. A machine without one must boot too.
+func openConsole() {
+	fd, err := unix.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return
+	}
+	for std := range 3 {
+		if fd != std {
+			_ = unix.Dup3(fd, std, 0)
+		}
+	}
+	if fd > 2 {
+		_ = unix.Close(fd)
+	}
+}
+
+// deleteAll empties a directory without leaving its filesystem: by descriptors, by device number, never through a
+// symbolic link. What cannot go (a mount point) stays: it costs memory, no more. An error is returned only when the
+// directory could not be judged at all, before anything of it was deleted.
+func deleteAll(dir *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return err
+	}
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		deleteEntry(int(dir.Fd()), name, st.Dev)
+	}
+	return nil
+}
+
+func deleteEntry(dirfd int, name string, dev uint64) {
+	var st unix.Stat_t
+	if unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Dev != dev {
+		return
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		_ = unix.Unlinkat(dirfd, name, 0)
+		return
+	}
+	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	child := os.NewFile(uintptr(fd), name)
+	defer child.Close()
+	// between the two looks a mount may have come
+	if unix.Fstat(fd, &st) != nil || st.Dev != dev {
+		return
+	}
+	_ = deleteAll(child)
+	_ = unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR)
+}
