@@ -11,9 +11,7 @@ import (
 // an uninitialised group holds, and even compat features (sparse_super2) do.
 const (
 	extHasJournal   = 0x4
-	extResizeInode  = 0x10
 	extSparseSuper2 = 0x200
-	extStableInodes = 0x800
 
 	extIncompatRecover  = 0x4
 	extIncompatMetaBG   = 0x10

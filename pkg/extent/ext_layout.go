@@ -60,9 +60,8 @@ func (s *extSuper) appendBackups(meta []span, g uint64) []span {
 			if s.incompat&extIncompatMetaBG != 0 {
 				end += s.firstMetaBG
 			} else {
-				end += s.descBlocks()
+				end += s.descBlocks() + s.reservedGDT
 			}
-			end += s.reservedGDT
 		}
 	} else if i := g % per; i == 0 || i == 1 || i == per-1 {
 		end++

@@ -13,7 +13,7 @@ import (
 // mkext makes an ext image of size MiB from the words of opts, filled from dir.
 func mkext(t testing.TB, opts string, mib int64, dir string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "ext.img")
+	path := filepath.Join(scratch(t), "ext.img")
 	f, err := os.Create(path)
 	must(t, err)
 	must(t, f.Truncate(mib<<20))
@@ -115,7 +115,7 @@ func TestExtOracle(t *testing.T) {
 		{"-t ext4 -b 1024 -O orphan_file,fast_commit", 40},
 		{"-t ext4 -b 1024 -E resize=1000000", 40},
 		{"-t ext4 -b 1024 -G 4", 100},
-		{"-t ext4 -b 65536", 128},
+		{"-t ext4 -b 65536", 64},
 	} {
 		t.Run(strings.ReplaceAll(c.opts, " ", "_"), func(t *testing.T) {
 			path := mkext(t, c.opts, c.mib, dir)

@@ -130,9 +130,8 @@ func parseExtSuper(b []byte, size int64) (*extSuper, error) {
 		return bad("%d inodes of %d bytes a group", perGroup, inodeSize)
 	}
 	s.itable = (perGroup*inodeSize + uint64(s.blockSize) - 1) / uint64(s.blockSize)
-	if s.compat&extResizeInode != 0 {
-		s.reservedGDT = u16(0xce)
-	}
+	// Counted by e2fsprogs with and without resize_inode; meta_bg has none.
+	s.reservedGDT = u16(0xce)
 	if s.incompat&extIncompatMetaBG != 0 {
 		if s.firstMetaBG = u32(0x104); s.firstMetaBG > s.descBlocks() {
 			return bad("first meta_bg %d of %d descriptor blocks", s.firstMetaBG, s.descBlocks())

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // need skips the test, loudly, when a tool that it measures against is missing.
@@ -29,6 +31,22 @@ func run(t testing.TB, argv ...string) string {
 		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
 	}
 	return string(out)
+}
+
+// scratch is a directory in memory where there is room: images are large, and
+// the disk of a test machine is slow or busy.
+func scratch(t testing.TB) string {
+	t.Helper()
+	var fs unix.Statfs_t
+	if unix.Statfs("/dev/shm", &fs) != nil || fs.Bavail*uint64(fs.Bsize) < 2<<30 {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "extent")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
 }
 
 // makeTree fills dir with files of many sizes, a sparse one and links.
@@ -106,7 +124,7 @@ func sameTree(t testing.TB, want, got string) {
 // dirtyTarget is a file of size bytes full of old data: what a copy does not write must not matter.
 func dirtyTarget(t testing.TB, size int64) *os.File {
 	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "target"))
+	f, err := os.Create(filepath.Join(scratch(t), "target"))
 	must(t, err)
 	t.Cleanup(func() { f.Close() }) //nolint:errcheck // a test's file
 	junk := bytes.Repeat([]byte{0xa5}, 1<<20)
