@@ -178,9 +178,14 @@ func (s Superblock) marshal1() ([]byte, error) {
 	return b, nil
 }
 
-// A 1.x time has 40 bits of seconds and 24 of microseconds.
+// A 1.x time has 40 bits of seconds and 24 of microseconds. A million of those
+// and more is nonsense, and would carry into the seconds: it is dropped.
 func fromTime1(t uint64) time.Time {
-	return time.Unix(int64(t&(1<<40-1)), int64(t>>40)*1000).UTC()
+	micro := int64(t >> 40)
+	if micro >= 1_000_000 {
+		micro = 0
+	}
+	return time.Unix(int64(t&(1<<40-1)), micro*1000).UTC()
 }
 
 func toTime1(t time.Time) uint64 {
