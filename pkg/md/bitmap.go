@@ -10,6 +10,7 @@ const (
 	bitmapMagic   = 0x6d746962
 	bitmapHeader  = 256
 	bitmapVersion = 4 // little-endian, BITMAP_MAJOR_HI
+	maxBitmap     = 128 << 20
 )
 
 // Bitmap is the header of an internal write-intent bitmap (md-bitmap.h).

@@ -47,6 +47,7 @@ func TestSetArrays(t *testing.T) {
 		"host same": {conf("homehost   new"), "new", conf("homehost   new", line)},
 		"host new":  {"", "<system>", conf(line, "HOMEHOST <system>")},
 		"commented": {conf("#"+line, "#DEVICE /dev/sda"), "", conf("#"+line, "#DEVICE /dev/sda", line)},
+		"host odd":  {"HOMEHOST a", "b\nDEVICE /dev/sda", conf("HOMEHOST a", line)},
 		"quoted":    {conf(`ARRAY "/dev/md/root" 'UUID=` + u.Hex() + `'`), "", conf(line)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ type ConfArray struct {
 // that can cease to match. The first stanza that meant the array is replaced
 // where it stands, further ones go, new ones follow the last ARRAY line. A
 // stanza means the array if it has its UUID, or if it has no UUID but its device
-// name. homehost, unless empty, becomes the HOMEHOST. DEVICE stanzas are
+// name. homehost, unless empty or more than a line, becomes the HOMEHOST. DEVICE stanzas are
 // replaced by "DEVICE partitions containers" only where they exclude a member.
 // Comments and all other lines stay as they are; applied twice, it changes
 // nothing more.
@@ -86,12 +86,23 @@ func (a ConfArray) meant(l ArrayLine) bool {
 func (a ConfArray) line() []byte {
 	words := []string{"ARRAY"}
 	if a.Device != "" {
-		words = append(words, a.Device)
+		words = append(words, quoteWord(a.Device))
 	}
 	if a.Metadata != "" {
 		words = append(words, "metadata="+a.Metadata)
 	}
 	return []byte(strings.Join(append(words, "UUID="+a.UUID.String()), " ") + "\n")
+}
+
+// quoteWord keeps a word with blanks or a comment sign in one piece.
+func quoteWord(w string) string {
+	switch {
+	case !strings.ContainsAny(w, " \t#'\""):
+		return w
+	case strings.Contains(w, "\""):
+		return "'" + w + "'"
+	}
+	return "\"" + w + "\""
 }
 
 // edit collects changes by physical line; a line replaced by nothing goes.
@@ -147,10 +158,10 @@ func (e *edit) devices(arrays []ConfArray) {
 }
 
 func (e *edit) homehost(want string) {
-	if want == "" || e.HomeHost() == want {
+	if want == "" || strings.ContainsAny(want, "\r\n") || e.HomeHost() == want {
 		return
 	}
-	line := []byte("HOMEHOST " + want + "\n")
+	line := []byte("HOMEHOST " + quoteWord(want) + "\n")
 	placed := false
 	for _, s := range e.stanzas {
 		if s.keyword != "homehost" {
@@ -158,7 +169,7 @@ func (e *edit) homehost(want string) {
 		}
 		for _, w := range s.words[1:] {
 			if strings.EqualFold(w, "<ignore>") {
-				line = []byte("HOMEHOST <ignore> " + want + "\n")
+				line = []byte("HOMEHOST <ignore> " + quoteWord(want) + "\n")
 			}
 		}
 		if placed {

@@ -11,6 +11,15 @@ import (
 // the bitmap carries the same count so that the kernel trusts it.
 const firstEvents = 1
 
+// FullName joins a host's and an array's name as mdadm does: "host:name" where
+// that stays below 32 bytes, else the name alone.
+func FullName(host, name string) string {
+	if host == "" || strings.Contains(name, ":") || len(host)+1+len(name) >= 32 {
+		return name
+	}
+	return host + ":" + name
+}
+
 // MemberSpec is one device of an array to be made.
 type MemberSpec struct {
 	Size         int64 // bytes; also honoured for a missing member, so that it fits when it comes

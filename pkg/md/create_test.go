@@ -52,6 +52,37 @@ func TestResyncOfANewArray(t *testing.T) {
 	}
 }
 
+// The disk that is to join later is smaller than the one that is here.
+func TestNewFitsTheMissingMember(t *testing.T) {
+	for _, v := range Versions() {
+		spec := testSpec(v, 1, 2, 1, true)
+		spec.Members[1].Size = 150 << 20
+		images, err := New(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := images[0].Super
+		bm := bitmapFrom(t, images[0])
+		j := JoinSpec{Size: 150 << 20, DeviceUUID: testUUID(9), Time: spec.CTime, Bitmap: &bm}
+		if _, _, err := Join(old, j); err != nil {
+			t.Errorf("%s: the very size does not fit: %v", v, err)
+		}
+		j.Size -= 1 << 20
+		if _, _, err := Join(old, j); err == nil {
+			t.Errorf("%s: component of %d bytes fits %d", v, old.Size, j.Size)
+		}
+	}
+}
+
+func TestFullName(t *testing.T) {
+	for _, c := range [][3]string{{"box", "root", "box:root"}, {"", "root", "root"}, {"box", "a:b", "a:b"},
+		{strings.Repeat("h", 26), "root", strings.Repeat("h", 26) + ":root"}, {strings.Repeat("h", 27), "root", "root"}} {
+		if got := FullName(c[0], c[1]); got != c[2] {
+			t.Errorf("%q %q: %q", c[0], c[1], got)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for words, change := range map[string]func(*Spec){
 		"no UUID":                    func(p *Spec) { p.UUID = UUID{} },

@@ -12,7 +12,7 @@ type Policy struct {
 	DirtyDegraded bool   // start RAID4/5/6 degraded with a resync due: blocks may come back wrong
 	Diverged      bool   // take the higher event count of two halves that each ran alone
 	Reshaping     bool   // start in the middle of a reshape
-	KnownEvents   uint64 // lowest count known to be current, from a journal; 0: none known
+	KnownEvents   uint64 // a count the array is known to have reached, from a journal; 0: none known
 }
 
 // Decision is a reasoned answer: Reason is a sentence for people either way.
@@ -31,7 +31,8 @@ type Decision struct {
 // A lone member is judged by its own table. If the table calls the absent slots
 // missing, the array was degraded before and starts. If it calls them active,
 // they may have gone on without it: that needs Policy.NewlyDegraded, and it is
-// refused whatever the policy when KnownEvents shows that it is behind.
+// refused whatever the policy when KnownEvents shows that it is behind, by one
+// even: the update it lacks may be the one that declared it faulty.
 func (s Set) Startable(p Policy) Decision {
 	f := s.Fresh()
 	d := Decision{Leave: f.Stale}
@@ -74,7 +75,7 @@ func (s Set) Startable(p Policy) Decision {
 		return refuse("ambiguous: %s", strings.Join(f.Conflicts, "; "))
 	case len(f.Diverged) > 0 && !p.Diverged:
 		return refuse("%s", strings.Join(f.Diverged, "; "))
-	case f.Events+1 < p.KnownEvents:
+	case f.Events < p.KnownEvents:
 		return refuse("all members found are stale: event count %d by %s, known to have reached %d", f.Events, f.Reference.Device, p.KnownEvents)
 	case ref.Features.Has(FeatureClustered):
 		return refuse("clustered, which needs its cluster")

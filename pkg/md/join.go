@@ -106,7 +106,7 @@ func (s Superblock) fitsBitmap(m Bitmap) error {
 			return fmt.Errorf("bitmap at relative byte %d", s.BitmapOffset)
 		}
 	}
-	if n <= 0 || n > limit-from {
+	if n <= 0 || n > limit-from || n > maxBitmap {
 		return fmt.Errorf("bitmap of %d bytes at byte %d does not fit before byte %d", n, from, limit)
 	}
 	return nil

@@ -99,11 +99,13 @@ func (s Set) Fresh() Freshness {
 
 func (f Freshness) stale(m Member) (string, bool) {
 	ref, own := f.Reference.Super, m.Super
-	spare := !own.Role().Active()
-	if spare {
+	switch own.Role() {
+	case RoleSpare:
 		return "", false
+	case RoleFaulty:
+		return "calls itself faulty", true
 	}
-	if own.Events+1 < f.Events {
+	if own.Events < f.Events && own.Events+1 < f.Events {
 		return fmt.Sprintf("event count %d, the array is at %d by %s", own.Events, f.Events, f.Reference.Device), true
 	}
 	if r := ref.roleOf(own.DevNumber); r != own.Role() {
