@@ -49,7 +49,8 @@ func (d Disk) args(i int) ([]string, error) {
 	if len(b) > 128<<10-1 {
 		return nil, fmt.Errorf("lab: disk %s: %d bytes of fault rules do not fit one argument; raise Step", d.Serial, len(b))
 	}
-	device := fmt.Sprintf("virtio-blk-pci,drive=%s,id=%s,bootindex=%d,rerror=report,werror=report", node, d.id(i), i)
+	// 0 is taken by -kernel.
+	device := fmt.Sprintf("virtio-blk-pci,drive=%s,id=%s,bootindex=%d,rerror=report,werror=report", node, d.id(i), i+1)
 	if d.Serial != "" {
 		device += ",serial=" + d.Serial
 	}

@@ -201,6 +201,29 @@ func (l *Lab) Agent(ctx context.Context) (string, error) {
 	return l.cached(ctx, "agent-"+key(string(b)), func(path string) error { return os.WriteFile(path, b, 0o755) })
 }
 
+// RunDir makes an empty directory of the cache for the disks and logs of one test, named after it; what an earlier run left
+// there is removed. clean removes the disks, unless MIGRATE_INIT_KEEP=1, and leaves the logs.
+func (l *Lab) RunDir(test string) (dir string, clean func() error, err error) {
+	dir = filepath.Join(l.Cache, "run", strings.ReplaceAll(test, "/", "-"))
+	if err := os.RemoveAll(dir); err != nil {
+		return "", nil, err
+	}
+	clean = func() error {
+		if os.Getenv("MIGRATE_INIT_KEEP") == "1" {
+			return nil
+		}
+		var errs []error
+		for _, pattern := range []string{"*.raw", "*.img"} {
+			files, _ := filepath.Glob(filepath.Join(dir, pattern))
+			for _, f := range files {
+				errs = append(errs, os.Remove(f))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return dir, clean, os.MkdirAll(dir, 0o755)
+}
+
 // Blank makes an empty sparse disk image.
 func Blank(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)

@@ -28,7 +28,7 @@ type Config struct {
 	Initrd string
 	Append string
 	Memory int    // MiB; 1024 when 0
-	CPU    string // "qemu64,-cx16" when empty; see lab.md on cx16
+	CPU    string // empty is the fastest that always worked: qemu64 without cx16, with which newer kernels crash on QEMU 7.2
 	Args   []string
 }
 
@@ -47,6 +47,7 @@ type VM struct {
 	Console *Console
 
 	name  string
+	log   string // qemu.log
 	start time.Time
 	logf  Logf
 	cmd   *exec.Cmd
@@ -119,7 +120,7 @@ func (l *Lab) start(c Config, release func()) (*VM, error) {
 	cmd.ExtraFiles = files[:]
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
-	vm := &VM{Console: console, name: c.Name, start: time.Now(), logf: l.logf, cmd: cmd, gone: make(chan struct{})}
+	vm := &VM{Console: console, name: c.Name, log: log.Name(), start: time.Now(), logf: l.logf, cmd: cmd, gone: make(chan struct{})}
 	vm.qmp = newQMP(conns[0], vm.event)
 	vm.agent = newAgentLink(conns[2])
 
@@ -147,13 +148,19 @@ func (vm *VM) finish(err error, release func()) {
 	vm.ended = Ended{Reason: vm.reason, Err: err, Seconds: time.Since(vm.start).Seconds()}
 	if vm.ended.Reason == "" {
 		vm.ended.Reason = "died"
+		said, _ := os.ReadFile(vm.log)
+		vm.ended.Err = fmt.Errorf("lab: %s: qemu died (%v) and said: %s", vm.name, err, tail(said, 1500))
 	}
 	if vm.ended.Reason == "cut" {
 		vm.ended.Err = nil
 	}
 	vm.mu.Unlock()
 	release()
-	vm.agent.end(fmt.Errorf("lab: %s: guest is gone: %s", vm.name, vm.ended))
+	gone := fmt.Errorf("lab: %s: guest is gone: %s", vm.name, vm.ended)
+	if vm.ended.Err != nil {
+		gone = fmt.Errorf("%w: %w", gone, vm.ended.Err)
+	}
+	vm.agent.end(gone)
 	vm.logf("lab: %s: ended: %s", vm.name, vm.ended)
 	close(vm.gone)
 }
@@ -196,7 +203,7 @@ func (c Config) args() ([]string, error) {
 		c.Memory = 1024
 	}
 	if c.CPU == "" {
-		c.CPU = "qemu64,-cx16"
+		c.CPU = "qemu64,-cx16,-svm" // with svm udev loads kvm-amd
 	}
 	args := []string{"-accel", "tcg,thread=multi,tb-size=512", "-cpu", c.CPU, "-smp", "1", "-m", strconv.Itoa(c.Memory),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-vga", "none",

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// becomeInit makes of an empty initramfs a place where commands run: the kernel's filesystems, busybox's applets for names
-// that the image does not carry itself, and the modules in the order of /lab/modules.
+// becomeInit makes of an empty initramfs a place where commands run: the kernel's filesystems, busybox's applets for what
+// the image does not carry itself, and the modules in the order of /lab/modules.
 func becomeInit() error {
 	for _, m := range []struct{ kind, at, data string }{
 		{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"devtmpfs", "/dev", ""},
@@ -29,8 +29,8 @@ func becomeInit() error {
 		_ = os.MkdirAll(filepath.Dir(l[1]), 0o755)
 		_ = os.Symlink(l[0], l[1])
 	}
-	// PATH finds the image's real tools first; --install would shadow nothing because it refuses existing names.
-	if out, err := exec.Command("/bin/busybox", "--install", "-s", "/bin").CombinedOutput(); err != nil {
+	// Their own directory, last in PATH: the image's real tools come first.
+	if out, err := exec.Command("/bin/busybox", "--install", "-s", "/applets").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "lab agent: busybox applets: %v: %s\n", err, out)
 	}
 	return loadModules("/lab/modules")

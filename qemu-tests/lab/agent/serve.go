@@ -140,7 +140,11 @@ func (a *agent) run(r wire.Request) (int, error) {
 	if _, err := os.Stat("/root"); err == nil {
 		c.Dir = "/root"
 	}
-	c.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "TERM=dumb", "LC_ALL=C.UTF-8"}
+	locale := "C.UTF-8"
+	if _, err := os.Stat("/usr/lib/locale/C.utf8"); err != nil {
+		locale = "C" // bash warns of one it does not find
+	}
+	c.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/applets", "HOME=/root", "USER=root", "TERM=dumb", "LC_ALL=" + locale}
 	c.Stdout = output{a, r.ID}
 	c.Stderr = c.Stdout
 	c.SysProcAttr = &unix.SysProcAttr{Setsid: true}
