@@ -62,12 +62,12 @@ func BootNumbers(n ...uint16) []byte {
 	return out
 }
 
-// FirstInOrder returns a boot order with n first, LastInOrder with n last; n stands in it once.
+// FirstInOrder returns a boot order with n first, and nowhere else.
 func FirstInOrder(order []uint16, n uint16) []uint16 {
 	return append([]uint16{n}, WithoutInOrder(order, n)...)
 }
 
-// LastInOrder returns a boot order with n last.
+// LastInOrder returns a boot order with n last, and nowhere else.
 func LastInOrder(order []uint16, n uint16) []uint16 { return append(WithoutInOrder(order, n), n) }
 
 // WithoutInOrder returns a boot order without n.

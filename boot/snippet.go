@@ -37,6 +37,9 @@ const (
 	TriedVariable = "migrate_init_tried"      // in the old grubenv: the plan whose new system was started unconfirmed
 )
 
+// handedVariable is exported to the new system's grub.cfg.
+const handedVariable = "migrate_init_handed"
+
 // MigrateEntryID is the id of the entry that starts the migration: the value for next_entry.
 func MigrateEntryID(planID string) string { return "migrate-init-" + planID }
 
@@ -53,7 +56,9 @@ func NewSystemEntryID(planID string) string { return "migrate-init-new-" + planI
 //     is set to the plan id and saved before; when it cannot be saved, or was already saved, the old default stays.
 //     Without CanSaveEnv there is no memory: committed is enough.
 //  4. An explicit request (next_entry, which grub.cfg shows by boot_once) always wins over 3.
-//  5. When one of our entries is about to be booted and fails inside GRUB, the first entry of the menu is next (fallback),
+//  5. Once handed over, a copy of the snippet in the new system's custom.cfg does nothing: it would load its own grub.cfg
+//     for ever. rewrite removes that copy; this holds where it did not.
+//  6. When one of our entries is about to be booted and fails inside GRUB, the first entry of the menu is next (fallback),
 //     because a menu without timeout is a machine that is off.
 func GRUBSnippet(s SnippetSpec) ([]byte, error) {
 	if err := s.check(); err != nil {
@@ -92,11 +97,13 @@ func (s SnippetSpec) commitTest(w *snippetWriter) {
 	choose := func(depth int) { w.line(depth, "set default="+w.word(id)) }
 
 	w.insmod(0, s.Modules)
-	w.line(0, "if [ -f "+w.word("("+s.Volume+")"+CommittedFile)+" -a -f "+w.word(config)+" ]; then")
+	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" -a -f `+w.word("("+s.Volume+")"+CommittedFile)+" -a -f "+w.word(config)+" ]; then")
 	s.entry(w, 1, or(s.NewTitle, "migrate-init: the migrated system ("+s.PlanID+")"), id)
 	w.insmod(2, s.Modules)
 	w.line(2, "set root="+w.word(boot))
 	w.line(2, "set prefix="+w.word(prefix))
+	w.line(2, "set "+handedVariable+"="+w.word(s.PlanID))
+	w.line(2, "export "+handedVariable)
 	w.line(2, "configfile "+w.word(config))
 	w.line(1, "}")
 	w.line(1, `if [ "${boot_once}" != "true" -a "${default}" != "`+MigrateEntryID(s.PlanID)+`" ]; then`)
@@ -158,6 +165,15 @@ func (s SnippetSpec) check() error {
 		}
 	}
 	return nil
+}
+
+// MDVolume is GRUB's name of an array by its UUID, colons and dashes ignored: mduuid/<32 hex digits>.
+func MDVolume(uuid string) (string, error) {
+	hex := strings.ToLower(strings.NewReplacer(":", "", "-", "").Replace(uuid))
+	if len(hex) != 32 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("array uuid %q: 32 hex digits expected", clip(uuid))
+	}
+	return "mduuid/" + hex, nil
 }
 
 // ValidPlanID reports whether a plan id can stand in entry ids, markers and grubenv: 1 to 64 letters, digits, '.', '-', '_'.

@@ -36,7 +36,7 @@ insmod part_msdos
 insmod diskfilter
 insmod mdraid1x
 insmod ext2
-if [ -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/committed' -a -f '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg' ]; then
+if [ "${migrate_init_handed}" != "20261121-abcd" -a -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/committed' -a -f '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg' ]; then
 	menuentry 'migrate-init: the migrated system (20261121-abcd)' --id migrate-init-new-20261121-abcd {
 		insmod part_gpt
 		insmod part_msdos
@@ -45,6 +45,8 @@ if [ -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/committed' -a -f
 		insmod ext2
 		set root=mduuid/0123456789abcdef0123456789abcdef
 		set prefix='(mduuid/0123456789abcdef0123456789abcdef)/boot/grub'
+		set migrate_init_handed=20261121-abcd
+		export migrate_init_handed
 		configfile '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg'
 	}
 	if [ "${boot_once}" != "true" -a "${default}" != "migrate-init-20261121-abcd" ]; then
@@ -130,6 +132,20 @@ func TestGRUBSnippetRefusals(t *testing.T) {
 		edit(&s)
 		if _, err := GRUBSnippet(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestMDVolume(t *testing.T) {
+	const want = "mduuid/0123456789abcdef0123456789abcdef"
+	for _, in := range []string{"01234567:89abcdef:01234567:89ABCDEF", "01234567-89ab-cdef-0123-456789abcdef", want[7:]} {
+		if got, err := MDVolume(in); err != nil || got != want {
+			t.Errorf("%s: %s, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "0123", "0123456789abcdef0123456789abcdeg"} {
+		if _, err := MDVolume(in); err == nil {
+			t.Errorf("%q accepted", in)
 		}
 	}
 }
