@@ -27,9 +27,12 @@ func (a *Allocation) Check(dev string) Command {
 // For xfs of version 5 that is a change of the superblocks alone (feature
 // metauuid), as for ext with metadata_csum_seed. For ext with metadata_csum
 // and without that feature the UUID seeds every checksum: tune2fs rewrites all
-// metadata, insists on a filesystem whose last check is not older than its
-// last mount, and so comes after an e2fsck. Both compare with the clock: on a
-// machine whose clock is behind the source's last mount, tune2fs refuses.
+// metadata and insists on a filesystem whose last check is not older than its
+// last mount, so it comes after an e2fsck (which mends a mount time in the
+// future, where the clock is behind the source's).
+//
+// xfs_admin is a shell script around xfs_db, and says 0 also when xfs_db
+// refused: read the filesystem again and compare the UUID.
 //
 // A filesystem with stable_inodes cannot change its UUID: encrypted files
 // would be lost with it. The error then wraps [ErrUnsupported].

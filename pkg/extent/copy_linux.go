@@ -22,7 +22,7 @@ type target interface {
 
 // Copy copies the ranges of a from src to dst at the same offsets, and flushes
 // them to the medium. src and dst are reopened for direct I/O where they are
-// files that can do it; the files passed in stay as they are. A regular file
+// files that can do it (/proc must be mounted for that); the files passed in stay as they are. A regular file
 // dst is grown to a.Size; a device must have that size at least.
 //
 // It stops at the first error, or when ctx ends, and what is on the target by
@@ -171,7 +171,7 @@ func (c *copier) run(ctx context.Context, buf []byte, total int64) {
 		copied := n < c.skip
 		if !copied || !known && !c.o.NoHash {
 			var err error
-			if bad, err = c.src.window(buf, base, p); err != nil {
+			if bad, err = c.src.window(ctx, buf, base, p); err != nil {
 				c.fail(err)
 				return
 			}

@@ -13,7 +13,9 @@
 //     afterwards is an error; an unused block of the target is not written, so
 //     whatever the target held there before is still there. That is harmless
 //     to the filesystem, which never reads a free block before it writes it,
-//     but it is no way to erase a disk.
+//     but it is no way to erase a disk; and an old signature in a block that is
+//     free now (btrfs at 64 KiB, md or ZFS at the end) still misleads a probe, so
+//     the caller wipes those before.
 //  3. The source must not change from Read until the end of Verify. Nothing
 //     here prevents it: the caller sets the source read-only.
 //  4. A crash leaves a target that is not a filesystem worth mounting. [Copy]
@@ -28,7 +30,7 @@
 //
 // Memory is bounded: [Options] Workers times BufferSize for I/O, 64 MiB of
 // ranges (see [MaxRanges]), and 24 bytes of hash for each 4 MiB of the
-// filesystem that holds data.
+// filesystem that holds data. Reading ext takes 100 bytes a block group more.
 //
 // Formats: ext from the kernel's Documentation/filesystems/ext4 and e2fsprogs'
 // lib/ext2fs; xfs from the XFS Algorithms & Data Structures book and the

@@ -141,7 +141,7 @@ func parseExtSuper(b []byte, size int64) (*extSuper, error) {
 	return s, nil
 }
 
-// checkExtState refuses a filesystem that is in use, needs recovery, recorded
+// checkState refuses a filesystem that is in use, needs recovery, recorded
 // errors, or keeps its journal elsewhere.
 func (s *extSuper) checkState(r io.ReaderAt) error {
 	u16 := func(o int) uint16 { return binary.LittleEndian.Uint16(s.raw[o:]) }

@@ -1,6 +1,7 @@
 package extent
 
 import (
+	"context"
 	"fmt"
 	"io"
 )
@@ -20,7 +21,7 @@ type reader struct {
 
 // window reads pieces to buf, whose first byte stands for base. It returns the
 // ranges that could not be read and were zeroed in buf.
-func (r *reader) window(buf []byte, base int64, pieces []Range) ([]Range, error) {
+func (r *reader) window(ctx context.Context, buf []byte, base int64, pieces []Range) ([]Range, error) {
 	if r.spans(buf, base, pieces) == nil {
 		return nil, nil
 	}
@@ -28,6 +29,10 @@ func (r *reader) window(buf []byte, base int64, pieces []Range) ([]Range, error)
 	var cause error
 	for _, p := range pieces {
 		for off := p.Offset; off < p.End(); off += r.blockSize {
+			// A dying disk takes seconds for each block.
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			b := buf[off-base:][:r.blockSize]
 			if err := r.block(b, off); err != nil {
 				clear(b)
@@ -77,7 +82,7 @@ func newReader(side string, r io.ReaderAt, a *Allocation, o *Options) *reader {
 	return &reader{side: side, r: r, blockSize: a.BlockSize, retries: retries}
 }
 
-// checkAllocation guards the arithmetic of windows against an Allocation that
+// check guards the arithmetic of windows against an Allocation that
 // did not come from Read.
 func (a *Allocation) check() error {
 	if a.BlockSize < 512 || a.BlockSize > 64<<10 || a.BlockSize&(a.BlockSize-1) != 0 {

@@ -116,12 +116,12 @@ func (v *verifier) run(ctx context.Context, buf []byte, all int64) error {
 		if n >= len(v.sums) {
 			return fmt.Errorf("window %d: no sum: the copy was not finished, or made without hashes", n)
 		}
-		if _, err := v.dst.window(buf, base, p); err != nil {
+		if _, err := v.dst.window(ctx, buf, base, p); err != nil {
 			return err
 		}
 		var differs []Range
 		if hashPieces(buf, base, p) != v.sums[n] {
-			differs = v.narrow(buf, base, p)
+			differs = v.narrow(ctx, buf, base, p)
 		}
 		v.done(p, differs, all)
 	}
@@ -146,7 +146,7 @@ func (v *verifier) done(pieces, differs []Range, all int64) {
 
 // narrow finds the differing blocks by reading the source again. Without a
 // source, or when the source agrees now, the whole window differs.
-func (v *verifier) narrow(buf []byte, base int64, pieces []Range) []Range {
+func (v *verifier) narrow(ctx context.Context, buf []byte, base int64, pieces []Range) []Range {
 	whole := slices.Clone(pieces)
 	if v.o.Source == nil {
 		return whole
@@ -156,7 +156,7 @@ func (v *verifier) narrow(buf []byte, base int64, pieces []Range) []Range {
 		return whole
 	}
 	defer release()
-	if _, err := newReader("source", v.o.Source, v.a, &v.o).window(src, base, pieces); err != nil {
+	if _, err := newReader("source", v.o.Source, v.a, &v.o).window(ctx, src, base, pieces); err != nil {
 		return whole
 	}
 	var out []Range
