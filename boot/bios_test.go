@@ -182,6 +182,15 @@ func TestCoreRefusals(t *testing.T) {
 func FuzzCore(f *testing.F) {
 	f.Add(syntheticCore())
 	f.Add([]byte{})
+	if _, err := exec.LookPath("grub-mkimage"); err == nil {
+		_, core := grubImages(f, "-p", arrayPrefix, "biosdisk", "ext2")
+		image, err := unpackCore(core)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(core)
+		f.Add(image[moduleInfo(image):])
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := ParseCore(data)
 		if err == nil && slices.Contains(c.Modules, "") {

@@ -57,7 +57,7 @@ func NewSystemEntryID(planID string) string { return "migrate-init-new-" + planI
 //     Without CanSaveEnv there is no memory: committed is enough.
 //  4. An explicit request (next_entry, which grub.cfg shows by boot_once) always wins over 3.
 //  5. Once handed over, a copy of the snippet in the new system's custom.cfg does nothing: it would load its own grub.cfg
-//     for ever. rewrite removes that copy; this holds where it did not.
+//     again and again, up to GRUB's recursion limit. rewrite removes that copy; this holds where it did not.
 //  6. When one of our entries is about to be booted and fails inside GRUB, the first entry of the menu is next (fallback),
 //     because a menu without timeout is a machine that is off.
 func GRUBSnippet(s SnippetSpec) ([]byte, error) {

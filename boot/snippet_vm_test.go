@@ -104,6 +104,9 @@ func TestSnippetBoots(t *testing.T) {
 				if !strings.Contains(out, want) {
 					t.Errorf("boot %d: %s not reached:\n%s", i+1, want, out)
 				}
+				if n := strings.Count(out, "Booting `migrate-init: the migrated system"); n > 1 {
+					t.Errorf("boot %d: handed over %d times", i+1, n)
+				}
 				if want == vmKernelMark {
 					// GRUB is the oracle: its kernel must read the words that the spec has.
 					_, line, _ := strings.Cut(out, vmKernelMark)
