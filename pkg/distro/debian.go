@@ -15,21 +15,33 @@ import (
 func debian() Family {
 	return Family{
 		Name: "debian", Initrd: "initramfs-tools", Initrds: "boot/initrd.img-*", Kernels: "boot/vmlinuz-*",
-		Rebuild: debianRebuild, Needs: debianNeeds, Overlay: debianOverlay,
+		Rebuild: debianRebuild, Loader: debianLoader, Needs: debianNeeds, Overlay: debianOverlay,
 	}
 }
 
-func debianRebuild(p *plan.Plan, root string, disks []string) []machine.Exec {
+func debianExec(root string, disks []string, argv ...string) machine.Exec {
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
-	run := func(argv ...string) machine.Exec {
-		return machine.Exec{Argv: argv, Env: env, Root: root, Alters: append([]string{root}, disks...)}
+	alters := append([]string(nil), disks...)
+	if root != "" {
+		alters = append(alters, root)
 	}
-	out := []machine.Exec{run("update-initramfs", "-u", "-k", "all")}
+	return machine.Exec{Argv: argv, Env: env, Root: root, Alters: alters}
+}
+
+func debianLoader(p *plan.Plan, root string, disks []string) []machine.Exec {
+	var out []machine.Exec
 	if p.Boot.Loader == "grub" {
 		for _, d := range disks {
-			out = append(out, run("grub-install", "--target=i386-pc", "--recheck", d))
+			out = append(out, debianExec(root, disks, "grub-install", "--target=i386-pc", "--recheck", d))
 		}
-		out = append(out, run("update-grub"))
+	}
+	return out
+}
+
+func debianRebuild(p *plan.Plan, root string, disks []string) []machine.Exec {
+	out := append([]machine.Exec{debianExec(root, disks, "update-initramfs", "-u", "-k", "all")}, debianLoader(p, root, disks)...)
+	if p.Boot.Loader == "grub" {
+		out = append(out, debianExec(root, disks, "update-grub"))
 	}
 	return out
 }

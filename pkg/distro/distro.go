@@ -18,6 +18,8 @@ type Family struct {
 	// Rebuild are the programs that make initrds and boot loader anew in the system below root. disks are the nodes,
 	// inside the chroot, that get a boot loader.
 	Rebuild func(p *plan.Plan, root string, disks []string) []machine.Exec
+	// Loader are the programs that put the boot loader on further disks, in the system below root ("" is this one).
+	Loader func(p *plan.Plan, root string, disks []string) []machine.Exec
 	// Initrds is the pattern of initrd paths, with one * for the kernel release.
 	Initrds string
 	// Kernels is the same for kernel images.

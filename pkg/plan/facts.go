@@ -117,6 +117,7 @@ type Content struct {
 	Features  []string `json:"features,omitempty"`
 	Dirty     string   `json:"dirty,omitempty"` // evidence that its journal has not been replayed, or that it has errors
 	Stamp     string   `json:"stamp,omitempty"` // changes whenever the filesystem is mounted for writing
+	Ghost     bool     `json:"ghost,omitempty"` // a remnant that nothing acts on
 	Wipe      []Span   `json:"wipe,omitempty"`  // what to zero so that it is not seen any more
 }
 

@@ -159,7 +159,7 @@ func (d *Device) only(kind string) *Content {
 	}
 	var found *Content
 	for i := range d.Contents {
-		if d.Contents[i].Kind == kind {
+		if d.Contents[i].Kind == kind && !d.Contents[i].Ghost {
 			if found != nil {
 				return nil
 			}

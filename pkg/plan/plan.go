@@ -100,6 +100,7 @@ type Target struct {
 	Arrays      []NewArray   `toml:"array"`
 	Filesystems []NewFS      `toml:"filesystem"`
 	Swaps       []NewSwap    `toml:"swap"`
+	Mirrors     []TargetDisk `toml:"mirror"` // what finish makes of the old disks, in the order of Source.Disks
 }
 
 // TargetDisk is a disk that gets a new partition table.
@@ -142,6 +143,7 @@ type NewArray struct {
 	Devices     int      `toml:"devices"`
 	Members     []Ref    `toml:"members"`
 	MemberUUIDs []string `toml:"member_uuids"`
+	Later       []Ref    `toml:"later"` // members that finish adds, on Mirrors
 	Bitmap      bool     `toml:"bitmap"`
 }
 
@@ -219,17 +221,4 @@ func (p *Plan) FindSource(uuid string) *SourceFS {
 		}
 	}
 	return nil
-}
-
-// Part returns the planned partition with the GUID and its disk, or nils.
-func (p *Plan) Part(guid string) (*NewPart, *TargetDisk) {
-	for i := range p.Target.Disks {
-		d := &p.Target.Disks[i]
-		for j := range d.Partitions {
-			if d.Partitions[j].GUID == guid {
-				return &d.Partitions[j], d
-			}
-		}
-	}
-	return nil, nil
 }

@@ -34,7 +34,19 @@ func (b *builder) raid1() {
 	}
 	b.p.Target.Disks = []TargetDisk{t}
 	b.p.Drivers = merge(d.Drivers, b.disk.Drivers)
-	b.arrays(&b.p.Target.Disks[0])
+	m := b.mirror(t)
+	b.p.Target.Mirrors = []TargetDisk{m}
+	b.arrays(&b.p.Target.Disks[0], &m)
+}
+
+// mirror plans the old disk's second life: the new disk's layout with identities of its own.
+func (b *builder) mirror(t TargetDisk) TargetDisk {
+	m := TargetDisk{DiskID: b.p.Source.Disks[0], Scheme: t.Scheme, TableID: b.ids.uuid(), Wipe: true}
+	for _, p := range t.Partitions {
+		p.GUID = b.ids.uuid()
+		m.Partitions = append(m.Partitions, p)
+	}
+	return m
 }
 
 // partitions lays out the disk: fixed sizes first, and the largest filesystem takes the rest.
@@ -79,7 +91,7 @@ func (b *builder) partitions(t *TargetDisk, size int64) {
 	}
 }
 
-func (b *builder) arrays(t *TargetDisk) {
+func (b *builder) arrays(t, mirror *TargetDisk) {
 	meta := b.in.Metadata
 	if meta == "" {
 		meta = "1.2"
@@ -96,9 +108,10 @@ func (b *builder) arrays(t *TargetDisk) {
 		}
 	}
 	for i, s := range b.srcs {
-		part := t.Partitions[len(t.Partitions)-len(b.srcs)+i]
+		at := len(t.Partitions) - len(b.srcs) + i
+		part := t.Partitions[at]
 		arr := NewArray{UUID: b.ids.array(), Name: shortHost(b.f.Machine.Hostname) + ":" + part.Name, Node: taken(), Level: 1, Metadata: meta, Devices: 2,
-			Members: []Ref{Ref("part:" + part.GUID), ""}, MemberUUIDs: []string{b.ids.array(), b.ids.array()}, Bitmap: true}
+			Members: []Ref{Ref("part:" + part.GUID), ""}, MemberUUIDs: []string{b.ids.array(), b.ids.array()}, Later: []Ref{Ref("part:" + mirror.Partitions[at].GUID)}, Bitmap: true}
 		b.p.Target.Arrays = append(b.p.Target.Arrays, arr)
 		on := Ref("md:" + arr.UUID)
 		if s.swap != nil {

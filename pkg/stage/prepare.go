@@ -226,6 +226,12 @@ func (e *Env) createArray(ctx context.Context, n plan.NewArray) error {
 			next++
 		}
 	}
+	for i := range sizes {
+		// A member that comes later gets a partition of the same size: the array has to fit it too.
+		if sizes[i] == 0 {
+			sizes[i] = members[0].Size
+		}
+	}
 	spec, err := specOf(n, e.Plan.Created, sizes)
 	if err != nil {
 		return err

@@ -281,7 +281,7 @@ func (r *rewriter) custom() error {
 	case found:
 		r.write(r.p.Boot.Custom, old, rest, 0o644)
 	}
-	for _, f := range []string{ScheduledKernel(r.p), ScheduledImage(r.p)} {
+	for _, f := range []string{ScheduledKernel(r.p), ScheduledImage(r.p), ScheduleFile} {
 		if _, err := fs.Stat(r.root, strings.TrimPrefix(f, "/")); err == nil {
 			r.out = append(r.out, machine.Remove{Path: path.Join(r.dir, f)})
 		}

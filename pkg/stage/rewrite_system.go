@@ -10,10 +10,24 @@ import (
 	"migrate-init/pkg/conf"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
 )
 
+// installDevices names both disks to the package grub-pc once the old one is a mirror.
+func (e *Env) installDevices() ([]machine.Effect, error) {
+	root, err := e.Inside("/")
+	if err != nil {
+		return nil, err
+	}
+	r := &rewriter{p: e.Plan, root: root, dir: "/"}
+	err = r.debconfDisks(append(append([]plan.TargetDisk(nil), e.Plan.Target.Disks...), e.Plan.Target.Mirrors...))
+	return r.out, err
+}
+
 // debconf tells the package grub-pc where to install at its next update: the new disk, by a name that stays.
-func (r *rewriter) debconf() error {
+func (r *rewriter) debconf() error { return r.debconfDisks(r.p.Target.Disks) }
+
+func (r *rewriter) debconfDisks(to []plan.TargetDisk) error {
 	return r.edit("/var/cache/debconf/config.dat", func(b []byte) ([]byte, error) {
 		db, err := conf.ParseDebconf(b)
 		if err != nil {
@@ -23,7 +37,7 @@ func (r *rewriter) debconf() error {
 			return b, nil
 		}
 		var disks []string
-		for _, t := range r.p.Target.Disks {
+		for _, t := range to {
 			if t.ByID != "" {
 				disks = append(disks, t.ByID)
 			}

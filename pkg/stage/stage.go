@@ -42,7 +42,9 @@ type Env struct {
 	Clock func() (string, float64)
 	// Wait waits until cond holds or the plan's deadline has passed, looking again at every uevent.
 	Wait func(ctx context.Context, what string, cond func() (bool, error)) error
-	// Modules are loaded by name, dependencies first.
+	// Pause lets a moment pass between two looks at something that takes long.
+	Pause func(ctx context.Context) error
+	// Load loads kernel modules by name, dependencies first.
 	Load func(ctx context.Context, names ...string) error
 	// Self is the path of this binary in the image.
 	Self string

@@ -2,7 +2,6 @@ package survey
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 
 	"migrate-init/boot"
@@ -74,55 +73,16 @@ func roleOf(typ string) string {
 	return plan.RoleOther
 }
 
-func kindOf(k probe.Kind) string {
-	switch k {
-	case probe.Filesystem:
-		return plan.ContentFS
-	case probe.Swap:
-		return plan.ContentSwap
-	case probe.RAID:
-		return plan.ContentRaid
-	case probe.LVM:
-		return plan.ContentLVM
-	case probe.LUKS:
-		return plan.ContentLUKS
-	case probe.ZFS:
-		return plan.ContentZFS
-	}
-	return plan.ContentOther
-}
-
 func content(s probe.Signature) plan.Content {
-	c := plan.Content{Kind: kindOf(s.Kind), Type: s.Type, UUID: s.UUID, Label: s.Label, Version: s.Version, Size: s.Size, Used: s.Used, BlockSize: s.BlockSize}
-	for _, w := range (probe.Result{Signatures: []probe.Signature{s}}).Wipes() {
+	c := plan.Content{Kind: string(s.Kind), Type: s.Type, UUID: s.UUID, Label: s.Label, Version: s.Version, Size: s.Size, Used: s.Used, BlockSize: s.BlockSize, Dirty: s.Dirty, Stamp: s.Stamp, Ghost: s.Ghost}
+	for _, w := range s.Wipes() {
 		c.Wipe = append(c.Wipe, plan.Span{Offset: w.Offset, Length: w.Length})
 	}
-	switch {
-	case s.Ext != nil:
-		x := s.Ext
+	if x := s.Ext; x != nil {
 		c.Features, c.Inodes, c.InodeSize, c.BlockSize = x.Features, int64(x.Inodes), int64(x.InodeSize), x.BlockSize
-		// The write time and the mount count change with every mount for writing, the free counts with what was written.
-		c.Stamp = fmt.Sprintf("written %d, mounted %d times, %d blocks and %d inodes free", x.WriteTime, x.MountCount, x.FreeBlocks, x.FreeInodes)
-		switch {
-		case x.NeedsRecovery:
-			c.Dirty = "its journal has not been replayed (needs_recovery)"
-		case x.Errors || x.ErrorCount > 0:
-			c.Dirty = fmt.Sprintf("the kernel found errors in it (%d); run e2fsck", x.ErrorCount)
-		case !x.Clean:
-			c.Dirty = "it was not unmounted cleanly"
-		case x.OrphanInode != 0:
-			c.Dirty = fmt.Sprintf("deleted files wait to be released (orphan inode %d)", x.OrphanInode)
-		}
-	case s.XFS != nil:
-		c.Stamp = fmt.Sprintf("%d blocks and %d inodes free", s.XFS.FreeBlocks, s.XFS.FreeInodes)
-		if s.XFS.Log != probe.LogClean {
-			c.Dirty = "its log is not clean: " + s.XFS.LogNote
-		}
-	case s.Btrfs != nil:
-		c.Stamp = "generation " + strconv.FormatUint(s.Btrfs.Generation, 10)
-		if s.Btrfs.LogTree {
-			c.Dirty = "an fsync log waits to be replayed"
-		}
+	}
+	if s.Checksum == probe.Invalid && c.Dirty == "" {
+		c.Dirty = "its superblock's checksum does not match"
 	}
 	return c
 }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
+	"migrate-init/pkg/survey"
+)
+
+// journalOf reads a plan's journal from its volume, wherever this machine sees it; no volume means no records.
+func journalOf(p *plan.Plan, f *plan.Facts) (stage.Records, error) {
+	d, err := f.Volume(p, p.Journal)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	r, err := machine.OpenDevice(d.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	rs, err := stage.ReadJournal(r, p.ID, d.Size)
+	if errors.Is(err, stage.ErrNoJournal) {
+		return nil, nil
+	}
+	return rs, err
+}
+
+// state is what status prints.
+type state struct {
+	Plan     string            `json:"plan"`
+	State    string            `json:"state"`
+	Says     string            `json:"says"`
+	Next     string            `json:"next,omitempty"`
+	Reason   string            `json:"reason,omitempty"`
+	Report   string            `json:"report,omitempty"`
+	Times    []stage.StageTime `json:"times,omitempty"`
+	Arrays   []plan.Array      `json:"arrays,omitempty"`
+	Records  stage.Records     `json:"records,omitempty"`
+	Migrated bool              `json:"migrated"` // this is the new system
+}
+
+func cmdStatus(ctx context.Context, c *call) error {
+	if err := need(c, 0, "none"); err != nil {
+		return err
+	}
+	if os.Getuid() != 0 {
+		return errors.New("user: not root; run it as root: the journal lies on a block device")
+	}
+	p, _, err := readPlan("")
+	if err != nil {
+		return err
+	}
+	f, err := look(ctx, survey.Whole)
+	if err != nil {
+		return err
+	}
+	rs, err := journalOf(p, f)
+	if err != nil {
+		return err
+	}
+	st := judge(p, f, rs)
+	if c.opt.json {
+		return printJSON(c, st)
+	}
+	fmt.Fprintf(c.out, "plan %s: %s\n%s\n", st.Plan, st.State, st.Says)
+	if st.Reason != "" {
+		fmt.Fprintln(c.out, "why:", st.Reason)
+	}
+	for _, a := range st.Arrays {
+		sync := ""
+		if a.Sync != "" && a.Sync != "idle" {
+			sync = fmt.Sprintf(", %s %d of %d bytes", a.Sync, a.SyncDone, a.SyncAll)
+		}
+		fmt.Fprintf(c.out, "array %s: %d of %d members%s\n", a.Name, a.Devices-a.Degraded, a.Devices, sync)
+	}
+	for _, t := range st.Times {
+		fmt.Fprintf(c.out, "  %-24s %8.1f s  %s\n", t.Stage, t.Seconds, t.Event)
+	}
+	if st.Report != "" {
+		fmt.Fprintln(c.out, "report:", st.Report)
+	}
+	if st.Next != "" {
+		fmt.Fprintln(c.out, "next:", st.Next)
+	}
+	return nil
+}
+
+// judge tells where a migration stands, from the journal and from what runs.
+func judge(p *plan.Plan, f *plan.Facts, rs stage.Records) state {
+	st := state{Plan: p.ID, Records: rs, Times: rs.Took(), Migrated: runsMigrated(p, f)}
+	for _, n := range p.Target.Arrays {
+		if a := f.Array(n.UUID); a != nil && a.Node != "" {
+			st.Arrays = append(st.Arrays, *a)
+		}
+	}
+	if st.Migrated {
+		st.Report = path.Join(stage.StateDir, "report.txt")
+	}
+	fail := rs.Last(stage.Failed)
+	armed := f.Boot.NextEntry == boot.MigrateEntryID(p.ID)
+	_, rolled := os.Stat(path.Join(p.Boot.Mount, boot.CommittedFile))
+	switch {
+	case st.Migrated && rs.Done("finish"):
+		st.State, st.Says = "finished", "This is the migrated system, and the old disk is part of it."
+	case st.Migrated && rs.Begun("finish"):
+		st.State, st.Says, st.Next = "finishing", "This is the migrated system; finish has begun and goes on where it was.", "migrate-init finish"
+		if fail != nil && fail.Stage == "finish" {
+			st.Reason = fail.Text
+		}
+	case st.Migrated && rolled != nil:
+		st.State, st.Says, st.Next = "rolled back", "This is the migrated system, but the next boot is the old one.", "reboot"
+	case st.Migrated:
+		st.State, st.Says, st.Next = "migrated", "This is the migrated system. The old disk is untouched.", "migrate-init finish, or migrate-init rollback"
+	case armed:
+		st.State, st.Says, st.Next = "scheduled", "This is the old system; the next boot runs the migration.", "reboot, or migrate-init cancel"
+	case rs.Done("commit"):
+		st.State, st.Says = "old system after a commit", "The migration was committed, but this is the old system: it was rolled back, or the new one never confirmed that it runs."
+		st.Next = "migrate-init cancel, or reboot into the new system from the boot menu"
+	case len(rs) == 0:
+		st.State, st.Says = "not begun", "This is the old system. No journal of this plan is on the target: the migration has not run, or it refused in its checks, before its first write."
+		st.Next = "migrate-init check " + path.Join(stage.StateDir, "plan.toml")
+	default:
+		st.State, st.Says = "failed", "This is the old system, unchanged. The migration began and did not commit."
+		st.Next = "mend the reason and migrate-init schedule again, or migrate-init cancel"
+		if last := rs[len(rs)-1]; fail != nil && last.Boot == fail.Boot {
+			st.Reason = "stage " + fail.Stage + ": " + fail.Text
+		} else {
+			st.State = "cut short"
+			st.Reason = "stage " + last.Stage + ": the last record is " + last.Event + "; the machine stopped there"
+		}
+	}
+	return st
+}
