@@ -28,9 +28,9 @@
 // commands that change that; this package runs nothing. Until they have run, source and
 // target are two filesystems with one UUID: never mount either by UUID.
 //
-// Memory is bounded: [Options] Workers times BufferSize for I/O, 64 MiB of
-// ranges (see [MaxRanges]), and 24 bytes of hash for each 4 MiB of the
-// filesystem that holds data. Reading ext takes 100 bytes a block group more.
+// Memory is bounded: [Options] Workers times [Window] for I/O, 64 MiB of ranges
+// (see [MaxRanges]), and 16 bytes of hash for each [Window] of the filesystem
+// that holds data. Reading ext takes about 100 bytes a block group more.
 //
 // Formats: ext from the kernel's Documentation/filesystems/ext4 and e2fsprogs'
 // lib/ext2fs; xfs from the XFS Algorithms & Data Structures book and the
