@@ -205,6 +205,15 @@ func FuzzCore(f *testing.F) {
 
 func FuzzBootSector(f *testing.F) {
 	f.Add(make([]byte, 512), uint64(34))
+	b := make([]byte, 512)
+	copy(b, "\xeb\x63\x90")
+	copy(b[bootKernelAddr:], "\x00\x80\x01")
+	copy(b[0x180:], "GRUB \x00Geom\x00Hard Disk\x00Read\x00 Error\r\n")
+	copy(b[bootSignature:], "\x55\xaa")
+	if _, err := ParseBootSector(b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b, uint64(34))
 	f.Fuzz(func(t *testing.T, data []byte, lba uint64) {
 		if _, err := ParseBootSector(data); err != nil {
 			return
