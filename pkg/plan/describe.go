@@ -1,0 +1,270 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Describe tells the machine in one page, for people at a serial console: ASCII, 80 columns.
+func (f *Facts) Describe() string {
+	p := &page{}
+	f.describeSystem(p)
+	f.describeDisks(p)
+	f.describeArrays(p)
+	f.describeBoot(p)
+	if len(f.Problems) > 0 {
+		p.head("Could not be read")
+		for _, x := range f.Problems {
+			p.para("  ", "%s: %s", x.Noun, x.Err)
+		}
+	}
+	return p.String()
+}
+
+func (f *Facts) describeSystem(p *page) {
+	p.line("Machine")
+	id := ""
+	if f.Machine.ID != "" {
+		id = "machine-id " + f.Machine.ID
+	}
+	mem := ""
+	if f.Machine.Memory > 0 {
+		mem = size(f.Machine.Memory) + " of memory"
+	}
+	p.pair("name", "%s", joined(orUnknown(f.Machine.Hostname), mem, id))
+	p.pair("system", "%s", joined(strings.TrimSpace(orUnknown(f.Distro.ID)+" "+f.Distro.Version), f.Distro.Init))
+	p.pair("kernel", "%s", orUnknown(f.Kernel.Release))
+	p.pair("firmware", "%s", map[string]string{"bios": "BIOS", "efi": "UEFI"}[f.Firmware])
+	if f.Machine.UID != 0 {
+		p.pair("asked by", "uid %d, not root: what only root may read is missing below", f.Machine.UID)
+	}
+}
+
+func (f *Facts) describeDisks(p *page) {
+	p.head("Disks")
+	none := true
+	for i := range f.Devices {
+		d := &f.Devices[i]
+		switch d.Kind {
+		case KindDisk, KindDM, KindLoop:
+			none = false
+			f.describeDisk(p, d)
+		}
+	}
+	if none {
+		p.line("  none")
+	}
+}
+
+func (f *Facts) describeDisk(p *page, d *Device) {
+	table := ""
+	if d.Table != nil {
+		table = d.Table.Scheme
+	}
+	id := ""
+	switch {
+	case d.Serial != "":
+		id = "serial " + d.Serial
+	case d.WWN != "":
+		id = "wwn " + d.WWN
+	case d.Bus != "" && d.Kind == KindDisk:
+		id = "no serial, at " + d.Bus
+	}
+	sector := ""
+	if d.Sector > 512 {
+		sector = fmt.Sprintf("%d-byte sectors", d.Sector)
+	}
+	kind := ""
+	if d.Kind != KindDisk {
+		kind = d.Kind
+	}
+	parts := f.Parts(d.Name)
+	held := ""
+	if d.Empty() && len(parts) == 0 && len(d.Holders) == 0 && d.Size > 0 {
+		held = "empty"
+	}
+	p.para(fmt.Sprintf("  %-14s %9s  ", d.Path, size(d.Size)), "%s", joined(held, kind, table, d.Model, id, sector, bootSector(d), d.flags(), d.carries(), d.usedBy()))
+	for _, x := range parts {
+		what := x.carries()
+		if what == "" {
+			what = roleWords(roleIn(d.Table, x.Number))
+		}
+		p.para(fmt.Sprintf("    %-12s %9s  ", x.Name, size(x.Size)), "%s", joined(what, x.flags(), x.usedBy()))
+	}
+}
+
+func bootSector(d *Device) string {
+	switch d.BootSector {
+	case "grub":
+		return "GRUB in its boot sector"
+	case "unknown":
+		return "unknown boot sector"
+	}
+	return ""
+}
+
+func (d *Device) flags() string {
+	ro, rm := "", ""
+	if d.ReadOnly {
+		ro = "READ-ONLY"
+	}
+	if d.Removable {
+		rm = "removable"
+	}
+	return joined(ro, rm)
+}
+
+// carries tells what signatures are on a device.
+func (d *Device) carries() string {
+	var out []string
+	for _, c := range d.Contents {
+		s := c.Type
+		if c.Label != "" {
+			s += fmt.Sprintf(" %q", c.Label)
+		}
+		if c.Kind == ContentFS && c.Used > 0 {
+			s += ", " + size(c.Used) + " used"
+		}
+		if c.Ghost {
+			s += " (a remnant)"
+		}
+		if c.Dirty != "" && len(d.MountedAt) == 0 {
+			s += ", NOT CLEAN: " + c.Dirty
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, " + ")
+}
+
+func (d *Device) usedBy() string {
+	var out []string
+	if len(d.MountedAt) > 0 {
+		out = append(out, "mounted at "+strings.Join(d.MountedAt, ", "))
+	}
+	if d.Swapping {
+		out = append(out, "in use as swap")
+	}
+	if len(d.Holders) > 0 {
+		out = append(out, "held by "+strings.Join(d.Holders, ", "))
+	}
+	return joined(out...)
+}
+
+func roleIn(t *Table, number int) string {
+	if t != nil {
+		for _, x := range t.Partitions {
+			if x.Number == number {
+				return x.Role
+			}
+		}
+	}
+	return ""
+}
+
+func roleWords(role string) string {
+	switch role {
+	case RoleBIOSGrub:
+		return "BIOS boot (GRUB's core image)"
+	case RoleESP:
+		return "EFI system partition"
+	case RoleJournal:
+		return "migrate-init journal"
+	}
+	return "nothing known on it"
+}
+
+func (f *Facts) describeArrays(p *page) {
+	if len(f.Arrays) == 0 {
+		return
+	}
+	p.head("Arrays")
+	for i := range f.Arrays {
+		a := &f.Arrays[i]
+		node, holds := "not running", ""
+		if a.Node != "" {
+			node = "/dev/" + a.Node
+			if d := f.Dev(a.Node); d != nil {
+				holds = joined(size(d.Size), d.carries(), d.usedBy())
+			}
+		}
+		var members []string
+		for _, m := range a.Members {
+			s := m.Device
+			if m.Stale != "" {
+				s += " (stale: " + m.Stale + ")"
+			}
+			members = append(members, s)
+		}
+		sync := ""
+		if a.Sync != "" && a.Sync != "idle" {
+			sync = a.Sync
+			if a.SyncAll > 0 {
+				sync += fmt.Sprintf(" %d%%", 100*(a.SyncDone/1024)/max(1, a.SyncAll/1024))
+			}
+		}
+		p.para(fmt.Sprintf("  %-14s ", node), "%s", joined(a.Name, "raid"+strings.TrimPrefix(a.Level, "raid")+" "+a.marks(), "metadata "+a.Metadata, holds, "members "+strings.Join(members, " "), sync, "UUID "+a.UUID))
+	}
+}
+
+// marks draws an array as /proc/mdstat does: [U_].
+func (r *Array) marks() string {
+	up := max(0, r.Devices-r.Degraded)
+	if r.Node == "" {
+		up = 0
+		for _, m := range r.Members {
+			if m.Role >= 0 && m.Stale == "" {
+				up++
+			}
+		}
+	}
+	n := min(max(r.Devices, 0), 64)
+	up = min(up, n)
+	return "[" + strings.Repeat("U", up) + strings.Repeat("_", n-up) + "]"
+}
+
+func (f *Facts) describeBoot(p *page) {
+	b := &f.Boot
+	p.head("Booting")
+	on := ""
+	if b.Device != "" {
+		on = "on /dev/" + b.Device
+	}
+	pw := ""
+	if b.Superusers {
+		pw = "its menu asks for a password"
+	}
+	p.pair("boot loader", "%s", joined(strings.TrimSpace(orUnknown(b.Loader)+" "+b.Version), b.Config, on, pw))
+	switch {
+	case b.NoOneShot != "":
+		p.pair("one-shot", "NO: %s", b.NoOneShot)
+	case b.Loader != "":
+		p.pair("one-shot", "yes: it can write %s, so an entry runs once", b.Env)
+	}
+	if len(b.PlanEntries) > 0 {
+		p.pair("scheduled", "plan %s", strings.Join(b.PlanEntries, ", "))
+	}
+	if b.NextEntry != "" {
+		p.pair("next boot", "%s", b.NextEntry)
+	}
+	p.pair("initramfs by", "%s", orUnknown(f.Distro.Initrd))
+	for i, k := range b.Kernels {
+		label, note := "", ""
+		if i == 0 {
+			label = "kernels"
+		}
+		if k.Release == f.Kernel.Release {
+			note = "running"
+		}
+		mod, initrd := "", ""
+		if !k.Modules {
+			mod = "NO MODULES in /lib/modules"
+		}
+		if k.Initrd == "" {
+			initrd = "no initrd"
+		}
+		p.pair(label, "%s", joined(k.Path, note, mod, initrd))
+	}
+	if len(f.Distro.Missing) > 0 {
+		p.pair("missing", "%s; %s", strings.Join(f.Distro.Missing, ", "), packagesFor(f.Distro.Family, f.Distro.Missing))
+	}
+}

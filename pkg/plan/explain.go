@@ -1,0 +1,155 @@
+package plan
+
+import (
+	"strings"
+)
+
+// Explain tells a plan in prose, with a picture of before and after, for people at a serial console: ASCII, 80
+// columns. Facts are those that the plan was made from.
+func (p *Plan) Explain(f *Facts) string {
+	g := &page{}
+	g.line("Plan %s: %s", p.ID, p.To)
+	g.gap()
+	var used int64
+	for _, s := range p.Source.Filesystems {
+		used += s.Used
+	}
+	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %d filesystems. The old disk stays as it is until `migrate-init finish`, and boots.",
+		p.oldDisk(), p.newDisk(), size(used), len(p.Source.Filesystems))
+	g.head("Before and after the migration")
+	p.picture(g, f)
+	g.head("After `migrate-init finish`")
+	p.finished(g)
+	p.tellStages(g)
+	p.tellBack(g)
+	p.tellNever(g, f)
+	p.tellTime(g, f, used)
+	p.tellWarnings(g, f)
+	return g.String()
+}
+
+func (p *Plan) oldDisk() string {
+	var out []string
+	for _, d := range p.Source.Disks {
+		out = append(out, d.Was)
+	}
+	return strings.Join(out, ", ")
+}
+
+func (p *Plan) newDisk() string {
+	var out []string
+	for _, d := range p.Target.Disks {
+		out = append(out, d.Was)
+	}
+	return strings.Join(out, ", ")
+}
+
+func (p *Plan) tellStages(g *page) {
+	g.head("What happens at the reboot")
+	g.para("  ", "The old boot loader starts the image once, because: %s.", p.Boot.OneShotWhy)
+	for _, s := range p.Stages {
+		g.pair(s, "%s", p.stageWords(s))
+	}
+	g.pair("confirm", "a unit of the new system marks its first good boot; without it the boot after is the old system's")
+	g.pair("finish", "run by you, when you are content: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.oldDisk())
+}
+
+func (p *Plan) stageWords(s string) string {
+	switch s {
+	case "check":
+		return "every disk of the plan is found by its identity, " + p.oldDisk() + " is locked read-only in the kernel, all facts are compared with the plan; any drift ends here, with nothing written"
+	case "assemble":
+		return "arrays that the plan reads from, or that an interrupted run began, are put together"
+	case "prepare":
+		return p.newDisk() + " gets its partition table, arrays with one of two members, new filesystems and swap" + p.wipeWords()
+	case "copy":
+		return "each filesystem is mounted read-only without replaying its journal and copied whole, by itself: " + p.copyWords()
+	case "verify":
+		return "the copy is read back from the disk and compared: data, metadata, counts; one difference stops the migration and names the file"
+	case "rewrite":
+		return "in the copy only: fstab, crypttab, mdadm.conf, the resume device, GRUB's defaults, the boot loader's install devices"
+	case "rebuild":
+		return "in the copy only, by its own tools in a chroot: the initramfs of every kernel, GRUB on " + p.newDisk() + ", grub.cfg"
+	case "prove":
+		return "every initramfs is opened, every boot file searched for old UUIDs, the boot sector read; a doubt stops the migration before the commit"
+	case "commit":
+		return "one rename of one file on the new " + p.Boot.Mount + "; the old boot loader looks for that file and then starts the new system by default"
+	case "handover":
+		return "the new system starts at once, without a second reboot"
+	}
+	return "a stage of a later version"
+}
+
+func (p *Plan) wipeWords() string {
+	for _, t := range p.Target.Disks {
+		if t.Wipe {
+			return "; WHAT IS ON " + t.Was + " NOW IS LOST, as --wipe allowed"
+		}
+	}
+	return ""
+}
+
+func (p *Plan) copyWords() string {
+	var out []string
+	for _, c := range p.Copies {
+		s := p.FindSource(c.From)
+		if s == nil {
+			continue
+		}
+		out = append(out, s.Mount+" by "+c.Engine+" ("+c.Why+")")
+	}
+	if len(p.Source.Swaps) > 0 {
+		out = append(out, "swap is made anew, never copied")
+	}
+	return strings.Join(out, "; ")
+}
+
+func (p *Plan) tellBack(g *page) {
+	g.head("How to go back")
+	g.pair("before reboot", "migrate-init cancel undoes the schedule to the byte")
+	g.pair("until commit", "nothing to do: a failure or a power cut ends in the old system (on failure: %s; a kernel panic reboots after %d s), or the migration goes on where it was", p.Policy.OnFailure, p.Policy.Panic)
+	g.pair("until finish", "migrate-init rollback, then reboot: the old system is the default again, as it was at the reboot; what the new one wrote since is not in it")
+	g.pair("after finish", "no way back: the old disk is a mirror of the new one")
+}
+
+func (p *Plan) tellNever(g *page, f *Facts) {
+	g.head("What is never done")
+	g.para("  - ", "Before finish not one byte of %s is written by the migration; the one exception is yours to start: schedule puts kernel, image and an entry into /boot.", p.oldDisk())
+	g.para("  - ", "No other disk than %s is written.", p.newDisk())
+	g.para("  - ", "Nothing is picked when two things carry one identity; nothing is committed that was not proved.")
+	for _, l := range p.Source.Left {
+		name := l
+		if d, _ := f.PartByGUID(l); d != nil {
+			name = d.Path
+		}
+		g.para("  - ", "%s is left behind, as --leave asked: it is not copied, and finish destroys it.", name)
+	}
+}
+
+func (p *Plan) tellTime(g *page, f *Facts, used int64) {
+	slow, fast := int64(40), int64(200)
+	for _, id := range p.Disks() {
+		if d, _ := f.Disk(id); d != nil && d.Rotational {
+			slow, fast = 20, 120
+			break
+		}
+	}
+	minutes := func(bytes, rate int64) int64 { return bytes/mib/rate/60 + 1 }
+	g.head("How long it takes, roughly")
+	g.para("  ", "%s are read once, written once and read back once: %d to %d minutes offline at %d to %d MiB/s, plus some for the initramfs. Many small files take longer. The resync of finish runs under the live system.",
+		size(used), minutes(2*used, fast), minutes(2*used, slow)+2, slow, fast)
+}
+
+func (p *Plan) tellWarnings(g *page, f *Facts) {
+	g.head("What the checks say")
+	found, n := Check(p, f, Planning), 0
+	for _, x := range found {
+		if x.Severity != OK {
+			n++
+			g.para("  "+string(x.Severity)+": ", "%s", x)
+		}
+	}
+	if n == 0 {
+		g.para("  ", "%d checks, no objection.", len(found))
+	}
+}
