@@ -1,0 +1,103 @@
+package machine
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// childRole in the environment makes the test binary another program: what PID 1 does cannot be tried in the test's
+// own process.
+const childRole = "MACHINE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	roles := map[string]func() error{
+		"reaper":     childReaper,
+		"switchroot": childSwitchRoot,
+		"init":       childInit,
+		"reboot":     childReboot,
+	}
+	role := os.Getenv(childRole)
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	if err := roles[role](); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func child(t *testing.T, role string, env ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = append(env, childRole+"="+role, "PATH="+defaultPath)
+	return cmd
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root")
+	}
+}
+
+// loopDevice attaches a sparse file; it is gone when the test ends.
+func loopDevice(t *testing.T, size int64) (dev, file string) {
+	t.Helper()
+	needRoot(t)
+	if _, err := exec.LookPath("losetup"); err != nil {
+		t.Skip("SKIPPED: needs losetup")
+	}
+	file = filepath.Join(t.TempDir(), "disk")
+	must(t, os.WriteFile(file, nil, 0o600))
+	must(t, os.Truncate(file, size))
+	out, err := exec.Command("losetup", "--find", "--show", file).CombinedOutput()
+	if err != nil {
+		t.Skipf("SKIPPED: losetup: %v: %s", err, out)
+	}
+	dev = strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		r := new(Real)
+		if b, err := blockOf(dev); err == nil {
+			if parts, err := b.partitions(); err == nil && len(parts) > 0 {
+				_, err = r.Do(t.Context(), Partitions{Dev: dev})
+				_ = err // the context is over by now; losetup below removes what it can
+			}
+		}
+		if f, err := os.Open(dev); err == nil {
+			_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.BLKROSET, 0)
+			_ = f.Close()
+		}
+		if out, err := exec.Command("losetup", "-d", dev).CombinedOutput(); err != nil {
+			t.Errorf("losetup -d %s: %v: %s", dev, err, out)
+		}
+	})
+	return dev, file
+}
+
+func do(t *testing.T, e Effect) error {
+	t.Helper()
+	_, err := new(Real).Do(t.Context(), e)
+	return err
+}
+
+func wantError(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", words)
+		return
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error %q lacks %q", err, w)
+		}
+	}
+}
