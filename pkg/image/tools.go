@@ -1,0 +1,165 @@
+package image
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+
+	"migrate-init/pkg/elf"
+	"migrate-init/pkg/mkfs"
+	"migrate-init/pkg/plan"
+)
+
+// tool is a program of the host that the migration runs.
+type tool struct {
+	name, pkg, why string
+	files          []string // configuration, when it exists
+	may            bool     // nice to have
+}
+
+// tools puts in the host's programs with their libraries.
+func (c *collector) tools() {
+	seen := map[string]bool{}
+	for _, t := range c.wantedTools() {
+		if seen[t.name] {
+			continue
+		}
+		seen[t.name] = true
+		c.tool(t)
+	}
+}
+
+// wantedTools lists what the stages of this plan run.
+func (c *collector) wantedTools() []tool {
+	p := c.in.Plan
+	byExtent := map[string]bool{}
+	for _, cp := range p.Copies {
+		byExtent[cp.To] = byExtent[cp.To] || cp.Engine == plan.EngineExtent
+	}
+	var out []tool
+	for _, f := range p.Target.Filesystems {
+		extent := byExtent[f.UUID]
+		if extent {
+			out = append(out, extentTools(f.Type)...)
+		}
+		fam, err := mkfs.Of(f.Type)
+		if err != nil {
+			if !extent {
+				c.refuse("%w; leave %s as it is, or make a plan with another type", err, f.Mount)
+			}
+			continue
+		}
+		out = append(out, made(fam, f.Type))
+		if fam.Program == "mke2fs" {
+			out = append(out, tool{name: "e2fsck", pkg: fam.Package, why: "checks " + f.Type})
+		}
+	}
+	if len(p.Target.Swaps) > 0 {
+		if fam, err := mkfs.Of("swap"); err != nil {
+			c.refuse("%w", err)
+		} else {
+			out = append(out, made(fam, "swap"))
+		}
+	}
+	if p.Policy.OnFailure == "shell" {
+		const why = "policy on_failure is shell"
+		out = append(out, tool{name: "sh", pkg: "dash", why: why})
+		for _, n := range []string{"ls", "cat", "mount", "umount", "dmesg"} {
+			out = append(out, tool{name: n, why: why, may: true})
+		}
+	}
+	return out
+}
+
+func made(f mkfs.Family, typ string) tool {
+	return tool{name: f.Program, pkg: f.Package, why: "makes " + typ, files: f.Files}
+}
+
+// extentTools are those whose commands pkg/extent spells for a copy by extents.
+func extentTools(typ string) []tool {
+	names, pkg := []string{"e2fsck", "tune2fs", "resize2fs"}, "e2fsprogs"
+	if typ == "xfs" {
+		names, pkg = []string{"xfs_repair", "xfs_admin", "xfs_db", "xfs_growfs"}, "xfsprogs"
+	}
+	var out []tool
+	for _, n := range names {
+		out = append(out, tool{name: n, pkg: pkg, why: "finishes a copy of " + typ + " by extents"})
+	}
+	return out
+}
+
+// pathDirs is the PATH with which the init starts programs.
+func pathDirs() []string { return []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"} }
+
+func (c *collector) tool(t tool) {
+	p := c.find(t.name)
+	if p == "" {
+		if !t.may {
+			c.refuse("tool %s: not found in %s, and it %s; %s", t.name, strings.Join(pathDirs(), ":"), t.why, c.install(t.pkg))
+		}
+		return
+	}
+	files, err := elf.Closure(c.host.root, []string{p}, nil)
+	if err != nil {
+		if !t.may {
+			c.refuse("%w; %s", err, c.reinstall(t.pkg))
+		}
+		return
+	}
+	c.closure(t, p, files)
+	for _, f := range t.files {
+		data, err := c.host.read(f, 1<<20, false)
+		switch {
+		case err == nil:
+			c.file(f, 0o644, data, "configuration of "+t.name)
+		case !errors.Is(err, fs.ErrNotExist):
+			c.refuse("configuration %s of %s: %w", f, t.name, cause(err))
+		}
+	}
+}
+
+// find looks for an executable as execvp would.
+func (c *collector) find(name string) string {
+	for _, dir := range pathDirs() {
+		p := path.Join(dir, name)
+		if _, info, err := c.host.resolve(p); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			return p
+		}
+	}
+	return ""
+}
+
+func (c *collector) closure(t tool, p string, files []elf.File) {
+	standard := "" // a directory that the loader searches by itself
+	for _, f := range files {
+		if f.SearchDir == "" && strings.HasPrefix(path.Base(f.Path), "libc.so") {
+			standard = path.Dir(f.Path)
+		}
+	}
+	for _, f := range files {
+		why := f.Why
+		if why == "tool" {
+			why = t.why
+		}
+		if f.Link != "" {
+			c.link(f.Path, f.Link, why)
+			continue
+		}
+		data, err := c.host.read(f.Path, maxFile, false)
+		if err != nil {
+			c.refuse("file %s of %s: %w; %s", f.Path, p, cause(err), c.reinstall(t.pkg))
+			continue
+		}
+		c.file(f.Path, 0o755, data, why)
+		if f.SearchDir == "" {
+			continue
+		}
+		// The loader knows this directory from its cache, which is not in the image.
+		if standard == "" {
+			c.refuse("library %s of %s: it is found only by ld.so.conf, and no standard directory is known", f.Path, p)
+			continue
+		}
+		c.link(path.Join(standard, path.Base(f.Path)), f.Path, "found only by ld.so.conf: "+why)
+	}
+}
