@@ -1,0 +1,106 @@
+package pkg
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestLaw tests the test: each snippet breaks exactly one law, or none when want is "".
+func TestLaw(t *testing.T) {
+	const blank = "package x\n"
+	for _, c := range []struct{ name, file, src, want string }{
+		// Rooms.
+		{"a spelling room alone", "pkg/md/a.go", blank + `import "encoding/binary"; var _ = binary.LittleEndian`, "package-level var _"},
+		{"spelling imports spelling", "pkg/md/a.go", blank + `import _ "migrate-init/pkg/gpt"`, "pkg/md (spell) imports pkg/gpt (spell)"},
+		{"boot imports plan", "boot/a.go", blank + `import _ "migrate-init/pkg/plan"`, "boot (spell) imports pkg/plan (decide)"},
+		{"plan imports a format", "pkg/plan/a.go", blank + `import _ "migrate-init/pkg/md"`, "what decides knows no format"},
+		{"survey imports a format", "pkg/survey/a.go", blank + `import _ "migrate-init/pkg/md"`, ""},
+		{"survey imports boot", "pkg/survey/a.go", blank + `import _ "migrate-init/boot"`, ""},
+		{"survey imports cpio", "pkg/survey/a.go", blank + `import _ "migrate-init/cpio"`, "what looks must not"},
+		{"survey imports machine", "pkg/survey/a.go", blank + `import _ "migrate-init/pkg/machine"`, "what looks must not"},
+		{"stage imports machine", "pkg/stage/a.go", blank + `import _ "migrate-init/pkg/machine"`, ""},
+		{"stage imports image", "pkg/stage/a.go", blank + `import _ "migrate-init/pkg/image"`, "pkg/stage (do, in order) imports pkg/image (build)"},
+		{"stage imports cmd", "pkg/stage/a.go", blank + `import _ "migrate-init/cmd/migrate-init"`, "imports cmd (tell)"},
+		{"machine imports md", "pkg/machine/a.go", blank + `import _ "migrate-init/pkg/md"`, "knows nothing about migrations"},
+		{"tree imports plan", "pkg/tree/a.go", blank + `import _ "migrate-init/pkg/plan"`, "stand alone"},
+		{"distro imports machine", "pkg/distro/a.go", blank + `import _ "migrate-init/pkg/machine"`, ""},
+		{"distro imports stage", "pkg/distro/a.go", blank + `import _ "migrate-init/pkg/stage"`, "a family is argv"},
+		{"image imports elf", "pkg/image/a.go", blank + `import _ "migrate-init/pkg/elf"`, ""},
+		{"image imports machine", "pkg/image/a.go", blank + `import _ "migrate-init/pkg/machine"`, "an image is plan and host files"},
+		{"cmd imports everything", "cmd/migrate-init/a.go", blank + `import _ "migrate-init/pkg/stage"`, ""},
+		{"cmd imports the lab", "cmd/migrate-init/a.go", blank + `import _ "migrate-init/qemu-tests/lab"`, "the test room is not one"},
+		{"the lab imports itself", "qemu-tests/lab/a.go", blank + `import _ "migrate-init/qemu-tests/lab/wire"`, ""},
+		{"the lab decides", "qemu-tests/lab/a.go", blank + `import _ "migrate-init/pkg/plan"`, "as a user would"},
+		{"import of no room", "cmd/migrate-init/a.go", blank + `import _ "migrate-init/pkg/cleverness"`, "it is no room"},
+		{"a directory without a row", "pkg/cleverness/a.go", blank, "in no room"},
+		{"a test there needs a row too", "pkg/cleverness/a_test.go", blank, "in no room"},
+		{"below a room", "pkg/md/sub/a.go", blank + `import _ "migrate-init/pkg/md"`, ""},
+		{"not a room by a shared prefix", "pkg/mdx/a.go", blank, "in no room"},
+		{"a test imports anything", "pkg/plan/a_test.go", blank + `import (_ "migrate-init/pkg/md"; _ "os/exec"; _ "log"); var x int`, ""},
+
+		// Programs and system calls.
+		{"exec in stage", "pkg/stage/a.go", blank + `import _ "os/exec"`, "only pkg/machine runs programs"},
+		{"exec in cmd", "cmd/migrate-init/a.go", blank + `import _ "os/exec"`, "only pkg/machine runs programs"},
+		{"exec in machine", "pkg/machine/a.go", blank + `import _ "os/exec"`, ""},
+		{"exec in tree", "pkg/tree/a.go", blank + `import _ "os/exec"`, "only pkg/machine runs programs"},
+		{"exec in the lab", "qemu-tests/lab/a.go", blank + `import _ "os/exec"`, ""},
+		{"exec by os", "pkg/stage/a.go", blank + `import sys "os"; func f() { sys.StartProcess("", nil, nil) }`, "os.StartProcess"},
+		{"syscall in cmd", "cmd/migrate-init/a.go", blank + `import _ "syscall"`, "make system calls"},
+		{"unix in survey", "pkg/survey/a.go", blank + `import _ "golang.org/x/sys/unix"`, "make system calls"},
+		{"unix in extent", "pkg/extent/a.go", blank + `import _ "golang.org/x/sys/unix"`, ""},
+		{"cgo", "pkg/machine/a.go", blank + `import "C"`, "silently left out"},
+		{"build tags hide nothing", "pkg/plan/a.go", "//go:build never\n\n" + blank + `import _ "syscall"`, "make system calls"},
+
+		// Talking, sleeping, weight.
+		{"log", "cmd/migrate-init/a.go", blank + `import _ "log"`, "a global with its own format"},
+		{"slog", "cmd/migrate-init/a.go", blank + `import _ "log/slog"`, ""},
+		{"http", "pkg/image/a.go", blank + `import _ "net/http"`, "has a budget"},
+		{"print", "pkg/stage/a.go", blank + `import "fmt"; func f() { fmt.Println() }`, "only cmd talks"},
+		{"print under another name", "pkg/stage/a.go", blank + `import say "fmt"; func f() { say.Printf("") }`, "only cmd talks"},
+		{"print as a value", "pkg/stage/a.go", blank + `import "fmt"; func f() any { return fmt.Print }`, "only cmd talks"},
+		{"print in cmd", "cmd/migrate-init/a.go", blank + `import "fmt"; func f() { fmt.Println() }`, ""},
+		{"fprint", "pkg/stage/a.go", blank + `import "fmt"; func f() { fmt.Fprintln(nil) }`, ""},
+		{"builtin print", "pkg/stage/a.go", blank + `func f() { println() }`, "the builtin"},
+		{"own print", "pkg/stage/a.go", blank + `func f(println func()) { println() }`, ""},
+		{"dot import", "pkg/stage/a.go", blank + `import . "fmt"; func f() { Println() }`, "a dot import hides"},
+		{"sleep", "pkg/machine/a.go", blank + `import "time"; func f() { time.Sleep(1) }`, "wait for the event"},
+		{"sleep in cmd", "cmd/migrate-init/a.go", blank + `import "time"; func f() { time.Sleep(1) }`, "wait for the event"},
+		{"sleep in the lab", "qemu-tests/lab/a.go", blank + `import "time"; func f() { time.Sleep(1) }`, ""},
+		{"another sleep", "pkg/machine/a.go", blank + `type t struct{}; func (t) Sleep(int) {}; func f(time t) { time.Sleep(1) }`, ""},
+
+		// State.
+		{"init", "pkg/plan/a.go", blank + `func init() {}`, "func init"},
+		{"a method named init", "pkg/plan/a.go", blank + `type t int; func (t) init() {}`, ""},
+		{"init in a test", "pkg/plan/a_test.go", blank + `func init() {}`, ""},
+		{"const", "pkg/plan/a.go", blank + `const x = 1`, ""},
+		{"var", "pkg/plan/a.go", blank + `var x = 1`, "package-level var x"},
+		{"var without a value", "pkg/plan/a.go", blank + `var x, y int`, "package-level var x, y"},
+		{"table", "pkg/plan/a.go", blank + `var table = map[string]int{}`, "package-level var table"},
+		{"error", "pkg/plan/a.go", blank + `import "errors"; var ErrX = errors.New("x")`, ""},
+		{"errors in a group", "pkg/plan/a.go", blank + "import (\n\"errors\"\n\"fmt\"\n)\nvar (\nErrX = errors.New(\"x\")\nErrY = fmt.Errorf(\"y: %w\", ErrX)\n)", ""},
+		{"a guest among errors", "pkg/plan/a.go", blank + "import \"errors\"\nvar (\nErrX = errors.New(\"x\")\nn = 0\n)", "package-level var n"},
+		{"another errors.New", "pkg/plan/a.go", blank + `import errors "migrate-init/pkg/plan/own"; var ErrX = errors.New("x")`, "package-level var ErrX"},
+		{"assertion", "pkg/plan/a.go", blank + `type t int; var _ interface{} = t(0)`, ""},
+		{"side effect under _", "pkg/plan/a.go", blank + `var _ = f(); func f() int { return 0 }`, "package-level var _"},
+		{"excused", "cmd/migrate-init/a.go", blank + "var version = \"dev\" //nolint:gochecknoglobals // the linker writes it", ""},
+		{"excused above", "cmd/migrate-init/a.go", blank + "//nolint:gochecknoglobals // the linker writes it\nvar version = \"dev\"", ""},
+		{"excused without a reason", "cmd/migrate-init/a.go", blank + "var version = \"dev\" //nolint:gochecknoglobals", "package-level var version"},
+		{"excused from another law", "cmd/migrate-init/a.go", blank + "var version = \"dev\" //nolint:revive // a reason that is long", "package-level var version"},
+		{"one excuse for a group", "pkg/plan/a.go", blank + "//nolint:gochecknoglobals // for all of them\nvar (\na = 1\n)", "package-level var a"},
+
+		// Names.
+		{"util", "pkg/md/util/a.go", "package util", "package named util"},
+		{"types by directory", "pkg/md/types/a.go", "package md", "package named types"},
+		{"common in a test", "pkg/md/a_test.go", "package common_test", "package named common"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := judge(t, c.file, []byte(c.src))
+			switch {
+			case c.want == "" && len(got) > 0:
+				t.Errorf("lawful, but: %s", strings.Join(got, "\n"))
+			case c.want != "" && (len(got) != 1 || !strings.Contains(got[0], c.want)):
+				t.Errorf("offences %q, want exactly one with %q", got, c.want)
+			}
+		})
+	}
+}

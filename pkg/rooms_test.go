@@ -1,0 +1,153 @@
+package pkg
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "migrate-init"
+
+// room is a row of the law. A directory belongs to the room with the longest path that it starts with.
+type room struct {
+	path string
+	verb string
+	may  []string // rooms of ours that it may import; its own subdirectories always
+	why  string
+	pass pass
+}
+
+// pass lists what a room may do that others may not.
+type pass struct {
+	anyRoom bool // import every room but the test room
+	exec    bool // os/exec, os.StartProcess
+	syscall bool // syscall, golang.org/x/sys
+	print   bool // fmt.Print, Printf, Println
+	test    bool // part of the tests: sleeping and large imports are its own affair
+}
+
+// rooms is design section 3 as a table. A new room is a new row.
+func rooms() []room {
+	spelling := []string{"pkg/md", "pkg/zfs", "pkg/gpt", "pkg/probe", "pkg/fstab", "pkg/conf", "pkg/kmod", "pkg/elf", "pkg/mkfs"}
+	const spells = "a spelling room turns bytes into values and back; what it needs from another room comes as an argument"
+	var out []room
+	for _, s := range append([]string{"boot", "cpio"}, spelling...) {
+		out = append(out, room{path: s, verb: "spell", why: spells})
+	}
+	return append(out,
+		room{path: "pkg", verb: "map", why: "it is the map and holds no code"},
+		room{path: "pkg/plan", verb: "decide", why: "what decides knows no format and no machine, so that every decision is a pure function"},
+		room{path: "pkg/survey", verb: "look", may: append([]string{"pkg/plan", "boot"}, spelling...), why: "what looks must not be able to change anything"},
+		room{path: "pkg/stage", verb: "do, in order", may: append([]string{"pkg/plan", "pkg/survey", "pkg/machine", "pkg/tree", "pkg/extent", "pkg/distro", "boot", "cpio"}, spelling...),
+			why: "stages act through machine and neither build images nor talk"},
+		room{path: "pkg/machine", verb: "do, one verb", pass: pass{exec: true, syscall: true}, why: "a verb of the machine knows nothing about migrations"},
+		room{path: "pkg/tree", verb: "do, in bulk", pass: pass{syscall: true}, why: "the copy engines stand alone: `copy` and the benchmark use them without a plan"},
+		room{path: "pkg/extent", verb: "do, in bulk", pass: pass{syscall: true}, why: "the copy engines stand alone: `copy` and the benchmark use them without a plan"},
+		room{path: "pkg/distro", verb: "do, in a chroot", may: []string{"pkg/plan", "pkg/machine", "boot"}, why: "a family is argv and files for a plan, nothing else"},
+		room{path: "pkg/image", verb: "build", may: []string{"pkg/plan", "cpio", "pkg/kmod", "pkg/elf", "pkg/mkfs"}, why: "an image is plan and host files, the same bytes every time"},
+		room{path: "cmd", verb: "tell", pass: pass{anyRoom: true, print: true}, why: "it wires the rooms; the test room is not one of them"},
+		room{path: "qemu-tests", verb: "prove", may: append([]string{"boot", "cpio"}, spelling...), pass: pass{exec: true, syscall: true, print: true, test: true},
+			why: "it drives the binary as a user would; it may read formats, but never calls what decides or does"},
+	)
+}
+
+func roomOf(dir string) *room {
+	var best *room
+	for _, r := range rooms() {
+		// pkg is a room only for itself: what lies below must have a row.
+		if dir == r.path || r.path != "pkg" && strings.HasPrefix(dir, r.path+"/") {
+			if best == nil || len(r.path) > len(best.path) {
+				best = &r
+			}
+		}
+	}
+	return best
+}
+
+// TestRooms reads every Go file of the module, whatever its build tags, and fails with the law that it breaks.
+func TestRooms(t *testing.T) {
+	root := ".."
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil || !bytes.HasPrefix(mod, []byte("module "+module+"\n")) {
+		t.Fatalf("go.mod: not that of module %s (%v)", module, err)
+	}
+	seen := map[string]bool{}
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && p != root && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "vendor") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || path.Ext(p) != ".go" {
+			return nil
+		}
+		src, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		if r := roomOf(path.Dir(name)); r != nil {
+			seen[r.path] = true
+		}
+		for _, o := range judge(t, name, src) {
+			t.Errorf("%s", o)
+		}
+		if n := bytes.Count(src, []byte("\n")); n > 400 {
+			t.Logf("%s: %d lines; above 400 look again whether it is one thing", name, n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A walk that finds nothing would pass for ever.
+	for _, want := range []string{"cmd", "boot", "cpio", "pkg", "pkg/plan", "pkg/stage", "pkg/machine", "pkg/md"} {
+		if !seen[want] {
+			t.Errorf("room %s: no Go file was read", want)
+		}
+	}
+}
+
+// TestLawIsConsistent keeps the table itself honest.
+func TestLawIsConsistent(t *testing.T) {
+	var paths []string
+	for _, r := range rooms() {
+		if slices.Contains(paths, r.path) {
+			t.Errorf("room %s: two rows", r.path)
+		}
+		if r.why == "" || r.verb == "" {
+			t.Errorf("room %s: no reason or no verb", r.path)
+		}
+		paths = append(paths, r.path)
+	}
+	for _, r := range rooms() {
+		for _, m := range r.may {
+			if !slices.Contains(paths, m) {
+				t.Errorf("room %s: may import %s, which is no room", r.path, m)
+			}
+		}
+	}
+}
+
+func judge(t *testing.T, name string, src []byte) []string {
+	t.Helper()
+	set := token.NewFileSet()
+	f, err := parser.ParseFile(set, name, src, parser.ParseComments)
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return nil
+	}
+	return offences(set, name, f)
+}
