@@ -22,7 +22,7 @@ type SnippetSpec struct {
 	// The hand-over to the new system.
 	NewTitle      string   // empty for a default one
 	Modules       []string // that read Volume: part_gpt diskfilter mdraid1x ext2
-	Volume        string   // holds migrate-init/committed and migrate-init/confirmed
+	Volume        string   // holds CommittedFile and ConfirmedFile
 	BootVolume    string   // holds the new /boot when that is a filesystem of its own; empty for Volume
 	NewPrefix     string   // GRUB's directory there: /boot/grub
 	CanSaveEnv    bool     // the old GRUB can write its environment block
@@ -32,9 +32,8 @@ type SnippetSpec struct {
 
 // Names the snippet and the stages share.
 const (
-	CommittedFile = "/migrate-init/committed" // on SnippetSpec.Volume, made by commit
-	ConfirmedFile = "/migrate-init/confirmed" // on SnippetSpec.Volume, made by confirm
-	TriedVariable = "migrate_init_tried"      // in the old grubenv: the plan whose new system was started unconfirmed
+	CommitDir     = "/migrate-init"      // on SnippetSpec.Volume: CommittedFile and ConfirmedFile
+	TriedVariable = "migrate_init_tried" // in the old grubenv: the plan whose new system was started unconfirmed
 )
 
 // handedVariable is exported to the new system's grub.cfg.
@@ -97,7 +96,7 @@ func (s SnippetSpec) commitTest(w *snippetWriter) {
 	choose := func(depth int) { w.line(depth, "set default="+w.word(id)) }
 
 	w.insmod(0, s.Modules)
-	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" -a -f `+w.word("("+s.Volume+")"+CommittedFile)+" -a -f "+w.word(config)+" ]; then")
+	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" -a -f `+w.word("("+s.Volume+")"+CommittedFile(s.PlanID))+" -a -f "+w.word(config)+" ]; then")
 	s.entry(w, 1, or(s.NewTitle, "migrate-init: the migrated system ("+s.PlanID+")"), id)
 	w.insmod(2, s.Modules)
 	w.line(2, "set root="+w.word(boot))
@@ -108,7 +107,7 @@ func (s SnippetSpec) commitTest(w *snippetWriter) {
 	w.line(1, "}")
 	w.line(1, `if [ "${boot_once}" != "true" -a "${default}" != "`+MigrateEntryID(s.PlanID)+`" ]; then`)
 	if s.CanSaveEnv {
-		w.line(2, "if [ -f "+w.word("("+s.Volume+")"+ConfirmedFile)+" ]; then")
+		w.line(2, "if [ -f "+w.word("("+s.Volume+")"+ConfirmedFile(s.PlanID))+" ]; then")
 		choose(3)
 		w.line(2, `elif [ "${`+TriedVariable+`}" != "`+s.PlanID+`" ]; then`)
 		w.line(3, "set "+TriedVariable+"="+w.word(s.PlanID))

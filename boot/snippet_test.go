@@ -36,7 +36,7 @@ insmod part_msdos
 insmod diskfilter
 insmod mdraid1x
 insmod ext2
-if [ "${migrate_init_handed}" != "20261121-abcd" -a -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/committed' -a -f '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg' ]; then
+if [ "${migrate_init_handed}" != "20261121-abcd" -a -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/committed-20261121-abcd' -a -f '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg' ]; then
 	menuentry 'migrate-init: the migrated system (20261121-abcd)' --id migrate-init-new-20261121-abcd {
 		insmod part_gpt
 		insmod part_msdos
@@ -50,7 +50,7 @@ if [ "${migrate_init_handed}" != "20261121-abcd" -a -f '(mduuid/0123456789abcdef
 		configfile '(mduuid/0123456789abcdef0123456789abcdef)/boot/grub/grub.cfg'
 	}
 	if [ "${boot_once}" != "true" -a "${default}" != "migrate-init-20261121-abcd" ]; then
-		if [ -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/confirmed' ]; then
+		if [ -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/confirmed-20261121-abcd' ]; then
 			set default=migrate-init-new-20261121-abcd
 		elif [ "${migrate_init_tried}" != "20261121-abcd" ]; then
 			set migrate_init_tried=20261121-abcd

@@ -73,7 +73,8 @@ func TestSnippetBoots(t *testing.T) {
 	hostile.Cmdline += " a=$b;c&d|e{f}<g># h=\"x $y\" * ? [i] (j) !k ~ UUID=é"
 	broken := spec()
 	broken.Kernel = "/boot/lost"
-	const committed, confirmed, config = "migrate-init/committed", "migrate-init/confirmed", "boot/grub/grub.cfg"
+	const config = "boot/grub/grub.cfg"
+	committed, confirmed := CommittedFile(spec().PlanID)[1:], ConfirmedFile(spec().PlanID)[1:]
 	for _, story := range []struct {
 		name  string
 		spec  SnippetSpec

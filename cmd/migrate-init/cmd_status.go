@@ -105,7 +105,7 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records) state {
 	}
 	fail := rs.Last(stage.Failed)
 	armed := f.Boot.NextEntry == boot.MigrateEntryID(p.ID)
-	_, rolled := os.Stat(path.Join(p.Boot.Mount, boot.CommittedFile))
+	_, rolled := os.Stat(path.Join(p.Boot.Mount, boot.CommittedFile(p.ID)))
 	switch {
 	case st.Migrated && rs.Done("finish"):
 		st.State, st.Says = "finished", "This is the migrated system, and the old disk is part of it."

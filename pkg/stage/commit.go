@@ -33,7 +33,7 @@ func runCommit(ctx context.Context, e *Env) error {
 			return err
 		}
 	}
-	file := path.Join(TargetDir, e.Plan.Boot.Mount, boot.CommittedFile)
+	file := path.Join(TargetDir, e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID))
 	return e.do(ctx,
 		machine.Mkdir{Path: path.Dir(file), Mode: 0o755},
 		machine.WriteFile{Path: file + ".new", Data: CommittedText(e.Plan), Mode: 0o644},

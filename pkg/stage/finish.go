@@ -409,9 +409,9 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 		machine.Remove{Path: path.Join(path.Dir(ConfirmUnit), "multi-user.target.wants", path.Base(ConfirmUnit))},
 		machine.Remove{Path: ConfirmUnit},
 		machine.Remove{Path: GRUBDropIn},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.ConfirmedFile)},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile)},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, path.Dir(boot.CommittedFile))},
+		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.ConfirmedFile(e.Plan.ID))},
+		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID))},
+		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommitDir)},
 	}
 	more, err := e.installDevices()
 	if err != nil {

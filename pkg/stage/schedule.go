@@ -218,23 +218,23 @@ func sameEnv(a, b boot.Grubenv) bool {
 // Rollback spells how the commit is taken back from inside the new system: the old boot loader finds no file. It is
 // idempotent.
 func Rollback(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
-	file := path.Join(p.Boot.Mount, boot.CommittedFile)
+	file := path.Join(p.Boot.Mount, boot.CommittedFile(p.ID))
 	var out []machine.Effect
 	if there, err := exists(root, file); err != nil {
 		return nil, err
 	} else if there {
 		out = append(out, machine.Rename{From: file, To: file + ".rolled-back"})
 	}
-	return append(out, machine.Remove{Path: path.Join(p.Boot.Mount, boot.ConfirmedFile)}), nil
+	return append(out, machine.Remove{Path: path.Join(p.Boot.Mount, boot.ConfirmedFile(p.ID))}), nil
 }
 
 // Confirm spells how this boot of the new system is marked as good; after a rollback there is nothing to mark.
 func Confirm(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
-	there, err := exists(root, path.Join(p.Boot.Mount, boot.CommittedFile))
+	there, err := exists(root, path.Join(p.Boot.Mount, boot.CommittedFile(p.ID)))
 	if err != nil || !there {
 		return nil, err
 	}
-	file := path.Join(p.Boot.Mount, boot.ConfirmedFile)
+	file := path.Join(p.Boot.Mount, boot.ConfirmedFile(p.ID))
 	if there, err = exists(root, file); err != nil || there {
 		return nil, err
 	}
