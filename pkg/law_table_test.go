@@ -87,6 +87,8 @@ func TestLaw(t *testing.T) {
 		{"excused without a reason", "cmd/migrate-init/a.go", blank + "var version = \"dev\" //nolint:gochecknoglobals", "package-level var version"},
 		{"excused from another law", "cmd/migrate-init/a.go", blank + "var version = \"dev\" //nolint:revive // a reason that is long", "package-level var version"},
 		{"one excuse for a group", "pkg/plan/a.go", blank + "//nolint:gochecknoglobals // for all of them\nvar (\na = 1\n)", "package-level var a"},
+		{"embedded text", "pkg/md/a.go", blank + "import _ \"embed\"\n//go:embed a.txt\nvar text string", ""},
+		{"embedded bytes", "pkg/md/a.go", blank + "import _ \"embed\"\n//go:embed a.txt\nvar text []byte", "package-level var text"},
 
 		// Names.
 		{"util", "pkg/md/util/a.go", "package util", "package named util"},

@@ -106,7 +106,7 @@ func (j *judgement) declarations() {
 			for _, s := range d.Specs {
 				if v := s.(*ast.ValueSpec); !j.allowedVar(d, v) {
 					j.add(v, "package-level var %s: state that two tests, or two runs, would share; make it a const, a function that returns it, or a field. "+
-						"Allowed are errors made by errors.New or fmt.Errorf, interface assertions to _, and //nolint:gochecknoglobals with a reason", names(v))
+						"Allowed are errors made by errors.New or fmt.Errorf, interface assertions to _, embedded strings, and //nolint:gochecknoglobals with a reason", names(v))
 				}
 			}
 		}
@@ -133,6 +133,9 @@ func (j *judgement) allowedVar(d *ast.GenDecl, v *ast.ValueSpec) bool {
 	if excused(v.Doc, v.Comment) || !d.Lparen.IsValid() && excused(d.Doc) {
 		return true
 	}
+	if id, ok := v.Type.(*ast.Ident); ok && id.Name == "string" && embedded(d.Doc, v.Doc) {
+		return true
+	}
 	for i, n := range v.Names {
 		if n.Name == "_" && v.Type != nil {
 			continue
@@ -146,6 +149,18 @@ func (j *judgement) allowedVar(d *ast.GenDecl, v *ast.ValueSpec) bool {
 		}
 	}
 	return true
+}
+
+// embedded finds the directive: the compiler writes such a string, the nearest thing to a const that a file can be.
+func embedded(groups ...*ast.CommentGroup) bool {
+	for _, g := range groups {
+		for i := 0; g != nil && i < len(g.List); i++ {
+			if strings.HasPrefix(g.List[i].Text, "//go:embed ") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func names(v *ast.ValueSpec) string {
