@@ -115,9 +115,21 @@ func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
 		return f != nil || len(users) > 0, err
 	})
 	if err == nil && f == nil {
-		return nil, fmt.Errorf("device %s: in use, opened exclusively by something that sysfs does not name", e.Dev)
+		return nil, exclusivelyHeld(e.Dev)
 	}
 	return f, err
+}
+
+// exclusivelyHeld is the error for a busy device that neither sysfs nor a mount explains.
+func exclusivelyHeld(dev string) error {
+	var who []string
+	if b, err := blockOf(dev); err == nil {
+		who = b.openers()
+	}
+	if len(who) == 0 {
+		who = []string{"by something unseen"}
+	}
+	return fmt.Errorf("device %s: in use: opened exclusively: %s: %w", dev, strings.Join(who, ", "), unix.EBUSY)
 }
 
 // openShared opens a busy disk whose only users are partitions that the chunks leave alone. A nil file without users

@@ -94,6 +94,7 @@ func TestExecCancelKillsTheWholeGroup(t *testing.T) {
 }
 
 func TestExecDoesNotWaitForADaemonsPipe(t *testing.T) {
+	t.Parallel() // waits
 	out, err := new(Real).Do(t.Context(), sh("sleep 20 & echo $!"))
 	if err != nil {
 		t.Error(err)
