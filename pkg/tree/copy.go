@@ -173,6 +173,7 @@ func (c *copier) run() error {
 	defer stop()
 	err := c.q.run(newWorker)
 	c.abandonJobs()
+	c.fds.closeAll()
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (d *dir) path(name string) string {
 type dirFDs struct {
 	mu    sync.Mutex
 	limit int
-	open  int
+	open  map[*dir]struct{}
 	idle  list.List // of *dir, longest idle first
 }
 
@@ -56,7 +56,7 @@ func (c *dirFDs) adopt(d *dir) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d.refs = 1
-	c.open++
+	c.opened(d)
 	c.shrink()
 }
 
@@ -72,7 +72,7 @@ func (c *dirFDs) hold(d *dir) error {
 		if err := c.reopen(d); err != nil {
 			return err
 		}
-		c.open++
+		c.opened(d)
 		c.shrink()
 	}
 	d.refs++
@@ -109,12 +109,28 @@ func (c *dirFDs) closeDir(d *dir) error {
 		err = e
 	}
 	d.src, d.dst = -1, -1
-	c.open--
+	delete(c.open, d)
 	return err
 }
 
+func (c *dirFDs) opened(d *dir) {
+	if c.open == nil {
+		c.open = map[*dir]struct{}{}
+	}
+	c.open[d] = struct{}{}
+}
+
+// closeAll closes what an error left open. Nobody uses it any more.
+func (c *dirFDs) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for d := range c.open {
+		_ = c.closeDir(d)
+	}
+}
+
 func (c *dirFDs) shrink() {
-	for c.open > c.limit && c.idle.Len() > 0 {
+	for len(c.open) > c.limit && c.idle.Len() > 0 {
 		d := c.idle.Remove(c.idle.Front()).(*dir)
 		d.idle = nil
 		_ = c.closeDir(d) // directories opened for reading have nothing to lose

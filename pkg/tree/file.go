@@ -92,19 +92,19 @@ func (c *copier) smallFile(w *worker, j *fileJob) error {
 
 func (j *fileJob) copySmall(w *worker) error {
 	if j.meta.size > blockSize || j.from > 0 {
-		return j.copyRange(w, j.from, j.meta.size)
+		return j.copyPieces(w)
 	}
 	// One read beyond the end shows that the size is true.
 	n, err := readFull(j.src, w.data[:j.meta.size+1], 0)
 	if err != nil {
-		return j.copyRange(w, 0, j.meta.size)
+		return j.copyPieces(w)
 	}
 	if int64(n) != j.meta.size {
 		return j.changed(int64(n))
 	}
 	b := w.data[:n]
 	if hasZeroBlock(b, j.c.granule()) {
-		return j.copyRange(w, 0, j.meta.size)
+		return j.copyPieces(w)
 	}
 	s, _ := blockSum(0, b)
 	if err := writeFull(j.dst, b, 0); err != nil {
@@ -113,6 +113,13 @@ func (j *fileJob) copySmall(w *worker) error {
 	j.sum, j.data = s, j.c.roundUp(int64(n))
 	j.c.prog.bytes.Add(int64(n))
 	return nil
+}
+
+func (j *fileJob) copyPieces(w *worker) error {
+	if err := j.prepare(); err != nil {
+		return err
+	}
+	return j.copyRange(w, j.from, j.meta.size)
 }
 
 // granule is the smallest hole that the source can have; never above 4 KiB.

@@ -95,3 +95,13 @@ func run(t *testing.T, name string, args ...string) {
 		t.Fatalf("%s %q: %v: %s", name, args, err, out)
 	}
 }
+
+// fdsLeft counts the open files of this process.
+func fdsLeft(t *testing.T) int {
+	t.Helper()
+	es, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(es)
+}

@@ -17,6 +17,7 @@ type fileJob struct {
 	src, dst int
 	path     func() string
 	from     int64 // bytes that were there already
+	prepared bool
 
 	next    int64 // start of the next range; under the queue's lock
 	running atomic.Int64
@@ -37,6 +38,9 @@ type part struct {
 
 // start makes j work of its own. The directory waits for it.
 func (j *fileJob) start() error {
+	if err := j.prepare(); err != nil {
+		return j.abort(err)
+	}
 	seg := segments{fd: j.src, end: j.meta.size}
 	if err := seg.seek(j.from); err != nil {
 		return j.abort(&Error{Side: Source, Op: "seek data", Path: j.path(), Err: err})
@@ -154,14 +158,37 @@ func (j *fileJob) finish(w *worker) error {
 	return j.c.finished(w, j.d, r, m)
 }
 
-// seal gives the file its size and its preallocated ranges.
-func (j *fileJob) seal() error {
-	m := &j.meta
-	if m.size > 0 {
-		if err := unix.Ftruncate(j.dst, m.size); err != nil {
-			return &Error{Side: Target, Op: "set size", Path: j.path(), Err: err}
+// prepare gives the file its size before data comes in pieces: xfs allocates
+// ahead of the end of a growing file, and would keep that as allocated. btrfs
+// writes the last block when a range across the end is allocated, so there
+// preallocation comes even before.
+func (j *fileJob) prepare() error {
+	if j.c.dst.magic == unix.BTRFS_SUPER_MAGIC {
+		if err := j.preallocate(); err != nil {
+			return err
 		}
 	}
+	j.prepared = true
+	if j.meta.size == 0 {
+		return nil
+	}
+	if err := unix.Ftruncate(j.dst, j.meta.size); err != nil {
+		return &Error{Side: Target, Op: "set size", Path: j.path(), Err: err}
+	}
+	return nil
+}
+
+// seal preallocates what prepare did not: ext4 writes zeros when data comes to
+// the edge of an unwritten range, so there, and on xfs, data comes first.
+func (j *fileJob) seal() error {
+	if j.c.dst.magic == unix.BTRFS_SUPER_MAGIC && j.prepared {
+		return nil
+	}
+	return j.preallocate()
+}
+
+func (j *fileJob) preallocate() error {
+	m := &j.meta
 	// More blocks than data: unwritten extents, or only the map of a fragmented file.
 	if m.blocks*512 <= j.data && j.c.src.magic != unix.BTRFS_SUPER_MAGIC || m.blocks == 0 {
 		return nil

@@ -102,7 +102,9 @@ func (v *verifier) run() error {
 	}
 	stop := context.AfterFunc(v.ctx, func() { v.q.fail(context.Cause(v.ctx)) })
 	defer stop()
-	if err := v.q.run(newWorker); err != nil {
+	err := v.q.run(newWorker)
+	v.fds.closeAll()
+	if err != nil {
 		return err
 	}
 	return v.unhashedLinks(w)

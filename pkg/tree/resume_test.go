@@ -1,0 +1,171 @@
+package tree
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// goingDown stops a filesystem like a power cut: nothing that is not on the
+// disk gets there. _IOR('X', 125, __u32), XFS_IOC_GOINGDOWN and EXT4_IOC_SHUTDOWN; 2 is NOLOGFLUSH.
+func goingDown(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.IoctlSetPointerInt(int(f.Fd()), 0x8004587d, 2)
+}
+
+// manifestBuf is a manifest that a crash truncates.
+type manifestBuf struct{ b bytes.Buffer }
+
+func (m *manifestBuf) Write(p []byte) (int, error) { return m.b.Write(p) }
+
+func crashTree() []act {
+	acts := everythingLinked()
+	for i := range 40 {
+		d := fmt.Sprintf("dir%d", i)
+		acts = append(acts, mkdir(d, 0o750))
+		for j := range 25 {
+			acts = append(acts, file(fmt.Sprintf("%s/f%d", d, j), 0o640, noise(uint64(i*100+j), 1000+j*700)))
+		}
+		acts = append(acts, link(d+"/f3", fmt.Sprintf("dir%d/link%d", i/2, i)), setx(d+"/f5", "user.x", []byte(d)))
+	}
+	return append(acts, file("large1", 0o600, noise(1, 40<<20)), file("large2", 0o600, noise(2, 24<<20)))
+}
+
+func everythingLinked() []act {
+	return []act{mkdir("im", 0o755), file("im/a", 0o600, []byte("im")), link("im/a", "im/b"), link("im/a", "z-im"), chattr("+i", "im/a"), chattr("+i", "im"),
+		mknod("p", unix.S_IFIFO|0o600, 0, 0), link("p", "p2"), symlink("x", "s"), link("s", "s2")}
+}
+
+func TestResumeAfterPowerCuts(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs"} {
+		t.Run(fs, func(t *testing.T) {
+			src, dst := newDisk(t, fs, 384<<20), newDisk(t, fs, 384<<20)
+			apply(t, src.dir, crashTree()...)
+			src.remount(t, unix.MS_RDONLY)
+			var man manifestBuf
+			saved, cuts, skipped := Checkpoint{}, 0, int64(0)
+			before := fdsLeft(t)
+			rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+			for {
+				if !once(t, src, dst, &man, &saved, rnd.IntN(3), cuts < 12, &skipped) {
+					break
+				}
+				cuts++
+			}
+			t.Logf("%d power cuts, %d names not copied again", cuts, skipped)
+			if cuts > 0 && skipped == 0 {
+				t.Error("nothing was ever resumed")
+			}
+			if after := fdsLeft(t); after != before {
+				t.Errorf("%d files open before the copies, %d after", before, after)
+			}
+			dst.remount(t, unix.MS_RDONLY)
+			rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.b.Bytes())})
+			if err != nil || !rep.Equal() {
+				t.Errorf("verify: %v, %d differences: %v", err, rep.Count, rep.Differences)
+			}
+			src.remount(t, unix.MS_RDONLY)
+			sameTree(t, src.dir, dst.dir, " allocated ") // the extent tree may differ
+		})
+	}
+}
+
+// once copies, cuts the power after some checkpoints, and reports whether it did.
+func once(t *testing.T, src, dst disk, man *manifestBuf, saved *Checkpoint, after int, cut bool, skipped *int64) bool {
+	o := Options{Workers: 2, Manifest: man, CheckpointEvery: 5 * time.Millisecond}
+	n, down := 0, false
+	var cutter sync.WaitGroup
+	o.Checkpoint = func(c Checkpoint) error {
+		*saved = c
+		if n++; cut && n > after && !down {
+			down = true
+			cutter.Go(func() { _ = goingDown(dst.dir) }) // while the workers go on
+		}
+		return nil
+	}
+	if saved.ManifestBytes > 0 {
+		man.b.Truncate(int(saved.ManifestBytes))
+		o.Resume = &Resume{Manifest: bytes.NewReader(bytes.Clone(man.b.Bytes())), ManifestBytes: saved.ManifestBytes}
+	} else {
+		man.b.Reset()
+		o.Resume = &Resume{}
+	}
+	res, err := Copy(t.Context(), src.dir, dst.dir, o)
+	cutter.Wait()
+	*skipped += res.Skipped
+	if err == nil && !down {
+		return false
+	}
+	if err == nil { // the cut came after the last sync
+		dst.remount(t, 0)
+		return false
+	}
+	var e *Error
+	if !cut || !errors.As(err, &e) || e.Side != Target {
+		t.Fatalf("copy after %d bytes of manifest: %v", saved.ManifestBytes, err)
+	}
+	dst.remount(t, 0)
+	return true
+}
+
+func TestCancelIsResumable(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 384<<20), newDisk(t, "ext4", 384<<20)
+	apply(t, src.dir, crashTree()...)
+	ctx, cancel := context.WithCancel(t.Context())
+	var man bytes.Buffer
+	var saved Checkpoint
+	o := Options{Manifest: &man, CheckpointEvery: 10 * time.Millisecond}
+	o.Checkpoint = func(c Checkpoint) error { saved = c; cancel(); return nil }
+	if _, err := Copy(ctx, src.dir, dst.dir, o); !errors.Is(err, context.Canceled) {
+		t.Skipf("SKIPPED: the copy was faster than its cancellation: %v", err)
+	}
+	if saved.ManifestBytes != int64(man.Len()) {
+		t.Errorf("the last checkpoint has %d of %d bytes", saved.ManifestBytes, man.Len())
+	}
+	o.Resume = &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: saved.ManifestBytes}
+	o.Checkpoint = func(Checkpoint) error { return nil }
+	if _, err := Copy(t.Context(), src.dir, dst.dir, o); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.Bytes())})
+	if err != nil || !rep.Equal() {
+		t.Errorf("verify: %v %v", err, rep.Differences)
+	}
+}
+
+func TestNotEmptyIsRefused(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 32<<20), newDisk(t, "ext4", 32<<20)
+	apply(t, dst.dir, file("mine", 0o600, nil))
+	if _, err := Copy(t.Context(), src.dir, dst.dir, Options{}); !errors.Is(err, ErrNotEmpty) {
+		t.Errorf("error %v, want %v", err, ErrNotEmpty)
+	}
+	if _, err := Copy(t.Context(), src.dir, dst.dir, Options{TargetOnly: []string{"mine"}}); err != nil {
+		t.Error(err)
+	}
+	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{TargetOnly: []string{"mine"}})
+	if err != nil || !rep.Equal() {
+		t.Errorf("verify: %v %v", err, rep.Differences)
+	}
+}
+
+func TestFullTarget(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 16<<20)
+	apply(t, src.dir, file("f", 0o600, noise(1, 40<<20)))
+	_, err := Copy(t.Context(), src.dir, dst.dir, Options{})
+	var e *Error
+	if !Full(err) || !errors.As(err, &e) || e.Path != "f" {
+		t.Errorf("error %v, want one of f that is Full", err)
+	}
+}
