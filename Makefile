@@ -1,0 +1,86 @@
+# make help lists the targets. setup, which the others need, installs what is missing (packages, Go) on Debian 12.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# A Go unpacked by hand is often not in root's PATH.
+export PATH := $(PATH):/usr/local/go/bin
+export GOTOOLCHAIN ?= auto
+# A checkout owned by another user, or without git, still builds.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+export CGO_ENABLED := 0
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BINARY := bin/migrate-init
+BUDGET := 10000000
+FUZZTIME ?= 20s
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+GODIRS := boot cmd cpio pkg qemu-tests
+UNIT := ./boot/... ./cmd/... ./cpio/... ./pkg/...
+# What decides, looks and spells: these must not lean on one system.
+PURE := ./boot/... ./cpio/... $(addsuffix /...,$(addprefix ./pkg/,plan survey md gpt probe fstab conf kmod elf mkfs))
+
+.PHONY: help setup build check test demo qemu-tests fuzz bench clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: Debian packages, Go
+	@.ci/setup
+
+build: ## the static binary, bin/migrate-init
+	@echo "build: $(BINARY) $(VERSION)"
+	@go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/migrate-init
+
+check: setup build ## gofmt, vet, staticcheck, tidy, import law, portability, size, static link
+	@echo "check: gofmt"
+	@bad=$$("$$(go env GOROOT)/bin/gofmt" -l $(GODIRS)); [ -z "$$bad" ] || { echo "not formatted:"; echo "$$bad"; exit 1; }
+	@echo "check: go vet"
+	@go vet ./...
+	@echo "check: staticcheck ($(STATICCHECK))"
+	@go run $(STATICCHECK) ./...
+	@echo "check: go mod tidy"
+	@go mod tidy -diff
+	@echo "check: import law (pkg/rooms_test.go)"
+	@go test -count=1 -timeout 5m ./pkg
+	@echo "check: pure rooms under GOOS=darwin"
+	@GOOS=darwin go vet $(PURE)
+	@size=$$(stat -c %s $(BINARY)); echo "check: size $$size of $(BUDGET) bytes"; [ $$size -le $(BUDGET) ]
+	@echo "check: static link"
+	@ldd $(BINARY) 2>&1 | grep 'not a dynamic executable'
+
+test: setup ## unit tests, command line, fuzz seeds, and the quick scenarios in QEMU
+	@echo "test: unit tests, command line, fuzz seeds"
+	@go test -count=1 -timeout 15m $(UNIT)
+	@echo "test: quick scenarios in QEMU (software emulation; disks are made once and kept in .cache)"
+	@MIGRATE_INIT_QEMU=1 go test -v -count=1 -p 1 -timeout 60m ./qemu-tests/...
+
+demo: setup ## one disk becomes a RAID1, on a real Debian in QEMU, to [UU]
+	@echo "demo: a Debian 12 is made, migrated, finished, and booted from each disk (software emulation: minutes)"
+	@mkdir -p .cache; start=$$(date +%s); \
+	MIGRATE_INIT_QEMU=1 go test -v -count=1 -timeout 60m -run 'TestRaid1/HappyPath' ./qemu-tests | tee .cache/demo.log; \
+	grep -F '[UU]' .cache/demo.log | tail -n 1; \
+	echo "demo: took $$(( $$(date +%s) - start )) s"
+
+qemu-tests: setup ## every scenario in QEMU: an hour or more
+	@echo "qemu-tests: every scenario (software emulation; disks are made once and kept in .cache)"
+	@MIGRATE_INIT_QEMU=full go test -v -count=1 -p 1 -timeout 4h ./qemu-tests/...
+
+# Without -fuzzminimizetime 1x Go spends the time on making inputs smaller.
+fuzz: setup ## every fuzz target for FUZZTIME (20s)
+	@for pkg in $$(go list $(UNIT)); do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz: $$pkg $$f, $(FUZZTIME)"; \
+			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x -parallel=1 -timeout 60m $$pkg; \
+		done; \
+	done
+
+bench: setup ## Go benchmarks of every room
+	@echo "bench: every benchmark, on this machine as it is"
+	@go test -run '^$$' -bench . -benchmem -timeout 2h $(UNIT)
+
+clean: ## remove what was built and the lab's cache
+	@echo "clean: bin, .cache"
+	@rm -rf bin .cache
