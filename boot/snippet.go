@@ -36,6 +36,13 @@ const (
 	TriedVariable = "migrate_init_tried" // in the old grubenv: the plan whose new system was started unconfirmed
 )
 
+// CommittedFile is the file on SnippetSpec.Volume whose existence is the commit. It carries the plan's id: a system that
+// was migrated before brings the file of that plan along in its copy, which must decide nothing.
+func CommittedFile(planID string) string { return CommitDir + "/committed-" + planID }
+
+// ConfirmedFile is the file on SnippetSpec.Volume which says that the new system has run.
+func ConfirmedFile(planID string) string { return CommitDir + "/confirmed-" + planID }
+
 // handedVariable is exported to the new system's grub.cfg.
 const handedVariable = "migrate_init_handed"
 
