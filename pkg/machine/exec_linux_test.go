@@ -144,6 +144,9 @@ func childReaper() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	r := new(Real)
+	if err := reapTheDead(ctx, r); err != nil {
+		return err
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Reap(ctx) }()
 	results := make(chan error)
@@ -182,6 +185,39 @@ func childReaper() error {
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		return errors.Join(errors.New("reaper ended otherwise"), err)
+	}
+	return nil
+}
+
+// reapTheDead lets the reaper meet a zombie whose owner has not come for it yet, and then one that nobody owns.
+func reapTheDead(ctx context.Context, r *Real) error {
+	dead := func() (bool, error) { pid, err := deadChild(); return pid != 0, err }
+	own, orphan := exec.Command("/bin/sh", "-c", "exit 7"), exec.Command("/bin/sh", "-c", "exit 8")
+	for _, step := range []func() error{
+		func() error { return r.start(own) },
+		func() error { return WaitUntil(ctx, partitionGrace, nil, dead) },
+		r.reapAll,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	var exit *exec.ExitError
+	if err := own.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		return errors.Join(errors.New("an owned child's status was taken"), err)
+	}
+	r.release(own)
+	for _, step := range []func() error{
+		orphan.Start,
+		func() error { return WaitUntil(ctx, partitionGrace, nil, dead) },
+		r.reapAll,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if err := orphan.Wait(); !errors.Is(err, unix.ECHILD) {
+		return errors.Join(errors.New("an orphan was not taken"), err)
 	}
 	return nil
 }
