@@ -14,9 +14,14 @@ import (
 func TestLabMini(t *testing.T) {
 	l, ctx, dir := open(t)
 	ctx = soon(ctx, t)
+	test, err := lab.TestBinary(ctx, dir, "migrate-init/qemu-tests/lab")
+	if err != nil {
+		t.Fatal(err)
+	}
 	config, err := l.MiniInitramfs(ctx, dir, lab.Mini{
 		Modules: []string{"raid1"},
 		Tools:   []string{"/sbin/mdadm", "/sbin/mke2fs", "/usr/bin/lsblk"},
+		Files:   []lab.File{{Path: "/lab/lab.test", Host: test}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +51,9 @@ func TestLabMini(t *testing.T) {
 	}
 	if r, err := vm.Run(ctx, "echo out; echo err >&2; exit 7"); err != nil || r.Code != 7 || r.Out != "out\nerr\n" {
 		t.Errorf("run: %+v, %v", r, err)
+	}
+	if got := must("/lab/lab.test -test.v -test.run TestParseMdstat"); !strings.Contains(got, "--- PASS: TestParseMdstat") {
+		t.Errorf("a Go test in the guest: %s", got)
 	}
 	blob := bytes.Repeat([]byte("\x00\xff\n\r\x04 binary"), 100_000)
 	if err := vm.Push(ctx, "/tmp/deep/blob", 0o700, blob); err != nil {

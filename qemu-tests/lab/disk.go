@@ -31,6 +31,8 @@ type DiskSpec struct {
 	// raid1 and takes half of most's time in the guest.
 	InitramfsModules  string
 	InitramfsCompress string
+
+	Mask []string // systemd units that are never started
 }
 
 // words let a guest exec three times faster and turn a panic into an exit.
@@ -46,7 +48,11 @@ func Debian() DiskSpec {
 func FastDebian() DiskSpec {
 	return DiskSpec{Root: Fast(), Size: 1 << 30, SwapMiB: 32, Hostname: "fast", Cmdline: words,
 		Fixture:          manifest.Size{Files: 200, Big: 8 << 20},
-		InitramfsModules: "list", InitramfsCompress: "1"}
+		InitramfsModules: "list", InitramfsCompress: "1",
+		Mask: []string{"apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+			"e2scrub_reap.service", "fstrim.timer", "systemd-tmpfiles-clean.timer", "getty@tty1.service",
+			"dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+			"modprobe@drm.service", "modprobe@fuse.service", "modprobe@efi_pstore.service", "systemd-pstore.service"}}
 }
 
 // Disk returns the path of the disk's master image in the cache. It is read-only: Copy it and boot the copy.
@@ -71,6 +77,7 @@ func (l *Lab) mkdisk(ctx context.Context, s DiskSpec, tar, agent, path string) e
 	env := []string{"TAR=" + tar, "OUT=" + path, fmt.Sprint("SIZE=", s.Size), fmt.Sprint("SWAP=", s.SwapMiB), "AGENT=" + agent,
 		"HOST=" + s.Hostname, fmt.Sprint("FILES=", s.Fixture.Files), fmt.Sprint("BIG=", s.Fixture.Big), "CMDLINE=" + s.Cmdline,
 		"MODULES=" + s.InitramfsModules, "COMPRESSLEVEL=" + s.InitramfsCompress,
+		"MASK=" + strings.Join(s.Mask, " "),
 		"LC_ALL=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	err := command(ctx, env, "unshare", "--mount", "bash", "-c", mkdisk)
 	// The script frees its loop device unless it was killed outright.

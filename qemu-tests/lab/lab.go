@@ -28,6 +28,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,41 @@ func (l *Lab) cached(ctx context.Context, name string, build func(path string) e
 	if err := build(part); err != nil {
 		return "", err
 	}
-	return path, os.Rename(part, path)
+	if err := os.Rename(part, path); err != nil {
+		return "", err
+	}
+	return path, l.prune(name)
+}
+
+// prune removes all but the newest few of what name's recipe made before: every change of the lab makes new files.
+func (l *Lab) prune(name string) error {
+	const keep = 3
+	dash, dot := strings.LastIndex(name, "-"), strings.Index(name, ".")
+	if dot < 0 {
+		dot = len(name)
+	}
+	if dash < 0 || dash > dot {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(l.Cache, name[:dash]+"-????????????"+name[dot:]))
+	if err != nil || len(files) <= keep {
+		return err
+	}
+	age := func(f string) time.Time {
+		st, err := os.Stat(f)
+		if err != nil {
+			return time.Time{}
+		}
+		return st.ModTime()
+	}
+	slices.SortFunc(files, func(a, b string) int { return age(b).Compare(age(a)) })
+	for _, f := range files[keep:] {
+		if err := os.RemoveAll(f); err != nil {
+			return err
+		}
+		_ = os.Remove(f + ".lock")
+	}
+	return nil
 }
 
 // lock takes the first free of files, waiting for one; waiting is called once if it must. The kernel drops the lock when
@@ -213,7 +248,7 @@ func (l *Lab) RunDir(test string) (dir string, clean func() error, err error) {
 			return nil
 		}
 		var errs []error
-		for _, pattern := range []string{"*.raw", "*.img"} {
+		for _, pattern := range []string{"*.raw", "*.img", "*.test"} {
 			files, _ := filepath.Glob(filepath.Join(dir, pattern))
 			for _, f := range files {
 				errs = append(errs, os.Remove(f))

@@ -2,7 +2,7 @@
 # Makes one bootable disk image; lab.Disk runs it in a mount namespace of its own (unshare --mount), so that no mount
 # outlives it however it ends. The environment names: TAR the root, OUT the image, SIZE its bytes, SWAP in MiB, AGENT the
 # lab's agent, HOST the host name, FILES and BIG the fixture, CMDLINE kernel words, MODULES and COMPRESSLEVEL for
-# initramfs-tools (empty: Debian's defaults).
+# initramfs-tools (empty: Debian's defaults), MASK systemd units.
 set -euo pipefail
 root=$(mktemp -d)
 loop=
@@ -11,7 +11,12 @@ cleanup() {
 	cd /
 	umount --recursive --quiet "$root"
 	if [ -n "$loop" ]; then
-		partx --delete "$loop"
+		# A program of ours that was just killed may hold a partition for a moment.
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			partx --delete "$loop" 2>/dev/null
+			compgen -G "/sys/block/${loop##*/}/${loop##*/}p*" >/dev/null || break
+			sleep 0.3
+		done
 		losetup --detach "$loop"
 	fi
 	rmdir "$root"
@@ -25,7 +30,10 @@ sgdisk --new=1:2048:+1M --typecode=1:ef02 --change-name=1:bios \
 	--new=3:-"${SWAP}M":0 --typecode=3:8200 --change-name=3:swap \
 	--new=2:0:0 --typecode=2:8300 --change-name=2:root "$OUT"
 loop=$(losetup --find --show "$OUT")
-# The host may have no partition parsers; partx tells the kernel where they are.
+echo "loop device: $loop"
+# Partitions that an earlier user of this loop device left behind outlive its detaching: the kernel forgets them only when
+# the device was made with --partscan, which does not find any on a host without partition parsers.
+partx --delete "$loop" 2>/dev/null || true
 partx --add "$loop"
 mke2fs -q -F -t ext4 -L root "${loop}p2"
 mkswap --label swap "${loop}p3" >/dev/null
@@ -83,6 +91,10 @@ OOMScoreAdjust=-900
 WantedBy=sysinit.target emergency.target rescue.target
 EOF
 chroot "$root" systemctl --quiet enable lab-agent.service
+if [ -n "$MASK" ]; then
+	# shellcheck disable=SC2086 # a list
+	chroot "$root" systemctl --quiet mask $MASK
+fi
 "$AGENT" fixture "$root/srv/fixture" "$FILES" "$BIG"
 
 # A /dev of its own: grub-mkconfig writes root=UUID= only when /dev/disk/by-uuid has it, and the host has no udev.

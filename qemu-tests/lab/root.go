@@ -41,7 +41,7 @@ func Debian12() Recipe {
 // Fast is Debian12 with fewer kernel modules, for tests that boot or copy many times. It boots only in the lab.
 func Fast() Recipe {
 	r := Debian12()
-	for _, d := range []string{"net", "fs/btrfs", "fs/xfs", "fs/nfs", "fs/nfsd", "fs/ceph", "fs/smb", "fs/ocfs2", "fs/gfs2", "fs/f2fs", "fs/jfs", "fs/udf", "drivers/net", "drivers/gpu", "drivers/infiniband", "drivers/media", "drivers/usb", "drivers/scsi", "drivers/hid", "drivers/input", "drivers/video", "drivers/hv", "drivers/target", "drivers/iio"} {
+	for _, d := range []string{"net", "fs/btrfs", "fs/xfs", "fs/nfs", "fs/nfsd", "fs/ceph", "fs/smb", "fs/ocfs2", "fs/gfs2", "fs/f2fs", "fs/jfs", "fs/udf", "drivers/net", "drivers/gpu", "drivers/infiniband", "drivers/media", "drivers/usb", "drivers/scsi", "drivers/ata", "drivers/hid", "drivers/input", "drivers/video", "drivers/hv", "drivers/target", "drivers/iio"} {
 		r.Exclude = append(r.Exclude, "/lib/modules/*/kernel/"+d+"/*", "/usr/lib/modules/*/kernel/"+d+"/*")
 	}
 	// 22 MB of hardware names, and translations of systemd's messages.

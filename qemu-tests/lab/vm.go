@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -27,9 +28,10 @@ type Config struct {
 	Kernel string // boot this directly, without BIOS disk and boot loader
 	Initrd string
 	Append string
-	Memory int    // MiB; 1024 when 0
-	CPU    string // empty is the fastest that always worked: qemu64 without cx16, with which newer kernels crash on QEMU 7.2
-	Args   []string
+	Memory int       // MiB; 1024 when 0
+	CPU    string    // empty is the fastest that always worked: qemu64 without cx16, with which newer kernels crash on QEMU 7.2
+	Args   []string  // more words for QEMU
+	Watch  io.Writer // gets what the console says, as it says it; for people
 }
 
 // Ended is why a QEMU process is gone.
@@ -79,7 +81,8 @@ func (l *Lab) Start(ctx context.Context, c Config) (*VM, error) {
 }
 
 // slot is one of the places for running guests that all test processes with this cache share: two, or what
-// $MIGRATE_INIT_VMS says. A third guest on two cores only makes every time-out a lie.
+// $MIGRATE_INIT_VMS says. A third guest on two cores only makes every time-out a lie. A test should hold one at a time: two
+// tests that hold one each and want a second wait for each other until their contexts end.
 func (l *Lab) slot(ctx context.Context, name string) (release func(), err error) {
 	n, err := strconv.Atoi(os.Getenv("MIGRATE_INIT_VMS"))
 	if err != nil || n < 1 {
@@ -108,7 +111,7 @@ func (l *Lab) start(c Config, release func()) (*VM, error) {
 		return nil, err
 	}
 	defer log.Close()
-	console, err := newConsole(conns[1], filepath.Join(c.Dir, "console.log"), c.Name)
+	console, err := newConsole(conns[1], filepath.Join(c.Dir, "console.log"), c.Name, c.Watch)
 	if err != nil {
 		return nil, err
 	}

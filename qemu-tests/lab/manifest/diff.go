@@ -3,7 +3,9 @@ package manifest
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"sort"
+	"strings"
 )
 
 // Difference is one path that is not the same on both sides, and in what.
@@ -71,6 +73,23 @@ func compare(s, c Entry, add func(path, format string, args ...any)) {
 		add(s.Path, "hard link of %q, in the copy of %q", s.Link, c.Link)
 	}
 	if !maps.Equal(s.Xattr, c.Xattr) {
-		add(s.Path, "extended attributes %v, copy has %v", s.Xattr, c.Xattr)
+		add(s.Path, "extended attributes: %s", attributes(s.Xattr, c.Xattr))
 	}
+}
+
+func attributes(s, c map[string]string) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		if v, ok := c[name]; !ok {
+			out = append(out, name+" missing in the copy")
+		} else if v != s[name] {
+			out = append(out, fmt.Sprintf("%s is %s, in the copy %s", name, s[name], v))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if _, ok := s[name]; !ok {
+			out = append(out, name+" only in the copy")
+		}
+	}
+	return strings.Join(out, ", ")
 }

@@ -108,16 +108,22 @@ func (f *fixture) big(n int64) {
 
 func (f *fixture) kinds() {
 	f.mkdir("kinds", 0o1777)
-	for name, mode := range map[string]uint32{"fifo": unix.S_IFIFO | 0o620, "socket": unix.S_IFSOCK | 0o755} {
-		f.do(name, func() error { return unix.Mknod(f.path("kinds/"+name), mode, 0) })
+	for _, n := range []struct {
+		name string
+		mode uint32
+		dev  uint64
+	}{
+		{"fifo", unix.S_IFIFO | 0o620, 0}, {"socket", unix.S_IFSOCK | 0o755, 0}, {"char", unix.S_IFCHR | 0o600, unix.Mkdev(1, 3)},
+		{"block", unix.S_IFBLK | 0o660, unix.Mkdev(259, 1_000_000)}, {"whiteout", unix.S_IFCHR, 0},
+	} {
+		f.do(n.name, func() error {
+			p := f.path("kinds/" + n.name)
+			if err := unix.Mknod(p, n.mode, int(n.dev)); err != nil {
+				return err
+			}
+			return unix.Chmod(p, n.mode&0o7777) // whatever the umask
+		})
 	}
-	f.do("char", func() error {
-		return unix.Mknod(f.path("kinds/char"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3)))
-	})
-	f.do("block", func() error {
-		return unix.Mknod(f.path("kinds/block"), unix.S_IFBLK|0o640, int(unix.Mkdev(259, 1_000_000)))
-	})
-	f.do("whiteout", func() error { return unix.Mknod(f.path("kinds/whiteout"), unix.S_IFCHR, 0) })
 	f.do("symlink", func() error { return os.Symlink("/nowhere/\xff at all", f.path("kinds/symlink")) })
 	f.file("kinds/one", 0o640, 5000)
 	for _, l := range [][2]string{{"one", "two"}, {"one", "../three"}, {"fifo", "fifo2"}, {"symlink", "symlink2"}, {"char", "char2"}} {
