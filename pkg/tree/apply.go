@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +47,7 @@ func (c *copier) apply(o object, m *meta, clean, hold bool, path func() string) 
 	}
 	for _, x := range m.xattrs {
 		if err := o.setxattr(x.name, x.value); err != nil {
-			if !lossy(err) {
+			if !lossy(err) && !c.noXattrRoom(err) {
 				return fail("set xattr "+x.name, err)
 			}
 			if err := c.loss(path(), "xattr "+x.name, err); err != nil {
@@ -74,6 +75,13 @@ func (c *copier) apply(o object, m *meta, clean, hold bool, path func() string) 
 		}
 	}
 	return nil
+}
+
+// noXattrRoom tells ext4's ENOSPC for too many xattrs on one inode from a full
+// filesystem.
+func (c *copier) noXattrRoom(err error) bool {
+	var fs unix.Statfs_t
+	return errors.Is(err, unix.ENOSPC) && unix.Fstatfs(c.dst.fd, &fs) == nil && fs.Bavail > 1024 && (fs.Files == 0 || fs.Ffree > 16)
 }
 
 func (c *copier) cleanXattrs(o object, m *meta) error {

@@ -212,7 +212,7 @@ func (c *copier) loss(path, what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if c.o.OnLoss == List && lossy(err) {
+	if c.o.OnLoss == List && (lossy(err) || c.noXattrRoom(err)) {
 		c.problem(Problem{Path: path, What: what, Err: err})
 		return nil
 	}

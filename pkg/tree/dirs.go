@@ -105,8 +105,10 @@ func (c *dirFDs) closeDir(d *dir) error {
 		return nil
 	}
 	err := unix.Close(d.src)
-	if e := unix.Close(d.dst); e != nil {
-		err = e
+	if d.dst >= 0 {
+		if e := unix.Close(d.dst); e != nil {
+			err = e
+		}
 	}
 	d.src, d.dst = -1, -1
 	delete(c.open, d)
@@ -149,6 +151,10 @@ func (c *dirFDs) reopen(d *dir) error {
 	src, err := openDeep(up.src, rel)
 	if err != nil {
 		return &Error{Side: Source, Op: "open again", Path: d.path(""), Err: err}
+	}
+	if up.dst < 0 { // a walk of one side
+		d.src = src
+		return nil
 	}
 	dst, err := openDeep(up.dst, rel)
 	if err != nil {

@@ -215,7 +215,7 @@ func (o object) addFlags(want, mask uint32) (refused uint32, err error) {
 	return refused, err
 }
 
-// setProject sets project id and xfs's own flags.
+// setFSX sets the project id and, within mask, xfs's own flags.
 func (o object) setFSX(want fsxattr, mask uint32) error {
 	if o.name != "" {
 		var a fileAttr
@@ -246,5 +246,12 @@ func (o object) setFSX(want fsxattr, mask uint32) error {
 	if y == x {
 		return nil
 	}
-	return setFSX(o.fd, y)
+	if err := setFSX(o.fd, y); err != nil {
+		return err
+	}
+	// ext4 says yes to what it does not know.
+	if x, err = getFSX(o.fd); err == nil && ((x.xflags^y.xflags)&mask != 0 || x.projid != y.projid) {
+		err = unix.EOPNOTSUPP
+	}
+	return err
 }

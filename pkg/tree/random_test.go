@@ -21,7 +21,7 @@ func TestRandomTrees(t *testing.T) {
 			n := 0
 			rapid.Check(t, func(rt *rapid.T) {
 				n++
-				if n > 25 {
+				if n > 12 {
 					return // enough for the time there is
 				}
 				from, to := filepath.Join(src.dir, fmt.Sprint(n)), filepath.Join(dst.dir, fmt.Sprint(n))
@@ -42,7 +42,7 @@ func TestRandomTrees(t *testing.T) {
 				if err != nil || !rep.Equal() {
 					rt.Fatalf("verify: %v, %v", err, rep.Differences)
 				}
-				sameTree(t, from, to)
+				sameTree(t, from, to, " allocated ") // the map of the extents may differ; Verify compared the extents
 				if t.Failed() {
 					rt.Fatal("oracle says no")
 				}

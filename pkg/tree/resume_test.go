@@ -59,7 +59,7 @@ func TestResumeAfterPowerCuts(t *testing.T) {
 			before := fdsLeft(t)
 			rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
 			for {
-				if !once(t, src, dst, &man, &saved, rnd.IntN(3), cuts < 12, &skipped) {
+				if !once(t, src, dst, &man, &saved, rnd.IntN(3), cuts < 8, &skipped) {
 					break
 				}
 				cuts++

@@ -1,0 +1,102 @@
+package tree
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// look compares one object's metadata with what the target can hold.
+func (s *scanner) look(pathOf func(string) string, name string, m *meta) {
+	c := &s.caps
+	path := func() string { return pathOf(name) }
+	if !s.tally(m) {
+		return // another name of an inode seen before
+	}
+	for _, t := range []stamp{m.mtime, m.atime} {
+		if t.Sec < c.TimeMin || t.Sec > c.TimeMax {
+			s.find("tree.time", Loss, path(), "mkfs with 256-byte inodes (ext4) or bigtime (xfs)", "%s is outside of %d to %d on %s", t, c.TimeMin, c.TimeMax, c.FS)
+			break
+		}
+		if t.Nsec != 0 && !c.Nanoseconds {
+			s.find("tree.nanoseconds", Loss, path(), "mkfs with 256-byte inodes", "%s: %s keeps whole seconds", t, c.FS)
+			break
+		}
+	}
+	if bad := m.flags &^ c.Flags; bad != 0 {
+		sev := Loss
+		if bad&flCasefold != 0 {
+			sev = Fail
+		}
+		s.find("tree.flags", sev, path(), "mkfs with the source's features", "flags %s are unknown on the target's %s", spellBits(bad, flagNames()), c.FS)
+	}
+	if bad := m.fsx.xflags &^ c.XFlags; bad != 0 {
+		s.find("tree.xflags", Loss, path(), "the source's filesystem type on the target", "attributes %s are unknown on the target's %s", spellBits(bad, xflagNames()), c.FS)
+	}
+	if m.fsx.projid != 0 && !c.Project {
+		s.find("tree.project", Loss, path(), "mkfs.ext4 -O project,quota", "project id %d, and the target's %s has none", m.fsx.projid, c.FS)
+	}
+	if m.attrs&unix.STATX_ATTR_VERITY != 0 {
+		s.find("tree.verity", Loss, path(), "enable it again on the copy (fsverity enable)", "fs-verity protects the source file and will not protect the copy")
+	}
+	if m.attrs&unix.STATX_ATTR_ENCRYPTED != 0 {
+		sev, what := Loss, "fscrypt: the copy will be in clear"
+		s.find("tree.encrypted", sev, path(), "encrypt the target below the filesystem (LUKS), or exclude it", "%s", what)
+	}
+	if m.isReg() && m.size > c.FileSize {
+		s.find("tree.size", Fail, path(), "another filesystem type on the target", "size %d, the target's %s allows %d", m.size, c.FS, c.FileSize)
+	}
+	if !m.isDir() && m.nlink > c.Links {
+		s.find("tree.links", Fail, path(), "another filesystem type on the target", "%d links, the target's %s allows %d", m.nlink, c.FS, c.Links)
+	}
+	if t := m.typ(); (t == unix.S_IFCHR || t == unix.S_IFBLK) && uint32(m.rdev>>32) > c.DevMajor {
+		s.find("tree.device", Fail, path(), "remove it: it is no device of today's", "device %s, the target's %s allows major numbers to %d", device(m.rdev), c.FS, c.DevMajor)
+	}
+	if m.isReg() && !strings.Contains(path(), "/") {
+		switch name {
+		case "aquota.user", "aquota.group", "quota.user", "quota.group":
+			s.find("tree.quota", Info, path(), "run quotacheck on the target", "a quota file counts the source's usage; it is copied as a file")
+		}
+	}
+	s.lookXattrs(path, m)
+}
+
+// tally counts an inode once.
+func (s *scanner) tally(m *meta) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.isDir() {
+		s.scan.Dirs++
+		s.scan.Bytes += m.blocks * 512
+		return true
+	}
+	if m.nlink > 1 {
+		if _, ok := s.once[m.inode()]; ok {
+			return false
+		}
+		s.once[m.inode()] = struct{}{}
+	}
+	s.scan.Files++
+	s.scan.Bytes += m.blocks * 512
+	return true
+}
+
+func (s *scanner) lookXattrs(path func() string, m *meta) {
+	c, total := &s.caps, 0
+	for _, x := range m.xattrs {
+		space, _, _ := strings.Cut(x.name, ".")
+		held := map[string]bool{"user": c.User, "trusted": c.Trusted, "security": c.Security, "system": c.ACL, "btrfs": c.FS == "btrfs"}[space]
+		if !held {
+			s.find("tree.xattr", Loss, path(), "mount options or mkfs features of the target", "xattr %s: the target's %s has no such namespace", x.name, c.FS)
+		}
+		if len(x.value) > c.XattrValue {
+			s.find("tree.xattrsize", Loss, path(), "mkfs.ext4 -O ea_inode, or xfs", "xattr %s has %d bytes, the target's %s allows %d", x.name, len(x.value), c.FS, c.XattrValue)
+		}
+		if len(x.value) <= 2048 || c.XattrValue <= 4096 {
+			total += len(x.value)
+		}
+	}
+	if total > c.XattrTotal && total > 0 {
+		s.find("tree.xattrs", Loss, path(), "mkfs.ext4 -O ea_inode, or xfs", "%d bytes of xattrs; the target's %s surely holds only %d", total, c.FS, c.XattrTotal)
+	}
+}

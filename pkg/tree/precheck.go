@@ -1,0 +1,226 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Severity of a Finding.
+type Severity uint8
+
+const (
+	Info Severity = iota // to be known
+	Loss                 // the copy will lack something that the target cannot hold
+	Fail                 // the copy cannot be complete
+)
+
+func (s Severity) String() string {
+	switch s {
+	case Info:
+		return "info"
+	case Loss:
+		return "loss"
+	}
+	return "fail"
+}
+
+// Finding is one kind of thing in the source that will not be kept. Count is of
+// objects; Paths names the first few.
+type Finding struct {
+	ID       string // stable, "tree.NAME"
+	Severity Severity
+	Count    int64
+	Paths    []string
+	Evidence string // of the first
+	Mend     string
+}
+
+// Scan is what Precheck saw: the findings by severity, worst first, and the totals.
+type Scan struct {
+	Findings           []Finding
+	Files, Dirs, Bytes int64 // Bytes allocated
+}
+
+const findingPaths = 10
+
+// scanner is one run of Precheck.
+type scanner struct {
+	ctx     context.Context
+	src     *root
+	caps    Caps
+	q       *queue
+	fds     dirFDs
+	exclude map[string]bool
+
+	mu    sync.Mutex
+	found map[string]*Finding
+	scan  Scan
+	once  map[inode]struct{} // multiply linked, counted
+}
+
+// Precheck walks the metadata of src and says, before a copy starts, what a
+// target with caps will not hold. Used of Options: Workers, Rotational, Exclude.
+func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, error) {
+	s := &scanner{ctx: ctx, caps: caps, exclude: set(o.Exclude), found: map[string]*Finding{}, once: map[inode]struct{}{}}
+	var err error
+	if s.src, err = openRoot(Source, src, true); err != nil {
+		return s.scan, err
+	}
+	defer func() { _ = s.src.close() }()
+	s.fds.limit = fdLimit()
+	s.q = newQueue(o.workers())
+	stop := context.AfterFunc(ctx, func() { s.q.fail(context.Cause(ctx)) })
+	defer stop()
+	w := newWorker()
+	top := &dir{src: s.src.fd, dst: -1, refs: 1}
+	if err := s.enter(w, top); err != nil {
+		return s.scan, err
+	}
+	err = s.q.run(newWorker)
+	s.fds.closeAll()
+	if err != nil {
+		return s.scan, err
+	}
+	s.whole()
+	for _, f := range s.found {
+		s.scan.Findings = append(s.scan.Findings, *f)
+	}
+	slices.SortFunc(s.scan.Findings, func(a, b Finding) int {
+		if a.Severity != b.Severity {
+			return int(b.Severity) - int(a.Severity)
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return s.scan, nil
+}
+
+func (s *scanner) find(id string, sev Severity, path, mend, format string, a ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.found[id]
+	if f == nil {
+		f = &Finding{ID: id, Severity: sev, Evidence: fmt.Sprintf(format, a...), Mend: mend}
+		s.found[id] = f
+	}
+	f.Count++
+	f.Severity = max(f.Severity, sev)
+	if path != "" && len(f.Paths) < findingPaths {
+		f.Paths = append(f.Paths, path)
+	}
+}
+
+func (s *scanner) enter(w *worker, d *dir) error {
+	d.pending.Store(1)
+	if err := readMeta(object{fd: d.src}, s.src.magic, &d.meta, w.xattr); err != nil {
+		s.find("tree.unreadable", Fail, d.path(""), "look at the kernel log; copy with the skip-and-list policy", "%v", err)
+	} else {
+		s.look(d.path, "", &d.meta)
+		if d.parent != nil && s.src.magic == unix.BTRFS_SUPER_MAGIC && d.meta.ino == 256 {
+			s.find("tree.subvolume", Info, d.path(""), "exclude it, or make a subvolume of it afterwards", "a subvolume becomes a plain directory")
+		}
+	}
+	return s.read(w, d)
+}
+
+func (s *scanner) read(w *worker, d *dir) error {
+	es, more, err := readChunk(d.src, w.dents)
+	if err != nil {
+		s.find("tree.unreadable", Fail, d.path(""), "look at the kernel log; copy with the skip-and-list policy", "list: %v", err)
+	}
+	if !more && d.parent != nil {
+		s.fds.drop(d)
+	}
+	s.q.push(&frame{v: s, d: d, es: es, more: more, own: true})
+	return nil
+}
+
+func (s *scanner) leave(_ *worker, d *dir) error {
+	for ; d != nil && d.pending.Add(-1) == 0; d = d.parent {
+		if d.parent != nil {
+			_ = s.fds.finish(d)
+		}
+	}
+	return nil
+}
+
+func (s *scanner) batch(w *worker, d *dir, es []entry) error {
+	if err := s.fds.hold(d); err != nil {
+		return err
+	}
+	for _, e := range es {
+		if s.ctx.Err() != nil {
+			break
+		}
+		if err := s.entry(w, d, e.name); err != nil {
+			s.find("tree.unreadable", Fail, d.path(e.name), "look at the kernel log; copy with the skip-and-list policy", "%v", err)
+		}
+	}
+	s.fds.drop(d)
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	return s.leave(w, d)
+}
+
+func (s *scanner) entry(w *worker, d *dir, name string) error {
+	if len(s.exclude) > 0 && s.exclude[d.path(name)] {
+		return nil
+	}
+	var m meta
+	if err := statAt(d.src, name, &m.stat); err != nil {
+		return err
+	}
+	if m.isDir() {
+		sub := &dir{parent: d, name: name, dst: -1}
+		var err error
+		sub.src, err = openBelow(d.src, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		if errors.Is(err, unix.EXDEV) {
+			s.find("tree.mountpoint", Fail, d.path(name), "mount the source alone elsewhere, or use a kernel with mount_setattr (5.12)", "what hides below this mount point cannot be reached")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		d.pending.Add(1)
+		s.fds.adopt(sub)
+		return s.enter(w, sub)
+	}
+	o := object{d.src, name}
+	if m.isReg() {
+		fd, err := openBelow(d.src, name, unix.O_RDONLY, 0)
+		if errors.Is(err, unix.ENOKEY) {
+			s.find("tree.encrypted", Fail, d.path(name), "add the key (fscrypt unlock), or exclude it", "fscrypt: the key is not in the kernel's keyring")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		o = object{fd: fd}
+	}
+	if err := readMeta(o, s.src.magic, &m, w.xattr); err != nil {
+		return err
+	}
+	s.look(d.path, name, &m)
+	return nil
+}
+
+// whole says what is true of every copy by files.
+func (s *scanner) whole() {
+	s.find("tree.identity", Info, "", "copy by blocks (extent) where these matter", "inode numbers, birth times and change times are made anew")
+	if c := s.caps; c.FreeBytes > 0 && s.scan.Bytes > c.FreeBytes {
+		s.find("tree.space", Fail, "", "a larger target", "%d bytes are allocated, %d are free on the target", s.scan.Bytes, c.FreeBytes)
+	}
+	if c := s.caps; c.FreeInodes > 0 && s.scan.Files+s.scan.Dirs > c.FreeInodes {
+		s.find("tree.inodes", Fail, "", "mkfs with more inodes (-N or -i)", "%d objects, %d free inodes on the target", s.scan.Files+s.scan.Dirs, c.FreeInodes)
+	}
+	if used := int64(s.src.fs.Blocks-s.src.fs.Bfree) * s.src.bsize; isTop(s.src) && s.scan.Bytes > used+used/20 {
+		s.find("tree.shared", Info, "", "deduplicate afterwards", "files have %d bytes, of which the filesystem uses only %d: they share extents, the copies will not", s.scan.Bytes, used)
+	}
+}
