@@ -40,6 +40,7 @@ type worker struct {
 	xattr []byte
 	dents []byte
 	recs  []record
+	done  map[string]record // what a manifest says of the batch
 }
 
 // Copy copies the directory src, with all below on its filesystem, into the
@@ -151,7 +152,7 @@ func (c *copier) checkEmpty() error {
 		return &Error{Side: Target, Op: "open", Path: ".", Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }()
-	es, _, err := readChunk(fd, make([]byte, 64<<10))
+	es, _, err := readChunk(fd, make([]byte, 64<<10), 0)
 	if err != nil {
 		return &Error{Side: Target, Op: "list", Path: ".", Err: err}
 	}

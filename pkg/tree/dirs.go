@@ -21,8 +21,7 @@ type dir struct {
 	meta     meta
 	pending  atomic.Int64 // unfinished entries, plus one while it is being read
 	depth    int
-	existed  bool // on the target, before this run
-	done     map[string]record
+	existed  bool         // on the target, before this run
 	files    atomic.Int64 // of the subtree, for the manifest
 	bytes    atomic.Int64
 }

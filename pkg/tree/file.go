@@ -33,7 +33,7 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 		_ = unix.Close(src)
 		return err
 	}
-	dst, from, sum, err := c.createFile(d, name, &m, path)
+	dst, from, sum, err := c.createFile(w, d, name, &m, path)
 	if err != nil {
 		_ = unix.Close(src)
 		return err
@@ -47,11 +47,11 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 
 // createFile opens a new file on the target; from > 0 where a resumed copy has
 // that many bytes of it.
-func (c *copier) createFile(d *dir, name string, m *meta, path func() string) (fd int, from int64, sum Sum, err error) {
+func (c *copier) createFile(w *worker, d *dir, name string, m *meta, path func() string) (fd int, from int64, sum Sum, err error) {
 	fail := func(op string, err error) (int, int64, Sum, error) {
 		return -1, 0, Sum{}, &Error{Side: Target, Op: op, Path: path(), Err: err}
 	}
-	if r, ok := d.done[name]; ok && r.kind == kindPartial && r.ino == m.ino && r.size < m.size {
+	if r, ok := w.done[name]; ok && r.kind == kindPartial && r.ino == m.ino && r.size < m.size {
 		if fd, err := openBelow(d.dst, name, unix.O_RDWR, 0); err == nil {
 			var st stat
 			if err := statFD(fd, &st); err == nil && st.isReg() && st.size >= r.size && st.nlink == 1 {

@@ -3,6 +3,7 @@ package tree
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -11,9 +12,15 @@ import (
 type Manifest struct {
 	r      io.ReaderAt
 	size   int64 // of the good prefix
-	blocks map[inode][]int64
+	blocks map[inode][]blockRef
 	done   map[inode]record   // kindDirDone
 	links  map[inode]linkSeen // inodes with several links
+}
+
+// blockRef says where a block is, and which inodes it is about.
+type blockRef struct {
+	at       int64
+	low, top uint64
 }
 
 type linkSeen struct {
@@ -24,7 +31,7 @@ type linkSeen struct {
 // OpenManifest indexes the first size bytes of r. A torn or damaged block ends
 // the index quietly: what follows is copied, or hashed, again.
 func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) {
-	m := &Manifest{r: r, blocks: map[inode][]int64{}, done: map[inode]record{}, links: map[inode]linkSeen{}}
+	m := &Manifest{r: r, blocks: map[inode][]blockRef{}, done: map[inode]record{}, links: map[inode]linkSeen{}}
 	for m.size < size {
 		b, n, err := m.block(m.size, size)
 		if errors.Is(err, errManifest) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -33,13 +40,13 @@ func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) {
 		if err != nil {
 			return nil, err
 		}
-		names := false
+		ref := blockRef{at: m.size, low: ^uint64(0)}
 		for _, r := range b.recs {
 			if r.kind == kindDirDone {
 				m.done[b.dir] = r
 				continue
 			}
-			names = true
+			ref.low, ref.top = min(ref.low, r.ino), max(ref.top, r.ino)
 			if r.nlink > 1 && r.kind != kindPartial {
 				k := inode{b.dir.dev, r.ino}
 				l, ok := m.links[k]
@@ -50,8 +57,8 @@ func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) {
 				m.links[k] = l
 			}
 		}
-		if names {
-			m.blocks[b.dir] = append(m.blocks[b.dir], m.size)
+		if ref.low <= ref.top {
+			m.blocks[b.dir] = append(m.blocks[b.dir], ref)
 		}
 		m.size += n
 	}
@@ -75,22 +82,28 @@ func (m *Manifest) block(at, limit int64) (block, int64, error) {
 	return blk, int64(used), err
 }
 
-// names returns the records of one directory by name; a later one replaces an earlier one.
-func (m *Manifest) names(d inode) (map[string]record, error) {
-	if m == nil {
+// names returns the records of one directory for the inodes of es, by name; a
+// later one replaces an earlier one. Only blocks about such inodes are read, so
+// that a directory of millions of names does not fill the memory.
+func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
+	if m == nil || len(es) == 0 || len(m.blocks[d]) == 0 {
 		return nil, nil
 	}
-	var rs map[string]record
-	for _, at := range m.blocks[d] {
-		b, _, err := m.block(at, m.size)
+	low, top := ^uint64(0), uint64(0)
+	for _, e := range es {
+		low, top = min(low, e.ino), max(top, e.ino)
+	}
+	rs := make(map[string]record, len(es))
+	for _, ref := range m.blocks[d] {
+		if ref.top < low || ref.low > top {
+			continue
+		}
+		b, _, err := m.block(ref.at, m.size)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("manifest: block at %d: %w", ref.at, err)
 		}
 		for _, r := range b.recs {
-			if r.kind != kindDirDone {
-				if rs == nil {
-					rs = make(map[string]record, len(b.recs))
-				}
+			if r.kind != kindDirDone && r.ino >= low && r.ino <= top {
 				rs[r.name] = r
 			}
 		}

@@ -129,7 +129,7 @@ func (s *scanner) enter(w *worker, d *dir) error {
 }
 
 func (s *scanner) read(w *worker, d *dir) error {
-	es, more, err := readChunk(d.src, w.dents)
+	es, more, err := readChunk(d.src, w.dents, 0)
 	if err != nil {
 		s.find("tree.unreadable", Fail, d.path(""), "look at the kernel log; copy with the skip-and-list policy", "list: %v", err)
 	}

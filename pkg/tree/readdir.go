@@ -17,10 +17,10 @@ type entry struct {
 
 const chunkEntries = 64 << 10
 
-// readChunk reads up to chunkEntries names from fd, where the last call ended,
+// readChunk reads about limit names from fd, where the last call ended,
 // sorted by (not directory, inode): files of a directory before its
 // subdirectories, both in the order of the inode table. more tells that there may be others.
-func readChunk(fd int, buf []byte) (es []entry, more bool, err error) {
+func readChunk(fd int, buf []byte, limit int) (es []entry, more bool, err error) {
 	ne := binary.NativeEndian
 	var arena strings.Builder
 	type raw struct {
@@ -29,7 +29,10 @@ func readChunk(fd int, buf []byte) (es []entry, more bool, err error) {
 		typ      uint8
 	}
 	var raws []raw
-	for len(raws) < chunkEntries {
+	if limit <= 0 {
+		limit = chunkEntries
+	}
+	for len(raws) < limit {
 		n, err := unix.Getdents(fd, buf)
 		if err == unix.EINTR {
 			continue
@@ -60,7 +63,7 @@ func readChunk(fd int, buf []byte) (es []entry, more bool, err error) {
 			}
 			b = b[l:]
 		}
-		more = len(raws) >= chunkEntries
+		more = len(raws) >= limit
 	}
 	names := arena.String()
 	es = make([]entry, len(raws))

@@ -30,7 +30,7 @@ func (v *verifier) file(w *worker, d *dir, name string) error {
 		return v.unreadable(f.path, Target, err)
 	}
 	v.compare(f.path, &f.s, &f.t)
-	r, ok := d.done[name]
+	r, ok := w.done[name]
 	ok = ok && r.ino == f.s.ino && r.size == f.s.size
 	if ok && r.kind == kindDamaged {
 		v.differ(f.path, "data", "was not readable when it was copied", "incomplete")

@@ -24,14 +24,14 @@ func (c *copier) loadResume() (err error) {
 }
 
 // resumeEntry reports that an entry was finished, and synced, before the interruption.
-func (c *copier) resumeEntry(d *dir, e entry) (bool, error) {
+func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 	if c.prior == nil || !d.existed {
 		return false, nil
 	}
 	if e.typ == unix.DT_DIR {
 		return c.resumeDir(d, e)
 	}
-	r, ok := d.done[e.name]
+	r, ok := w.done[e.name]
 	if !ok || r.kind == kindPartial || r.kind == kindDamaged || r.ino != e.ino {
 		return false, nil
 	}

@@ -53,6 +53,8 @@ type Options struct {
 	// Hashes lets Verify trust the manifest for the source's data. Without it,
 	// or where it lacks a file, the source is read again.
 	Hashes *Manifest
+	chunk  int // names of a directory read at a time, 0: chunkEntries; tests make it small
+
 	// MaxDifferences bounds the Report's list (0: 1000). All are counted.
 	MaxDifferences int
 }

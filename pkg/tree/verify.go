@@ -149,10 +149,6 @@ func (v *verifier) enter(w *worker, d *dir) error {
 	} else {
 		v.compare(d.path(""), &d.meta, &tm)
 	}
-	var err error
-	if d.done, err = v.o.Hashes.names(d.meta.inode()); err != nil {
-		return fmt.Errorf("manifest: records of %q: %w", d.path(""), err)
-	}
 	v.mu.Lock()
 	v.rep.Dirs++
 	v.mu.Unlock()
@@ -161,7 +157,7 @@ func (v *verifier) enter(w *worker, d *dir) error {
 }
 
 func (v *verifier) read(w *worker, d *dir) error {
-	es, more, err := readChunk(d.src, w.dents)
+	es, more, err := readChunk(d.src, w.dents, v.o.chunk)
 	if err != nil {
 		if err := v.unreadable(d.path(""), Source, err); err != nil {
 			return err
@@ -181,6 +177,9 @@ func (v *verifier) batch(w *worker, d *dir, es []entry) error {
 	}
 	v.prog.at(d, es[0].name)
 	var err error
+	if w.done, err = v.o.Hashes.names(d.meta.inode(), es); err != nil {
+		return err
+	}
 	for _, e := range es {
 		if err = v.ctx.Err(); err != nil {
 			break
@@ -201,7 +200,6 @@ func (v *verifier) leave(w *worker, d *dir) error {
 		if err := v.extras(w, d); err != nil {
 			return err
 		}
-		d.done = nil
 		if d.parent != nil {
 			if err := v.fds.finish(d); err != nil {
 				return &Error{Side: Target, Op: "close", Path: d.path(""), Err: err}
@@ -235,7 +233,7 @@ func (v *verifier) extras(w *worker, d *dir) error {
 	}
 	for more := true; more; {
 		var es []entry
-		if es, more, err = readChunk(fd, w.dents); err != nil {
+		if es, more, err = readChunk(fd, w.dents, v.o.chunk); err != nil {
 			return v.unreadable(d.path(""), Target, err)
 		}
 		for _, e := range es {

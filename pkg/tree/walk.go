@@ -57,18 +57,12 @@ func (f *frame) take(workers int) task {
 // enter starts on a directory that is open on both sides.
 func (c *copier) enter(w *worker, d *dir) error {
 	d.pending.Store(1)
-	if d.existed && c.prior != nil {
-		var err error
-		if d.done, err = c.prior.names(d.meta.inode()); err != nil {
-			return err
-		}
-	}
 	return c.read(w, d)
 }
 
 // read takes the next chunk of names, with d held.
 func (c *copier) read(w *worker, d *dir) error {
-	es, more, err := readChunk(d.src, w.dents)
+	es, more, err := readChunk(d.src, w.dents, c.o.chunk)
 	if err != nil {
 		if err := c.readError(d.path(""), "list", err); err != nil {
 			return err
@@ -86,8 +80,14 @@ func (c *copier) batch(w *worker, d *dir, es []entry) error {
 	if err := c.fds.hold(d); err != nil {
 		return err
 	}
-	w.recs = w.recs[:0]
-	err := c.each(w, d, es)
+	w.recs, w.done = w.recs[:0], nil
+	var err error
+	if d.existed {
+		w.done, err = c.prior.names(d.meta.inode(), es)
+	}
+	if err == nil {
+		err = c.each(w, d, es)
+	}
 	// What was finished before an error is worth keeping.
 	if e := c.man.write(d.meta.inode(), d.path(""), w.recs); err == nil {
 		err = e
@@ -121,7 +121,7 @@ func (c *copier) entry(w *worker, d *dir, e entry) error {
 			return nil
 		}
 	}
-	if skip, err := c.resumeEntry(d, e); skip || err != nil {
+	if skip, err := c.resumeEntry(w, d, e); skip || err != nil {
 		return err
 	}
 	switch e.typ {

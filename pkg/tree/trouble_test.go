@@ -1,0 +1,135 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// spoil changes the bytes of mark on the device, below btrfs's checksums, so
+// that reading them is EIO.
+func spoil(t *testing.T, d disk, mark []byte) {
+	t.Helper()
+	if err := unix.Unmount(d.dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(d.dev, os.O_RDWR|unix.O_DIRECT|unix.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	buf, hits := newWorker().data[:blockSize], 0
+	for off := int64(0); ; off += blockSize {
+		n, err := f.ReadAt(buf, off)
+		if n == 0 {
+			break
+		}
+		if i := bytes.Index(buf[:n], mark); i >= 0 && err == nil {
+			i = i / 4096 * 4096
+			buf[i+1] ^= 0xff
+			if _, err := f.WriteAt(buf[i:i+4096], off+int64(i)); err != nil {
+				t.Fatal(err)
+			}
+			hits++
+		}
+	}
+	if hits != 1 {
+		t.Fatalf("the mark was found %d times", hits)
+	}
+	if err := unix.Mount(d.dev, d.dir, d.fs, unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadError(t *testing.T) {
+	src, dst := newDisk(t, "btrfs", 256<<20), newDisk(t, "ext4", 256<<20)
+	data := noise(55, 3<<20)
+	apply(t, src.dir, mkdir("d", 0o755), file("d/bad", 0o600, data), file("good", 0o600, noise(2, 9000)), link("d/bad", "bad2"))
+	spoil(t, src, data[1<<20+8192:1<<20+8192+64])
+	_, err := Copy(t.Context(), src.dir, dst.dir, Options{})
+	var e *Error
+	if !errors.As(err, &e) || e.Side != Source || e.Path != "d/bad" && e.Path != "bad2" || e.Offset != 1<<20+8192 || e.Length != 4096 || !errors.Is(err, unix.EIO) {
+		t.Errorf("error %v", err)
+	}
+	wipe(t, dst.dir)
+	var man bytes.Buffer
+	res, err := Copy(t.Context(), src.dir, dst.dir, Options{OnReadError: List, Manifest: &man})
+	if err != nil || len(res.Problems) != 1 {
+		t.Fatalf("%v, problems %v", err, res.Problems)
+	}
+	if p := res.Problems[0]; p.What != "data" || p.Offset != 1<<20+8192 || p.Length != 4096 {
+		t.Errorf("problem %+v", p)
+	}
+	got, err := os.ReadFile(filepath.Join(dst.dir, "d/bad"))
+	clear(data[1<<20+8192 : 1<<20+12288])
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("the rest of the file is not as it was: %v", err)
+	}
+	for _, h := range []*Manifest{openManifest(t, man.Bytes()), nil} {
+		rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: h})
+		if err != nil || rep.Equal() || !slices.ContainsFunc(rep.Differences, func(d Difference) bool { return d.What == "data" || d.What == "unreadable" }) {
+			t.Errorf("verify: %v %v", err, rep.Differences)
+		}
+	}
+}
+
+// A directory that is read in pieces, with more subdirectories than descriptors.
+func TestLargeDirectory(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+	acts := []act{mkdir("many", 0o755)}
+	for i := range 2500 {
+		switch {
+		case i%10 == 0:
+			acts = append(acts, mkdir(fmt.Sprintf("many/%d", i), 0o711))
+		case i%7 == 0:
+			acts = append(acts, link(fmt.Sprintf("many/%d", (i-1)/10*10+1), fmt.Sprintf("many/l%d", i)))
+		default:
+			acts = append(acts, mknod(fmt.Sprintf("many/%d", i), unix.S_IFREG|0o640, 0, 0))
+		}
+		if i%10 == 1 && i%7 == 0 {
+			acts = append(acts[:len(acts)-1], mknod(fmt.Sprintf("many/%d", i), unix.S_IFREG|0o600, 0, 0))
+		}
+	}
+	apply(t, src.dir, acts...)
+	var man bytes.Buffer
+	o := Options{Manifest: &man, Workers: 4, chunk: 100}
+	if _, err := Copy(t.Context(), src.dir, dst.dir, o); err != nil {
+		t.Fatal(err)
+	}
+	o.Hashes = openManifest(t, man.Bytes())
+	rep, err := Verify(t.Context(), src.dir, dst.dir, o)
+	if err != nil || !rep.Equal() || rep.Dirs != 252+1 { // lost+found too
+		t.Errorf("verify: %v, %d directories, %v", err, rep.Dirs, rep.Differences)
+	}
+	sameTree(t, src.dir, dst.dir)
+}
+
+func TestExclude(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+	apply(t, src.dir, mkdir("d", 0o755), file("d/swap", 0o600, nil), mkdir("d/tree", 0o755), file("d/tree/in", 0o600, nil), file("d/stays", 0o600, nil))
+	o := Options{Exclude: []string{"d/swap", "d/tree", "not/there"}}
+	res, err := Copy(t.Context(), src.dir, dst.dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(res.Excluded)
+	if !slices.Equal(res.Excluded, []string{"d/swap", "d/tree"}) {
+		t.Errorf("excluded %q", res.Excluded)
+	}
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, o); err != nil || !rep.Equal() || len(rep.Excluded) != 2 {
+		t.Errorf("verify: %v %+v", err, rep)
+	}
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, Options{}); err != nil || rep.Count != 2 {
+		t.Errorf("verify of all: %v %v", err, rep.Differences)
+	}
+	apply(t, dst.dir, file("d/swap", 0o600, nil))
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, o); err != nil || rep.Count == 0 {
+		t.Errorf("an excluded file on the target is not named: %v %v", err, rep.Differences)
+	}
+}
