@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"strings"
 
 	"migrate-init/cpio"
 	"migrate-init/pkg/kmod"
@@ -23,8 +24,12 @@ func Collect(in Input) (*Image, error) {
 	c.plan()
 	c.skeleton()
 	c.self()
-	c.kernel()
-	c.modules()
+	if r := in.Plan.Boot.Release; !fs.ValidPath(r) || strings.Contains(r, "/") || r == "." {
+		c.refuse("kernel release %q: not a name; make a new plan", r)
+	} else {
+		c.kernel()
+		c.modules()
+	}
 	c.tools()
 	items, err := settle(c.items)
 	if err != nil {

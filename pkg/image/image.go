@@ -87,6 +87,14 @@ func fileMode(mode uint32) fs.FileMode {
 // Write packs the image: one archive in one zstd frame, which cpio, lsinitramfs and the kernel read alike. It may be
 // called again and writes the same bytes.
 func (m *Image) Write(w io.Writer) error {
+	opts := cpio.ImageOptions{WriterOptions: cpio.WriterOptions{MTime: m.mtime}, Method: cpio.Zstd, Level: level}
+	if err := cpio.WriteImage(w, m.entries(), opts); err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	return nil
+}
+
+func (m *Image) entries() []cpio.Entry {
 	entries := make([]cpio.Entry, 0, len(m.items))
 	for _, it := range m.items {
 		e := cpio.Entry{Name: it.path, Mode: it.mode, Link: it.link, RdevMajor: it.major, RdevMinor: it.minor}
@@ -95,11 +103,7 @@ func (m *Image) Write(w io.Writer) error {
 		}
 		entries = append(entries, e)
 	}
-	opts := cpio.ImageOptions{WriterOptions: cpio.WriterOptions{MTime: m.mtime}, Method: cpio.Zstd, Level: level}
-	if err := cpio.WriteImage(w, entries, opts); err != nil {
-		return fmt.Errorf("image: %w", err)
-	}
-	return nil
+	return entries
 }
 
 // PlanOf gives the id of the plan inside of an image that the kernel would unpack completely. An image without our

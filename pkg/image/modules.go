@@ -23,10 +23,6 @@ func (c *collector) modules() {
 	release := c.in.Plan.Boot.Release
 	dir := path.Join("/lib/modules", release)
 	pkg := c.reinstall("linux-image-" + release)
-	if !fs.ValidPath(release) || strings.Contains(release, "/") || release == "." {
-		c.refuse("kernel release %q: not a name; make a new plan", release)
-		return
-	}
 	final, info, err := c.host.resolve(dir)
 	if err == nil && !info.IsDir() {
 		err = errors.New("not a directory")
@@ -219,7 +215,7 @@ func (s *selection) sorted() []kmod.Module {
 // module unpacks one file, and takes it only if the kernel would.
 func (c *collector) module(tree fs.FS, dir string, m kmod.Module, why, pkg string) {
 	release := c.in.Plan.Boot.Release
-	raw, err := host{c.host.root}.read(path.Join(dir, m.Path), maxFile, false)
+	raw, err := c.host.read(path.Join(dir, m.Path), maxFile, false)
 	if err != nil {
 		c.refuse("module %s of kernel %s: %s: %w; %s", m.Name, release, m.Path, cause(err), pkg)
 		return
@@ -260,7 +256,7 @@ func (c *collector) modprobeConf() (*kmod.Config, error) {
 		if strings.HasPrefix(dir, "run/") {
 			continue
 		}
-		list, err := fs.ReadDir(c.in.Root, dir)
+		list, err := fs.ReadDir(configOf{c.host}, dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -285,17 +281,21 @@ func (c *collector) modprobeConf() (*kmod.Config, error) {
 			c.add(item{path: p, mode: cpio.ModeRegular | 0o644, data: data, why: "options of kernel modules"})
 		}
 	}
-	return kmod.ReadConfig(withoutRun{c.in.Root})
+	return kmod.ReadConfig(configOf{c.host})
 }
 
-// withoutRun hides /run/modprobe.d.
-type withoutRun struct{ fs.FS }
+// configOf is the host as the image will have it: without /run/modprobe.d.
+type configOf struct{ host }
 
-func (w withoutRun) Open(name string) (fs.File, error) {
-	if name == "run" || strings.HasPrefix(name, "run/") {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+func (c configOf) Open(name string) (fs.File, error) {
+	final, _, err := c.resolve(name)
+	if err == nil && (final == "/run" || strings.HasPrefix(final, "/run/")) {
+		err = fs.ErrNotExist
 	}
-	return w.FS.Open(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: cause(err)}
+	}
+	return c.root.Open(inside(final))
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -102,6 +102,10 @@ func (c *collector) tool(t tool) {
 	}
 	files, err := elf.Closure(c.host.root, []string{p}, nil)
 	if err != nil {
+		var lib *elf.MissingError
+		if errors.As(err, &lib) { // it names the tool by itself
+			err = lib
+		}
 		if !t.may {
 			c.refuse("%w; %s", err, c.reinstall(t.pkg))
 		}
@@ -131,16 +135,28 @@ func (c *collector) find(name string) string {
 }
 
 func (c *collector) closure(t tool, p string, files []elf.File) {
-	standard := "" // a directory that the loader searches by itself
+	standard := ""              // a directory that the loader searches by itself
+	cached := map[string]bool{} // directories that it knows from its cache, which is not in the image
 	for _, f := range files {
-		if f.SearchDir == "" && strings.HasPrefix(path.Base(f.Path), "libc.so") {
+		if f.SearchDir != "" {
+			if dir, _, err := c.host.resolve(f.SearchDir); err == nil {
+				cached[dir] = true
+			}
+		} else if strings.HasPrefix(path.Base(f.Path), "libc.so") {
 			standard = path.Dir(f.Path)
 		}
+	}
+	if len(cached) > 0 && standard == "" {
+		c.refuse("tool %s: its libraries in %s are found only by ld.so.conf, and no directory is known that its loader searches by itself", p, strings.Join(sortedKeys(cached), ", "))
+		return
 	}
 	for _, f := range files {
 		why := f.Why
 		if why == "tool" {
 			why = t.why
+		}
+		if dir := path.Dir(f.Path); cached[dir] && dir != standard && f.Path != p {
+			c.link(path.Join(standard, path.Base(f.Path)), f.Path, "found only by ld.so.conf")
 		}
 		if f.Link != "" {
 			c.link(f.Path, f.Link, why)
@@ -152,14 +168,5 @@ func (c *collector) closure(t tool, p string, files []elf.File) {
 			continue
 		}
 		c.file(f.Path, 0o755, data, why)
-		if f.SearchDir == "" {
-			continue
-		}
-		// The loader knows this directory from its cache, which is not in the image.
-		if standard == "" {
-			c.refuse("library %s of %s: it is found only by ld.so.conf, and no standard directory is known", f.Path, p)
-			continue
-		}
-		c.link(path.Join(standard, path.Base(f.Path)), f.Path, "found only by ld.so.conf: "+why)
 	}
 }
