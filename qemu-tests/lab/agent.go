@@ -28,6 +28,7 @@ type agentLink struct {
 	boot  string
 	over  error
 	gone  chan struct{}
+	read  chan struct{} // closed when all that the guest said has been read
 }
 
 type call struct {
@@ -36,12 +37,13 @@ type call struct {
 }
 
 func newAgentLink(conn net.Conn) *agentLink {
-	a := &agentLink{conn: conn, calls: map[int]*call{}, hello: make(chan struct{}), gone: make(chan struct{})}
-	go a.read()
+	a := &agentLink{conn: conn, calls: map[int]*call{}, hello: make(chan struct{}), gone: make(chan struct{}), read: make(chan struct{})}
+	go a.listen()
 	return a
 }
 
-func (a *agentLink) read() {
+func (a *agentLink) listen() {
+	defer close(a.read)
 	for in := json.NewDecoder(a.conn); ; {
 		var e wire.Event
 		if in.Decode(&e) != nil {
@@ -63,8 +65,9 @@ func (a *agentLink) read() {
 	}
 }
 
-// end is told once, when QEMU is gone.
+// end is told once, when QEMU is gone and so has closed its end.
 func (a *agentLink) end(why error) {
+	<-a.read
 	a.mu.Lock()
 	a.over = why
 	a.mu.Unlock()
