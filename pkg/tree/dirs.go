@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/zeebo/xxh3"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,10 +21,22 @@ type dir struct {
 	idle     *list.Element
 	meta     meta
 	pending  atomic.Int64 // unfinished entries, plus one while it is being read
-	depth    int
+	vol      uint64       // see volume
 	existed  bool         // on the target, before this run
 	files    atomic.Int64 // of the subtree, for the manifest
 	bytes    atomic.Int64
+}
+
+// key names d in a manifest. Device numbers change from boot to boot, so the
+// root's filesystem is 0 there, and a subvolume is known by its path.
+func (d *dir) key() inode { return inode{d.vol, d.meta.ino} }
+
+// volume is the vol of a directory called name in d on device dev.
+func (d *dir) volume(name string, dev uint64) uint64 {
+	if dev == d.meta.dev {
+		return d.vol
+	}
+	return xxh3.HashString(d.path(name)) | 1
 }
 
 // path is for people and for the manifest, never for the kernel.

@@ -105,3 +105,16 @@ func fdsLeft(t *testing.T) int {
 	}
 	return len(es)
 }
+
+// syncDir writes back the one filesystem that dir is on.
+func syncDir(t *testing.T, dir string) {
+	t.Helper()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		t.Fatal(err)
+	}
+}

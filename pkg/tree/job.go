@@ -98,7 +98,7 @@ func (j *fileJob) release(w *worker) error {
 	j.c.jobMu.Lock()
 	delete(j.c.jobs, j)
 	j.c.jobMu.Unlock()
-	if e := j.c.man.write(j.d.meta.inode(), j.d.path(""), w.recs); err == nil {
+	if e := j.c.man.write(j.d.key(), j.d.path(""), w.recs); err == nil {
 		err = e
 	}
 	w.recs = own

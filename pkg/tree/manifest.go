@@ -18,7 +18,7 @@ import (
 //	u64  xxh3-64 of all before
 //
 // Numbers outside the body are little endian. A body begins with the uvarints
-// device and inode of the directory that its records are in, and the length and
+// volume (0: that of the root; see dir.volume) and inode of the directory that its records are in, and the length and
 // bytes of the directory's path; then come records:
 //
 //	u8 kind, uvarint inode, uvarint size, [16]byte sum (kinds f and p), uvarint nlink,

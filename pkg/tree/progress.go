@@ -172,7 +172,7 @@ func (c *copier) checkpoint() error {
 	c.jobMu.Unlock()
 	for _, j := range jobs {
 		if r, ok := j.partial(); ok {
-			if err := c.man.write(j.d.meta.inode(), j.d.path(""), []record{r}); err != nil {
+			if err := c.man.write(j.d.key(), j.d.path(""), []record{r}); err != nil {
 				return err
 			}
 		}

@@ -31,7 +31,7 @@ func TestRandomTrees(t *testing.T) {
 					}
 				}
 				randomTree(rt, from)
-				unix.Sync()
+				syncDir(t, from)
 				var man bytes.Buffer
 				o := Options{Workers: rapid.IntRange(1, 4).Draw(rt, "workers"), Manifest: &man}
 				if _, err := Copy(t.Context(), from, to, o); err != nil {

@@ -54,7 +54,7 @@ func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 	if err := statAt(d.src, e.name, &st); err != nil {
 		return false, nil
 	}
-	r, ok := c.prior.done[st.inode()]
+	r, ok := c.prior.done[inode{d.volume(e.name, st.dev), st.ino}]
 	if !ok || statAt(d.dst, e.name, &st) != nil || !st.isDir() {
 		return false, nil
 	}
@@ -68,12 +68,13 @@ func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 	return true, nil
 }
 
-// priorLink finds the copy that an interrupted run made of k, known to have
-// been synced.
-func (c *copier) priorLink(k inode, m *meta) (linkRec, string, bool) {
+// priorLink finds the copy that an interrupted run made of an inode with a name
+// in d, known to have been synced.
+func (c *copier) priorLink(d *dir, m *meta) (linkRec, string, bool) {
 	if c.prior == nil {
 		return linkRec{}, "", false
 	}
+	k := inode{d.vol, m.ino}
 	seen, ok := c.prior.links[k]
 	if !ok || seen.seen >= m.nlink {
 		return linkRec{}, "", false

@@ -69,7 +69,7 @@ func (c *copier) claimLink(w *worker, d *dir, name string, m *meta) (first bool,
 	how, r := c.links.claim(k, waiter{d, name, m.size})
 	switch how {
 	case claimFirst:
-		r, path, ok := c.priorLink(k, m)
+		r, path, ok := c.priorLink(d, m)
 		if !ok {
 			return true, nil
 		}
@@ -126,7 +126,7 @@ func (c *copier) serve(w *worker, k inode, rec linkRec, path string) error {
 		own := w.recs
 		w.recs = nil
 		err := c.link(w, x.d, x.name, k, rec, x.size)
-		if e := c.man.write(x.d.meta.inode(), x.d.path(""), w.recs); err == nil {
+		if e := c.man.write(x.d.key(), x.d.path(""), w.recs); err == nil {
 			err = e
 		}
 		w.recs = own

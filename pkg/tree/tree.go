@@ -76,7 +76,10 @@ type Checkpoint struct {
 	Files, Dirs, Bytes int64
 }
 
-// Resume is what an interrupted copy left: its manifest up to the last checkpoint.
+// Resume is what an interrupted copy left: its manifest up to the last
+// checkpoint. The source must not have been written to since the copy began; the
+// caller has to know that (the superblock's write time and mount count tell).
+// If it was, start again. An empty Resume only allows a target that is not empty.
 type Resume struct {
 	Manifest      io.ReaderAt
 	ManifestBytes int64

@@ -133,3 +133,32 @@ func TestExclude(t *testing.T) {
 		t.Errorf("an excluded file on the target is not named: %v %v", err, rep.Differences)
 	}
 }
+
+// A subvolume has another device number, of this boot only: it is copied, and a
+// resume after a reboot knows it again.
+func TestSubvolume(t *testing.T) {
+	src, dst := newDisk(t, "btrfs", 256<<20), newDisk(t, "ext4", 256<<20)
+	if err := tool(src.dir, "btrfs", "subvolume", "create", "vol"); err != nil {
+		t.Skipf("SKIPPED, NOTHING TESTED: %v", err)
+	}
+	apply(t, src.dir, file("a", 0o600, noise(1, 10000)), file("vol/a", 0o600, noise(2, 10000)), link("vol/a", "vol/b"), mkdir("vol/d", 0o700), file("vol/d/f", 0o600, noise(3, 5000)))
+	var man bytes.Buffer
+	if _, err := Copy(t.Context(), src.dir, dst.dir, Options{Manifest: &man}); err != nil {
+		t.Fatal(err)
+	}
+	src.remount(t, unix.MS_RDONLY)
+	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.Bytes())})
+	if err != nil || !rep.Equal() || rep.Reread != 0 {
+		t.Errorf("verify: %v, %d read again, %v", err, rep.Reread, rep.Differences)
+	}
+	scan, err := Precheck(t.Context(), src.dir, probe(t, dst), Options{})
+	if err != nil || !slices.ContainsFunc(scan.Findings, func(f Finding) bool { return f.ID == "tree.subvolume" && slices.Equal(f.Paths, []string{"vol"}) }) {
+		t.Errorf("precheck: %v %+v", err, scan.Findings)
+	}
+	n := man.Len()
+	o := Options{Resume: &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: int64(n)}, Manifest: &man}
+	res, err := Copy(t.Context(), src.dir, dst.dir, o)
+	if err != nil || res.Files+res.Links > 0 || res.Skipped == 0 {
+		t.Errorf("resume of a finished copy: %v %+v", err, res)
+	}
+}

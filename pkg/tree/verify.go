@@ -149,6 +149,9 @@ func (v *verifier) enter(w *worker, d *dir) error {
 	} else {
 		v.compare(d.path(""), &d.meta, &tm)
 	}
+	if d.parent != nil {
+		d.vol = d.parent.volume(d.name, d.meta.dev)
+	}
 	v.mu.Lock()
 	v.rep.Dirs++
 	v.mu.Unlock()
@@ -177,7 +180,7 @@ func (v *verifier) batch(w *worker, d *dir, es []entry) error {
 	}
 	v.prog.at(d, es[0].name)
 	var err error
-	if w.done, err = v.o.Hashes.names(d.meta.inode(), es); err != nil {
+	if w.done, err = v.o.Hashes.names(d.key(), es); err != nil {
 		return err
 	}
 	for _, e := range es {

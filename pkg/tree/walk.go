@@ -83,13 +83,13 @@ func (c *copier) batch(w *worker, d *dir, es []entry) error {
 	w.recs, w.done = w.recs[:0], nil
 	var err error
 	if d.existed {
-		w.done, err = c.prior.names(d.meta.inode(), es)
+		w.done, err = c.prior.names(d.key(), es)
 	}
 	if err == nil {
 		err = c.each(w, d, es)
 	}
 	// What was finished before an error is worth keeping.
-	if e := c.man.write(d.meta.inode(), d.path(""), w.recs); err == nil {
+	if e := c.man.write(d.key(), d.path(""), w.recs); err == nil {
 		err = e
 	}
 	c.fds.drop(d)
@@ -145,7 +145,7 @@ func (c *copier) entry(w *worker, d *dir, e entry) error {
 }
 
 func (c *copier) dir(w *worker, up *dir, name string) error {
-	d := &dir{parent: up, name: name, src: -1, dst: -1, depth: up.depth + 1}
+	d := &dir{parent: up, name: name, src: -1, dst: -1}
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY
 	var err error
 	if d.src, err = openBelow(up.src, name, flags, 0); err != nil {
@@ -158,6 +158,7 @@ func (c *copier) dir(w *worker, up *dir, name string) error {
 		_ = unix.Close(d.src)
 		return c.readError(up.path(name), "read metadata", err)
 	}
+	d.vol = up.volume(name, d.meta.dev)
 	if err := c.makeDir(up, d); err != nil {
 		_ = unix.Close(d.src)
 		if d.dst >= 0 {
@@ -239,7 +240,7 @@ func (c *copier) complete(w *worker, d *dir) error {
 	}
 	c.prog.dirs.Add(1)
 	c.count(func(r *Result) { r.Dirs++ })
-	return c.man.write(d.meta.inode(), path(), []record{{kind: kindDirDone, ino: d.meta.ino, size: d.bytes.Load(), nlink: uint32(d.files.Load())}})
+	return c.man.write(d.key(), path(), []record{{kind: kindDirDone, ino: d.meta.ino, size: d.bytes.Load(), nlink: uint32(d.files.Load())}})
 }
 
 // pathOnce spares the making of a path that nobody asks for.
