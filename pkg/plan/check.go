@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -30,7 +29,7 @@ func checks() []check {
 		{"user.root", Live, checkRoot},
 		{"machine.same", Live | Offline, checkMachine},
 		{"source.present", everywhere, checkSource},
-		{"source.clean", Offline, checkClean},
+		{"source.clean", everywhere, checkClean},
 		{"swap.hibernation", everywhere, checkHibernation},
 		{"target.present", everywhere, checkTarget},
 		{"target.unused", everywhere, checkUnused},
@@ -44,6 +43,7 @@ func checks() []check {
 		{"boot.room", Planning | Live, checkRoom},
 		{"schedule.once", Live, checkScheduled},
 		{"fstab.resolves", Planning | Live, checkFstab},
+		{"boot.resume", Planning | Live, checkResume},
 	}
 }
 
@@ -64,10 +64,40 @@ func Check(p *Plan, f *Facts, when Moment) Findings {
 	return out
 }
 
-func checkProblems(_ *Plan, f *Facts, a *answers) {
-	for _, p := range f.Problems {
-		a.warn(p.Noun, "", "could not be read: %s", p.Err)
+// checkProblems refuses where what could not be read is of the plan: a target that cannot be read is not known to be
+// empty, a source not known to be whole. Elsewhere it warns.
+func checkProblems(p *Plan, f *Facts, a *answers) {
+	ours := map[string]bool{"/etc/fstab": true}
+	for _, id := range p.Disks() {
+		d, _ := f.Disk(id)
+		if d == nil {
+			continue
+		}
+		for _, x := range append(f.Parts(d.Name), d) {
+			ours[x.Path] = true
+		}
 	}
+	for _, x := range f.Problems {
+		table, isTable := strings.CutPrefix(x.Noun, "partition table of ")
+		switch {
+		case isTable && p.wiped(f, table):
+			a.warn(x.Noun, "", "could not be read, and is replaced: %s", x.Err)
+		case ours[x.Noun] || isTable && ours[table]:
+			a.refuse(x.Noun, "look with dmesg and blkid, as root; without it the plan cannot be held against the machine", "could not be read: %s", x.Err)
+		default:
+			a.warn(x.Noun, "", "could not be read: %s", x.Err)
+		}
+	}
+}
+
+// wiped tells whether a path is a target disk that may be overwritten.
+func (p *Plan) wiped(f *Facts, path string) bool {
+	for _, t := range p.Target.Disks {
+		if d, _ := f.Disk(t.DiskID); d != nil && d.Path == path {
+			return t.Wipe
+		}
+	}
+	return false
 }
 
 func checkRoot(_ *Plan, f *Facts, a *answers) {
@@ -81,7 +111,8 @@ func checkMachine(p *Plan, f *Facts, a *answers) {
 	if f.Machine.ID != "" && p.Machine.ID != "" && f.Machine.ID != p.Machine.ID {
 		a.refuse("machine "+f.Machine.Hostname, mend, "its machine-id is %s, the plan is for %s (%s)", f.Machine.ID, p.Machine.ID, p.Machine.Hostname)
 	}
-	if p.Machine.Product != "" && f.Machine.Product != p.Machine.Product {
+	// Only root reads it: whoever is not root is told so by another check.
+	if p.Machine.Product != "" && f.Machine.Product != p.Machine.Product && (f.Machine.Product != "" || f.Machine.UID == 0) {
 		a.refuse("machine "+f.Machine.Hostname, mend, "its DMI product UUID is %q, the plan is for %s", f.Machine.Product, p.Machine.Product)
 	}
 	if f.Firmware != p.Machine.Firmware {
@@ -89,15 +120,17 @@ func checkMachine(p *Plan, f *Facts, a *answers) {
 	}
 }
 
+const twins = "disconnect the other one: disks that cannot be told apart are not touched"
+
 func checkSource(p *Plan, f *Facts, a *answers) {
 	const mend = "make a new plan; nothing was written"
 	for _, id := range p.Source.Disks {
 		d, err := f.Disk(id)
 		switch {
 		case err != nil:
-			a.refuse("source disk "+id.Was, mend, "%v", err)
+			a.refuse("source disk "+id.Was, twins, "%v", err)
 		case d == nil:
-			a.refuse("source disk "+id.Was, mend, "no disk of serial %q and %d bytes is here", id.Serial, id.Size)
+			a.refuse("source disk "+id.Was, "connect it, or make a new plan; nothing was written", "no disk with %s is here", id)
 		case d.Table == nil || !strings.EqualFold(d.Table.ID, id.Table):
 			a.refuse("source disk "+d.Path, mend, "its partition table is not %s", id.Table)
 		}
@@ -118,10 +151,12 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 	}
 }
 
+// checkClean refuses a source that would have to be replayed. One that is mounted is in use, and becomes clean when the
+// old system shuts down; so the init looks again.
 func checkClean(p *Plan, f *Facts, a *answers) {
 	for _, s := range p.Source.Filesystems {
-		if d, _ := f.FS(s.UUID); d != nil && d.Filesystem().Dirty != "" {
-			a.refuse("source filesystem "+d.Path, "boot the old system, let it replay or repair, and reboot cleanly", "not clean: %s", d.Filesystem().Dirty)
+		if d, _ := f.FS(s.UUID); d != nil && len(d.MountedAt) == 0 && d.Filesystem().Dirty != "" {
+			a.refuse("source filesystem "+d.Path, "let the old system mount or e2fsck it, and shut down cleanly; then schedule again", "not clean: %s", d.Filesystem().Dirty)
 		}
 	}
 }
@@ -134,185 +169,4 @@ func checkHibernation(_ *Plan, f *Facts, a *answers) {
 			}
 		}
 	}
-}
-
-func checkTarget(p *Plan, f *Facts, a *answers) {
-	for _, t := range p.Target.Disks {
-		const mend = "connect the planned disk, or make a new plan"
-		d, err := f.Disk(t.DiskID)
-		if err != nil {
-			a.refuse("target disk "+t.Was, mend, "%v", err)
-			continue
-		}
-		if d == nil {
-			a.refuse("target disk "+t.Was, mend, "no disk of serial %q and %d bytes is here", t.Serial, t.Size)
-			continue
-		}
-		for _, s := range p.Source.Disks {
-			if s.Matches(d) {
-				a.refuse("target disk "+d.Path, "name another disk", "it is the source disk")
-			}
-		}
-		if d.ReadOnly {
-			a.refuse("target disk "+d.Path, "make it writable (blockdev --setrw), or name another disk", "it is read-only")
-		}
-		if d.Removable {
-			a.refuse("target disk "+d.Path, "name a fixed disk", "it is removable")
-		}
-		var end int64
-		for _, n := range t.Partitions {
-			end = max(end, n.Start+n.Size)
-		}
-		if end+endGap/2 > d.Size {
-			a.refuse("target disk "+d.Path, "use a larger disk", "too small: the plan ends at byte %d, the disk at %d", end, d.Size)
-		}
-	}
-}
-
-// own tells whether a device lies in a planned target: by its table's id, or by an array's UUID.
-func (p *Plan) own(f *Facts, d *Device) bool {
-	for _, t := range p.Target.Disks {
-		if t.Matches(d) {
-			return d.Table != nil && strings.EqualFold(d.Table.ID, t.TableID)
-		}
-	}
-	return false
-}
-
-func (p *Plan) ownArray(uuid string) bool {
-	for _, n := range p.Target.Arrays {
-		if n.UUID == uuid {
-			return true
-		}
-	}
-	return false
-}
-
-func checkUnused(p *Plan, f *Facts, a *answers) {
-	for _, t := range p.Target.Disks {
-		d, _ := f.Disk(t.DiskID)
-		if d == nil {
-			continue
-		}
-		for _, x := range append(f.Parts(d.Name), d) {
-			if len(x.MountedAt) > 0 {
-				a.refuse("target disk "+d.Path, "umount "+x.MountedAt[0], "%s is mounted at %s", x.Path, strings.Join(x.MountedAt, ", "))
-			}
-			if x.Swapping {
-				a.refuse("target disk "+d.Path, "swapoff "+x.Path, "%s is in use as swap", x.Path)
-			}
-			for _, h := range x.Holders {
-				if arr := f.byNode(h); arr != nil && p.ownArray(arr.UUID) {
-					if m := f.Dev(h); m != nil && len(m.MountedAt) > 0 && m.MountedAt[0] != "/" {
-						a.refuse("target array "+m.Path, "umount "+m.MountedAt[0], "it is mounted at %s", m.MountedAt[0])
-					}
-					continue
-				}
-				a.refuse("target disk "+d.Path, holderMend(f, h), "%s is held by %s", x.Path, h)
-			}
-		}
-	}
-}
-
-func holderMend(f *Facts, h string) string {
-	if arr := f.byNode(h); arr != nil {
-		return "mdadm --stop /dev/" + h
-	}
-	return "dmsetup ls shows what it is; vgchange -an or cryptsetup close releases it"
-}
-
-func (f *Facts) byNode(node string) *Array {
-	for i := range f.Arrays {
-		if f.Arrays[i].Node == node {
-			return &f.Arrays[i]
-		}
-	}
-	return nil
-}
-
-func checkEmpty(p *Plan, f *Facts, a *answers) {
-	for _, t := range p.Target.Disks {
-		d, _ := f.Disk(t.DiskID)
-		if d == nil || t.Wipe || p.own(f, d) {
-			continue
-		}
-		var seen []string
-		for _, x := range append([]*Device{d}, f.Parts(d.Name)...) {
-			for _, c := range x.Contents {
-				seen = append(seen, strings.TrimSpace(fmt.Sprintf("%s: %s %s %s", x.Path, c.Type, c.Label, c.UUID)))
-			}
-		}
-		if len(seen) == 0 && d.Table != nil {
-			seen = []string{d.Path + ": partition table " + d.Table.Scheme + " " + d.Table.ID}
-		}
-		if len(seen) > 0 {
-			a.refuse("target disk "+d.Path, fmt.Sprintf("if nothing on it is wanted: migrate-init plan --to %s --disk %s --wipe %s", p.To, d.Path, d.Path), "it is not empty: %s", strings.Join(seen, "; "))
-		}
-	}
-}
-
-// checkUnique refuses when a planned identity is seen anywhere but where the plan puts it.
-func checkUnique(p *Plan, f *Facts, a *answers) {
-	const mend = "make a new plan, which has new identities, and find out where the copy comes from"
-	for _, n := range p.Target.Filesystems {
-		d, err := f.FS(n.UUID)
-		if err != nil {
-			a.refuse("planned filesystem "+n.UUID, mend, "%v", err)
-		} else if v, _ := f.Volume(p, n.On); d != nil && d != v {
-			a.refuse("planned filesystem "+n.UUID, mend, "it is already on %s", d.Path)
-		}
-	}
-	for _, n := range p.Target.Arrays {
-		arr := f.Array(n.UUID)
-		if arr == nil {
-			continue
-		}
-		for _, m := range arr.Members {
-			d := f.Dev(m.Device)
-			planned := false
-			for _, r := range n.Members {
-				planned = planned || d != nil && d.GUID != "" && strings.EqualFold(string(r), "part:"+d.GUID)
-			}
-			if disk := f.DiskOf(m.Device); !planned && (disk == nil || !p.isSourceDisk(disk)) {
-				a.refuse("planned array "+n.UUID, mend, "/dev/%s is a member of it already", m.Device)
-			}
-		}
-	}
-	for _, t := range p.Target.Disks {
-		for _, n := range t.Partitions {
-			d, err := f.PartByGUID(n.GUID)
-			if err != nil {
-				a.refuse("planned partition "+n.GUID, mend, "%v", err)
-			} else if d != nil && !t.Matches(f.DiskOf(d.Name)) {
-				a.refuse("planned partition "+n.GUID, mend, "it is already %s", d.Path)
-			}
-		}
-	}
-}
-
-func (p *Plan) isSourceDisk(d *Device) bool {
-	for _, s := range p.Source.Disks {
-		if s.Matches(d) {
-			return true
-		}
-	}
-	return false
-}
-
-func checkArrayName(p *Plan, f *Facts, a *answers) {
-	for _, n := range p.Target.Arrays {
-		for _, arr := range f.Arrays {
-			if arr.Name != "" && arr.Name == n.Name && arr.UUID != n.UUID && !p.ownArray(arr.UUID) {
-				a.refuse("array name "+n.Name, "rename or wipe the other array: mdadm --zero-superblock on its members", "array %s (%s) has it already", arr.UUID, strings.Join(arr.names(), ", "))
-			}
-		}
-	}
-}
-
-func (r *Array) names() []string {
-	var out []string
-	for _, m := range r.Members {
-		out = append(out, "/dev/"+m.Device)
-	}
-	return out
 }

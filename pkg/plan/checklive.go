@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -16,7 +17,11 @@ func makeable(typ string) bool {
 func checkTypes(p *Plan, _ *Facts, a *answers) {
 	for _, n := range p.Target.Filesystems {
 		if !makeable(n.Type) {
-			a.refuse("filesystem at "+n.Mount, "this version moves ext2, ext3 and ext4", "its type is %s", n.Type)
+			mend := "this version moves ext2, ext3 and ext4"
+			if n.Mount != "/" {
+				mend += "; say --leave with its partition to lose it at finish"
+			}
+			a.refuse("filesystem at "+n.Mount, mend, "its type is %s", n.Type)
 		}
 	}
 }
@@ -72,34 +77,81 @@ func checkOneShot(p *Plan, f *Facts, a *answers) {
 	}
 }
 
-// roomNeeded is what schedule writes: kernel and image. The image is not built when this is first asked.
-const roomNeeded = 48 * mib
+// roomEstimate is what schedule writes, kernel and image, while the image is not built yet.
+const roomEstimate = 48 * mib
 
-func checkRoom(p *Plan, f *Facts, a *answers) {
-	best := -1
-	for i, m := range f.Mounts {
-		if within(f.Boot.Dir, m.Target) && (best < 0 || len(m.Target) > len(f.Mounts[best].Target)) {
-			best = i
+func checkRoom(_ *Plan, f *Facts, a *answers) {
+	if x := CheckRoom(f, roomEstimate); x.Severity != OK {
+		a.out = append(a.out, x)
+	}
+}
+
+// CheckRoom tells whether need bytes fit where kernels are. Schedule asks with the sizes of what it writes.
+func CheckRoom(f *Facts, need int64) Finding {
+	a := &answers{id: "boot.room"}
+	at := f.mountOf(f.Boot.Dir)
+	noun := "filesystem at " + orUnknown(at)
+	for _, m := range slices.Backward(f.Mounts) {
+		if m.Target != at || m.Free >= need {
+			continue
 		}
+		mend := "free space there"
+		if f.Distro.Family == "debian" {
+			mend = "remove old kernels: apt-get autoremove --purge"
+		}
+		a.refuse(noun, mend, "%d bytes are free for %s, kernel and image need %d", m.Free, f.Boot.Dir, need)
+		return a.out[0]
 	}
-	if best >= 0 && f.Mounts[best].Free < roomNeeded {
-		a.refuse("filesystem at "+f.Mounts[best].Target, "remove old kernels: apt-get autoremove --purge", "%d bytes are free in %s, kernel and image need %d", f.Mounts[best].Free, f.Boot.Dir, roomNeeded)
-	}
+	a.add(OK, noun, "", "%d bytes fit", need)
+	return a.out[0]
 }
 
 func checkScheduled(p *Plan, f *Facts, a *answers) {
 	for _, id := range f.Boot.PlanEntries {
 		if id != p.ID {
 			a.refuse("boot entry migrate-init-"+id, "migrate-init cancel", "another migration is scheduled already")
+		} else {
+			a.warn("boot entry migrate-init-"+id, "reboot starts it; migrate-init cancel undoes it", "this plan is scheduled already")
 		}
+	}
+	if e := f.Boot.NextEntry; e != "" && !strings.HasPrefix(e, "migrate-init-") {
+		a.warn("boot entry "+e, "", "it was chosen for the next boot; schedule takes its place, and cancel brings it back")
 	}
 }
 
 func checkFstab(p *Plan, f *Facts, a *answers) {
-	for _, e := range f.Fstab {
-		if e.Device == "" && strings.ContainsAny(e.Spec, "=/") && !strings.Contains(e.Options, "nofail") && !strings.Contains(e.Options, "noauto") &&
-			(strings.HasPrefix(e.Spec, "/dev/") || strings.Contains(e.Spec, "UUID=") || strings.Contains(e.Spec, "LABEL=")) {
+	for i := range f.Fstab {
+		e := &f.Fstab[i]
+		if t := p.targetOf(f, e.Device); t != nil {
+			noun := "fstab line " + e.Spec + " at " + e.Target
+			if e.optional() {
+				a.warn(noun, "remove the line", "it is on the target disk %s, which is overwritten", t.Path)
+			} else {
+				a.refuse(noun, "remove the line, or add nofail", "it is on the target disk %s, which is overwritten: the new system would end in emergency mode", t.Path)
+			}
+		}
+		if e.Device == "" && !e.optional() && !e.bind() && (strings.HasPrefix(e.Spec, "/dev/") || strings.Contains(e.Spec, "UUID=") || strings.Contains(e.Spec, "LABEL=")) {
 			a.warn("fstab line "+e.Spec+" at "+e.Target, "mend it, or add nofail: systemd goes to emergency mode without it", "it resolves to no device")
+		}
+	}
+}
+
+// targetOf gives the target disk that a device is on, or nil.
+func (p *Plan) targetOf(f *Facts, dev string) *Device {
+	d := f.DiskOf(dev)
+	for _, t := range p.Target.Disks {
+		if t.Matches(d) {
+			return d
+		}
+	}
+	return nil
+}
+
+// checkResume looks at the old way to resume from hibernation: into a swap file it is by place, and the place changes.
+func checkResume(_ *Plan, f *Facts, a *answers) {
+	for _, w := range strings.Fields(f.Kernel.Cmdline) {
+		if strings.HasPrefix(w, "resume_offset=") {
+			a.warn("kernel parameter "+w, "afterwards set it anew (filefrag -v shows the place), or remove it from /etc/default/grub", "it is where a swap file lies now, and the copy of the file lies elsewhere")
 		}
 	}
 }

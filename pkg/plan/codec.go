@@ -76,7 +76,7 @@ func Read(r io.Reader) (*Plan, error) {
 		return nil, err
 	}
 	if s != p.Seal {
-		return nil, fmt.Errorf("plan %s: its seal is %.12s… but its contents give %.12s…: something outside [policy] was edited; make a new one with `migrate-init plan`", p.ID, p.Seal, s)
+		return nil, fmt.Errorf("plan %s: its seal is %.12s... but its contents give %.12s...: something outside [policy] was edited; make a new one with `migrate-init plan`", p.ID, p.Seal, s)
 	}
 	return &p, p.Policy.check()
 }

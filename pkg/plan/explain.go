@@ -20,7 +20,7 @@ func (p *Plan) Explain(f *Facts) string {
 	p.picture(g, f)
 	g.head("After `migrate-init finish`")
 	p.finished(g)
-	p.tellStages(g)
+	p.tellStages(g, f)
 	p.tellBack(g)
 	p.tellNever(g, f)
 	p.tellTime(g, f, used)
@@ -44,17 +44,17 @@ func (p *Plan) newDisk() string {
 	return strings.Join(out, ", ")
 }
 
-func (p *Plan) tellStages(g *page) {
+func (p *Plan) tellStages(g *page, f *Facts) {
 	g.head("What happens at the reboot")
 	g.para("  ", "The old boot loader starts the image once, because: %s.", p.Boot.OneShotWhy)
 	for _, s := range p.Stages {
-		g.pair(s, "%s", p.stageWords(s))
+		g.pair(s, "%s", p.stageWords(s, f))
 	}
 	g.pair("confirm", "a unit of the new system marks its first good boot; without it the boot after is the old system's")
 	g.pair("finish", "run by you, when you are content: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.oldDisk())
 }
 
-func (p *Plan) stageWords(s string) string {
+func (p *Plan) stageWords(s string, f *Facts) string {
 	switch s {
 	case "check":
 		return "every disk of the plan is found by its identity, " + p.oldDisk() + " is locked read-only in the kernel, all facts are compared with the plan; any drift ends here, with nothing written"
@@ -63,7 +63,7 @@ func (p *Plan) stageWords(s string) string {
 	case "prepare":
 		return p.newDisk() + " gets its partition table, arrays with one of two members, new filesystems and swap" + p.wipeWords()
 	case "copy":
-		return "each filesystem is mounted read-only without replaying its journal and copied whole, by itself: " + p.copyWords()
+		return "each filesystem is mounted read-only without replaying its journal and copied whole, by itself: " + p.copyWords(f)
 	case "verify":
 		return "the copy is read back from the disk and compared: data, metadata, counts; one difference stops the migration and names the file"
 	case "rewrite":
@@ -89,7 +89,7 @@ func (p *Plan) wipeWords() string {
 	return ""
 }
 
-func (p *Plan) copyWords() string {
+func (p *Plan) copyWords(f *Facts) string {
 	var out []string
 	for _, c := range p.Copies {
 		s := p.FindSource(c.From)
@@ -98,10 +98,24 @@ func (p *Plan) copyWords() string {
 		}
 		out = append(out, s.Mount+" by "+c.Engine+" ("+c.Why+")")
 	}
+	for _, s := range swapFiles(f) {
+		out = append(out, "the swap file "+s+" as a file, its space kept")
+	}
 	if len(p.Source.Swaps) > 0 {
 		out = append(out, "swap is made anew, never copied")
 	}
 	return strings.Join(out, "; ")
+}
+
+// swapFiles are the swap areas of fstab that are files.
+func swapFiles(f *Facts) []string {
+	var out []string
+	for _, e := range f.Fstab {
+		if e.Type == "swap" && strings.HasPrefix(e.Spec, "/") && !strings.HasPrefix(e.Spec, "/dev/") {
+			out = append(out, e.Spec)
+		}
+	}
+	return out
 }
 
 func (p *Plan) tellBack(g *page) {
@@ -143,6 +157,10 @@ func (p *Plan) tellTime(g *page, f *Facts, used int64) {
 func (p *Plan) tellWarnings(g *page, f *Facts) {
 	g.head("What the checks say")
 	found, n := Check(p, f, Planning), 0
+	for _, x := range p.Notes {
+		n++
+		g.para("  warn: ", "%s", x)
+	}
 	for _, x := range found {
 		if x.Severity != OK {
 			n++
@@ -150,6 +168,6 @@ func (p *Plan) tellWarnings(g *page, f *Facts) {
 		}
 	}
 	if n == 0 {
-		g.para("  ", "%d checks, no objection.", len(found))
+		g.para("  ", "%d answers, no objection.", len(found))
 	}
 }

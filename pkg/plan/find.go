@@ -48,12 +48,23 @@ func (f *Facts) DiskOf(name string) *Device {
 	return d
 }
 
-// Matches tells whether a device is the disk that an id means.
+// Matches tells whether a device is the disk that an id means; no device is none.
 func (id DiskID) Matches(d *Device) bool {
-	if d.Kind != KindDisk || d.Size != id.Size || d.Serial != id.Serial || d.WWN != id.WWN {
+	if d == nil || d.Kind != KindDisk || d.Size != id.Size || d.Serial != id.Serial || d.WWN != id.WWN {
 		return false
 	}
 	return id.Bus == "" || id.Bus == d.Bus
+}
+
+// String tells people how a disk is recognised.
+func (id DiskID) String() string {
+	by := func(what, v string) string {
+		if v == "" {
+			return ""
+		}
+		return what + " " + v
+	}
+	return joined(by("serial", id.Serial), by("WWN", id.WWN), by("bus address", id.Bus), fmt.Sprintf("%d bytes", id.Size))
 }
 
 // Disk finds the one disk that an id means: nil when there is none, an AmbiguousError when there are several.

@@ -74,7 +74,7 @@ type answers struct {
 }
 
 func (a *answers) add(s Severity, noun, mend, format string, args ...any) {
-	a.out = append(a.out, Finding{a.id, s, noun, fmt.Sprintf(format, args...), mend})
+	a.out = append(a.out, Finding{a.id, s, quiet(noun), quiet(fmt.Sprintf(format, args...)), quiet(mend)})
 }
 
 func (a *answers) refuse(noun, mend, format string, args ...any) {

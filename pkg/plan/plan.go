@@ -32,6 +32,7 @@ type Plan struct {
 	Boot    Booting  `toml:"boot"`
 	Drivers []string `toml:"drivers"` // modules that reach the planned disks
 	Journal Ref      `toml:"journal"` // the volume whose bytes are the journal
+	Notes   []string `toml:"notes"`   // what New warned of, for people
 }
 
 // Policy is what the administrator may edit without a new plan.

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -24,10 +23,20 @@ func (b *builder) raid1() {
 		b.refuse("target disk "+d.Path, "name a whole disk", "it is of kind %s", d.Kind)
 		return
 	}
+	if !slices.Contains([]string{"1.0", "1.1", "1.2"}, b.metadata()) {
+		b.refuse("metadata "+b.metadata(), "say 1.2, 1.1 or 1.0", "not one that a root array is made with (0.90 has no name, and is taken for the whole disk's)")
+	}
+	if !slices.Contains([]string{"", EngineTree, EngineExtent}, b.in.Engine) {
+		b.refuse("engine "+b.in.Engine, "the engines are: tree, extent", "not known")
+	}
 	t := TargetDisk{DiskID: diskID(d, "new1", ""), Scheme: "gpt", TableID: b.ids.uuid()}
 	for _, w := range b.in.Wipe {
-		t.Wipe = t.Wipe || b.f.Dev(w) == d
+		if b.f.Dev(w) != d {
+			b.refuse("--wipe "+w, "name the target disk itself: --wipe "+d.Path, "it is no target disk of this plan")
+		}
+		t.Wipe = true
 	}
+	b.sectors(d)
 	b.partitions(&t, min(d.Size, b.disk.Size))
 	if b.out.Err() != nil {
 		return
@@ -37,6 +46,28 @@ func (b *builder) raid1() {
 	m := b.mirror(t)
 	b.p.Target.Mirrors = []TargetDisk{m}
 	b.arrays(&b.p.Target.Disks[0], &m)
+}
+
+func (b *builder) metadata() string {
+	if b.in.Metadata == "" {
+		return "1.2"
+	}
+	return b.in.Metadata
+}
+
+// sectors looks for what a disk of other sectors, or another size, would mean.
+func (b *builder) sectors(d *Device) {
+	if d.Sector != b.disk.Sector {
+		b.warn("target disk "+d.Path, "", "its sectors have %d bytes, those of %s %d: the array works with the larger", d.Sector, b.disk.Path, b.disk.Sector)
+	}
+	for _, s := range b.srcs {
+		if big := max(d.Sector, b.disk.Sector); s.fs != nil && s.use.BlockSize > 0 && s.use.BlockSize < big {
+			b.refuse("filesystem at "+s.fs.Mount, "use a disk with sectors of 512 bytes", "its blocks of %d bytes are smaller than sectors of %d", s.use.BlockSize, big)
+		}
+	}
+	if more := d.Size - b.disk.Size; more > max(b.disk.Size/20, 64*mib) {
+		b.warn("target disk "+d.Path, "", "it is larger than %s: %s at its end stay unused, so that the old disk can mirror it", b.disk.Path, size(more))
+	}
 }
 
 // mirror plans the old disk's second life: the new disk's layout with identities of its own.
@@ -49,8 +80,19 @@ func (b *builder) mirror(t TargetDisk) TargetDisk {
 	return m
 }
 
+// volume is the size of a partition whose array holds at least n bytes: md keeps less than a 500th and 3 MiB to itself.
+func volume(n int64) int64 { return (n + n/500 + 3*mib + mib - 1) / mib * mib }
+
+// least is what a source's new volume has to hold.
+func (b *builder) least(s source) int64 {
+	if b.in.Engine == EngineExtent {
+		return max(s.needed, s.use.Size)
+	}
+	return s.needed
+}
+
 // partitions lays out the disk: fixed sizes first, and the largest filesystem takes the rest.
-func (b *builder) partitions(t *TargetDisk, size int64) {
+func (b *builder) partitions(t *TargetDisk, total int64) {
 	add := func(role, name string, size int64) {
 		t.Partitions = append(t.Partitions, NewPart{Number: len(t.Partitions) + 1, Role: role, GUID: b.ids.uuid(), Name: name, Size: size})
 	}
@@ -62,26 +104,30 @@ func (b *builder) partitions(t *TargetDisk, size int64) {
 			grow = i
 		}
 	}
-	rest, growAt := size-endGap-mib, 0
+	if grow < 0 {
+		b.refuse("root filesystem", "add its line to /etc/fstab", "no filesystem is to be moved")
+		return
+	}
+	rest, growAt := total-endGap-mib, 0
+	names := map[string]bool{}
 	for i, s := range b.srcs {
-		name := "swap"
-		if s.fs != nil {
-			name = nameOf(s.fs.Mount)
-		}
 		want := (s.part.Size + mib - 1) / mib * mib
+		if s.fs != nil {
+			want = max(want, volume(b.least(s)))
+		}
 		if i == grow {
 			growAt, want = len(t.Partitions), 0
 		}
-		add(RoleRaid, name, want)
+		add(RoleRaid, unique(names, s.name()), want)
 	}
 	for _, p := range t.Partitions {
 		rest -= p.Size
 	}
-	t.Partitions[growAt].Size = rest / mib * mib
+	t.Partitions[growAt].Size = max(0, rest) / mib * mib
 	g := b.srcs[grow]
-	if need := g.needed + g.needed/512 + 2*mib; t.Partitions[growAt].Size < need {
+	if need := volume(b.least(g)); t.Partitions[growAt].Size < need {
 		b.refuse("target disk "+t.Was, "use a larger disk, or free space on the old one",
-			"too small: %s would get %d bytes of its %d, but %d are used and %d are needed with margin", g.fs.Mount, max(0, t.Partitions[growAt].Size), size, g.fs.Used, need)
+			"too small: %s would get %s of its %s, but %s are used and %s are needed with margin", g.fs.Mount, size(t.Partitions[growAt].Size), size(total), size(g.fs.Used), size(need))
 		return
 	}
 	at := mib
@@ -91,11 +137,24 @@ func (b *builder) partitions(t *TargetDisk, size int64) {
 	}
 }
 
-func (b *builder) arrays(t, mirror *TargetDisk) {
-	meta := b.in.Metadata
-	if meta == "" {
-		meta = "1.2"
+// name is what a source's partition and array are called.
+func (s source) name() string {
+	if s.fs == nil {
+		return "swap"
 	}
+	return nameOf(s.fs.Mount)
+}
+
+// unique gives a name that was not given before: two arrays of one name are two times /dev/md/NAME.
+func unique(taken map[string]bool, name string) string {
+	for n, base := 2, name; taken[name]; n++ {
+		name = base + strconv.Itoa(n)
+	}
+	taken[name] = true
+	return name
+}
+
+func (b *builder) arrays(t, mirror *TargetDisk) {
 	labels := b.labelsInUse()
 	node := 0
 	taken := func() string {
@@ -110,7 +169,7 @@ func (b *builder) arrays(t, mirror *TargetDisk) {
 	for i, s := range b.srcs {
 		at := len(t.Partitions) - len(b.srcs) + i
 		part := t.Partitions[at]
-		arr := NewArray{UUID: b.ids.array(), Name: shortHost(b.f.Machine.Hostname) + ":" + part.Name, Node: taken(), Level: 1, Metadata: meta, Devices: 2,
+		arr := NewArray{UUID: b.ids.array(), Name: arrayName(b.f.Machine.Hostname, part.Name), Node: taken(), Level: 1, Metadata: b.metadata(), Devices: 2,
 			Members: []Ref{Ref("part:" + part.GUID), ""}, MemberUUIDs: []string{b.ids.array(), b.ids.array()}, Later: []Ref{Ref("part:" + mirror.Partitions[at].GUID)}, Bitmap: true}
 		b.p.Target.Arrays = append(b.p.Target.Arrays, arr)
 		on := Ref("md:" + arr.UUID)
@@ -120,8 +179,9 @@ func (b *builder) arrays(t, mirror *TargetDisk) {
 		}
 		fs := NewFS{UUID: b.ids.uuid(), Type: s.fs.Type, Label: s.fs.Label, On: on, Mount: s.fs.Mount, Options: s.fs.Options, Features: s.use.Features,
 			BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize, Inodes: s.use.Inodes, HashSeed: b.ids.uuid()}
-		if labels[fs.Label] {
+		if fs.Label != "" && labels[fs.Label] {
 			// Two filesystems of one label are ambiguous to the old system, which must stay bootable.
+			b.warn("label "+fs.Label, "after finish: e2label DEVICE "+fs.Label, "the old system finds its filesystem by it, so the new one at %s gets none and is found by UUID", fs.Mount)
 			fs.Label = ""
 		}
 		b.p.Target.Filesystems = append(b.p.Target.Filesystems, fs)
@@ -134,17 +194,15 @@ func (b *builder) arrays(t, mirror *TargetDisk) {
 	}
 }
 
-func (b *builder) engine(s source, fs NewFS, size int64) Copy {
+func (b *builder) engine(s source, fs NewFS, part int64) Copy {
 	c := Copy{From: s.fs.UUID, To: fs.UUID, Engine: EngineTree, Why: "files are copied one by one"}
-	room := size - size/512 - 2*mib
-	switch {
-	case b.in.Engine == EngineExtent && s.use.Size > room:
-		b.refuse("engine extent", "use --engine tree", "filesystem %s has %d bytes, its new volume about %d", s.fs.UUID, s.use.Size, room)
-	case b.in.Engine == EngineExtent:
-		c.Engine, c.Why = EngineExtent, "asked for; the target has room for the whole filesystem"
-	case b.in.Engine != "" && b.in.Engine != EngineTree:
-		b.refuse("engine "+b.in.Engine, "the engines are: tree, extent", "not known")
+	if b.in.Engine != EngineExtent {
+		return c
 	}
+	if part < volume(s.use.Size) {
+		b.refuse("engine extent", "use --engine tree", "filesystem at %s has %s, its new partition of %s is too small for the whole of it", fs.Mount, size(s.use.Size), size(part))
+	}
+	c.Engine, c.Why = EngineExtent, "asked for; the target has room for the whole filesystem"
 	return c
 }
 
@@ -176,76 +234,28 @@ func merge(lists ...[]string) []string {
 	return out
 }
 
+// nameOf makes a mount point a name: what md, udev and GPT all take, at most 20 bytes.
 func nameOf(mount string) string {
 	if mount == "/" {
 		return "root"
 	}
-	return strings.ReplaceAll(strings.Trim(path.Clean(mount), "/"), "/", "-")
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-' {
+			return r
+		}
+		return '-'
+	}, strings.Trim(path.Clean(mount), "/"))
+	return name[:min(len(name), 20)]
 }
 
-func shortHost(h string) string {
-	s, _, _ := strings.Cut(h, ".")
-	if s == "" {
-		return "any"
+// arrayName joins host and name as mdadm does: the superblock has room for 32 bytes, and a host too long is left out.
+func arrayName(host, name string) string {
+	short, _, _ := strings.Cut(host, ".")
+	if short == "" {
+		short = "any"
 	}
-	return s
-}
-
-// booting chooses how the migration is started and committed.
-func (b *builder) booting() {
-	b.id = "plan.boot"
-	bt, f := &b.p.Boot, b.f
-	if f.Boot.Loader != "grub" {
-		b.refuse("boot loader", "this version moves systems that boot by GRUB 2 on BIOS", "it is %s", orUnknown(f.Boot.Loader))
-		return
+	if len(short)+1+len(name) >= 32 {
+		return name
 	}
-	if f.Firmware != "bios" {
-		b.refuse("firmware "+f.Firmware, "this version moves systems that boot by GRUB 2 on BIOS", "UEFI is not supported yet")
-		return
-	}
-	*bt = Booting{Loader: "grub", OneShot: "grub-next-entry", Commit: "grub-custom-cfg", Prefix: f.Boot.Prefix, Dir: path.Dir(f.Boot.Config), Custom: f.Boot.Custom, Env: f.Boot.Env,
-		OneShotWhy: fmt.Sprintf("GRUB can write its environment block %s, so the entry runs once", f.Boot.Env)}
-	if f.Boot.NoOneShot != "" {
-		b.refuse("one-shot boot entry", "kexec, or a machine whose /boot is a plain ext2/3/4 partition; this version has no other mechanism", "%s", f.Boot.NoOneShot)
-	}
-	for _, c := range f.Boot.Kernels {
-		if c.Release == f.Kernel.Release && c.Modules {
-			bt.Kernel, bt.Release = c.Path, c.Release
-		}
-	}
-	if bt.Kernel == "" {
-		b.refuse("kernel "+f.Kernel.Release, "reboot into an installed kernel, or reinstall its package", "no image in %s with modules of this release", orUnknown(f.Boot.Dir))
-	}
-	if dev := f.Dev(f.Boot.Device); dev != nil && dev.Filesystem() != nil {
-		bt.BootFS = dev.Filesystem().UUID
-	}
-	for i, fs := range b.p.Target.Filesystems {
-		if fs.Mount == "/" {
-			bt.Root = fs.UUID
-		}
-		// The commit lies where the new boot loader's own files do: one volume for GRUB to read.
-		if within(bt.Dir, fs.Mount) && len(fs.Mount) > len(bt.Mount) {
-			bt.Volume, bt.Mount, bt.FSType = b.p.Target.Filesystems[i].On, fs.Mount, fs.Type
-		}
-	}
-	if bt.Root == "" {
-		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
-	}
-	for _, w := range strings.Fields(f.Kernel.Cmdline) {
-		if strings.HasPrefix(w, "console=") || w == "norandmaps" || strings.HasPrefix(w, "mitigations=") {
-			bt.Consoles = append(bt.Consoles, w)
-		}
-	}
-}
-
-// within tells whether a path lies in a directory, or is it.
-func within(p, dir string) bool {
-	return dir == "/" || p == dir || strings.HasPrefix(p, dir+"/")
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
+	return short + ":" + name
 }

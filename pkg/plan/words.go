@@ -30,7 +30,7 @@ func quiet(s string) string {
 		s = strings.ToValidUTF8(s, "?")
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return '?'
 		}
 		return r

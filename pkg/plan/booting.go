@@ -1,0 +1,116 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// booting chooses how the migration is started and committed.
+func (b *builder) booting() {
+	b.id = "plan.boot"
+	bt, f := &b.p.Boot, b.f
+	if f.Boot.Loader != "grub" {
+		b.refuse("boot loader", "this version moves systems that boot by GRUB 2 on BIOS", "it is %s", orUnknown(f.Boot.Loader))
+		return
+	}
+	if f.Firmware != "bios" {
+		b.refuse("firmware "+f.Firmware, "this version moves systems that boot by GRUB 2 on BIOS", "UEFI is not supported yet")
+		return
+	}
+	*bt = Booting{Loader: "grub", OneShot: "grub-next-entry", Commit: "grub-custom-cfg", Prefix: f.Boot.Prefix, Dir: path.Dir(f.Boot.Config), Custom: f.Boot.Custom, Env: f.Boot.Env,
+		OneShotWhy: fmt.Sprintf("GRUB can write its environment block %s, so the entry runs once", f.Boot.Env)}
+	if f.Boot.NoOneShot != "" {
+		b.refuse("one-shot boot entry", "kexec, or a machine whose /boot is a plain ext2/3/4 partition; this version has no other mechanism", "%s", f.Boot.NoOneShot)
+	}
+	b.kernel(bt)
+	b.bootFS(bt)
+	for i, fs := range b.p.Target.Filesystems {
+		if fs.Mount == "/" {
+			bt.Root = fs.UUID
+		}
+		// The commit lies where the new boot loader's own files do: one volume for GRUB to read.
+		if within(bt.Dir, fs.Mount) && len(fs.Mount) > len(bt.Mount) {
+			bt.Volume, bt.Mount, bt.FSType = b.p.Target.Filesystems[i].On, fs.Mount, fs.Type
+		}
+	}
+	if bt.Root == "" {
+		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
+	}
+	for _, w := range strings.Fields(f.Kernel.Cmdline) {
+		if strings.HasPrefix(w, "console=") || w == "norandmaps" || strings.HasPrefix(w, "mitigations=") {
+			bt.Consoles = append(bt.Consoles, w)
+		}
+	}
+}
+
+// kernel takes the image of the kernel that runs: it is known to drive this machine.
+func (b *builder) kernel(bt *Booting) {
+	var bare, others []string
+	for _, c := range b.f.Boot.Kernels {
+		switch {
+		case c.Release == b.f.Kernel.Release && c.Modules:
+			bt.Kernel, bt.Release = c.Path, c.Release
+		case c.Release == b.f.Kernel.Release:
+			bare = append(bare, c.Path)
+		default:
+			others = append(others, c.Path+" is "+orUnknown(c.Release))
+		}
+	}
+	switch noun := "kernel " + orUnknown(b.f.Kernel.Release); {
+	case bt.Kernel != "":
+	case len(bare) > 0:
+		b.refuse(noun, "reinstall its package: "+packagesFor(b.f.Distro.Family, []string{"--reinstall", "linux-image-" + b.f.Kernel.Release}), "%s is the running kernel, but /lib/modules has no modules of this release", strings.Join(bare, ", "))
+	default:
+		b.refuse(noun, "reboot into an installed kernel, or reinstall the package of the running one", "it runs, but no image in %s is of this release: %s", orUnknown(b.f.Boot.Dir), orNone(strings.Join(others, ", ")))
+	}
+}
+
+// bootFS finds the filesystem that holds kernel, image and the boot loader's own files: it has to be one, and to move.
+func (b *builder) bootFS(bt *Booting) {
+	f := b.f
+	dir, own := f.mountOf(f.Boot.Dir), f.mountOf(bt.Dir)
+	if dir != own {
+		b.refuse("directory "+bt.Dir, "this version wants it and "+f.Boot.Dir+" on one filesystem", "it is on %s, the kernels are on %s", orUnknown(own), orUnknown(dir))
+		return
+	}
+	dev := f.Dev(f.Boot.Device)
+	if dev == nil || dev.Filesystem() == nil {
+		b.refuse("directory "+f.Boot.Dir, "run as root, on the installed system itself", "the filesystem that holds it is not known")
+		return
+	}
+	bt.BootFS = dev.Filesystem().UUID
+	if b.p.FindSource(bt.BootFS) == nil {
+		b.refuse("directory "+f.Boot.Dir, "move the disk that holds it", "it is on %s, which this plan does not move", dev.Path)
+	}
+}
+
+// mountOf tells where the filesystem that holds a path is mounted, "" when that is not known.
+func (f *Facts) mountOf(p string) string {
+	best := ""
+	for _, m := range f.Mounts {
+		if within(p, m.Target) && len(m.Target) > len(best) {
+			best = m.Target
+		}
+	}
+	return best
+}
+
+// within tells whether a path lies in a directory, or is it.
+func within(p, dir string) bool {
+	return dir == "/" || p == dir || strings.HasPrefix(p, dir+"/")
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none is there"
+	}
+	return s
+}

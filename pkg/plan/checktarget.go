@@ -1,0 +1,218 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func checkTarget(p *Plan, f *Facts, a *answers) {
+	for _, t := range p.Target.Disks {
+		const mend = "connect the planned disk, or make a new plan"
+		d, err := f.Disk(t.DiskID)
+		if err != nil {
+			a.refuse("target disk "+t.Was, twins, "%v", err)
+			continue
+		}
+		if d == nil {
+			a.refuse("target disk "+t.Was, mend, "no disk with %s is here", t.DiskID)
+			continue
+		}
+		for _, s := range p.Source.Disks {
+			if s.Matches(d) {
+				a.refuse("target disk "+d.Path, "name another disk", "it is the source disk")
+			}
+		}
+		if d.ReadOnly {
+			a.refuse("target disk "+d.Path, "make it writable (blockdev --setrw), or name another disk", "it is read-only")
+		}
+		if d.Removable {
+			a.refuse("target disk "+d.Path, "name a fixed disk", "it is removable")
+		}
+		var end int64
+		for _, n := range t.Partitions {
+			end = max(end, n.Start+n.Size)
+		}
+		if end+endGap/2 > d.Size {
+			a.refuse("target disk "+d.Path, "use a larger disk", "too small: the plan ends at byte %d, the disk at %d", end, d.Size)
+		}
+	}
+}
+
+// own tells whether a device lies in a planned target: by its table's id, or by an array's UUID.
+func (p *Plan) own(f *Facts, d *Device) bool {
+	for _, t := range p.Target.Disks {
+		if t.Matches(d) {
+			return d.Table != nil && strings.EqualFold(d.Table.ID, t.TableID)
+		}
+	}
+	return false
+}
+
+func (p *Plan) ownArray(uuid string) bool {
+	for _, n := range p.Target.Arrays {
+		if n.UUID == uuid {
+			return true
+		}
+	}
+	return false
+}
+
+func checkUnused(p *Plan, f *Facts, a *answers) {
+	for _, t := range p.Target.Disks {
+		d, _ := f.Disk(t.DiskID)
+		if d == nil {
+			continue
+		}
+		for _, x := range append(f.Parts(d.Name), d) {
+			if len(x.MountedAt) > 0 {
+				a.refuse("target disk "+d.Path, "umount "+x.MountedAt[0], "%s is mounted at %s", x.Path, strings.Join(x.MountedAt, ", "))
+			}
+			if x.Swapping {
+				a.refuse("target disk "+d.Path, "swapoff "+x.Path, "%s is in use as swap", x.Path)
+			}
+			for _, h := range x.Holders {
+				if arr := f.byNode(h); arr != nil && p.ownArray(arr.UUID) {
+					checkOwnArray(f.Dev(h), a)
+					continue
+				}
+				a.refuse("target disk "+d.Path, holderMend(f, h), "%s is held by /dev/%s", x.Path, h)
+			}
+		}
+	}
+}
+
+// checkOwnArray looks at an array of this plan that runs: udev may have assembled what an earlier run began.
+func checkOwnArray(m *Device, a *answers) {
+	switch {
+	case m == nil:
+	case slices.Contains(m.MountedAt, "/"):
+		a.refuse("target array "+m.Path, "migrate-init status tells how far it is; then finish, or rollback", "the running system is on it: this plan was carried out")
+	case len(m.MountedAt) > 0:
+		a.refuse("target array "+m.Path, "umount "+m.MountedAt[0], "it is mounted at %s", strings.Join(m.MountedAt, ", "))
+	case m.Swapping:
+		a.refuse("target array "+m.Path, "swapoff "+m.Path, "it is in use as swap")
+	}
+}
+
+func holderMend(f *Facts, h string) string {
+	if arr := f.byNode(h); arr != nil {
+		return "mdadm --stop /dev/" + h
+	}
+	return "lsblk and dmsetup ls show what it is; vgchange -an or cryptsetup close releases it"
+}
+
+func (f *Facts) byNode(node string) *Array {
+	for i := range f.Arrays {
+		if f.Arrays[i].Node == node {
+			return &f.Arrays[i]
+		}
+	}
+	return nil
+}
+
+func checkEmpty(p *Plan, f *Facts, a *answers) {
+	for _, t := range p.Target.Disks {
+		d, _ := f.Disk(t.DiskID)
+		if d == nil || t.Wipe || p.own(f, d) {
+			continue
+		}
+		var seen []string
+		for _, x := range append([]*Device{d}, f.Parts(d.Name)...) {
+			for _, c := range x.Contents {
+				words := fmt.Sprintf("%s: %s %s %s", x.Path, c.Type, c.Label, c.UUID)
+				if c.Ghost {
+					words += " (a remnant)"
+				}
+				seen = append(seen, strings.Join(strings.Fields(words), " "))
+			}
+		}
+		if len(seen) == 0 && d.Table != nil {
+			seen = []string{fmt.Sprintf("%s: partition table %s %s with %d partitions", d.Path, d.Table.Scheme, d.Table.ID, len(d.Table.Partitions))}
+		}
+		if len(seen) > 0 {
+			a.refuse("target disk "+d.Path, fmt.Sprintf("if nothing on it is wanted: migrate-init plan --to %s --disk %s --wipe %s", p.To, d.Path, d.Path), "it is not empty: %s", strings.Join(seen, "; "))
+		}
+	}
+}
+
+// checkUnique refuses when a planned identity is seen anywhere but where the plan puts it.
+func checkUnique(p *Plan, f *Facts, a *answers) {
+	const mend = "make a new plan, which has new identities, and find out where the copy comes from"
+	for _, n := range p.Target.Filesystems {
+		d, err := f.FS(n.UUID)
+		if err != nil {
+			a.refuse("planned filesystem "+n.UUID, mend, "%v", err)
+		} else if v, _ := f.Volume(p, n.On); d != nil && d != v {
+			a.refuse("planned filesystem "+n.UUID, mend, "it is already on %s", d.Path)
+		}
+	}
+	for _, n := range p.Target.Swaps {
+		d, err := f.Swap(n.UUID)
+		if err != nil {
+			a.refuse("planned swap "+n.UUID, mend, "%v", err)
+		} else if v, _ := f.Volume(p, n.On); d != nil && d != v {
+			a.refuse("planned swap "+n.UUID, mend, "it is already on %s", d.Path)
+		}
+	}
+	for _, n := range p.Target.Arrays {
+		arr := f.Array(n.UUID)
+		if arr == nil {
+			continue
+		}
+		for _, m := range arr.Members {
+			d := f.Dev(m.Device)
+			planned := d != nil && d.GUID != "" && slices.ContainsFunc(slices.Concat(n.Members, n.Later), func(r Ref) bool {
+				return strings.EqualFold(string(r), "part:"+d.GUID)
+			})
+			if !planned {
+				a.refuse("planned array "+n.UUID, mend, "/dev/%s is a member of it already", m.Device)
+			}
+		}
+	}
+	for i := range f.Devices {
+		d := &f.Devices[i]
+		for _, t := range p.Target.Disks {
+			if d.Table != nil && d.Kind != KindPart && strings.EqualFold(d.Table.ID, t.TableID) && !t.Matches(d) {
+				a.refuse("planned partition table "+t.TableID, mend, "it is already on %s", d.Path)
+			}
+		}
+	}
+	for _, t := range p.Target.Disks {
+		for _, n := range t.Partitions {
+			d, err := f.PartByGUID(n.GUID)
+			if err != nil {
+				a.refuse("planned partition "+n.GUID, mend, "%v", err)
+			} else if d != nil && !t.Matches(f.DiskOf(d.Name)) {
+				a.refuse("planned partition "+n.GUID, mend, "it is already %s", d.Path)
+			}
+		}
+	}
+}
+
+// sameName tells whether two arrays would want one /dev/md/NAME here: a name without a host is at home everywhere.
+func sameName(have, want string) bool {
+	if have == "" || have == want {
+		return have != ""
+	}
+	_, short, ok := strings.Cut(want, ":")
+	return ok && have == short
+}
+
+func checkArrayName(p *Plan, f *Facts, a *answers) {
+	for _, n := range p.Target.Arrays {
+		for _, arr := range f.Arrays {
+			if sameName(arr.Name, n.Name) && arr.UUID != n.UUID && !p.ownArray(arr.UUID) {
+				a.refuse("array name "+n.Name, "rename or wipe the other array: mdadm --zero-superblock on its members", "array %s (%s) has it already", arr.UUID, strings.Join(arr.names(), ", "))
+			}
+		}
+	}
+}
+
+func (r *Array) names() []string {
+	var out []string
+	for _, m := range r.Members {
+		out = append(out, "/dev/"+m.Device)
+	}
+	return out
+}

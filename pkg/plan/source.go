@@ -1,0 +1,304 @@
+package plan
+
+import (
+	"path"
+	"slices"
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+// option tells whether a comma-separated list of mount options has one.
+func option(list, name string) bool { return slices.Contains(strings.Split(list, ","), name) }
+
+// optional tells whether a boot goes on when the line's device is not there.
+func (e *Fstab) optional() bool { return option(e.Options, "nofail") || option(e.Options, "noauto") }
+
+func (e *Fstab) bind() bool { return option(e.Options, "bind") || option(e.Options, "rbind") }
+
+// needed are the places that the copied system's own tools run from and write to while it is rebuilt.
+func needed() []string {
+	return []string{"/usr/sbin", "/usr/lib/modules", "/lib/modules", "/var/lib/dpkg", "/etc", "/boot", "/boot/grub"}
+}
+
+// findSource finds the disk under / and everything on it that has to move.
+func (b *builder) findSource() {
+	b.id = "plan.source"
+	for _, m := range b.f.Mounts {
+		if m.Target == "/" {
+			b.root = b.f.Dev(m.Device)
+		}
+	}
+	if b.root == nil {
+		b.refuse("root filesystem", "run migrate-init on the installed system itself", "no block device is mounted at /")
+		return
+	}
+	b.disk = b.f.DiskOf(b.root.Name)
+	if b.root.Kind != KindPart {
+		b.refuse("root filesystem "+b.root.Path, "this version moves a root that lies on a plain partition of one disk", "it lies on %s", kindWords(b.root.Kind))
+		return
+	}
+	if b.disk == nil || b.disk.Table == nil {
+		b.refuse("root filesystem "+b.root.Path, "run as root, on a disk whose partition table is sound", "the partition table of its disk could not be read")
+		return
+	}
+	left := b.leaves()
+	for _, p := range b.f.Parts(b.disk.Name) {
+		b.addPart(p, left[p.Name])
+	}
+	b.sameTargets()
+	b.elsewhere()
+	b.p.Source.Disks = []DiskID{diskID(b.disk, "old1", b.disk.Table.ID)}
+	sort.SliceStable(b.p.Source.Filesystems, func(i, j int) bool {
+		return b.p.Source.Filesystems[i].Mount < b.p.Source.Filesystems[j].Mount
+	})
+}
+
+// system tells which needed directory a partition is mounted over, "" when it is none.
+func system(p *Device, tab *Fstab) string {
+	at := slices.Clone(p.MountedAt)
+	if tab != nil {
+		at = append(at, path.Clean(tab.Target))
+	}
+	for _, t := range at {
+		if path.IsAbs(t) && slices.ContainsFunc(needed(), func(n string) bool { return within(n, t) }) {
+			return t
+		}
+	}
+	return ""
+}
+
+func kindWords(kind string) string {
+	switch kind {
+	case KindArray:
+		return "an md array"
+	case KindDM:
+		return "a device-mapper volume (LVM or LUKS)"
+	case KindDisk:
+		return "a whole disk without partitions"
+	}
+	return "a device of kind " + kind
+}
+
+// leaves resolves --leave: only a partition of the source disk can be left behind, and never the root.
+func (b *builder) leaves() map[string]bool {
+	left := map[string]bool{}
+	for _, l := range b.in.Leave {
+		d := b.f.Dev(l)
+		switch {
+		case d == nil || d.Kind != KindPart || d.Parent != b.disk.Name:
+			b.refuse("--leave "+l, "name a partition of "+b.disk.Path, "it is no partition of the source disk %s", b.disk.Path)
+		case d == b.root:
+			b.refuse("--leave "+l, "leave other partitions", "it is the root filesystem, which is what moves")
+		default:
+			left[d.Name] = true
+		}
+	}
+	return left
+}
+
+// line finds the fstab line of a device; two are refused.
+func (b *builder) line(p *Device) *Fstab {
+	var tab *Fstab
+	for i := range b.f.Fstab {
+		e := &b.f.Fstab[i]
+		if e.Device != p.Name || e.bind() {
+			continue
+		}
+		if tab != nil {
+			b.refuse("partition "+p.Path, "keep one line for it, and use bind mounts for the rest", "two lines of fstab name it: %s at %s and %s at %s", tab.Spec, tab.Target, e.Spec, e.Target)
+			break
+		}
+		tab = e
+	}
+	return tab
+}
+
+func (b *builder) addPart(p *Device, leave bool) {
+	role, tab := roleIn(b.disk.Table, p.Number), b.line(p)
+	fs, swap := p.Filesystem(), p.Swap()
+	used := tab != nil || p.usedBy() != ""
+	noun := "partition " + p.Path
+	switch {
+	case role == RoleBIOSGrub && !used:
+	case leave:
+		b.leave(p, tab)
+	case role == RoleESP && b.f.Firmware != "efi" && p != b.root && system(p, tab) == "":
+		b.idleESP(p, tab)
+	case fs != nil && swap != nil:
+		b.refuse(noun, "look with wipefs "+p.Path+", and remove the stale one: wipefs -o OFFSET", "it carries %s and a swap area; nothing is picked", fs.Type)
+	case swap != nil && used:
+		b.addSwap(p, tab, swap)
+	case swap != nil:
+		b.warn(noun, "", "it is a swap area that nothing uses: it is not made again")
+	case fs != nil && tab != nil && path.IsAbs(tab.Target):
+		b.addFS(p, tab, fs)
+	case p == b.root && fs == nil:
+		b.refuse("root filesystem "+p.Path, "look with wipefs "+p.Path, "it is no single known filesystem: %s", orNothing(p.carries()))
+	case p == b.root:
+		b.refuse("root filesystem "+p.Path, "add its line to /etc/fstab", "fstab has no line for it")
+	case p.layered():
+		b.refuse(noun, "this version moves plain filesystems and swap; say --leave "+p.Path+" to lose it at finish", "it carries %s%s, which would not be moved", p.carries(), comma(p.usedBy()))
+	case used:
+		b.refuse(noun, "give it a line in /etc/fstab that mounts it, so that it is moved; or take it out of use and say --leave "+p.Path+" to lose it at finish",
+			"it is in use and would not be copied: %s", joined(orNothing(p.carries()), p.usedBy(), fstabWords(tab)))
+	case fs != nil || len(p.Contents) > 0 && !p.remnants():
+		b.refuse(noun, "give it a line in /etc/fstab, so that it is moved; or say --leave "+p.Path+" to lose it at finish", "it carries %s that no fstab line mounts, so it would not be copied", p.carries())
+	case !extended(b.disk.Table, p.Number):
+		b.warn(noun, "", "%s: it is not moved, and finish destroys it", orNothing(p.carries()))
+	}
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing known is on it"
+	}
+	return s
+}
+
+func comma(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ", " + s
+}
+
+func fstabWords(e *Fstab) string {
+	if e == nil {
+		return "no line in fstab"
+	}
+	return "fstab has " + e.Spec + " at " + e.Target
+}
+
+// remnants tells that nothing on a device is more than a ghost.
+func (d *Device) remnants() bool {
+	return !slices.ContainsFunc(d.Contents, func(c Content) bool { return !c.Ghost })
+}
+
+// extended tells whether a partition only holds others (DOS types 05, 0f, 85).
+func extended(t *Table, number int) bool {
+	for _, x := range t.Partitions {
+		if x.Number == number {
+			return t.Scheme == "dos" && slices.Contains([]string{"0x5", "0x05", "0xf", "0x0f", "0x85"}, strings.ToLower(x.Type))
+		}
+	}
+	return false
+}
+
+// leave notes a partition that the administrator gives up.
+func (b *builder) leave(p *Device, tab *Fstab) {
+	if p.GUID == "" {
+		b.refuse("--leave "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's partition is not as the table on the disk has it")
+		return
+	}
+	if at := system(p, tab); at != "" {
+		b.refuse("--leave "+p.Path, "leave other partitions", "it is %s of this system, which cannot boot or be rebuilt without", at)
+		return
+	}
+	if tab != nil && !tab.optional() {
+		b.refuse("--leave "+p.Path, "add nofail to its line in /etc/fstab, or remove the line", "fstab mounts it at %s: without it the new system ends in emergency mode", tab.Target)
+	}
+	if u := p.usedBy(); u != "" {
+		b.warn("--leave "+p.Path, "", "it is %s: the new system does not have it, and finish destroys it", u)
+	}
+	b.p.Source.Left = append(b.p.Source.Left, p.GUID)
+}
+
+// idleESP is an EFI system partition of a machine that boots by BIOS: nothing reads it, and it is not moved.
+func (b *builder) idleESP(p *Device, tab *Fstab) {
+	noun := "EFI system partition " + p.Path
+	if tab != nil && !tab.optional() {
+		b.refuse(noun, "add nofail to its line in /etc/fstab: this machine boots by BIOS and does not need it", "fstab mounts it at %s, it is not moved, and after finish the new system would wait for it in vain", tab.Target)
+		return
+	}
+	if tab != nil || len(p.Contents) > 0 {
+		b.warn(noun, "copy what you want to keep", "this machine boots by BIOS: it is not moved, and finish destroys it (%s)", joined(orNothing(p.carries()), p.usedBy(), fstabWords(tab)))
+	}
+}
+
+// movable refuses what could not be found again.
+func (b *builder) movable(p *Device, c *Content, mend string) bool {
+	switch {
+	case p.GUID == "":
+		b.refuse("partition "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's partition is not as the table on the disk has it")
+	case c.UUID == "":
+		b.refuse("partition "+p.Path, mend, "its %s has no UUID, so it could not be recognised again", c.Type)
+	case !utf8.ValidString(c.Label):
+		b.refuse("partition "+p.Path, "give it another label", "its label %q is not UTF-8", c.Label)
+	default:
+		return true
+	}
+	return false
+}
+
+func (b *builder) addSwap(p *Device, tab *Fstab, c *Content) {
+	if !b.movable(p, c, "give it one: swapoff it, then mkswap "+p.Path) {
+		return
+	}
+	old := &SwapOld{UUID: c.UUID, On: Ref("part:" + p.GUID), Device: p.Path}
+	if tab != nil {
+		old.Spec = tab.Spec
+	} else {
+		b.warn("swap "+p.Path, "add its line to /etc/fstab", "it is in use, but fstab has no line for it: the new swap is made, and nothing switches it on")
+	}
+	b.srcs = append(b.srcs, source{part: p, swap: old, use: c})
+	b.p.Source.Swaps = append(b.p.Source.Swaps, *old)
+}
+
+func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
+	if !b.movable(p, c, "give it one: tune2fs -U random "+p.Path) {
+		return
+	}
+	s := &SourceFS{UUID: c.UUID, Type: c.Type, Label: c.Label, On: Ref("part:" + p.GUID), Spec: tab.Spec,
+		Mount: path.Clean(tab.Target), Used: c.Used, Device: p.Path, Options: tab.Options}
+	if p == b.root && s.Mount != "/" || p != b.root && s.Mount == "/" {
+		b.refuse("filesystem "+p.Path, "mend the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
+		return
+	}
+	b.srcs = append(b.srcs, source{part: p, fs: s, use: c, needed: c.Used + c.Used/10 + 64*mib})
+	b.p.Source.Filesystems = append(b.p.Source.Filesystems, *s)
+}
+
+// sameTargets refuses two lines of fstab for one mount point, where one of them moves.
+func (b *builder) sameTargets() {
+	for _, s := range b.p.Source.Filesystems {
+		var specs []string
+		for _, e := range b.f.Fstab {
+			if path.IsAbs(e.Target) && path.Clean(e.Target) == s.Mount {
+				specs = append(specs, e.Spec)
+			}
+		}
+		if len(specs) > 1 {
+			b.refuse("mount point "+s.Mount, "keep one line for it in /etc/fstab", "fstab mounts %s there", strings.Join(specs, " and "))
+		}
+	}
+}
+
+// elsewhere refuses a system whose own directories lie on another disk, in an array, or behind a bind mount: they
+// would be neither copied nor there while the copy is rebuilt.
+func (b *builder) elsewhere() {
+	const mend = "this version moves a system whose /usr, /var, /etc and /boot are on one disk"
+	seen := map[string]bool{}
+	look := func(target, dev, what string) {
+		d := b.f.DiskOf(dev)
+		if target == "/" || seen[target] || d != nil && d == b.disk || !slices.ContainsFunc(needed(), func(n string) bool { return within(n, target) }) {
+			return
+		}
+		seen[target] = true
+		b.refuse("directory "+target, mend, "%s is mounted there, which is not on %s", what, b.disk.Path)
+	}
+	for _, e := range b.f.Fstab {
+		if path.IsAbs(e.Target) && !option(e.Options, "noauto") {
+			dev := e.Device
+			if e.bind() {
+				dev = ""
+			}
+			look(path.Clean(e.Target), dev, e.Spec)
+		}
+	}
+	for _, m := range b.f.Mounts {
+		if m.Device != "" {
+			look(m.Target, m.Device, "/dev/"+m.Device)
+		}
+	}
+}
