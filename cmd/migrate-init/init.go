@@ -59,8 +59,9 @@ func (v *voice) say(format string, args ...any) {
 			fmt.Fprintf(lineWriter{c}, "%s\n", line)
 		}
 		if v.kmsg != nil {
-			// The kernel's log is a second copy: a console that took the line has said it.
-			_ = v.kmsg.Log(6, line)
+			// At debug level the kernel's log keeps the line and does not print it on the console a second time. A
+			// console that took it has said it: a failure here changes nothing.
+			_ = v.kmsg.Log(7, line)
 		}
 	}
 }
@@ -136,11 +137,11 @@ func runInit() {
 }
 
 // giveUp carries out the policy for failures; it does not return.
-func giveUp(m machine.Machine, v *voice, policy plan.Policy, e *stage.Env) {
+func giveUp(m *machine.Real, v *voice, policy plan.Policy, e *stage.Env) {
 	ctx := context.Background()
 	if policy.OnFailure == "shell" {
 		v.say("policy: a shell on the console; leaving it reboots")
-		if err := shell(ctx); err != nil {
+		if err := m.Shell(ctx, "/dev/console", "/bin/sh"); err != nil {
 			v.say("shell: %v", err)
 		}
 	}
@@ -157,8 +158,4 @@ func giveUp(m machine.Machine, v *voice, policy plan.Policy, e *stage.Env) {
 	}
 	// The kernel resets the machine after kernel.panic seconds when init ends: better than a machine that hangs.
 	os.Exit(1)
-}
-
-func shell(ctx context.Context) error {
-	return machine.Shell(ctx, "/dev/console", "/bin/sh")
 }

@@ -10,7 +10,7 @@ import (
 
 // Shell runs a shell on a console, as its own session with that console as controlling terminal, until it ends. It is
 // the policy `shell` of a failed migration: the one program that a person, not a stage, drives.
-func Shell(ctx context.Context, console, program string) error {
+func (r *Real) Shell(ctx context.Context, console, program string) error {
 	f, err := os.OpenFile(console, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("console %s: %w", console, err)
@@ -20,7 +20,12 @@ func Shell(ctx context.Context, console, program string) error {
 	cmd.Env = append(DefaultEnv(), "TERM=linux")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, f
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Run(); err != nil {
+	if err := r.start(cmd); err != nil {
+		return fmt.Errorf("%s on %s: %w", program, console, err)
+	}
+	err = cmd.Wait()
+	r.release(cmd)
+	if err != nil {
 		return fmt.Errorf("%s on %s: %w", program, console, err)
 	}
 	return nil

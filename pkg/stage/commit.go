@@ -43,7 +43,15 @@ func runCommit(ctx context.Context, e *Env) error {
 
 // keepState puts plan, report and this binary into the new system.
 func (e *Env) keepState(ctx context.Context) error {
-	dir := path.Join(TargetDir, StateDir)
+	root, err := e.Inside(TargetDir)
+	if err != nil {
+		return err
+	}
+	in, err := inRoot(root, StateDir)
+	if err != nil {
+		return err
+	}
+	dir := path.Join(TargetDir, in)
 	effs := []machine.Effect{
 		machine.Mkdir{Path: dir, Mode: 0o700},
 		machine.WriteFile{Path: path.Join(dir, "plan.toml"), Data: e.PlanText, Mode: 0o600},

@@ -19,10 +19,18 @@ func runRebuild(ctx context.Context, e *Env) error {
 	if err := e.assembleTree(ctx); err != nil {
 		return err
 	}
+	root, err := e.Inside(TargetDir)
+	if err != nil {
+		return err
+	}
 	for _, f := range fam.Overlay(e.Plan) {
 		e.tell("rebuild", "%s: %s", f.Path, f.Why)
-		if err := e.do(ctx, machine.Mkdir{Path: path.Dir(path.Join(TargetDir, f.Path)), Mode: 0o755},
-			machine.WriteFile{Path: path.Join(TargetDir, f.Path), Data: f.Data, Mode: fs.FileMode(f.Mode)}); err != nil {
+		at, err := inRoot(root, f.Path)
+		if err != nil {
+			return err
+		}
+		if err := e.do(ctx, machine.Mkdir{Path: path.Dir(path.Join(TargetDir, at)), Mode: 0o755},
+			machine.WriteFile{Path: path.Join(TargetDir, at), Data: f.Data, Mode: fs.FileMode(f.Mode)}); err != nil {
 			return err
 		}
 	}

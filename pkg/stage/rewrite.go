@@ -27,7 +27,42 @@ func Rewrites(p *plan.Plan, root fs.FS, dir string) ([]machine.Effect, error) {
 			return nil, err
 		}
 	}
-	return r.out, nil
+	return r.out, r.inside()
+}
+
+// inside leads every effect to its place in the root, whatever symbolic links stand on the way.
+func (r *rewriter) inside() error {
+	at := func(p *string) error {
+		in, err := inRoot(r.root, strings.TrimPrefix(*p, r.dir))
+		*p = path.Join(r.dir, in)
+		return err
+	}
+	for i, eff := range r.out {
+		var err error
+		switch x := eff.(type) {
+		case machine.WriteFile:
+			err = at(&x.Path)
+			r.out[i] = x
+		case machine.WriteInPlace:
+			err = at(&x.Path)
+			r.out[i] = x
+		case machine.Mkdir:
+			err = at(&x.Path)
+			r.out[i] = x
+		case machine.Remove:
+			err = at(&x.Path)
+			r.out[i] = x
+		case machine.Symlink:
+			err = at(&x.Path)
+			r.out[i] = x
+		default:
+			err = fmt.Errorf("effect %s: not one that rewrites", eff)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func runRewrite(ctx context.Context, e *Env) error {

@@ -54,15 +54,16 @@ func (r *rewriter) debconfDisks(to []plan.TargetDisk) error {
 
 // mtab as a file says what is mounted on the old machine for ever; every tool reads the kernel's list today.
 func (r *rewriter) mtab() error {
+	name := path.Join(r.dir, "etc/mtab")
 	st, err := fs.Lstat(r.root, "etc/mtab")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// A run that was cut between the two effects below left none.
+		r.out = append(r.out, machine.Symlink{Target: fstab.MtabTarget, Path: name})
+	case err != nil:
 		return fmt.Errorf("file /etc/mtab: %w", err)
-	}
-	if fstab.Mtab(true, st.Mode(), "") == fstab.MtabFile {
-		r.out = append(r.out, machine.Symlink{Target: fstab.MtabTarget, Path: path.Join(r.dir, "etc/mtab")})
+	case fstab.Mtab(true, st.Mode(), "") == fstab.MtabFile:
+		r.out = append(r.out, machine.Remove{Path: name}, machine.Symlink{Target: fstab.MtabTarget, Path: name})
 	}
 	return nil
 }
