@@ -2,7 +2,6 @@ package image
 
 import (
 	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"strings"
 
 	"migrate-init/cpio"
-	"migrate-init/pkg/kmod"
 	"migrate-init/pkg/plan"
 )
 
@@ -38,7 +36,7 @@ func Collect(in Input) (*Image, error) {
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
-	return &Image{Warnings: c.warnings, items: items, mtime: stamp(in.Plan)}, nil
+	return &Image{Warnings: c.warnings, items: items, mtime: stamp(in.Plan), method: c.compression()}, nil
 }
 
 // stamp is the one time in an image, in the range of a newc field.
@@ -109,59 +107,6 @@ func (c *collector) skeleton() {
 
 func (c *collector) link(p, target, why string) {
 	c.add(item{path: p, mode: cpio.ModeSymlink | 0o777, link: target, why: why})
-}
-
-// self puts the running program in. With an interpreter in its header the kernel would look for that first, and panic.
-func (c *collector) self() {
-	const mend = "use the program as it is released, built with CGO_ENABLED=0"
-	data, err := c.host.read(c.in.Self, maxFile, false)
-	if err != nil {
-		c.refuse("program %s: %w; start it again by the path where it is now", c.in.Self, cause(err))
-		return
-	}
-	if why := dynamic(data); why != "" {
-		c.refuse("program %s: not statically linked: %s; %s", c.in.Self, why, mend)
-		return
-	}
-	c.file("/init", 0o755, data, "this program, as PID 1")
-}
-
-// dynamic says what keeps a program from being the init of an empty root; "" is nothing.
-func dynamic(data []byte) (why string) {
-	defer func() {
-		if p := recover(); p != nil { // debug/elf is not hardened
-			why = fmt.Sprintf("damaged ELF file: %v", p)
-		}
-	}()
-	f, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		return fmt.Sprintf("not an ELF program: %v", err)
-	}
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			interp := make([]byte, min(p.Filesz, 256))
-			n, _ := p.ReadAt(interp, 0) // what can be read is only shown
-			return fmt.Sprintf("it wants the loader %s", bytes.TrimRight(interp[:n], "\x00"))
-		}
-	}
-	return ""
-}
-
-// kernel compares the kernel file with the release that the modules are taken for.
-func (c *collector) kernel() {
-	b := c.in.Plan.Boot
-	head, err := c.host.read(b.Kernel, 64<<10, true)
-	if err != nil {
-		c.refuse("kernel image %s: %w; reinstall it: %s", b.Kernel, cause(err), c.reinstall("linux-image-"+b.Release))
-		return
-	}
-	release, err := kmod.Release(head)
-	switch {
-	case err != nil:
-		c.refuse("kernel image %s: its version cannot be read: %w", b.Kernel, err)
-	case release != b.Release:
-		c.refuse("kernel image %s: it is version %s, but the plan's modules are of %s; reinstall linux-image-%s, or make a new plan", b.Kernel, release, b.Release, b.Release)
-	}
 }
 
 // install and reinstall spell what brings a package, in the words of the plan's distribution.

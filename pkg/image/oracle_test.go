@@ -167,6 +167,23 @@ func extract(t testing.TB, image []byte, dir string) {
 // BenchmarkBuild measures the image of the main scenario from an unpacked Debian root, as qemu-tests keep one in .cache
 // (or at MIGRATE_INIT_TREE): time from plan to bytes, and MiB.
 func BenchmarkBuild(b *testing.B) {
+	in := debian(b)
+	var size, files, plain int
+	for b.Loop() {
+		img := collect(b, in)
+		size, files, plain = len(packed(b, img)), len(img.List()), 0
+		for _, it := range img.items {
+			plain += len(it.data)
+		}
+	}
+	b.ReportMetric(float64(size)/(1<<20), "MiB")
+	b.ReportMetric(float64(plain)/(1<<20), "MiB-unpacked")
+	b.ReportMetric(float64(files), "files")
+}
+
+// debian is the main scenario on a real system that does not run.
+func debian(b *testing.B) Input {
+	b.Helper()
 	tree := os.Getenv("MIGRATE_INIT_TREE")
 	if tree == "" {
 		found, err := filepath.Glob("../../.cache/root-*.tree")
@@ -196,24 +213,12 @@ func BenchmarkBuild(b *testing.B) {
 	p := aPlan()
 	p.Boot.Release = kernels[0].Name()
 	p.Boot.Kernel, p.Drivers = "/boot/vmlinuz-"+p.Boot.Release, []string{"virtio_blk", "virtio_pci"}
-	in := input(b, over{fstest.MapFS{"opt/migrate-init": {Mode: 0o755, Data: program}}, base}, p)
-	var size, files, plain int
-	for b.Loop() {
-		img := collect(b, in)
-		size, files, plain = len(packed(b, img)), len(img.List()), 0
-		for _, it := range img.items {
-			plain += len(it.data)
-		}
-	}
-	b.ReportMetric(float64(size)/(1<<20), "MiB")
-	b.ReportMetric(float64(plain)/(1<<20), "MiB-unpacked")
-	b.ReportMetric(float64(files), "files")
+	return input(b, over{fstest.MapFS{"opt/migrate-init": {Mode: 0o755, Data: program}}, base}, p)
 }
 
 // BenchmarkLevels compares what zstd's levels make of the same image.
 func BenchmarkLevels(b *testing.B) {
-	root := hereWithModules(b)
-	img := collect(b, input(b, root, aPlan()))
+	img := collect(b, debian(b))
 	for name, l := range map[string]int{"fastest": 1, "default": 3, "better": 7, "best": 11} {
 		b.Run(name, func(b *testing.B) {
 			var n int
