@@ -32,7 +32,9 @@ func (c *copier) apply(o object, m *meta, clean, hold bool, path func() string) 
 	fail := func(op string, err error) error {
 		return &Error{Side: Target, Op: op, Path: path(), Err: err}
 	}
-	if err := o.chown(&m.stat); err != nil {
+	if !clean && m.uid == 0 && m.gid == 0 && c.rootOwned.Load() {
+		// It was born so.
+	} else if err := o.chown(&m.stat); err != nil {
 		return fail(fmt.Sprintf("chown to %d:%d", m.uid, m.gid), err)
 	}
 	if m.typ() != unix.S_IFLNK {
@@ -103,10 +105,14 @@ func (c *copier) cleanXattrs(o object, m *meta) error {
 	return nil
 }
 
-// observe looks once whether new objects come with xattrs, as under an LSM.
+// observe looks once whether new objects come with xattrs, as under an LSM, and
+// whether they belong to root, as without the mount option grpid.
 func (c *copier) observe(o object) {
 	c.newborn.Do(func() {
 		xs, err := o.xattrs(c.dst.magic, make([]byte, 64<<10))
 		c.clean.Store(err != nil || len(xs) > 0)
+		var st stat
+		err = statFD(o.fd, &st)
+		c.rootOwned.Store(err == nil && st.uid == 0 && st.gid == 0)
 	})
 }

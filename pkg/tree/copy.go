@@ -14,18 +14,19 @@ import (
 
 // copier is one run of Copy.
 type copier struct {
-	ctx      context.Context
-	o        Options
-	src, dst *root
-	q        *queue
-	fds      dirFDs
-	links    *links
-	man      manifestWriter
-	prog     progress
-	prior    *Manifest // of the interrupted copy
-	exclude  map[string]bool
-	clean    atomic.Bool // the target puts xattrs, such as labels, on new objects
-	newborn  sync.Once
+	ctx       context.Context
+	o         Options
+	src, dst  *root
+	q         *queue
+	fds       dirFDs
+	links     *links
+	man       manifestWriter
+	prog      progress
+	prior     *Manifest // of the interrupted copy
+	exclude   map[string]bool
+	clean     atomic.Bool // the target puts xattrs, such as labels, on new objects
+	rootOwned atomic.Bool // new objects are root's
+	newborn   sync.Once
 
 	jobMu sync.Mutex
 	jobs  map[*fileJob]struct{} // large files under way

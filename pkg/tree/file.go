@@ -95,8 +95,8 @@ func (j *fileJob) copySmall(w *worker) error {
 		return j.copyPieces(w)
 	}
 	// One read beyond the end shows that the size is true.
-	n, err := readFull(j.src, w.data[:j.meta.size+1], 0)
-	if err != nil {
+	n, err := unix.Pread(j.src, w.data[:j.meta.size+1], 0)
+	if err != nil || int64(n) < j.meta.size {
 		return j.copyPieces(w)
 	}
 	if int64(n) != j.meta.size {

@@ -151,7 +151,11 @@ func TestSubvolume(t *testing.T) {
 	if err != nil || !rep.Equal() || rep.Reread != 0 {
 		t.Errorf("verify: %v, %d read again, %v", err, rep.Reread, rep.Differences)
 	}
-	scan, err := Precheck(t.Context(), src.dir, probe(t, dst), Options{})
+	caps, err := ProbeCaps(dst.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan, err := Precheck(t.Context(), src.dir, caps, Options{})
 	if err != nil || !slices.ContainsFunc(scan.Findings, func(f Finding) bool { return f.ID == "tree.subvolume" && slices.Equal(f.Paths, []string{"vol"}) }) {
 		t.Errorf("precheck: %v %+v", err, scan.Findings)
 	}
