@@ -23,8 +23,37 @@ func sealOf(p *Plan) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("plan: seal: %w", err)
 	}
+	// TOML does not tell an absent list from an empty one, so neither may the seal.
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return "", fmt.Errorf("plan: seal: %w", err)
+	}
+	if b, err = json.Marshal(withoutEmpty(v)); err != nil {
+		return "", fmt.Errorf("plan: seal: %w", err)
+	}
 	h := sha256.Sum256(b)
 	return hex.EncodeToString(h[:]), nil
+}
+
+// withoutEmpty takes null and empty lists out of decoded JSON.
+func withoutEmpty(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if list, ok := x.([]any); x == nil || ok && len(list) == 0 {
+				delete(v, k)
+				continue
+			}
+			v[k] = withoutEmpty(x)
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutEmpty(v[i])
+		}
+	}
+	return v
 }
 
 // Encode renders a plan as TOML, sealed.
