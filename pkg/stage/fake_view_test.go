@@ -1,0 +1,359 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"sort"
+	"strings"
+	"testing/fstest"
+
+	"migrate-init/pkg/machine"
+)
+
+// at finds the tree that a path is on, and its name there.
+func (w *world) at(name string) (tree fstest.MapFS, rel string, ro bool) {
+	name = path.Clean(name)
+	best := ""
+	tree, rel = w.root, strings.TrimPrefix(name, "/")
+	for _, m := range w.mounts {
+		if (m.dir == "/" || name == m.dir || strings.HasPrefix(name, m.dir+"/")) && len(m.dir) >= len(best) {
+			best, tree, ro = m.dir, m.tree, m.ro
+			rel = strings.TrimPrefix(strings.TrimPrefix(name, m.dir), "/")
+		}
+	}
+	if rel == "" {
+		rel = "."
+	}
+	return tree, rel, ro
+}
+
+// view is the whole machine's root as one file system: mounted trees over each other, /proc and /sys as the kernel shows.
+func (w *world) view() fstest.MapFS {
+	out := maps.Clone(w.root)
+	for _, m := range w.mounts {
+		dir := strings.TrimPrefix(m.dir, "/")
+		if dir == "" {
+			out = maps.Clone(m.tree)
+			continue
+		}
+		for n := range out {
+			if strings.HasPrefix(n, dir+"/") {
+				delete(out, n)
+			}
+		}
+		out[dir] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+		for n, f := range m.tree {
+			out[dir+"/"+n] = f
+		}
+	}
+	w.kernel(out)
+	return out
+}
+
+// below is view from a directory.
+func (w *world) below(dir string) fstest.MapFS {
+	all := w.view()
+	pre := strings.TrimPrefix(path.Clean(dir), "/")
+	if pre == "" {
+		return all
+	}
+	out := fstest.MapFS{}
+	for n, f := range all {
+		if rel, ok := strings.CutPrefix(n, pre+"/"); ok {
+			out[rel] = f
+		}
+	}
+	return out
+}
+
+func (w *world) kernel(out fstest.MapFS) {
+	file := func(name, format string, args ...any) {
+		out[name] = &fstest.MapFile{Data: fmt.Appendf(nil, format+"\n", args...), Mode: 0o444}
+	}
+	link := func(name, to string) { out[name] = &fstest.MapFile{Data: []byte(to), Mode: fs.ModeSymlink | 0o777} }
+	file("proc/sys/kernel/hostname", "server")
+	file("proc/sys/kernel/osrelease", testRelease)
+	file("proc/sys/kernel/random/boot_id", "boot-%d", w.boots)
+	file("proc/cmdline", "root=UUID=%s ro console=ttyS0", oldRoot)
+	file("proc/meminfo", "MemTotal:        1000000 kB")
+	swaps := "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"
+	if w.live {
+		swaps += "\n/dev/vda4                               partition\t131068\t\t0\t\t-2"
+	}
+	file("proc/swaps", "%s", swaps)
+	var infos strings.Builder
+	for i, m := range w.mounts {
+		maj, min := uint32(0), uint32(30+i)
+		if b := w.dev(m.src); b != nil && m.typ != "bind" {
+			maj, min = b.maj, b.min
+		}
+		opts := "rw"
+		if m.ro {
+			opts = "ro"
+		}
+		fmt.Fprintf(&infos, "%d 1 %d:%d / %s %s - %s %s %s\n", 20+i, maj, min, m.dir, opts, m.typ, m.src, opts)
+	}
+	out["proc/self/mountinfo"] = &fstest.MapFile{Data: []byte(infos.String())}
+	for i, b := range w.devs {
+		at := "sys/devices/virtual/block/" + b.name
+		switch {
+		case b.disk != nil && b.number == 0:
+			bus := fmt.Sprintf("sys/devices/pci0000:00/0000:00:%02x.0", 4+i)
+			at = bus + "/virtio/block/" + b.name
+			file(at+"/serial", "SER-%s", b.name)
+			file(at+"/removable", "0")
+			file(at+"/queue/logical_block_size", "512")
+			file(at+"/queue/rotational", "0")
+			link(bus+"/virtio/driver/module", "../../../../../module/virtio_blk")
+			link(bus+"/driver/module", "../../../../module/virtio_pci")
+			if w.live {
+				link("dev/disk/by-id/virtio-SER-"+b.name, "../../"+b.name)
+			}
+		case b.disk != nil:
+			up := w.dev(b.disk.name)
+			at = fmt.Sprintf("sys/devices/pci0000:00/0000:00:%02x.0/virtio/block/%s/%s", 4+indexOf(w.devs, up), up.name, b.name)
+			file(at+"/partition", "%d", b.number)
+			file(at+"/start", "%d", b.off/512)
+		default:
+			w.arrayFiles(at, b, file)
+			link("sys/block/"+b.name, strings.TrimPrefix(strings.Replace(at, "sys/", "../", 1), "/"))
+		}
+		file(at+"/size", "%d", b.size/512)
+		file(at+"/dev", "%d:%d", b.maj, b.min)
+		ro := 0
+		if b.ro {
+			ro = 1
+		}
+		file(at+"/ro", "%d", ro)
+		for _, h := range w.holders(b) {
+			link(at+"/holders/"+h, "../../x")
+		}
+		link("sys/class/block/"+b.name, strings.Replace(at, "sys/", "../../", 1))
+	}
+}
+
+func indexOf[T comparable](list []T, x T) int {
+	for i := range list {
+		if list[i] == x {
+			return i
+		}
+	}
+	return -1
+}
+
+func (w *world) arrayFiles(at string, b *bdev, file func(string, string, ...any)) {
+	a := w.arrays[b.name]
+	if !a.runs {
+		file(at+"/md/array_state", "clear")
+		return
+	}
+	file(at+"/md/array_state", "clean")
+	file(at+"/md/level", "raid1")
+	file(at+"/md/metadata_version", "%s", a.version)
+	file(at+"/md/raid_disks", "%d", a.slots)
+	file(at+"/md/degraded", "%d", a.slots-len(a.added))
+	file(at+"/md/sync_action", "idle")
+	for i, m := range a.added {
+		file(at+"/md/dev-"+m.name+"/state", "in_sync")
+		file(at+"/md/dev-"+m.name+"/slot", "%d", i)
+	}
+}
+
+// file carries out the effects on files.
+func (w *world) file(e machine.Effect, torn bool) error {
+	change := func(name string) (fstest.MapFS, string, error) {
+		tree, rel, ro := w.at(name)
+		if ro {
+			w.t.Errorf("read-only mount: %v", e)
+			return nil, "", errors.New("read-only filesystem")
+		}
+		return tree, rel, nil
+	}
+	write := func(name string, data []byte, mode fs.FileMode) error {
+		if torn {
+			return nil // an atomic write that was cut short leaves what was there
+		}
+		if !w.isDir(path.Dir(name)) {
+			return fmt.Errorf("file %s: no directory: %w", name, fs.ErrNotExist)
+		}
+		tree, rel, err := change(name)
+		if err != nil {
+			return err
+		}
+		if f := tree[rel]; f != nil {
+			if f.Mode&fs.ModeSymlink != 0 {
+				return fmt.Errorf("file %s: a symbolic link", name)
+			}
+			mode = f.Mode
+		}
+		tree[rel] = &fstest.MapFile{Data: data, Mode: mode}
+		return nil
+	}
+	switch e := e.(type) {
+	case machine.Mkdir:
+		for d := path.Clean(e.Path); d != "/"; d = path.Dir(d) {
+			tree, rel, err := change(d)
+			if err != nil {
+				return err
+			}
+			if rel != "." && tree[rel] == nil {
+				tree[rel] = &fstest.MapFile{Mode: fs.ModeDir | e.Mode}
+			}
+		}
+		return nil
+	case machine.WriteFile:
+		return write(e.Path, e.Data, e.Mode)
+	case machine.WriteInPlace:
+		tree, rel, err := change(e.Path)
+		if err != nil {
+			return err
+		}
+		f := tree[rel]
+		if f == nil || len(f.Data) != len(e.Data) {
+			return fmt.Errorf("file %s: not there, or of another length", e.Path)
+		}
+		tree[rel] = &fstest.MapFile{Data: e.Data, Mode: f.Mode}
+		return nil
+	case machine.CopyFile:
+		tree, rel, _ := w.at(e.From)
+		if tree[rel] == nil {
+			return fmt.Errorf("file %s: %w", e.From, fs.ErrNotExist)
+		}
+		return write(e.To, tree[rel].Data, e.Mode)
+	case machine.Remove:
+		tree, rel, err := change(e.Path)
+		if err != nil {
+			return err
+		}
+		for n := range tree {
+			if strings.HasPrefix(n, rel+"/") {
+				return fmt.Errorf("remove %s: directory not empty: %s", e.Path, n)
+			}
+		}
+		delete(tree, rel)
+		return nil
+	case machine.Rename:
+		tree, from, err := change(e.From)
+		if err != nil {
+			return err
+		}
+		other, to, err := change(e.To)
+		if err != nil {
+			return err
+		}
+		if tree[from] == nil {
+			return fmt.Errorf("rename %s: %w", e.From, fs.ErrNotExist)
+		}
+		if torn {
+			return nil
+		}
+		f := tree[from]
+		delete(tree, from)
+		other[to] = f
+		return nil
+	case machine.Symlink:
+		tree, rel, err := change(e.Path)
+		if err != nil || torn {
+			return err
+		}
+		tree[rel] = &fstest.MapFile{Data: []byte(e.Target), Mode: fs.ModeSymlink | 0o777}
+		return nil
+	}
+	return fmt.Errorf("effect %T: not known here", e)
+}
+
+// copier copies trees between what is mounted.
+type copier struct{ w *world }
+
+func (c copier) trees(j Job) (from, to fstest.MapFS, err error) {
+	var src, dst *mounted
+	for i, m := range c.w.mounts {
+		if m.dir == j.From {
+			src = &c.w.mounts[i]
+		}
+		if m.dir == j.To {
+			dst = &c.w.mounts[i]
+		}
+	}
+	if src == nil || dst == nil || src.src != j.FromDev || dst.src != j.ToDev {
+		return nil, nil, fmt.Errorf("copy %s to %s: not mounted so", j.From, j.To)
+	}
+	if !src.ro || dst.ro {
+		c.w.t.Errorf("copy: source read-only %v, target read-only %v", src.ro, dst.ro)
+	}
+	return src.tree, dst.tree, nil
+}
+
+func (c copier) Copy(_ context.Context, j Job) (Counts, error) {
+	how, then := c.w.verb("copy "+j.From+" to "+j.To, []string{j.ToDev})
+	if how == 0 {
+		return Counts{}, then
+	}
+	from, to, err := c.trees(j)
+	if err != nil {
+		return Counts{}, err
+	}
+	for n := range to {
+		return Counts{}, fmt.Errorf("copy to %s: not empty: %s", j.To, n)
+	}
+	names := make([]string, 0, len(from))
+	for n := range from {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	if how == 1 {
+		names = names[:len(names)/2]
+	}
+	for _, n := range names {
+		f := *from[n]
+		to[n] = &f
+	}
+	return Counts{Files: int64(len(names)), Bytes: 1, Hash: "h"}, then
+}
+
+func (c copier) Verify(_ context.Context, j Job) (Counts, error) {
+	how, then := c.w.verb("verify "+j.To+" against "+j.From, nil)
+	if how == 0 || then != nil {
+		return Counts{}, then
+	}
+	from, to, err := c.trees(j)
+	if err != nil {
+		return Counts{}, err
+	}
+	if d := treeDiff(from, to); d != "" {
+		return Counts{}, fmt.Errorf("verify: %s", d)
+	}
+	return Counts{Files: int64(len(to))}, nil
+}
+
+// treeDiff names the first difference of two trees, "" for none.
+func treeDiff(a, b fstest.MapFS) string {
+	names := map[string]bool{}
+	for n := range a {
+		names[n] = true
+	}
+	for n := range b {
+		names[n] = true
+	}
+	var all []string
+	for n := range names {
+		all = append(all, n)
+	}
+	sort.Strings(all)
+	for _, n := range all {
+		x, y := a[n], b[n]
+		switch {
+		case x == nil || y == nil:
+			return fmt.Sprintf("%s: there %v, here %v", n, x != nil, y != nil)
+		case x.Mode != y.Mode:
+			return fmt.Sprintf("%s: mode %v, %v", n, x.Mode, y.Mode)
+		case string(x.Data) != string(y.Data):
+			return fmt.Sprintf("%s: %.200q, %.200q", n, x.Data, y.Data)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,53 @@
+package stage
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares sections with testdata/NAME.txtar.
+func golden(t *testing.T, name string, got *txtar.Archive) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txtar")
+	b := txtar.Format(got)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff.Diff(file, want, "got", b); d != nil {
+		t.Errorf("%s", d)
+	}
+}
+
+func TestOffline(t *testing.T) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	before := w.disks[0].hash()
+	if err := w.migrate(p, text, fault{}); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.told, "\n"))
+	}
+	if w.disks[0].hash() != before {
+		t.Error("source disk changed")
+	}
+	if w.entered != TargetDir || !w.committedFile(p) {
+		t.Errorf("entered %q, committed %v", w.entered, w.committedFile(p))
+	}
+	golden(t, "offline", &txtar.Archive{Comment: []byte("Every effect of an undisturbed offline migration, with what it says it writes.\n"),
+		Files: []txtar.File{{Name: "effects", Data: []byte(strings.Join(w.log, "\n") + "\n")}}})
+}
