@@ -1,0 +1,320 @@
+package plan
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestNewGoodMachine(t *testing.T) {
+	p := planned(t, good(), wish())
+	if len(p.Target.Disks) != 1 || len(p.Target.Arrays) != 2 || len(p.Target.Filesystems) != 1 || len(p.Target.Swaps) != 1 || len(p.Copies) != 1 {
+		t.Fatalf("plan has %d disks, %d arrays, %d filesystems, %d swaps, %d copies", len(p.Target.Disks), len(p.Target.Arrays), len(p.Target.Filesystems), len(p.Target.Swaps), len(p.Copies))
+	}
+	var roles []string
+	for _, n := range p.Target.Disks[0].Partitions {
+		roles = append(roles, n.Role+" "+n.Name)
+	}
+	if d := cmp.Diff([]string{"bios_grub BIOS boot", "journal migrate-init journal", "raid root", "raid swap"}, roles); d != "" {
+		t.Error(d)
+	}
+	if a := p.Target.Arrays[0]; a.Name != "host1:root" || a.Metadata != "1.2" || a.Level != 1 || a.Devices != 2 || len(a.Members) != 2 || a.Members[1] != "" || len(a.Later) != 1 || a.Node != "md0" {
+		t.Errorf("first array: %+v", a)
+	}
+	b := p.Boot
+	if b.Root != p.Target.Filesystems[0].UUID || b.Volume != p.Target.Filesystems[0].On || b.Mount != "/" || b.Kernel != "/boot/vmlinuz-6.1.0-18-amd64" || b.BootFS != p.Source.Filesystems[0].UUID || b.Prefix != "/boot" {
+		t.Errorf("boot: %+v", b)
+	}
+	if d := cmp.Diff([]string{"console=tty0", "console=ttyS0,115200"}, b.Consoles); d != "" {
+		t.Error(d)
+	}
+	if p.Created.Nanosecond() != 0 {
+		t.Errorf("created %v: not whole seconds", p.Created)
+	}
+	if p.Target.Swaps[0].Old != p.Source.Swaps[0].UUID || p.Target.Swaps[0].UUID == p.Source.Swaps[0].UUID {
+		t.Errorf("swap: %+v of %+v", p.Target.Swaps[0], p.Source.Swaps[0])
+	}
+}
+
+func TestNewIsDeterministic(t *testing.T) {
+	a, b := planned(t, good(), wish()), planned(t, good(), wish())
+	if d := cmp.Diff(a, b); d != "" {
+		t.Errorf("same facts, same randomness, another plan:\n%s", d)
+	}
+	in := wish()
+	in.Rand = seeded{rand.New(rand.NewPCG(3, 4))}
+	if c := planned(t, good(), in); c.ID == a.ID || c.Target.Arrays[0].UUID == a.Target.Arrays[0].UUID {
+		t.Error("other randomness, the same identities")
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errors.New("no entropy") }
+
+func TestNewWithoutRandomness(t *testing.T) {
+	in := wish()
+	in.Rand = broken{}
+	if p, _, err := New(in, good()); err == nil || p != nil || !strings.Contains(err.Error(), "no entropy") {
+		t.Errorf("New: %v", err)
+	}
+}
+
+// Every identity of a plan is its own: nothing is ever recognised by position.
+func TestNewIdentitiesDiffer(t *testing.T) {
+	f := good()
+	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/var", gib/4)
+	p, seen := planned(t, f, wish()), map[string]string{}
+	add := func(what, id string) {
+		if was, ok := seen[id]; ok || id == "" {
+			t.Errorf("%s has the identity %q of %s", what, id, was)
+		}
+		seen[id] = what
+	}
+	add("plan", p.ID)
+	for _, d := range append(p.Target.Disks, p.Target.Mirrors...) {
+		add("table", d.TableID)
+		for _, n := range d.Partitions {
+			add("partition", n.GUID)
+		}
+	}
+	for _, a := range p.Target.Arrays {
+		add("array", a.UUID)
+		for _, m := range a.MemberUUIDs {
+			add("member", m)
+		}
+	}
+	for _, x := range p.Target.Filesystems {
+		add("filesystem", x.UUID)
+		add("hash seed", x.HashSeed)
+	}
+	for _, x := range p.Target.Swaps {
+		add("swap", x.UUID)
+	}
+}
+
+// checkLayout asserts what holds for every layout, on the new disk and later on the old one.
+func checkLayout(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, p *Plan, f *Facts) {
+	t.Helper()
+	smaller := min(f.Dev("vda").Size, f.Dev("vdb").Size)
+	for _, d := range append(p.Target.Disks, p.Target.Mirrors...) {
+		end := mib
+		for i, n := range d.Partitions {
+			if n.Number != i+1 || n.Start != end || n.Start%mib != 0 || n.Size%mib != 0 || n.Size <= 0 {
+				t.Errorf("%s: partition %d starts at %d with %d bytes after %d", d.Key, n.Number, n.Start, n.Size, end)
+			}
+			end = n.Start + n.Size
+		}
+		if gap := smaller - end; gap < endGap || gap >= endGap+mib {
+			t.Errorf("%s: ends at %d, %d bytes before the end of the smaller disk", d.Key, end, gap)
+		}
+	}
+	for i, n := range p.Target.Disks[0].Partitions {
+		m := p.Target.Mirrors[0].Partitions[i]
+		if m.Start != n.Start || m.Size != n.Size || m.Role != n.Role || m.GUID == n.GUID {
+			t.Errorf("mirror's partition %+v of %+v", m, n)
+		}
+	}
+}
+
+func TestNewLayout(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := good()
+		withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/boot", rapid.Int64Range(0, gib).Draw(t, "boot used"))
+		withMount(f, rapid.Int64Range(1, 30).Draw(t, "var"), "11111111-0000-0000-0000-000000000005", "/var", rapid.Int64Range(0, gib).Draw(t, "var used"))
+		f.Boot.Device, f.Boot.Prefix = "vda4", ""
+		f.Dev("vdb").Size += rapid.Int64Range(-10*gib, 10*gib).Draw(t, "difference") / 512 * 512
+		f.Dev("vda2").Contents[0].Used = rapid.Int64Range(0, 18*gib).Draw(t, "root used")
+		p, found, err := New(wish(), f)
+		if err != nil {
+			for _, x := range found.Refusals() {
+				if x.ID != "plan.target" || !strings.Contains(x.Evidence, "too small") {
+					t.Fatalf("refused: %v", x)
+				}
+			}
+			return
+		}
+		checkLayout(t, p, f)
+		for i, s := range p.Source.Filesystems {
+			for _, n := range p.Target.Disks[0].Partitions {
+				if p.partOf(p.FindFS(p.copyOf(s.UUID)).On, n.GUID) && n.Size-n.Size/512-2*mib < s.Used+s.Used/10 {
+					t.Fatalf("filesystem %d at %s uses %d, its partition has %d", i, s.Mount, s.Used, n.Size)
+				}
+			}
+		}
+	})
+}
+
+func (p *Plan) copyOf(uuid string) string {
+	for _, c := range p.Copies {
+		if c.From == uuid {
+			return c.To
+		}
+	}
+	return ""
+}
+
+func TestNewSeveralFilesystems(t *testing.T) {
+	f := good()
+	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/boot", gib/4)
+	withMount(f, 30, "11111111-0000-0000-0000-000000000005", "/var", gib/4)
+	f.Boot.Device, f.Boot.Prefix = "vda4", ""
+	p := planned(t, f, wish())
+	checkLayout(t, p, f)
+	var mounts []string
+	for _, s := range p.Source.Filesystems {
+		mounts = append(mounts, s.Mount)
+	}
+	if d := cmp.Diff([]string{"/", "/boot", "/var"}, mounts); d != "" {
+		t.Errorf("copies are not parents first: %s", d)
+	}
+	if p.Boot.Mount != "/boot" || p.Boot.Prefix != "" || p.Boot.BootFS != "11111111-0000-0000-0000-000000000004" || p.Boot.Volume == p.Target.Filesystems[0].On {
+		t.Errorf("boot: %+v", p.Boot)
+	}
+	// The largest takes the rest; the others keep their size.
+	for _, n := range p.Target.Disks[0].Partitions {
+		if n.Name == "root" && n.Size != 18*gib || n.Name == "var" && n.Size < 29*gib {
+			t.Errorf("partition %s has %d bytes", n.Name, n.Size)
+		}
+	}
+}
+
+// A small filesystem that is full gets room for md's own bytes and the margin.
+func TestNewFullSmallFilesystem(t *testing.T) {
+	f := good()
+	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/srv", gib-8*mib)
+	p := planned(t, f, wish())
+	checkLayout(t, p, f)
+	for _, n := range p.Target.Disks[0].Partitions {
+		if n.Name == "srv" && n.Size <= gib {
+			t.Errorf("partition for a full filesystem of 1 GiB has %d bytes", n.Size)
+		}
+	}
+}
+
+func TestNewNames(t *testing.T) {
+	f := good()
+	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/root", 0)
+	withMount(f, 1, "11111111-0000-0000-0000-000000000005", "/srv/a b", 0)
+	withMount(f, 1, "11111111-0000-0000-0000-000000000006", "/srv/a-b", 0)
+	withMount(f, 1, "11111111-0000-0000-0000-000000000007", "/srv/a/very/long/way/down", 0)
+	f.Machine.Hostname = "a-rather-long-host-name"
+	p := planned(t, f, wish())
+	seen := map[string]bool{}
+	for _, a := range p.Target.Arrays {
+		if seen[a.Name] || len(a.Name) > 31 || strings.ContainsAny(a.Name, " /") {
+			t.Errorf("array name %q", a.Name)
+		}
+		seen[a.Name] = true
+	}
+	for _, w := range []string{"a-rather-long-host-name:root", "a-rather-long-host-name:root2", "srv-a-b", "srv-a-b2"} {
+		if !seen[w] && !seen["a-rather-long-host-name:"+w] {
+			t.Errorf("no array is called %q: %v", w, seen)
+		}
+	}
+	if arrayName("", "root") != "any:root" {
+		t.Errorf("array of a host without a name: %q", arrayName("", "root"))
+	}
+}
+
+func TestNewNodesInUse(t *testing.T) {
+	f := good()
+	f.Devices = append(f.Devices, Device{Name: "md0", Path: "/dev/md0", Kind: KindArray, Size: gib})
+	if p := planned(t, f, wish()); p.Target.Arrays[0].Node != "md1" || p.Target.Arrays[1].Node != "md2" {
+		t.Errorf("nodes %s and %s beside a running md0", p.Target.Arrays[0].Node, p.Target.Arrays[1].Node)
+	}
+}
+
+func TestNewLabels(t *testing.T) {
+	for name, use := range map[string]func(*Facts){
+		"fstab":        func(f *Facts) { f.Fstab[0].Spec = "LABEL=sys" },
+		"quoted":       func(f *Facts) { f.Fstab[0].Spec = `LABEL="sys"` },
+		"command line": func(f *Facts) { f.Kernel.Cmdline += " root=LABEL=sys" },
+	} {
+		f := good()
+		f.Dev("vda2").Contents[0].Label = "sys"
+		if p := planned(t, f, wish()); p.Target.Filesystems[0].Label != "sys" {
+			t.Errorf("a label that nothing uses is lost")
+		}
+		use(f)
+		p, found, err := New(wish(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Target.Filesystems[0].Label != "" || p.Source.Filesystems[0].Label != "sys" {
+			t.Errorf("%s: two filesystems would have the label", name)
+		}
+		want(t, found, Warn, "plan.target", "label sys", "e2label")
+		if len(p.Notes) != 1 {
+			t.Errorf("%s: notes %q", name, p.Notes)
+		}
+	}
+}
+
+func TestNewSpecsAreKept(t *testing.T) {
+	for _, spec := range []string{"LABEL=sys", "PARTUUID=22222222-0000-0000-0000-000000000002", "/dev/vda2", "/dev/disk/by-path/x"} {
+		f := good()
+		f.Fstab[0].Spec = spec
+		if p := planned(t, f, wish()); p.Source.Filesystems[0].Spec != spec || p.Source.Filesystems[0].Device != "/dev/vda2" {
+			t.Errorf("source by %s: %+v", spec, p.Source.Filesystems[0])
+		}
+	}
+}
+
+func TestNewDiskWithoutSerial(t *testing.T) {
+	f := good()
+	f.Dev("vdb").Serial = ""
+	p := planned(t, f, wish())
+	if id := p.Target.Disks[0].DiskID; id.Bus != f.Dev("vdb").Bus || id.Serial != "" {
+		t.Errorf("disk without a serial: %+v", id)
+	}
+	if p.Source.Disks[0].Bus != "" {
+		t.Error("a disk with a serial is bound to its bus address")
+	}
+	if d, err := f.Disk(p.Target.Disks[0].DiskID); err != nil || d != f.Dev("vdb") {
+		t.Errorf("found again: %v, %v", d, err)
+	}
+}
+
+func TestNewSwapOfResume(t *testing.T) {
+	f := good()
+	f.Kernel.Cmdline += " resume=UUID=11111111-0000-0000-0000-000000000003"
+	if p := planned(t, f, wish()); len(p.Target.Swaps) != 1 || p.Target.Swaps[0].Old != "11111111-0000-0000-0000-000000000003" {
+		t.Errorf("swap that resume= names: %+v", p.Target.Swaps)
+	}
+}
+
+func TestNewExtent(t *testing.T) {
+	f, in := good(), wish()
+	in.Engine = EngineExtent
+	f.Dev("vda2").Contents[0].Size = 18 * gib
+	p := planned(t, f, in)
+	if p.Copies[0].Engine != EngineExtent {
+		t.Errorf("engine %s", p.Copies[0].Engine)
+	}
+	f.Dev("vdb").Size = 19 * gib
+	_, found, err := New(in, f)
+	if err == nil {
+		t.Fatal("an extent copy into less was planned")
+	}
+	want(t, found, Refuse, "plan.target", "too small")
+}
+
+func TestNewWipe(t *testing.T) {
+	f, in := good(), wish()
+	in.Wipe = []string{"/dev/vdb"}
+	f.Dev("vdb").Contents = []Content{{Kind: ContentFS, Type: "xfs", UUID: "x", Label: "precious"}}
+	if p := planned(t, f, in); !p.Target.Disks[0].Wipe {
+		t.Error("--wipe is lost")
+	}
+	if p := planned(t, good(), wish()); p.Target.Disks[0].Wipe {
+		t.Error("wipe without --wipe")
+	}
+}
