@@ -116,6 +116,7 @@ func (m *Image) entries() []cpio.Entry {
 func PlanOf(r io.Reader) (string, error) {
 	name := strings.TrimPrefix(PlanPath, "/")
 	a, err := cpio.Index(r, cpio.IndexOptions{
+		Options: cpio.Options{MaxBytes: 1 << 30, MaxEntries: 100_000, MaxWindow: 16 << 20}, // ours are far below
 		Keep:    func(e cpio.Entry) bool { return e.Name == name },
 		MaxKept: 4 << 20,
 	})
