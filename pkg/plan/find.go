@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -155,13 +156,9 @@ func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {
 
 // layered tells whether a label is present that makes a device no filesystem, whatever else is seen on it.
 func (d *Device) layered() bool {
-	for _, c := range d.Contents {
-		switch c.Kind {
-		case ContentRaid, ContentLVM, ContentLUKS, ContentZFS:
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.Contents, func(c Content) bool {
+		return !c.Ghost && slices.Contains([]string{ContentRaid, ContentLVM, ContentLUKS, ContentZFS}, c.Kind)
+	})
 }
 
 func (d *Device) only(kind string) *Content {

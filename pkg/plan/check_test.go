@@ -1,0 +1,234 @@
+package plan
+
+import (
+	"errors"
+	"slices"
+	"testing"
+)
+
+// begun is the good machine after an interrupted run of its plan: the table is there, and one array runs.
+func begun(p *Plan, f *Facts) {
+	t := p.Target.Disks[0]
+	d := f.Dev("vdb")
+	d.Table = &Table{Scheme: "gpt", ID: t.TableID}
+	for i, n := range t.Partitions {
+		d.Table.Partitions = append(d.Table.Partitions, Partition{Number: n.Number, Role: n.Role, GUID: n.GUID, Start: n.Start, Size: n.Size})
+		name := "vdb" + string(rune('1'+i))
+		f.Devices = append(f.Devices, Device{Name: name, Path: "/dev/" + name, Kind: KindPart, Parent: "vdb", Number: n.Number, GUID: n.GUID, Start: n.Start, Size: n.Size})
+		d = f.Dev("vdb")
+	}
+	a := p.Target.Arrays[0]
+	m := f.Dev("vdb3")
+	m.Holders, m.Contents = []string{"md127"}, []Content{{Kind: ContentRaid, Type: "linux_raid_member", UUID: a.UUID}}
+	f.Devices = append(f.Devices, Device{Name: "md127", Path: "/dev/md127", Kind: KindArray, Size: gib, Contents: []Content{fsOf("ext4", p.Target.Filesystems[0].UUID, 0)}})
+	f.Arrays = []Array{{UUID: a.UUID, Name: a.Name, Level: "1", Devices: 2, Degraded: 1, Node: "md127", Members: []Member{{Device: "vdb3"}}}}
+}
+
+// offline makes facts as the init sees them: nothing mounted, no installed system, sources clean.
+func offline(f *Facts) {
+	f.Machine.ID, f.Mounts, f.Fstab, f.Boot, f.Distro = "", nil, nil, Boot{}, Distro{}
+	for i := range f.Devices {
+		d := &f.Devices[i]
+		d.MountedAt, d.Swapping = nil, false
+		for j := range d.Contents {
+			d.Contents[j].Dirty = ""
+		}
+	}
+}
+
+func TestCheckPasses(t *testing.T) {
+	for name, change := range map[string]func(p *Plan, f *Facts) Moment{
+		"live":           func(*Plan, *Facts) Moment { return Live },
+		"planning":       func(*Plan, *Facts) Moment { return Planning },
+		"offline":        func(_ *Plan, f *Facts) Moment { offline(f); return Offline },
+		"live, begun":    func(p *Plan, f *Facts) Moment { begun(p, f); return Live },
+		"offline, begun": func(p *Plan, f *Facts) Moment { begun(p, f); offline(f); return Offline },
+		"renamed":        func(_ *Plan, f *Facts) Moment { f.Dev("vdb").Path = "/dev/sdq"; f.Dev("vdb").Name = "sdq"; return Live },
+		"product unreadable": func(p *Plan, f *Facts) Moment {
+			offline(f)
+			f.Machine.Product, p.Machine.Product = "x", ""
+			return Offline
+		},
+	} {
+		f := good()
+		p := planned(t, f, wish())
+		when := change(p, f)
+		found := Check(p, f, when)
+		for _, x := range found {
+			if x.Severity != OK {
+				t.Errorf("%s: %s %v", name, x.ID, x)
+			}
+		}
+		if len(found) < 5 {
+			t.Errorf("%s: only %d answers", name, len(found))
+		}
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	const other = "99999999-0000-0000-0000-000000000000"
+	for _, c := range []struct {
+		name   string
+		when   Moment
+		change func(p *Plan, f *Facts)
+		id     string
+		words  []string
+	}{
+		{"not root", Live, func(_ *Plan, f *Facts) { f.Machine.UID = 1000 }, "user.root", []string{"uid is 1000", "as root"}},
+		{"another machine", Live, func(_ *Plan, f *Facts) { f.Machine.ID = "ffff" }, "machine.same", []string{"machine-id is ffff", "make a plan on this machine"}},
+		{"another product", Offline, func(_ *Plan, f *Facts) { offline(f); f.Machine.Product = "ffff" }, "machine.same", []string{`"ffff"`}},
+		{"another firmware", Offline, func(_ *Plan, f *Facts) { offline(f); f.Firmware = "efi" }, "machine.same", []string{"booted by efi"}},
+		{"source disk gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vda").Serial = "X" }, "source.present", []string{"no disk with serial OLD1", "connect it"}},
+		{"source repartitioned", Offline, func(_ *Plan, f *Facts) { f.Dev("vda").Table.ID = other }, "source.present", []string{"/dev/vda", "partition table is not"}},
+		{"source remade", Offline, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].UUID = other }, "source.present", []string{"it is on no device", "new plan"}},
+		{"source moved", Offline, func(_ *Plan, f *Facts) { f.Dev("vda2").GUID = other }, "source.present", []string{"/dev/vda2", "planned on"}},
+		{"source twice", Offline, func(_ *Plan, f *Facts) {
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", "11111111-0000-0000-0000-000000000002", 0)}})
+		}, "source.present", []string{"found 2 times", "nothing is picked"}},
+		{"source dirty", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda2").Contents[0].Dirty = "needs_recovery" }, "source.clean", []string{"/dev/vda2", "needs_recovery", "shut down cleanly"}},
+		{"hibernated", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda3").Contents[0].Type = "hibernation" }, "swap.hibernation", []string{"sleeping kernel"}},
+		{"target gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").WWN = "w" }, "target.present", []string{"no disk with serial NEW1"}},
+		{"target resized", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").Size-- }, "target.present", []string{"no disk with serial NEW1, 21474836480 bytes"}},
+		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Disks[0].Partitions[3].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},
+		{"target filled since", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vdb").Contents = []Content{fsOf("ext4", other, 0)} }, "target.empty", []string{other, "--wipe /dev/vdb"}},
+		{"target with another table", Live, func(_ *Plan, f *Facts) { f.Dev("vdb").Table = &Table{Scheme: "gpt", ID: other} }, "target.empty", []string{other}},
+		{"own array mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").MountedAt = []string{"/mnt"} }, "target.unused", []string{"/dev/md127", "umount /mnt"}},
+		{"own array swaps", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").Swapping = true }, "target.unused", []string{"swapoff /dev/md127"}},
+		{"carried out already", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").MountedAt = []string{"/"} }, "target.unused", []string{"carried out", "migrate-init status"}},
+		{"own partition mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("vdb4").MountedAt = []string{"/x"} }, "target.unused", []string{"/dev/vdb4 is mounted at /x"}},
+		{"planned filesystem elsewhere", Offline, func(p *Plan, f *Facts) {
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems[0].UUID, 0)}})
+		}, "identity.unique", []string{"already on /dev/sdz1", "new plan"}},
+		{"planned filesystem twice", Offline, func(p *Plan, f *Facts) {
+			begun(p, f)
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems[0].UUID, 0)}})
+		}, "identity.unique", []string{"found 2 times: /dev/md127, /dev/sdz1"}},
+		{"planned swap elsewhere", Offline, func(p *Plan, f *Facts) {
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{{Kind: ContentSwap, Type: "swap", UUID: p.Target.Swaps[0].UUID}}})
+		}, "identity.unique", []string{"planned swap", "/dev/sdz1"}},
+		{"planned array elsewhere", Offline, func(p *Plan, f *Facts) {
+			f.Arrays = append(f.Arrays, Array{UUID: p.Target.Arrays[0].UUID, Members: []Member{{Device: "sdz1"}}})
+		}, "identity.unique", []string{"planned array", "/dev/sdz1"}},
+		{"planned partition elsewhere", Offline, func(p *Plan, f *Facts) {
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: p.Target.Disks[0].Partitions[0].GUID})
+		}, "identity.unique", []string{"planned partition", "/dev/sdz1"}},
+		{"planned partition twice", Offline, func(p *Plan, f *Facts) {
+			begun(p, f)
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: p.Target.Disks[0].Partitions[0].GUID})
+		}, "identity.unique", []string{"found 2 times"}},
+		{"planned table elsewhere", Offline, func(p *Plan, f *Facts) {
+			f.Devices = append(f.Devices, Device{Name: "sdz", Path: "/dev/sdz", Kind: KindDisk, Table: &Table{ID: p.Target.Disks[0].TableID}})
+		}, "identity.unique", []string{"planned partition table", "/dev/sdz"}},
+		{"kernel changed its release", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Release = "6.2" }, "kernel.modules", []string{"release 6.2, planned 6.1.0-18-amd64"}},
+		{"modules gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Modules = false }, "kernel.modules", []string{"no modules", "differ", "reinstall"}},
+		{"kernel gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels = nil }, "kernel.modules", []string{"not installed any more", "new plan"}},
+		{"mdadm removed", Live, func(_ *Plan, f *Facts) { f.Distro.Missing = []string{"mdadm"} }, "package.present", []string{"apt-get install mdadm"}},
+		{"loader changed", Live, func(_ *Plan, f *Facts) { f.Boot.Loader = "lilo" }, "boot.one-shot", []string{"lilo", "planned grub"}},
+		{"environment block gone", Live, func(_ *Plan, f *Facts) { f.Boot.NoOneShot = "grubenv does not exist" }, "boot.one-shot", []string{"does not exist"}},
+		{"another scheduled", Live, func(_ *Plan, f *Facts) { f.Boot.PlanEntries = []string{other} }, "schedule.once", []string{"migrate-init-" + other, "migrate-init cancel"}},
+		{"no room", Live, func(_ *Plan, f *Facts) { f.Mounts[0].Free = 1 }, "boot.room", []string{"1 bytes are free", "autoremove"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := good()
+			p := planned(t, f, wish())
+			c.change(p, f)
+			found := Check(p, f, c.when)
+			want(t, found, Refuse, c.id, c.words...)
+			var refused *RefusedError
+			if !errors.As(found.Err(), &refused) {
+				t.Error("no RefusedError")
+			}
+		})
+	}
+}
+
+func TestCheckScheduledTwice(t *testing.T) {
+	f := good()
+	p := planned(t, f, wish())
+	f.Boot.PlanEntries = []string{p.ID}
+	want(t, Check(p, f, Live), Warn, "schedule.once", "this plan", "migrate-init cancel")
+	f.Boot.PlanEntries, f.Boot.NextEntry = nil, "memtest"
+	want(t, Check(p, f, Live), Warn, "schedule.once", "memtest", "cancel")
+}
+
+// Ids are an interface: scripts read them.
+func TestCheckIDs(t *testing.T) {
+	var got []string
+	for _, c := range checks() {
+		if c.when == 0 || slices.Contains(got, c.id) {
+			t.Errorf("check %s: never, or twice", c.id)
+		}
+		got = append(got, c.id)
+	}
+	stable := []string{"survey.complete", "user.root", "machine.same", "source.present", "source.clean", "swap.hibernation", "target.present", "target.unused", "target.empty", "identity.unique", "array.name",
+		"filesystem.type", "package.present", "kernel.modules", "boot.one-shot", "boot.room", "schedule.once", "fstab.resolves", "boot.resume"}
+	if !slices.Equal(got, stable) {
+		t.Errorf("ids are %q", got)
+	}
+	f := good()
+	p := planned(t, f, wish())
+	var answered []string
+	for _, x := range Check(p, f, Planning|Live|Offline) {
+		answered = append(answered, x.ID)
+	}
+	if !slices.Equal(answered, stable) {
+		t.Errorf("answers are %q", answered)
+	}
+}
+
+func TestCheckRoom(t *testing.T) {
+	f := good()
+	withMount(f, 1, "44", "/boot", 0)
+	f.Mounts[2].Free = 100
+	if x := CheckRoom(f, 100); x.Severity != OK || x.ID != "boot.room" {
+		t.Errorf("100 of 100 bytes: %+v", x)
+	}
+	if x := CheckRoom(f, 101); x.Severity != Refuse || x.Noun != "filesystem at /boot" || x.Mend == "" {
+		t.Errorf("101 of 100 bytes: %+v", x)
+	}
+	f.Distro.Family = ""
+	if x := CheckRoom(f, 101); x.Mend == "" {
+		t.Errorf("no mend: %+v", x)
+	}
+}
+
+// A device with a lower layer's label is no filesystem, whatever magic is there; a remnant claims nothing.
+func TestFilesystemOf(t *testing.T) {
+	ext := fsOf("ext4", "u", 0)
+	for _, c := range []struct {
+		kind  string
+		ghost bool
+		fs    bool
+	}{{ContentRaid, false, false}, {ContentLVM, false, false}, {ContentLUKS, false, false}, {ContentZFS, false, false}, {ContentFS, false, false}, {ContentZFS, true, true}, {ContentFS, true, true}, {ContentRaid, true, true}} {
+		d := Device{Contents: []Content{ext, {Kind: c.kind, Type: "x", Ghost: c.ghost}}}
+		if got := d.Filesystem() != nil; got != c.fs {
+			t.Errorf("ext4 beside %s (ghost %v): filesystem %v", c.kind, c.ghost, got)
+		}
+	}
+	if (&Device{Contents: []Content{{Kind: ContentFS, Ghost: true}}}).Filesystem() != nil {
+		t.Error("a ghost is a filesystem")
+	}
+}
+
+func TestFindNothing(t *testing.T) {
+	f := &Facts{}
+	p := planned(t, good(), wish())
+	if (DiskID{}).Matches(nil) {
+		t.Error("no device is a disk")
+	}
+	for _, r := range []Ref{p.Target.Filesystems[0].On, p.Journal, "disk:new1", "disk:old1"} {
+		if d, err := f.Volume(p, r); d != nil || err != nil {
+			t.Errorf("volume %s on no machine: %v, %v", r, d, err)
+		}
+	}
+	for _, r := range []Ref{"", "disk:x", "what:ever"} {
+		if _, err := good().Volume(p, r); err == nil {
+			t.Errorf("volume %q is a reference", r)
+		}
+	}
+	// A plan against a machine of nothing: every answer, no panic.
+	found := Check(p, f, Planning|Live|Offline)
+	if found.Err() == nil {
+		t.Error("a machine of nothing is as planned")
+	}
+}
