@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -56,7 +58,8 @@ func withoutEmpty(v any) any {
 	return v
 }
 
-// Encode renders a plan as TOML, sealed.
+// Encode renders a plan as TOML, sealed. It reads back what it wrote: text that TOML cannot hold (a name that is not
+// UTF-8) is an error here, not a broken seal in the init.
 func (p *Plan) Encode() ([]byte, error) {
 	s, err := sealOf(p)
 	if err != nil {
@@ -69,6 +72,9 @@ func (p *Plan) Encode() ([]byte, error) {
 	enc.SetIndentTables(true)
 	if err := enc.Encode(p); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
+	}
+	if _, err := Read(bytes.NewReader(b.Bytes())); err != nil {
+		return nil, fmt.Errorf("plan %s: cannot be read back as it is (is a name in it not UTF-8?): %w", p.ID, err)
 	}
 	return b.Bytes(), nil
 }
@@ -107,7 +113,13 @@ func Read(r io.Reader) (*Plan, error) {
 	if s != p.Seal {
 		return nil, fmt.Errorf("plan %s: its seal is %.12s... but its contents give %.12s...: something outside [policy] was edited; make a new one with `migrate-init plan`", p.ID, p.Seal, s)
 	}
-	return &p, p.Policy.check()
+	if err := p.sound(); err != nil {
+		return nil, err
+	}
+	if err := p.Policy.check(); err != nil {
+		return nil, err
+	}
+	return &p, nil
 }
 
 func (p Policy) check() error {
@@ -126,6 +138,44 @@ func (p Policy) check() error {
 	}
 	if p.DeadlineSecs < 5 || p.DeadlineSecs > 3600 {
 		return fmt.Errorf("plan: policy.deadline is %d; it is 5 to 3600 seconds", p.DeadlineSecs)
+	}
+	return nil
+}
+
+// sound refuses a plan with holes that stages would fall into: a seal says only that nobody edited it.
+func (p *Plan) sound() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("plan %s: %s; make a new one with `migrate-init plan`", p.ID, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case len(p.Stages) == 0:
+		return bad("no stages")
+	case len(p.Source.Disks) == 0, len(p.Source.Filesystems) == 0:
+		return bad("no source disk or no source filesystem")
+	case len(p.Target.Disks) == 0:
+		return bad("no target disk")
+	case len(p.Target.Mirrors) > 0 && len(p.Target.Mirrors) != len(p.Source.Disks):
+		return bad("%d mirrors for %d old disks", len(p.Target.Mirrors), len(p.Source.Disks))
+	}
+	for _, t := range slices.Concat(p.Target.Disks, p.Target.Mirrors) {
+		if len(t.Partitions) == 0 {
+			return bad("target disk %s: no partitions", t.Key)
+		}
+		for _, n := range t.Partitions {
+			if n.Start <= 0 || n.Size <= 0 || n.Start > math.MaxInt64-n.Size {
+				return bad("target disk %s: partition %d starts at byte %d and has %d", t.Key, n.Number, n.Start, n.Size)
+			}
+		}
+	}
+	for _, a := range p.Target.Arrays {
+		if a.Devices < 1 || len(a.Members) != a.Devices || len(a.MemberUUIDs) != a.Devices || !slices.ContainsFunc(a.Members, func(r Ref) bool { return r != "" }) {
+			return bad("array %s: %d devices, %d members, %d member identities", a.UUID, a.Devices, len(a.Members), len(a.MemberUUIDs))
+		}
+	}
+	for _, c := range p.Copies {
+		if p.FindSource(c.From) == nil || p.FindFS(c.To) == nil {
+			return bad("copy %s to %s: not a pair of its filesystems", c.From, c.To)
+		}
 	}
 	return nil
 }

@@ -18,6 +18,9 @@ type row struct{ old, arrow, new string }
 func (p *Plan) picture(g *page, f *Facts) {
 	for i := range p.Target.Disks {
 		t := &p.Target.Disks[i]
+		if len(p.Source.Disks) == 0 {
+			return
+		}
 		old, _ := f.Disk(p.Source.Disks[0])
 		rows := p.rows(f, old, t)
 		was := p.Source.Disks[0]

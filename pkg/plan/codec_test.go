@@ -1,0 +1,217 @@
+package plan
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/pelletier/go-toml/v2"
+	"pgregory.net/rapid"
+)
+
+func encoded(t *testing.T) []byte {
+	t.Helper()
+	f := good()
+	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/srv", 0)
+	b, err := planned(t, f, wish()).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestReadWhatNewMade(t *testing.T) {
+	p := planned(t, good(), wish())
+	b, err := p.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := Read(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(p, q, cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("read back:\n%s", d)
+	}
+	again, err := q.Encode()
+	if err != nil || !bytes.Equal(b, again) {
+		t.Errorf("encoded again: %v\n%s", err, cmp.Diff(string(b), string(again)))
+	}
+}
+
+// Whatever text a machine brings into a plan, what is written can be read, or nothing is written.
+func TestCodecRoundTrip(t *testing.T) {
+	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "a\x00b", "\xff\xfe", "'''", `"""`, "\u2028", "# no", "[x]", "\r\n", "\x7f"}))
+	num := rapid.OneOf(rapid.Int64(), rapid.Int64Range(0, 1<<40))
+	rapid.Check(t, func(t *rapid.T) {
+		p, _, err := New(wish(), good())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ID, p.Created = text.Draw(t, "id"), time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "time"), 0).UTC()
+		p.Notes, p.Drivers = rapid.SliceOfN(text, 0, 3).Draw(t, "notes"), rapid.SliceOfN(text, 0, 3).Draw(t, "drivers")
+		p.Machine.Hostname, p.Journal = text.Draw(t, "host"), Ref(text.Draw(t, "ref"))
+		for range rapid.IntRange(0, 3).Draw(t, "filesystems") {
+			p.Source.Filesystems = append(p.Source.Filesystems, SourceFS{Label: text.Draw(t, "label"), Mount: text.Draw(t, "mount"), Used: num.Draw(t, "used"), Options: text.Draw(t, "options")})
+		}
+		d := &p.Target.Disks[0]
+		d.Key, d.Serial, d.Size, d.Wipe, d.Partitions[0].Name = text.Draw(t, "key"), text.Draw(t, "serial"), num.Draw(t, "size"), rapid.Bool().Draw(t, "wipe"), text.Draw(t, "name")
+		if rapid.Bool().Draw(t, "nil") {
+			p.Source.Swaps, p.Target.Swaps, p.Notes, p.Target.Filesystems[0].Features = nil, []NewSwap{}, nil, []string{}
+		}
+		b, err := p.Encode()
+		if err != nil {
+			return
+		}
+		q, err := Read(bytes.NewReader(b))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, b)
+		}
+		if d := cmp.Diff(p, q, cmpopts.EquateEmpty()); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+func TestReadRefuses(t *testing.T) {
+	b := string(encoded(t))
+	p, err := Read(strings.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, text string
+		words      []string
+	}{
+		{"empty", "", []string{"version is 0", "migrate-init plan"}},
+		{"no TOML", "\x7fELF", []string{"not TOML", "migrate-init plan"}},
+		{"unknown field", "wish = 1\n" + b, []string{"unknown field", "wish", "migrate-init plan"}},
+		{"unknown policy", strings.Replace(b, "\n[policy]", "\n[policy]\nhurry = true", 1), []string{"unknown field", "hurry"}},
+		{"other version", strings.Replace(b, "version = 1", "version = 2\nnewer = 'field'", 1), []string{"version is 2", "reads version 1", "migrate-init plan"}},
+		{"edited plan id", strings.ReplaceAll(b, p.ID, "0"+p.ID[1:]+"0"), []string{"its seal is", "outside [policy]", "migrate-init plan"}},
+		{"edited partition", strings.ReplaceAll(b, p.Target.Disks[0].Partitions[2].GUID, "99999999-0000-0000-0000-000000000000"), []string{"its seal is"}},
+		{"edited array", strings.ReplaceAll(b, p.Target.Arrays[0].UUID, "00000000:00000000:00000000:00000000"), []string{"its seal is"}},
+		{"edited disk", strings.ReplaceAll(b, "NEW1", "OLD2"), []string{"its seal is"}},
+		{"edited wipe", strings.Replace(b, "wipe = false", "wipe = true", 1), []string{"its seal is"}},
+		{"edited stages", strings.Replace(b, "'prove', ", "", 1), []string{"its seal is"}},
+		{"no seal", strings.Replace(b, p.Seal, "", 1), []string{"its seal is"}},
+		{"impossible policy", strings.Replace(b, "on_failure = 'reboot'", "on_failure = 'pray'", 1), []string{"policy.on_failure", "pray", "poweroff"}},
+		{"impossible read error", strings.Replace(b, "read_error = 'stop'", "read_error = 'ignore'", 1), []string{"policy.read_error", "ignore"}},
+		{"panic that hangs", strings.Replace(b, "panic = 30", "panic = 0", 1), []string{"policy.panic", "0"}},
+		{"no deadline", strings.Replace(b, "deadline = 120", "deadline = -1", 1), []string{"policy.deadline", "-1"}},
+		{"too large", b + strings.Repeat("#\n", maxPlan/2), []string{"longer than 1048576 bytes"}},
+		{"cut", b[:len(b)/2], nil},
+		{"wrong type", strings.Replace(b, "\n[policy]", "\n[[policy]]", 1), nil},
+	} {
+		if c.text == b {
+			t.Errorf("%s: the case changes nothing", c.name)
+		}
+		q, err := Read(strings.NewReader(c.text))
+		if err == nil || q != nil {
+			t.Errorf("%s: plan %v, error %v", c.name, q != nil, err)
+			continue
+		}
+		for _, w := range c.words {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %q is not in: %v", c.name, w, err)
+			}
+		}
+	}
+}
+
+func TestReadEditedPolicy(t *testing.T) {
+	b := string(encoded(t))
+	for old, now := range map[string]string{"on_failure = 'reboot'": "on_failure = 'shell'", "panic = 30": "panic = 60", "read_error = 'stop'": "read_error = 'skip-and-list'", "deadline = 120": "deadline = 600"} {
+		c := strings.Replace(b, old, now, 1)
+		if c == b {
+			t.Fatalf("no %s in the plan:\n%s", old, b)
+		}
+		if _, err := Read(strings.NewReader(c)); err != nil {
+			t.Errorf("%s: %v", now, err)
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("input/output error") }
+
+// A seal that fits does not make a plan whole.
+func TestReadHoles(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(p *Plan)
+		word   string
+	}{
+		"stages":     {func(p *Plan) { p.Stages = nil }, "no stages"},
+		"source":     {func(p *Plan) { p.Source.Disks = nil }, "no source disk"},
+		"target":     {func(p *Plan) { p.Target.Disks = nil }, "no target disk"},
+		"mirrors":    {func(p *Plan) { p.Target.Mirrors = append(p.Target.Mirrors, p.Target.Mirrors...) }, "2 mirrors for 1"},
+		"partitions": {func(p *Plan) { p.Target.Mirrors[0].Partitions = nil }, "no partitions"},
+		"size":       {func(p *Plan) { p.Target.Disks[0].Partitions[1].Size = -1 }, "partition 2"},
+		"overflow":   {func(p *Plan) { p.Target.Disks[0].Partitions[1].Size = 1<<63 - 1 }, "partition 2"},
+		"members":    {func(p *Plan) { p.Target.Arrays[0].MemberUUIDs = nil }, "0 member identities"},
+		"missing":    {func(p *Plan) { p.Target.Arrays[0].Members = []Ref{"", ""} }, "2 devices"},
+		"copies":     {func(p *Plan) { p.Copies[0].To = "x" }, "to x"},
+	} {
+		p := planned(t, good(), wish())
+		c.change(p)
+		if b, err := p.Encode(); err == nil || b != nil || !strings.Contains(err.Error(), c.word) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReadFails(t *testing.T) {
+	if _, err := Read(failing{}); err == nil || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("Read: %v", err)
+	}
+}
+
+// What Read takes, Encode writes, and Explain and Check survive.
+func FuzzRead(f *testing.F) {
+	p, _, err := New(wish(), good())
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := p.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(b))
+	f.Add("version = 1\n")
+	f.Add("version = 1\n[policy]\non_failure = 'reboot'\npanic = 1\nread_error = 'stop'\ndeadline = 5\n[[target.disk]]\nkey = 'x'\n[[copy]]\nfrom = 'a'\n")
+	f.Add("version = 9223372036854775807\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if p, err := Read(strings.NewReader(text)); err == nil {
+			use(t, p)
+		} else if p != nil {
+			t.Error("a plan beside an error")
+		}
+		// Without a new seal every change would end there.
+		var loose Plan
+		if len(text) > 1<<16 || toml.Unmarshal([]byte(text), &loose) != nil {
+			return
+		}
+		loose.Version, loose.Policy = Version, Policy{}.withDefaults()
+		if b, err := loose.Encode(); err == nil {
+			p, err := Read(bytes.NewReader(b))
+			if err != nil {
+				t.Fatalf("written, but not read: %v", err)
+			}
+			use(t, p)
+		}
+	})
+}
+
+func use(t *testing.T, p *Plan) {
+	for _, r := range p.Explain(good()) {
+		if r > '~' || r < ' ' && r != '\n' {
+			t.Fatalf("explained with %q", r)
+		}
+	}
+	Check(p, good(), Planning|Live|Offline)
+}
