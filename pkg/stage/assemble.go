@@ -3,8 +3,10 @@ package stage
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 
+	"migrate-init/boot"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -20,7 +22,34 @@ func runAssemble(ctx context.Context, e *Env) error {
 			}
 		}
 	}
-	return e.refresh(ctx)
+	if err := e.refresh(ctx); err != nil {
+		return err
+	}
+	return e.committed(ctx)
+}
+
+// committed looks for the commit itself where the journal does not know how the last try ended: the rename decides, and
+// the power may have gone before the record of it. Once it is there nothing may be made anew under the boot loader's eyes.
+func (e *Env) committed(ctx context.Context) error {
+	if last := e.records.last("commit"); last != Begin && last != Failed {
+		return nil
+	}
+	if err := e.assembleTree(ctx); err != nil {
+		return err
+	}
+	root, err := e.Inside(TargetDir)
+	if err != nil {
+		return err
+	}
+	there, err := exists(root, path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID)))
+	if err != nil {
+		return err
+	}
+	if !there {
+		return e.releaseTree(ctx, 0)
+	}
+	e.tell("assemble", "the commit was made in an earlier boot: nothing is copied, the new system is entered")
+	return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
 }
 
 // refresh looks at the world again.

@@ -74,11 +74,8 @@ func runHandover(ctx context.Context, e *Env) error {
 	if err := e.releaseSources(ctx); err != nil {
 		return err
 	}
-	fs := byDepth(e.Plan)
-	for i := len(fs) - 1; i > 0; i-- {
-		if err := e.unmount(ctx, path.Join(TargetDir, fs[i].Mount)); err != nil {
-			return err
-		}
+	if err := e.releaseTree(ctx, 1); err != nil {
+		return err
 	}
 	if err := e.do(ctx, machine.Sync{Path: TargetDir}); err != nil {
 		return err

@@ -48,7 +48,9 @@ type world struct {
 	n     int
 	fault fault
 	dead  error
-	dirs  map[string]bool
+	watch func() // before every verb
+	deep  *plan.Facts
+	stale bool // what is on the devices may have changed since deep
 }
 
 type mounted struct {
@@ -84,6 +86,9 @@ func (w *world) verb(line string, writes []string) (how int, then error) {
 	}
 	w.n++
 	w.version++
+	if w.watch != nil {
+		w.watch()
+	}
 	if len(writes) > 0 {
 		line += "  => " + strings.Join(writes, " ")
 	}
@@ -137,6 +142,8 @@ func (w *world) put(b *bdev, p []byte, off int64, what any) error {
 		return fmt.Errorf("device %s: outside its %d bytes", b.name, b.size)
 	}
 	b.put(p, off)
+	// A journal's records are no signature: they change no facts.
+	w.stale = w.stale || len(p) != slotSize || string(p[:4]) != recordMark
 	return nil
 }
 
@@ -151,8 +158,10 @@ func (w *world) carry(e machine.Effect, torn bool) error {
 		}
 		b.ro = e.On
 	case machine.Partitions:
+		w.stale = true
 		return w.partitions(e)
 	case machine.Ioctl:
+		w.stale = true
 		return w.ioctl(e)
 	case machine.WriteSys:
 		name, ok := strings.CutPrefix(e.Path, "/sys/module/md_mod/parameters/")
@@ -470,7 +479,7 @@ func (w *world) boot() {
 	w.boots++
 	w.version++
 	w.mounts, w.devs, w.arrays, w.loaded, w.dead, w.entered, w.fault, w.n, w.log, w.told = nil, nil, map[string]*fakeArray{}, map[string]bool{}, nil, "", fault{}, 0, nil, nil
-	w.live, w.joining = false, false
+	w.live, w.joining, w.deep, w.watch = false, false, nil, nil
 	for i, d := range w.disks {
 		b := &bdev{name: d.name, maj: 254, min: uint32(16 * i), size: d.size, disk: d}
 		w.devs = append(w.devs, b)
@@ -534,14 +543,34 @@ func (w *world) look(ctx context.Context, depth survey.Depth) (*plan.Facts, erro
 	if f := w.seen[depth]; f != nil {
 		return f, nil
 	}
+	at := depth
+	if depth == survey.Deep && !w.stale && w.deep != nil {
+		at = survey.Shallow
+	}
 	f, err := survey.Look(ctx, survey.World{Root: w.view(), Open: func(name string) (survey.Device, error) {
 		if b := w.dev(name); b != nil {
 			return b, nil
 		}
 		return nil, fs.ErrNotExist
-	}, Free: func(string) int64 { return 1 << 30 }}, depth)
+	}, Free: func(string) int64 { return 1 << 30 }}, at)
+	if err == nil && depth == survey.Deep {
+		if at == survey.Shallow {
+			w.graft(f)
+		}
+		w.deep, w.stale = f, false
+	}
 	w.seen[depth] = f
 	return f, err
+}
+
+// graft adds to shallow facts what the last deep look read from devices that nobody wrote since: reading them is what costs.
+func (w *world) graft(f *plan.Facts) {
+	f.Arrays = w.deep.Arrays
+	for i := range f.Devices {
+		if d := w.deep.Dev(f.Devices[i].Name); d != nil {
+			f.Devices[i].Table, f.Devices[i].Contents, f.Devices[i].GUID, f.Devices[i].BootSector = d.Table, d.Contents, d.GUID, d.BootSector
+		}
+	}
 }
 
 // clone copies what outlives a boot.

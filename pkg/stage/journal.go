@@ -17,6 +17,7 @@ import (
 // 4096 bytes, each written once and synced before the next:
 //
 //	slot 0     "MIGRATE-INIT-JOURNAL 1\n" + the plan's id + "\n"
+//	last two   checkpoints of a long copy, in turn; see checkpoint
 //	slot 1...  magic "MIJR", length of the payload (u32 LE), CRC-32C of sequence, plan id and payload (u32 LE), payload (JSON)
 //
 // The sequence is the slot's number. A torn or foreign slot fails its checksum: it ends the journal, and the next
@@ -100,7 +101,7 @@ func ReadJournal(r io.ReaderAt, plan string, size int64) (Records, error) {
 	}
 	var out Records
 	b := make([]byte, slotSize)
-	for seq := 1; int64(seq+1)*slotSize <= size; seq++ {
+	for seq := 1; int64(seq+1+checkpointSlots)*slotSize <= size; seq++ {
 		if _, err := r.ReadAt(b, int64(seq)*slotSize); err != nil {
 			return out, fmt.Errorf("journal: record %d: %w", seq, err)
 		}
@@ -157,7 +158,7 @@ func (rec Record) Slot(seq int, plan string) ([]byte, error) {
 // appendTo gives the effect that writes the next record, or ErrJournalFull.
 func (rs Records) appendTo(dev, plan string, size int64, rec Record) (machine.Effect, Record, error) {
 	seq := len(rs) + 1
-	if int64(seq+1)*slotSize > size {
+	if int64(seq+1+checkpointSlots)*slotSize > size {
 		return nil, rec, ErrJournalFull
 	}
 	b, err := rec.Slot(seq, plan)
@@ -177,6 +178,16 @@ func (rs Records) Done(stage string) bool {
 		}
 	}
 	return done
+}
+
+// last gives the latest event of a stage, "" for none.
+func (rs Records) last(stage string) string {
+	for i := len(rs) - 1; i >= 0; i-- {
+		if rs[i].Stage == stage {
+			return rs[i].Event
+		}
+	}
+	return ""
 }
 
 // Begun tells whether a stage was ever begun.

@@ -150,7 +150,7 @@ func (e *Env) wipe(ctx context.Context, d *plan.Device) error {
 
 func (e *Env) prepareJournal(ctx context.Context) error {
 	if e.journal != "" {
-		return nil
+		return e.sameSources(ctx)
 	}
 	d, err := e.Facts.Volume(e.Plan, e.Plan.Journal)
 	if err != nil {
@@ -181,6 +181,34 @@ func (e *Env) stamps() map[string]string {
 		}
 	}
 	return m
+}
+
+// sameSources takes back every copy whose source was mounted for writing since: between two tries the old system runs.
+// What is taken back is recorded before the new stamps are, so that a power cut between them forgets nothing.
+func (e *Env) sameSources(ctx context.Context) error {
+	now, changed := e.stamps(), false
+	for _, c := range e.Plan.Copies {
+		key := "stamp:" + c.From
+		if now[key] != "" && now[key] == e.records.Fact(key) {
+			continue
+		}
+		changed = true
+		e.tell("prepare", "source filesystem %s was in use since the last try: it is copied again", c.From)
+		for _, part := range []string{"copy", "verify"} {
+			if err := e.Record(ctx, Record{Stage: part + ":" + c.To, Event: Begin, Text: "again: the source was in use"}); err != nil {
+				return err
+			}
+		}
+	}
+	if !changed {
+		return nil
+	}
+	for _, part := range []string{"copy", "verify"} {
+		if err := e.Record(ctx, Record{Stage: part, Event: Begin, Text: "again: a source was in use"}); err != nil {
+			return err
+		}
+	}
+	return e.Record(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now", Facts: now})
 }
 
 func (e *Env) prepareArray(ctx context.Context, n plan.NewArray) error {

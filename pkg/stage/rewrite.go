@@ -303,7 +303,7 @@ func (r *rewriter) custom() error {
 		return nil
 	}
 	old, err := r.read(r.p.Boot.Custom)
-	if err != nil || old == nil {
+	if err != nil {
 		return err
 	}
 	rest, found, err := boot.RemoveSnippet(old)

@@ -34,6 +34,17 @@ func (e *Env) assembleTree(ctx context.Context) error {
 	return e.refresh(ctx)
 }
 
+// releaseTree unmounts the new filesystems, the deepest first, but for the first keep of them.
+func (e *Env) releaseTree(ctx context.Context, keep int) error {
+	fs := byDepth(e.Plan)
+	for i := len(fs) - 1; i >= keep; i-- {
+		if err := e.unmount(ctx, path.Join(TargetDir, fs[i].Mount)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // chrootMounts are what the system's own tools need around them. /run is empty: what runs there is the initramfs,
 // not the system.
 func chrootMounts() []machine.Mount {
