@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
-	"time"
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -20,12 +20,12 @@ func printJSON(c *call, v any) error {
 }
 
 func cmdInspect(ctx context.Context, c *call) error {
-	if err := need(c, 0, "none"); err != nil {
-		return err
-	}
-	f, err := look(ctx, survey.Whole)
+	f, err := c.look(ctx, survey.Whole)
 	if err != nil {
 		return err
+	}
+	if f.Machine.UID != 0 {
+		c.note("note: without root the devices' contents cannot be read")
 	}
 	if c.opt.json {
 		return printJSON(c, f)
@@ -34,46 +34,34 @@ func cmdInspect(ctx context.Context, c *call) error {
 	return nil
 }
 
-// resolved follows links such as /dev/disk/by-id/... to the node.
-func resolved(names []string) []string {
-	var out []string
-	for _, n := range names {
-		if p, err := filepath.EvalSymlinks(n); err == nil {
-			n = p
-		}
-		out = append(out, n)
-	}
-	return out
-}
-
 func cmdPlan(ctx context.Context, c *call) error {
-	if err := need(c, 0, "none"); err != nil {
-		return err
-	}
 	if c.opt.to == "" {
-		return usageError{fmt.Errorf("layout: missing; say --to raid1 --disk DEV")}
+		return usageError{errors.New("layout: missing; say --to raid1 --disk DEV")}
 	}
 	if len(c.opt.disks) == 0 {
-		return usageError{fmt.Errorf("target disks: missing; say --disk DEV")}
+		return usageError{errors.New("target disks: missing; say --disk DEV; `migrate-init inspect` lists the disks")}
 	}
-	f, err := look(ctx, survey.Whole)
+	if err := c.asRoot(); err != nil {
+		return err
+	}
+	f, err := c.look(ctx, survey.Whole)
 	if err != nil {
 		return err
 	}
-	in := plan.Intent{To: c.opt.to, Disks: resolved(c.opt.disks), Wipe: resolved(c.opt.wipe), Leave: resolved(c.opt.leave), Engine: c.opt.engine, Metadata: c.opt.metadata,
-		Policy: plan.Policy{OnFailure: c.opt.onFailure}, Now: time.Now(), Rand: rand.Reader}
+	in := plan.Intent{To: c.opt.to, Disks: c.nodes(c.opt.disks), Wipe: c.nodes(c.opt.wipe), Leave: c.nodes(c.opt.leave), Engine: c.opt.engine, Metadata: c.opt.metadata,
+		Policy: plan.Policy{OnFailure: c.opt.onFailure}, Now: c.now(), Rand: c.rand}
 	p, found, err := plan.New(in, f)
-	for _, x := range found {
-		if x.Severity == plan.Warn {
-			fmt.Fprintln(c.err, "warning:", x)
-		}
-	}
+	c.warnings(found)
 	if err != nil {
 		return err
 	}
 	text, err := p.Encode()
 	if err != nil {
 		return err
+	}
+	name, err := filepath.Abs(c.opt.output)
+	if err != nil {
+		return fmt.Errorf("file %s: %w", c.opt.output, err)
 	}
 	if c.opt.json {
 		if err := printJSON(c, p); err != nil {
@@ -82,11 +70,14 @@ func cmdPlan(ctx context.Context, c *call) error {
 	} else {
 		fmt.Fprint(c.out, p.Explain(f))
 	}
-	abs, err := filepath.Abs(c.opt.output)
-	if err != nil {
-		return err
+	if c.opt.dryRun && c.opt.json {
+		return nil
 	}
-	if _, err := effector(c).Do(ctx, machine.WriteFile{Path: abs, Data: text, Mode: 0o600}); err != nil {
+	old, err := os.ReadFile(name)
+	if err != nil {
+		old = nil // shown as new; what is really wrong with it the write tells
+	}
+	if _, err := c.effector().Do(ctx, machine.WriteFile{Path: name, Data: text, Old: old, Mode: 0o600}); err != nil {
 		return err
 	}
 	if !c.opt.dryRun && !c.opt.json {
@@ -95,24 +86,39 @@ func cmdPlan(ctx context.Context, c *call) error {
 	return nil
 }
 
+func (c *call) warnings(found plan.Findings) {
+	for _, x := range found {
+		if x.Severity == plan.Warn {
+			c.note("warning: %s", x)
+		}
+	}
+}
+
 // checked reads a plan, surveys, and holds the one against the other.
-func checked(ctx context.Context, name string) (*plan.Plan, []byte, *plan.Facts, plan.Findings, error) {
-	p, text, err := readPlan(name)
+func (c *call) checked(ctx context.Context, name string) (*plan.Plan, []byte, *plan.Facts, plan.Findings, error) {
+	p, text, err := namedPlan(name)
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	f, err := look(ctx, survey.Whole)
+	f, err := c.look(ctx, survey.Whole)
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
 	return p, text, f, plan.Check(p, f, plan.Live), nil
 }
 
-func cmdCheck(ctx context.Context, c *call) error {
-	if err := need(c, 1, "one plan"); err != nil {
-		return err
+// accepted is checked, with every refusal as the error and every warning said.
+func (c *call) accepted(ctx context.Context, name string) (*plan.Plan, []byte, *plan.Facts, error) {
+	p, text, f, found, err := c.checked(ctx, name)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	p, _, _, found, err := checked(ctx, c.args[0])
+	c.warnings(found)
+	return p, text, f, found.Err()
+}
+
+func cmdCheck(ctx context.Context, c *call) error {
+	p, _, _, found, err := c.checked(ctx, c.args[0])
 	if err != nil {
 		return err
 	}
@@ -130,7 +136,7 @@ func cmdCheck(ctx context.Context, c *call) error {
 		}
 	}
 	if n := len(found.Refusals()); n > 0 {
-		return fmt.Errorf("plan %s: %d of %d checks refuse; nothing was changed", p.ID, n, len(found))
+		return fmt.Errorf("plan %s: %d of %d checks refuse; mend what they name, or make a new plan; nothing was changed", p.ID, n, len(found))
 	}
 	return nil
 }

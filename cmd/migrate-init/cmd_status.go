@@ -4,32 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path"
+	"strings"
 
 	"migrate-init/boot"
-	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
-	"migrate-init/pkg/survey"
 )
 
 // journalOf reads a plan's journal from its volume, wherever this machine sees it; no volume means no records.
-func journalOf(p *plan.Plan, f *plan.Facts) (stage.Records, error) {
+func (c *call) journalOf(p *plan.Plan, f *plan.Facts) (stage.Records, error) {
 	d, err := f.Volume(p, p.Journal)
 	if err != nil || d == nil {
 		return nil, err
 	}
-	r, err := machine.OpenDevice(d.Path)
+	r, err := c.world().Open(d.Path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("journal %s: %w", d.Path, err)
 	}
 	defer r.Close()
 	rs, err := stage.ReadJournal(r, p.ID, d.Size)
 	if errors.Is(err, stage.ErrNoJournal) {
 		return nil, nil
 	}
-	return rs, err
+	if err != nil {
+		return rs, fmt.Errorf("journal %s: %w", d.Path, err)
+	}
+	return rs, nil
 }
 
 // state is what status prints.
@@ -47,25 +49,15 @@ type state struct {
 }
 
 func cmdStatus(ctx context.Context, c *call) error {
-	if err := need(c, 0, "none"); err != nil {
-		return err
-	}
-	if os.Getuid() != 0 {
-		return errors.New("user: not root; run it as root: the journal lies on a block device")
-	}
-	p, _, err := readPlan("")
+	p, _, f, err := c.kept(ctx)
 	if err != nil {
 		return err
 	}
-	f, err := look(ctx, survey.Whole)
+	rs, err := c.journalOf(p, f)
 	if err != nil {
 		return err
 	}
-	rs, err := journalOf(p, f)
-	if err != nil {
-		return err
-	}
-	st := judge(p, f, rs)
+	st := judge(p, f, rs, c.committed(p))
 	if c.opt.json {
 		return printJSON(c, st)
 	}
@@ -92,8 +84,14 @@ func cmdStatus(ctx context.Context, c *call) error {
 	return nil
 }
 
+// committed tells whether the file that is the commit is there, as the running system sees it.
+func (c *call) committed(p *plan.Plan) bool {
+	_, err := fs.Stat(c.world().Root, strings.TrimPrefix(path.Join(p.Boot.Mount, boot.CommittedFile(p.ID)), "/"))
+	return err == nil
+}
+
 // judge tells where a migration stands, from the journal and from what runs.
-func judge(p *plan.Plan, f *plan.Facts, rs stage.Records) state {
+func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state {
 	st := state{Plan: p.ID, Records: rs, Times: rs.Took(), Migrated: runsMigrated(p, f)}
 	for _, n := range p.Target.Arrays {
 		if a := f.Array(n.UUID); a != nil && a.Node != "" {
@@ -105,7 +103,6 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records) state {
 	}
 	fail := rs.Last(stage.Failed)
 	armed := f.Boot.NextEntry == boot.MigrateEntryID(p.ID)
-	_, rolled := os.Stat(path.Join(p.Boot.Mount, boot.CommittedFile(p.ID)))
 	switch {
 	case st.Migrated && rs.Done("finish"):
 		st.State, st.Says = "finished", "This is the migrated system, and the old disk is part of it."
@@ -114,7 +111,7 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records) state {
 		if fail != nil && fail.Stage == "finish" {
 			st.Reason = fail.Text
 		}
-	case st.Migrated && rolled != nil:
+	case st.Migrated && !committed:
 		st.State, st.Says, st.Next = "rolled back", "This is the migrated system, but the next boot is the old one.", "reboot"
 	case st.Migrated:
 		st.State, st.Says, st.Next = "migrated", "This is the migrated system. The old disk is untouched.", "migrate-init finish, or migrate-init rollback"

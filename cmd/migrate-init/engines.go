@@ -15,9 +15,12 @@ type engines struct{}
 // Copy implements stage.Copier.
 func (engines) Copy(ctx context.Context, j stage.Job) (stage.Counts, error) {
 	if j.Engine != "tree" {
-		return stage.Counts{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
+		return stage.Counts{}, fmt.Errorf("engine %s: not one that this migrate-init copies with; make a plan with --engine tree", j.Engine)
 	}
-	res, err := tree.Copy(ctx, j.From, j.To, treeOptions(j))
+	return countCopy(tree.Copy(ctx, j.From, j.To, treeOptions(j)))
+}
+
+func countCopy(res tree.Result, err error) (stage.Counts, error) {
 	c := stage.Counts{Files: res.Files, Dirs: res.Dirs, Bytes: res.Bytes}
 	for _, p := range res.Problems {
 		c.Skipped = append(c.Skipped, fmt.Sprintf("%q %s: %v", p.Path, p.What, p.Err))
@@ -27,7 +30,10 @@ func (engines) Copy(ctx context.Context, j stage.Job) (stage.Counts, error) {
 
 // Verify implements stage.Copier.
 func (engines) Verify(ctx context.Context, j stage.Job) (stage.Counts, error) {
-	rep, err := tree.Verify(ctx, j.From, j.To, treeOptions(j))
+	return countVerify(tree.Verify(ctx, j.From, j.To, treeOptions(j)))
+}
+
+func countVerify(rep tree.Report, err error) (stage.Counts, error) {
 	c := stage.Counts{Files: rep.Files, Dirs: rep.Dirs, Bytes: rep.Read}
 	if err == nil && len(rep.Differences) > 0 {
 		var lines []string

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"time"
 
 	"migrate-init/boot"
 	"migrate-init/pkg/machine"
@@ -22,140 +23,192 @@ const (
 	imageSelf = "/init"
 )
 
-// voice speaks to every console and to the kernel's log.
-type voice struct {
-	consoles []io.Writer
-	kmsg     *machine.Kmsg
-	bar      []*progress
+// firstPanic is kernel.panic until a plan was read: from the first moment on, the end of this process (a panic of a
+// goroutine that nothing can catch) is a reset, and not a machine that hangs.
+const firstPanic = 30
+
+// initd is PID 1 of an image.
+type initd struct {
+	*app
+	m      machine.Machine
+	v      *voice
+	args   []string // what the kernel hands to an init
+	env    []string
+	early  func() []machine.Effect
+	reap   func(context.Context) error
+	listen func() // finds the consoles, once /dev is there
+	shell  func(context.Context) error
+	end    func() // ends the process; only a test comes back
+
+	policy plan.Policy
+	run    *stage.Env
+	failed bool
 }
 
-func openVoice() *voice {
-	v := &voice{}
-	for _, c := range machine.Consoles() {
-		f, err := os.OpenFile(c, os.O_WRONLY, 0)
-		if err != nil {
-			continue
-		}
-		v.consoles = append(v.consoles, f)
-		v.bar = append(v.bar, &progress{w: lineWriter{f}, every: time.Second})
+// bootInit is PID 1. It never returns: it ends in the new system, or in the plan's policy.
+func bootInit() {
+	a, m := thisMachine(), &machine.Real{}
+	v := &voice{now: a.now}
+	m.Lines = func(line string) { v.say("  | %s", line) }
+	// All that can be caught is: unhandled, a hang-up of the console or a stray kill would end this process. Children
+	// and the new init start with the defaults all the same.
+	signal.Notify(make(chan os.Signal, 1))
+	d := &initd{app: a, m: m, v: v, args: os.Args[1:], env: os.Environ(), early: machine.EarlyMounts, reap: m.Reap, listen: v.open,
+		shell: func(ctx context.Context) error { return m.Shell(ctx, "/dev/console", "/bin/sh") },
+		// The kernel resets the machine kernel.panic seconds after its init ended: better than a machine that hangs.
+		end: func() { os.Exit(1) }}
+	d.main(context.Background())
+}
+
+// main does all of it. What comes back, by whatever way, ends in the policy for failures.
+func (d *initd) main(ctx context.Context) {
+	d.policy = plan.Policy{OnFailure: "reboot", Panic: firstPanic}
+	defer d.end()
+	defer d.caught(ctx)
+	d.prepare(ctx)
+	if err := d.migrate(ctx); err != nil {
+		d.say(err)
 	}
-	v.kmsg, _ = machine.OpenKmsg("migrate-init")
-	return v
+	d.giveUp(ctx)
 }
 
-// lineWriter ends lines as a serial line wants them.
-type lineWriter struct{ w io.Writer }
-
-// Write implements io.Writer.
-func (l lineWriter) Write(b []byte) (int, error) {
-	_, err := io.WriteString(l.w, strings.ReplaceAll("migrate-init: "+string(b), "\n", "\r\n"))
-	return len(b), err
-}
-
-func (v *voice) say(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		for _, c := range v.consoles {
-			fmt.Fprintf(lineWriter{c}, "%s\n", line)
-		}
-		if v.kmsg != nil {
-			// At debug level the kernel's log keeps the line and does not print it on the console a second time. A
-			// console that took it has said it: a failure here changes nothing.
-			_ = v.kmsg.Log(7, line)
-		}
-	}
-}
-
-func (v *voice) event(e stage.Event) {
-	if e.Progress == nil {
-		v.say("%s: %s", e.Stage, e.Text)
+// caught makes a panic a failure like others: said, journalled, and followed by the policy.
+func (d *initd) caught(ctx context.Context) {
+	r := recover()
+	if r == nil {
 		return
 	}
-	for _, b := range v.bar {
-		b.event(e)
+	d.v.say("panic: %v\n%s", r, debug.Stack())
+	if d.failed {
+		return // it was giveUp that panicked
 	}
+	if d.run != nil {
+		if err := d.run.Record(ctx, stage.Record{Stage: "init", Event: stage.Failed, Text: fmt.Sprint("panic: ", r)}); err != nil {
+			d.v.say("%v", err)
+		}
+	}
+	d.say(fmt.Errorf("panic: %v", r))
+	d.giveUp(ctx)
 }
 
-// runInit is PID 1. It never returns: it ends in the new system, or in the plan's policy.
-func runInit() {
-	m := &machine.Real{}
-	policy := plan.Policy{OnFailure: "reboot", Panic: 30}
-	v := &voice{}
-	defer func() {
-		if r := recover(); r != nil {
-			v.say("panic: %v\n%s", r, debug.Stack())
-			giveUp(m, v, policy, nil)
+// prepare makes the process a PID 1. Whatever fails of it is told and passed over: the stages find out what they lack.
+func (d *initd) prepare(ctx context.Context) {
+	var errs []error
+	for _, e := range d.early() {
+		if _, err := d.m.Do(ctx, e); err != nil {
+			errs = append(errs, err)
 		}
-	}()
-	ctx := context.Background()
-	early := doAll(ctx, m, machine.EarlyMounts())
-	v = openVoice()
-	if early != nil {
-		v.say("early mounts: %v", early)
+	}
+	for _, s := range []machine.WriteSys{
+		{Path: "/proc/sys/kernel/panic", Value: strconv.Itoa(firstPanic)},
+		{Path: "/proc/sys/kernel/panic_on_oops", Value: "1"},
+		{Path: "/proc/sys/kernel/printk_devkmsg", Value: "on"},
+	} {
+		if _, err := d.m.Do(ctx, s); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	d.listen()
+	for _, err := range errs {
+		d.v.say("early: %v", err)
 	}
 	go func() {
-		if err := m.Reap(ctx); err != nil {
-			v.say("reaper: %v", err)
+		if err := d.reap(ctx); err != nil && ctx.Err() == nil {
+			d.v.say("reaper: %v", err)
 		}
 	}()
-	for _, s := range []machine.WriteSys{
-		{Path: "/proc/sys/kernel/printk_devkmsg", Value: "on"},
-		{Path: "/proc/sys/kernel/panic_on_oops", Value: "1"},
-	} {
-		if _, err := m.Do(ctx, s); err != nil {
-			v.say("%v", err)
-		}
-	}
-	p, text, err := readPlan(imagePlan)
-	if err != nil {
-		v.say("%v", err)
-		giveUp(m, v, policy, nil)
-	}
-	policy = p.Policy
-	cmd, _ := os.ReadFile("/proc/cmdline")
-	if want, ok := boot.ParseCmdline(string(cmd)).Get("migrate.plan"); ok && want != p.ID {
-		v.say("plan %s: the command line wants plan %s; this image was built for another", p.ID, want)
-		giveUp(m, v, policy, nil)
-	}
-	if _, err := m.Do(ctx, machine.WriteSys{Path: "/proc/sys/kernel/panic", Value: strconv.Itoa(policy.Panic)}); err != nil {
-		v.say("%v", err)
-	}
-	v.say("migrate-init %s, plan %s: %s", version, p.ID, p.To)
-	m.Lines = func(line string) { v.say("  | %s", line) }
-	e := env(p, text, m, v.event)
-	e.Self = imageSelf
-	if err := e.Load(ctx, p.Drivers...); err != nil {
-		v.say("drivers: %v", err)
-	}
-	if err := stage.Run(ctx, e); err != nil {
-		v.say("FAILED: %v", err)
-		v.say("nothing was committed: the next boot is the old system, unchanged; `migrate-init status` there tells the reason")
-		giveUp(m, v, policy, e)
-	}
-	v.say("handover returned; this cannot be")
-	giveUp(m, v, policy, e)
 }
 
-// giveUp carries out the policy for failures; it does not return.
-func giveUp(m *machine.Real, v *voice, policy plan.Policy, e *stage.Env) {
-	ctx := context.Background()
-	if policy.OnFailure == "shell" {
-		v.say("policy: a shell on the console; leaving it reboots")
-		if err := m.Shell(ctx, "/dev/console", "/bin/sh"); err != nil {
-			v.say("shell: %v", err)
+// migrate reads the plan and carries it out. It returns what went wrong; when all went well it does not return.
+func (d *initd) migrate(ctx context.Context) error {
+	line, err := d.read("/proc/cmdline")
+	if err != nil {
+		d.v.say("kernel command line: %v", err)
+	}
+	cmdline := boot.ParseCmdline(string(line))
+	p, text, err := d.imagePlan()
+	if err != nil {
+		return err
+	}
+	d.policy = p.Policy
+	if mode, ok := cmdline.Get("migrate.mode"); ok && mode != "migrate" {
+		return fmt.Errorf("kernel parameter migrate.mode=%s: not known; this image knows migrate", mode)
+	}
+	if want, ok := cmdline.Get("migrate.plan"); ok && want != p.ID {
+		return fmt.Errorf("plan %s: the kernel command line wants plan %s; this image was built for another", p.ID, want)
+	}
+	if _, err := d.m.Do(ctx, machine.WriteSys{Path: "/proc/sys/kernel/panic", Value: strconv.Itoa(d.policy.Panic)}); err != nil {
+		d.v.say("%v", err)
+	}
+	d.v.say("migrate-init %s, plan %s: %s", version, p.ID, p.To)
+	d.run = d.app.env(p, text, entering{d, cmdline}, d.v.event)
+	d.run.Self = imageSelf
+	if err := d.run.Load(ctx, p.Drivers...); err != nil {
+		d.v.say("drivers: %v", err)
+	}
+	if err := stage.Run(ctx, d.run); err != nil {
+		return err
+	}
+	return errors.New("handover: it came back without an error; this cannot be")
+}
+
+func (d *initd) imagePlan() (*plan.Plan, []byte, error) {
+	b, err := d.read(imagePlan)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("plan %s: not in this image, and without one this init has nothing to do; `migrate-init build` puts it in", imagePlan)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	return parsePlan(imagePlan, b)
+}
+
+// entering is the machine of the init: it adds to the switch what the kernel handed to this init, for the next one.
+type entering struct {
+	d       *initd
+	cmdline boot.Cmdline
+}
+
+// Do carries out one effect.
+func (m entering) Do(ctx context.Context, e machine.Effect) (machine.Output, error) {
+	if s, ok := e.(machine.SwitchRoot); ok {
+		s.Args, s.Env = m.d.args, m.d.env
+		if init, ok := m.cmdline.Get("init"); ok && strings.HasPrefix(init, "/") {
+			s.Init = init
+		}
+		e = s
+	}
+	return m.d.m.Do(ctx, e)
+}
+
+// say tells why the migration ends here, and what the next boot is.
+func (d *initd) say(err error) {
+	d.v.say("FAILED: %v", err)
+	if d.run != nil && d.run.Records().Done("commit") {
+		d.v.say("the migration was committed before: the old disk's boot loader enters the new system, once; if that fails too, the old one is back, unchanged")
+		return
+	}
+	d.v.say("nothing was committed: the next boot is the old system, unchanged; `migrate-init status` there tells the reason")
+}
+
+// giveUp carries out the policy for failures.
+func (d *initd) giveUp(ctx context.Context) {
+	d.failed = true
+	if d.policy.OnFailure == "shell" {
+		d.v.say("policy: a shell on the console; leaving it reboots")
+		if err := d.shell(ctx); err != nil {
+			d.v.say("shell: %v", err)
 		}
 	}
-	if e != nil {
-		e.Abandon(ctx)
+	if d.run != nil {
+		d.run.Abandon(ctx)
 	}
 	how := "reboot"
-	if policy.OnFailure == "poweroff" {
+	if d.policy.OnFailure == "poweroff" {
 		how = "poweroff"
 	}
-	v.say("policy: %s", how)
-	if _, err := m.Do(ctx, machine.Reboot{How: how}); err != nil {
-		v.say("%s: %v", how, err)
+	d.v.say("policy: %s", how)
+	if _, err := d.m.Do(ctx, machine.Reboot{How: how}); err != nil {
+		d.v.say("%s: %v", how, err)
 	}
-	// The kernel resets the machine after kernel.panic seconds when init ends: better than a machine that hangs.
-	os.Exit(1)
 }

@@ -3,8 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
+	"io/fs"
 	"path"
+	"strings"
 
 	"migrate-init/pkg/kmod"
 	"migrate-init/pkg/machine"
@@ -12,21 +13,26 @@ import (
 
 // loader loads modules of the running kernel by name, dependencies first. A system without /lib/modules for its kernel
 // has everything built in, or fails at what is missing.
-func loader(m machine.Machine) func(ctx context.Context, names ...string) error {
+func (a *app) loader(m machine.Machine) func(ctx context.Context, names ...string) error {
+	root := a.world().Root
 	var index *kmod.Index
 	dir := ""
 	return func(ctx context.Context, names ...string) error {
 		if index == nil {
-			rel, err := os.ReadFile("/proc/sys/kernel/osrelease")
+			rel, err := fs.ReadFile(root, "proc/sys/kernel/osrelease")
 			if err != nil {
 				return fmt.Errorf("kernel release: %w", err)
 			}
-			dir = path.Join("/lib/modules", string(trimNL(rel)))
-			conf, err := kmod.ReadConfig(os.DirFS("/"))
+			dir = path.Join("lib/modules", strings.TrimSpace(string(rel)))
+			conf, err := kmod.ReadConfig(root)
 			if err != nil {
 				return err
 			}
-			if index, err = kmod.NewIndex(os.DirFS(dir), conf); err != nil {
+			tree, err := fs.Sub(root, dir)
+			if err != nil {
+				return fmt.Errorf("kernel release: %w", err)
+			}
+			if index, err = kmod.NewIndex(tree, conf); err != nil {
 				return err
 			}
 		}
@@ -35,12 +41,12 @@ func loader(m machine.Machine) func(ctx context.Context, names ...string) error 
 			return err
 		}
 		for _, x := range mods {
-			if _, err := os.Stat(path.Join("/sys/module", x.Name)); err == nil {
+			if _, err := fs.Stat(root, path.Join("sys/module", x.Name)); err == nil {
 				continue
 			}
-			eff := machine.LoadModule{Path: path.Join(dir, x.Path), Options: x.Options}
+			eff := machine.LoadModule{Path: path.Join("/", dir, x.Path), Options: x.Options}
 			if path.Ext(x.Path) != ".ko" {
-				b, err := os.ReadFile(eff.Path)
+				b, err := fs.ReadFile(root, path.Join(dir, x.Path))
 				if err != nil {
 					return fmt.Errorf("module %s: %w", x.Name, err)
 				}
@@ -55,11 +61,4 @@ func loader(m machine.Machine) func(ctx context.Context, names ...string) error 
 		}
 		return nil
 	}
-}
-
-func trimNL(b []byte) []byte {
-	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == 0) {
-		b = b[:len(b)-1]
-	}
-	return b
 }

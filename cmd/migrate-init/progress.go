@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -12,23 +13,32 @@ import (
 	"migrate-init/pkg/stage"
 )
 
-// progress renders events: one line that is rewritten on a terminal, a line every few seconds elsewhere.
+// progress renders events: one line that is rewritten on a terminal, a line every few seconds elsewhere. Events may
+// come from several goroutines.
 type progress struct {
+	mu    sync.Mutex
 	w     io.Writer
 	tty   bool
 	every time.Duration // between progress lines where there is no terminal; 0: 5 s
-	last  time.Time
+	last  time.Time     // of the last line, of whatever it told
 	wide  int
 }
 
-func isTerminal(f *os.File) bool {
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
+// newProgress renders to w, rewriting one line when that is a terminal.
+func newProgress(w io.Writer) *progress {
+	p := &progress{w: w}
+	if f, ok := w.(*os.File); ok {
+		st, err := f.Stat()
+		p.tty = err == nil && st.Mode()&os.ModeCharDevice != 0
+	}
+	return p
 }
 
 func (p *progress) event(e stage.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if e.Progress == nil {
-		p.clear()
+		p.wipe()
 		fmt.Fprintf(p.w, "%s: %s\n", e.Stage, e.Text)
 		return
 	}
@@ -53,7 +63,14 @@ func (p *progress) event(e stage.Event) {
 	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", pad))
 }
 
+// clear removes the line, so that something else can be said.
 func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wipe()
+}
+
+func (p *progress) wipe() {
 	if p.tty && p.wide > 0 {
 		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", p.wide))
 		p.wide = 0
@@ -74,7 +91,7 @@ func progressLine(e stage.Event) string {
 		s += fmt.Sprintf(", %s/s", humanize.IBytes(uint64(g.Rate)))
 	}
 	if g.ETA > 0 {
-		s += ", " + (time.Duration(g.ETA) * time.Second).String() + " left"
+		s += ", " + time.Duration(g.ETA*float64(time.Second)).Round(time.Second).String() + " left"
 	}
 	return s
 }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
+	"migrate-init/pkg/survey"
+)
+
+// app is what the commands touch of the outer world. main fills it with this machine, a test with a made-up one.
+type app struct {
+	// world is what survey reads. Its root is the machine's: state, boot loader, modules. Files that the operator names
+	// on the command line are the process's own.
+	world func() survey.World
+	// machine carries effects out.
+	machine func() machine.Machine
+	// inside opens a directory of the machine as a root out of which no symbolic link leads.
+	inside func(dir string) (fs.FS, error)
+	// self is the path of this program in the machine's root.
+	self   func() (string, error)
+	now    func() time.Time
+	uptime func() float64
+	// wait looks at cond again at every uevent, until it holds or the time is over.
+	wait func(ctx context.Context, limit time.Duration, cond func() (bool, error)) error
+	rand io.Reader
+}
+
+// thisMachine is the app of the shipped binary.
+func thisMachine() *app {
+	return &app{
+		world: func() survey.World {
+			return survey.World{
+				Root: os.DirFS("/"),
+				Open: func(p string) (survey.Device, error) { return machine.OpenDevice(p) },
+				UID:  os.Getuid(),
+				Free: func(p string) int64 {
+					free, _, err := machine.FreeBytes(p)
+					if err != nil {
+						return 0
+					}
+					return free
+				},
+			}
+		},
+		machine: func() machine.Machine { return &machine.Real{} },
+		inside: func(dir string) (fs.FS, error) {
+			r, err := os.OpenRoot(dir)
+			if err != nil {
+				return nil, err
+			}
+			return r.FS(), nil
+		},
+		self:   os.Executable,
+		now:    time.Now,
+		uptime: machine.Uptime,
+		wait: func(ctx context.Context, limit time.Duration, cond func() (bool, error)) error {
+			ctx, stop := context.WithCancel(ctx)
+			defer stop()
+			// Without uevents the condition is still looked at, a few times a second.
+			events, err := machine.Uevents(ctx)
+			if err != nil {
+				events = nil
+			}
+			return machine.WaitUntil(ctx, limit, events, cond)
+		},
+		rand: rand.Reader,
+	}
+}
+
+func (a *app) look(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
+	return survey.Look(ctx, a.world(), depth)
+}
+
+// read reads a file of the machine by its absolute path.
+func (a *app) read(name string) ([]byte, error) {
+	return fs.ReadFile(a.world().Root, strings.TrimPrefix(name, "/"))
+}
+
+// env is what the stages work with, live or as PID 1.
+func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
+	return &stage.Env{
+		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
+		Open:   a.world().Open,
+		Root:   a.world().Root,
+		Inside: a.inside,
+		Copier: engines{},
+		Clock:  func() (string, float64) { return a.now().UTC().Format(time.RFC3339), a.uptime() },
+		Wait: func(ctx context.Context, what string, cond func() (bool, error)) error {
+			if err := a.wait(ctx, time.Duration(p.Policy.DeadlineSecs)*time.Second, cond); err != nil {
+				return fmt.Errorf("waiting for %s: %w", what, err)
+			}
+			return nil
+		},
+		Pause: pause,
+		Load:  a.loader(m),
+	}
+}
+
+// pause lets a second pass, or the context end.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// statePlan is where schedule, and later the migration, leave the plan.
+const statePlan = stage.StateDir + "/plan.toml"
+
+// keptPlan reads the plan that schedule or the migration left on this machine.
+func (a *app) keptPlan() (*plan.Plan, []byte, error) {
+	b, err := a.read(statePlan)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("plan %s: not here: nothing is scheduled on this machine, and it was not migrated; start with `migrate-init plan`", statePlan)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	return parsePlan(statePlan, b)
+}
+
+// namedPlan reads the plan that a command names.
+func namedPlan(name string) (*plan.Plan, []byte, error) {
+	b, err := os.ReadFile(filepath.Clean(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("plan %s: no such file; make one with `migrate-init plan`", name)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	return parsePlan(name, b)
+}
+
+func parsePlan(name string, b []byte) (*plan.Plan, []byte, error) {
+	p, err := plan.Read(strings.NewReader(string(b)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, b, nil
+}
+
+// node follows links such as /dev/disk/by-id/... to the device that they name now.
+func (a *app) node(name string) string {
+	p := path.Clean(name)
+	for range 8 {
+		link, err := fs.ReadLink(a.world().Root, strings.TrimPrefix(p, "/"))
+		if err != nil {
+			return p
+		}
+		if path.IsAbs(link) {
+			p = path.Clean(link)
+		} else {
+			p = path.Join(path.Dir(p), link)
+		}
+	}
+	return name
+}
+
+func (a *app) nodes(names []string) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, a.node(n))
+	}
+	return out
+}
+
+// asRoot refuses anybody else. It is asked before anything that only root can read.
+func (a *app) asRoot() error {
+	if uid := a.world().UID; uid != 0 {
+		return fmt.Errorf("user: uid is %d; run it as root", uid)
+	}
+	return nil
+}
+
+func doAll(ctx context.Context, m machine.Machine, effs []machine.Effect) error {
+	for _, e := range effs {
+		if _, err := m.Do(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}

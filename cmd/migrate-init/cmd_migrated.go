@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
+	"migrate-init/pkg/survey"
+)
+
+// runsMigrated tells whether the running root is the plan's new one.
+func runsMigrated(p *plan.Plan, f *plan.Facts) bool {
+	for _, m := range f.Mounts {
+		if d := f.Dev(m.Device); m.Target == "/" && d != nil && d.Filesystem() != nil {
+			return d.Filesystem().UUID == p.Boot.Root
+		}
+	}
+	return false
+}
+
+// kept reads what every command after the migration needs: the plan that was left, and the machine as it is.
+func (c *call) kept(ctx context.Context) (*plan.Plan, []byte, *plan.Facts, error) {
+	if err := c.asRoot(); err != nil {
+		return nil, nil, nil, err
+	}
+	p, text, err := c.keptPlan()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	f, err := c.look(ctx, survey.Whole)
+	return p, text, f, err
+}
+
+func cmdFinish(ctx context.Context, c *call) error {
+	p, text, f, err := c.kept(ctx)
+	if err != nil {
+		return err
+	}
+	show := newProgress(c.err)
+	if c.opt.dryRun {
+		rs, err := c.journalOf(p, f)
+		if err != nil {
+			return err
+		}
+		if err := stage.Finishable(p, f, rs, c.opt.discard); err != nil {
+			return err
+		}
+		return stage.PreviewFinish(ctx, c.env(p, text, c.effector(), show.event))
+	}
+	if err := stage.Finish(ctx, c.env(p, text, c.machine(), show.event), c.opt.discard); err != nil {
+		show.clear()
+		if ctx.Err() != nil {
+			return fmt.Errorf("finish: interrupted; a resync that began goes on by itself, and migrate-init finish goes on where it was: %w", err)
+		}
+		return err
+	}
+	fmt.Fprintln(c.out, "Finished: every array is whole, and each disk boots alone.")
+	return nil
+}
+
+func cmdRollback(ctx context.Context, c *call) error {
+	p, _, f, err := c.kept(ctx)
+	if err != nil {
+		return err
+	}
+	if !runsMigrated(p, f) {
+		return errors.New("running system: it is the old one already; `migrate-init cancel` takes the migration out of its boot loader")
+	}
+	rs, err := c.journalOf(p, f)
+	if err != nil {
+		return err
+	}
+	if rs.Begun("finish") {
+		return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` goes on")
+	}
+	root, err := c.inside("/")
+	if err != nil {
+		return err
+	}
+	effs, err := stage.Rollback(p, root)
+	if err != nil {
+		return err
+	}
+	if err := doAll(ctx, c.effector(), effs); err != nil {
+		return err
+	}
+	if !c.opt.dryRun {
+		fmt.Fprintln(c.out, "The old system is the default again. Next: reboot. What was changed here since the migration stays on the new disk.")
+	}
+	return nil
+}
+
+func cmdConfirm(ctx context.Context, c *call) error {
+	p, _, f, err := c.kept(ctx)
+	if err != nil {
+		return err
+	}
+	if !runsMigrated(p, f) {
+		return errors.New("running system: it is not the migrated one, so there is nothing to confirm; boot that one first")
+	}
+	root, err := c.inside("/")
+	if err != nil {
+		return err
+	}
+	effs, err := stage.Confirm(p, root)
+	if err != nil {
+		return err
+	}
+	if err := doAll(ctx, c.effector(), effs); err != nil {
+		return err
+	}
+	switch {
+	case c.opt.dryRun:
+	case len(effs) == 0:
+		fmt.Fprintln(c.out, "Nothing to mark: this boot was confirmed before, the migration was rolled back, or it is finished.")
+	default:
+		fmt.Fprintln(c.out, "This system is marked as good: the old disk's boot loader enters it from now on.")
+	}
+	return nil
+}
+

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"migrate-init/pkg/image"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
+)
+
+func cmdSchedule(ctx context.Context, c *call) error {
+	p, text, f, err := c.accepted(ctx, c.args[0])
+	if err != nil {
+		return err
+	}
+	if err := notArmed(f); err != nil {
+		return err
+	}
+	name, size, err := imageOf(c.opt.image, p)
+	if err != nil {
+		return err
+	}
+	if err := roomFor(p, f, size); err != nil {
+		return err
+	}
+	root, err := c.inside("/")
+	if err != nil {
+		return err
+	}
+	effs, err := stage.Schedule(p, f, root, text, name)
+	if err != nil {
+		return err
+	}
+	if c.opt.dryRun {
+		if err := preview(ctx, c, p, root); err != nil {
+			return err
+		}
+	}
+	if err := doAll(ctx, c.effector(), effs); err != nil {
+		if c.opt.dryRun {
+			return err
+		}
+		return fmt.Errorf("schedule: %w\nboot loader: it is armed by the last step only, so the next boot is this system; migrate-init cancel removes what was written", err)
+	}
+	if !c.opt.dryRun {
+		fmt.Fprintf(c.out, "The next boot runs the migration, once. Nothing of the old disk changes until it is committed.\nNext: reboot. To undo: migrate-init cancel\n")
+	}
+	return nil
+}
+
+// preview shows which files of the new system will differ from those of the old one.
+func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS) error {
+	effs, err := stage.Rewrites(p, root, stage.TargetDir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out, "# in the copy, during the migration:")
+	if err := doAll(ctx, c.effector(), effs); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out, "# now, on this system:")
+	return nil
+}
+
+func notArmed(f *plan.Facts) error {
+	if strings.HasPrefix(f.Boot.NextEntry, "migrate-init-") {
+		return fmt.Errorf("boot entry %s: it is scheduled already and runs at the next boot; to undo: migrate-init cancel", f.Boot.NextEntry)
+	}
+	return nil
+}
+
+// imageOf opens an image and looks for the plan inside: an image of another plan would migrate by that one.
+func imageOf(name string, p *plan.Plan) (abs string, size int64, err error) {
+	f, err := os.Open(filepath.Clean(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", 0, fmt.Errorf("image %s: no such file; make it with `migrate-init build`, or say --image FILE", name)
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("image: %w", err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return "", 0, fmt.Errorf("image: %w", err)
+	}
+	id, err := image.PlanOf(f)
+	if err != nil {
+		return "", 0, fmt.Errorf("image %s: %w; make it again with `migrate-init build`", name, err)
+	}
+	if id != p.ID {
+		return "", 0, fmt.Errorf("image %s: it was built for plan %s, not %s; make it again with `migrate-init build`", name, id, p.ID)
+	}
+	if abs, err = filepath.Abs(name); err != nil {
+		return "", 0, fmt.Errorf("image %s: %w", name, err)
+	}
+	return abs, st.Size(), nil
+}
+
+// roomSlack is for the boot loader's own files and the filesystem's bookkeeping.
+const roomSlack = 1 << 20
+
+// roomFor asks with the real sizes whether kernel and image fit into /boot; check could only estimate them.
+func roomFor(p *plan.Plan, f *plan.Facts, image int64) error {
+	need := image + roomSlack
+	for _, k := range f.Boot.Kernels {
+		if k.Path == p.Boot.Kernel {
+			need += k.Size
+		}
+	}
+	return plan.Findings{plan.CheckRoom(f, need)}.Err()
+}
+
+func cmdCancel(ctx context.Context, c *call) error {
+	if err := c.asRoot(); err != nil {
+		return err
+	}
+	root, err := c.inside("/")
+	if err != nil {
+		return err
+	}
+	st, err := stage.ReadScheduled(root)
+	if err != nil {
+		return err
+	}
+	if st == nil {
+		return errors.New("schedule: nothing is scheduled on this system, so there is nothing to cancel; `migrate-init status` tells more")
+	}
+	effs, err := stage.Cancel(st, root)
+	if err != nil {
+		return err
+	}
+	if err := doAll(ctx, c.effector(), effs); err != nil {
+		return err
+	}
+	if !c.opt.dryRun {
+		fmt.Fprintln(c.out, "The migration is cancelled; the boot loader's files are as they were.")
+	}
+	return nil
+}
