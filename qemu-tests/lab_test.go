@@ -16,7 +16,7 @@ import (
 // open skips, loudly, where guests are not wanted.
 func open(t *testing.T) (*lab.Lab, context.Context, string) {
 	t.Helper()
-	if os.Getenv("MIGRATE_INIT_QEMU") != "1" {
+	if q := os.Getenv("MIGRATE_INIT_QEMU"); q != "1" && q != "full" {
 		t.Skip("SKIPPED: boots guests in QEMU; set MIGRATE_INIT_QEMU=1 (make test does)")
 	}
 	l, err := lab.Open(t.Logf)

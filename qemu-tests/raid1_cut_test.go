@@ -1,0 +1,279 @@
+package qemutests
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"migrate-init/qemu-tests/lab"
+)
+
+// cut is one power cut: when the machine has said a line, and this much later.
+type cut struct {
+	name, line string
+	delay      time.Duration
+	quick      bool // in make test too
+}
+
+// stageCuts are the power cuts of the migration, in its order: one machine goes through all of them.
+func stageCuts() []cut {
+	return []cut{
+		{"prepare", `prepare: begins`, 0, false},
+		{"prepare, table", `prepare: partition table`, 100 * time.Millisecond, false},
+		{"prepare, mkfs", `prepare: ext4 `, 300 * time.Millisecond, false},
+		{"copy", `copy: begins`, 4 * time.Second, true},
+		{"copy again", `copy: [^\r\n]*cut short`, 9 * time.Second, false},
+		{"verify", `verify: begins`, 3 * time.Second, false},
+		{"rewrite", `rewrite: begins`, 200 * time.Millisecond, false},
+		{"rewrite, later", `rewrite: begins`, 900 * time.Millisecond, false},
+		{"rebuild", `rebuild: begins`, 8 * time.Second, true},
+		{"rebuild, grub-install", `rebuild: [^\r\n]*grub-install`, time.Second, false},
+		{"prove", `prove: begins`, 500 * time.Millisecond, false},
+		{"commit", `commit: begins`, 0, false},
+		{"commit, later", `commit: begins`, 400 * time.Millisecond, true},
+	}
+}
+
+// finishCuts are those of finish. Until the resync has ended only the new disk holds everything.
+func finishCuts() []cut {
+	return []cut{
+		{"boot sector", `boot sector of`, 150 * time.Millisecond, false},
+		{"table", `partition table`, 50 * time.Millisecond, true},
+		{"table, later", `joins /dev/`, 0, false},
+		{"resync", `resync of`, time.Second, true},
+		{"before grub-install", `grub-install`, 0, false},
+		{"grub-install", `grub-install`, 2 * time.Second, false},
+	}
+}
+
+func chosen(cuts []cut) []cut {
+	if full() {
+		return cuts
+	}
+	var out []cut
+	for _, c := range cuts {
+		if c.quick {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// tally counts what came up after the cuts.
+type tally struct{ old, new, neither int }
+
+// powerCut cuts the power in every stage. After each cut the machine must come up by itself, as the old system or the new.
+func powerCut(t *testing.T, s *stock) {
+	r := take(t, s.scheduled(t))
+	var n tally
+	committed := r.cutStages(&n)
+	if !committed {
+		vm := r.start("the migration, at last")
+		r.follow(vm)
+		r.ready(vm)
+		r.wantRoot(vm, "new")
+		r.wantLegs(vm, "U_")
+		r.showTimes(r.status(vm))
+		r.off(vm)
+	}
+	r.sameTree()
+	r.cutHandover(&n)
+	r.cutFinish(&n)
+	t.Logf("power cuts: the old system came up %d times, the new %d times, neither %d times", n.old, n.new, n.neither)
+	if n.neither != 0 {
+		t.Errorf("%d states in which neither system boots", n.neither)
+	}
+}
+
+// after boots a machine whose power was cut and tells which system came up.
+func (r *rig) after(c cut, n *tally) (*lab.VM, string) {
+	r.t.Helper()
+	vm := r.start("after the cut in " + c.name)
+	state, err := vm.Ready(r.slow())
+	if err != nil {
+		n.neither++
+		r.t.Fatalf("after the cut in %s: neither system came up: %v", c.name, err)
+	}
+	root := r.root(vm)
+	r.say("after the cut in %s: the %s system is %s, %.1f s", c.name, root, state, vm.Uptime().Seconds())
+	switch root {
+	case "old":
+		n.old++
+	case "new":
+		n.new++
+	default:
+		n.neither++
+		r.t.Fatalf("after the cut in %s: root is on %s", c.name, root)
+	}
+	if state != "running" {
+		out, _ := vm.MustRun(r.ctx, "systemctl --failed --no-legend")
+		r.t.Errorf("after the cut in %s: systemd is %s: %s", c.name, state, out)
+	}
+	return vm, root
+}
+
+// cutStages arms the migration again and again and returns whether it was committed in the end.
+func (r *rig) cutStages(n *tally) bool {
+	r.t.Helper()
+	for _, c := range chosen(stageCuts()) {
+		vm := r.start("migration, cut in " + c.name)
+		ctx, cancel := context.WithTimeout(r.ctx, 25*time.Minute)
+		_, err := vm.Console.Expect(ctx, `migrate-init: `+c.line)
+		cancel()
+		if err != nil {
+			r.t.Fatalf("migration, to be cut in %s: %v", c.name, err)
+		}
+		time.Sleep(c.delay)
+		if err := vm.Cut(); err != nil {
+			r.t.Fatal(err)
+		}
+		said := migrationLines(vm.Console.Tail(3000))
+		r.say("cut in %s, after %.1f s; the last that was said: %s", c.name, vm.Uptime().Seconds(), said[max(0, len(said)-1):])
+		vm, root := r.after(c, n)
+		st := r.status(vm)
+		stageName, _, _ := strings.Cut(c.name, ",")
+		stageName, _, _ = strings.Cut(stageName, " ")
+		switch {
+		case root == "new" && stageName == "commit" && st.State == "migrated":
+			r.off(vm)
+			return true
+		case root == "new":
+			r.t.Fatalf("after the cut in %s the new system runs, and status says %q", c.name, st.State)
+		case st.State == "not begun" && stageName == "prepare":
+		case st.State == "cut short" && strings.HasPrefix(st.Reason, "stage "+stageName) || st.State == "cut short" && stageName == "prepare":
+		default:
+			r.t.Errorf("after the cut in %s, status in the old system says %q because %q", c.name, st.State, st.Reason)
+		}
+		r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
+		r.off(vm)
+	}
+	return false
+}
+
+func migrationLines(console string) []string {
+	return regexp.MustCompile(`migrate-init: [^\r\n]*`).FindAllString(console, -1)
+}
+
+// cutHandover tries the new system and cuts it before it confirms that it runs: the next boot is the old one, and arming
+// the entry again enters the new system without copying.
+func (r *rig) cutHandover(n *tally) {
+	r.t.Helper()
+	if !full() {
+		return
+	}
+	// As the commit left it: not confirmed, not tried.
+	vm := r.comesUp("new system, to be rolled back", "new")
+	r.must(vm, "rm /migrate-init/confirmed-*; sync")
+	if err := vm.Cut(); err != nil {
+		r.t.Fatal(err)
+	}
+	vm = r.start("first try of the new system")
+	if _, err := vm.Console.Expect(r.slow(), `Loading Linux [^\r\n]*\r?\n[\s\S]*Linux version|Run /init|Begin: `); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := vm.Cut(); err != nil {
+		r.t.Fatal(err)
+	}
+	vm, root := r.after(cut{name: "the first boot of the new system"}, n)
+	if st := r.status(vm); root != "old" || st.State != "old system after a commit" {
+		r.t.Errorf("an unconfirmed new system was cut: the %s system came up and says %q", root, st.State)
+	}
+	if root == "old" {
+		r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
+	}
+	r.off(vm)
+	if root == "old" {
+		vm = r.start("armed again after the commit")
+		r.follow(vm)
+		r.ready(vm)
+		r.wantRoot(vm, "new")
+		r.off(vm)
+	}
+}
+
+// cutFinish cuts finish at its own points, and goes on with it in the boot that follows.
+func (r *rig) cutFinish(n *tally) {
+	r.t.Helper()
+	vm := r.comesUp("finish", "new")
+	for _, c := range chosen(finishCuts()) {
+		seen := &spotter{want: regexp.MustCompile(c.line), found: make(chan struct{})}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := vm.RunTo(r.slow(), "migrate-init finish 2>&1", seen)
+			ended <- err
+		}()
+		select {
+		case <-seen.found:
+			time.Sleep(c.delay)
+		case err := <-ended:
+			r.t.Fatalf("finish, to be cut at %s, ended (%v) and said:\n%s", c.name, err, seen.text)
+		}
+		if err := vm.Cut(); err != nil {
+			r.t.Fatal(err)
+		}
+		<-ended
+		r.say("finish was cut at %s; it had said:\n%s", c.name, seen.text)
+		c.name = "finish, " + c.name
+		r.aloneAfter(r.newDisk(), c, n)
+		if strings.Contains(c.line, "grub-install") {
+			r.aloneAfter(r.oldDisk(), c, n)
+		}
+		var root string
+		if vm, root = r.after(c, n); root != "new" {
+			r.t.Fatalf("after the cut in %s the %s system came up", c.name, root)
+		}
+		r.legs(vm)
+		if st := r.status(vm); st.State != "finishing" {
+			r.t.Errorf("after the cut in %s, status says %q", c.name, st.State)
+		}
+		r.refused(vm, "migrate-init rollback", "no old system to go back to")
+	}
+	r.must(vm, "migrate-init finish 2>&1")
+	r.wantLegs(vm, "UU")
+	if st := r.status(vm); st.State != "finished" {
+		r.t.Errorf("status says %q", st.State)
+	}
+	r.off(vm)
+	r.eachAlone()
+	vm = r.comesUp("both disks", "new")
+	r.wantLegs(vm, "UU")
+	r.off(vm)
+}
+
+// aloneAfter boots a copy of one disk as the cut left it.
+func (r *rig) aloneAfter(d lab.Disk, c cut, n *tally) {
+	r.t.Helper()
+	if !full() {
+		return
+	}
+	copied := lab.Disk{File: r.dir + "/alone.raw", Serial: d.Serial}
+	r.copyDisk(copied.File, d.File)
+	vm := r.start(d.Serial+" disk alone, after the cut in "+c.name, copied)
+	state, err := vm.Ready(r.slow())
+	if err != nil || r.root(vm) != "new" {
+		n.neither++
+		r.t.Fatalf("the %s disk alone, after the cut in %s: %s, %v", d.Serial, c.name, state, err)
+	}
+	n.new++
+	r.off(vm)
+}
+
+// spotter says when a line that matches has come by.
+type spotter struct {
+	want  *regexp.Regexp
+	text  []byte
+	found chan struct{}
+	done  bool
+}
+
+// Write implements io.Writer.
+func (s *spotter) Write(b []byte) (int, error) {
+	s.text = append(s.text, b...)
+	if !s.done && s.want.Match(s.text) {
+		s.done = true
+		close(s.found)
+	}
+	return len(b), nil
+}

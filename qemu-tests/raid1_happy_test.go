@@ -1,0 +1,97 @@
+package qemutests
+
+import (
+	"testing"
+	"time"
+
+	"migrate-init/qemu-tests/lab"
+)
+
+// happyPath is the whole transcript of the documentation, and then every way in which the machine must boot.
+func happyPath(t *testing.T, spec lab.DiskSpec) {
+	r := newRig(t, spec)
+	began := time.Now()
+	vm := r.comesUp("old system", "old")
+	r.install(vm)
+	r.must(vm, "migrate-init inspect")
+	r.must(vm, "cd /root && migrate-init plan --to raid1 --disk /dev/vdb")
+	r.must(vm, "cd /root && migrate-init check plan.toml")
+	r.must(vm, "cd /root && migrate-init build plan.toml -o migrate.img && ls -l migrate.img /usr/local/sbin/migrate-init")
+	r.must(vm, "cd /root && migrate-init schedule --dry-run plan.toml --image migrate.img")
+	r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
+	r.refused(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img", "scheduled already")
+	r.refused(vm, "migrate-init finish", "does not run from the new array")
+	r.refused(vm, "migrate-init rollback", "it is the old one already")
+	if st := r.status(vm); st.State != "scheduled" {
+		t.Errorf("status says %q", st.State)
+	}
+	r.reboot(vm)
+
+	down := time.Now()
+	vm = r.start("migration")
+	r.follow(vm)
+	entered := time.Since(down)
+	r.ready(vm)
+	t.Logf("measured: down for %.0f s, of which %.0f s until the new system was entered", time.Since(down).Seconds(), entered.Seconds())
+	r.wantRoot(vm, "new")
+	r.wantLegs(vm, "U_")
+	r.must(vm, "swapon --show; cat /etc/fstab /etc/mdadm/mdadm.conf; cat /proc/cmdline")
+	st := r.status(vm)
+	if st.State != "migrated" || !st.Migrated {
+		t.Errorf("status says %q", st.State)
+	}
+	r.showTimes(st)
+	r.must(vm, "migrate-init status; cat /var/lib/migrate-init/report.txt")
+	r.off(vm)
+	r.sameTree()
+
+	// The old disk's boot loader obeys the commit; the new disk's own needs no old disk.
+	r.off(r.comesUp("by the old disk's GRUB", "new"))
+	r.off(r.comesUp("old disk detached", "new", r.newDisk()))
+
+	vm = r.comesUp("finish", "new")
+	r.must(vm, "migrate-init finish --dry-run")
+	start := time.Now()
+	r.must(vm, "migrate-init finish 2>&1")
+	t.Logf("measured: finish took %.1f s", time.Since(start).Seconds())
+	r.wantLegs(vm, "UU")
+	if st := r.status(vm); st.State != "finished" {
+		t.Errorf("status says %q", st.State)
+	}
+	r.refused(vm, "migrate-init rollback", "no old system to go back to")
+	r.off(vm)
+
+	r.eachAlone()
+	vm = r.comesUp("both disks", "new")
+	r.wantLegs(vm, "UU")
+	r.must(vm, "cat /proc/mdstat")
+	r.off(vm)
+	t.Logf("measured: one disk became a whole mirror [UU], with every boot of this test, in %.0f s", time.Since(began).Seconds())
+}
+
+// eachAlone boots each disk without the other, on copies: an array that ran without its mate has to be resynced for the next.
+func (r *rig) eachAlone() {
+	r.t.Helper()
+	for _, d := range r.disks() {
+		r.alone(d)
+	}
+}
+
+func (r *rig) alone(d lab.Disk) {
+	r.t.Helper()
+	copied := lab.Disk{File: r.dir + "/alone.raw", Serial: d.Serial}
+	r.copyDisk(copied.File, d.File)
+	vm := r.comesUp(d.Serial+" disk alone", "new", copied)
+	r.wantAloneLegs(vm)
+	r.off(vm)
+}
+
+// wantAloneLegs wants both arrays on one leg each, whichever it is.
+func (r *rig) wantAloneLegs(vm *lab.VM) {
+	r.t.Helper()
+	for _, l := range r.legs(vm) {
+		if l != "raid1 U_" && l != "raid1 _U" {
+			r.t.Errorf("array of a lone disk: %s", l)
+		}
+	}
+}
