@@ -111,25 +111,31 @@ func (f *Facts) byNode(node string) *Array {
 	return nil
 }
 
+// seenOn lists what is known to be on a disk and its partitions, remnants too.
+func (f *Facts) seenOn(d *Device) []string {
+	var seen []string
+	for _, x := range append([]*Device{d}, f.Parts(d.Name)...) {
+		for _, c := range x.Contents {
+			words := fmt.Sprintf("%s: %s %s %s", x.Path, c.Type, c.Label, c.UUID)
+			if c.Ghost {
+				words += " (a remnant)"
+			}
+			seen = append(seen, strings.Join(strings.Fields(words), " "))
+		}
+	}
+	if len(seen) == 0 && d.Table != nil {
+		seen = []string{fmt.Sprintf("%s: partition table %s %s with %d partitions", d.Path, d.Table.Scheme, d.Table.ID, len(d.Table.Partitions))}
+	}
+	return seen
+}
+
 func checkEmpty(p *Plan, f *Facts, a *answers) {
 	for _, t := range p.Target.Disks {
 		d, _ := f.Disk(t.DiskID)
 		if d == nil || t.Wipe || p.own(f, d) {
 			continue
 		}
-		var seen []string
-		for _, x := range append([]*Device{d}, f.Parts(d.Name)...) {
-			for _, c := range x.Contents {
-				words := fmt.Sprintf("%s: %s %s %s", x.Path, c.Type, c.Label, c.UUID)
-				if c.Ghost {
-					words += " (a remnant)"
-				}
-				seen = append(seen, strings.Join(strings.Fields(words), " "))
-			}
-		}
-		if len(seen) == 0 && d.Table != nil {
-			seen = []string{fmt.Sprintf("%s: partition table %s %s with %d partitions", d.Path, d.Table.Scheme, d.Table.ID, len(d.Table.Partitions))}
-		}
+		seen := f.seenOn(d)
 		if len(seen) > 0 {
 			a.refuse("target disk "+d.Path, fmt.Sprintf("if nothing on it is wanted: migrate-init plan --to %s --disk %s --wipe %s", p.To, d.Path, d.Path), "it is not empty: %s", strings.Join(seen, "; "))
 		}

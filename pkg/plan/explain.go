@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -14,8 +15,8 @@ func (p *Plan) Explain(f *Facts) string {
 	for _, s := range p.Source.Filesystems {
 		used += s.Used
 	}
-	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %d filesystems. The old disk stays as it is until `migrate-init finish`, and boots.",
-		p.oldDisk(), p.newDisk(), size(used), len(p.Source.Filesystems))
+	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %s. The old disk stays as it is until `migrate-init finish`, and boots.",
+		p.oldDisk(), p.newDisk(), size(used), count(len(p.Source.Filesystems), "filesystem"))
 	g.head("Before and after the migration")
 	p.picture(g, f)
 	g.head("After `migrate-init finish`")
@@ -61,7 +62,7 @@ func (p *Plan) stageWords(s string, f *Facts) string {
 	case "assemble":
 		return "arrays that the plan reads from, or that an interrupted run began, are put together"
 	case "prepare":
-		return p.newDisk() + " gets its partition table, arrays with one of two members, new filesystems and swap" + p.wipeWords()
+		return p.newDisk() + " gets its partition table, arrays with one of two members, new filesystems and swap" + p.wipeWords(f)
 	case "copy":
 		return "each filesystem is mounted read-only without replaying its journal and copied whole, by itself: " + p.copyWords(f)
 	case "verify":
@@ -80,13 +81,27 @@ func (p *Plan) stageWords(s string, f *Facts) string {
 	return "a stage of a later version"
 }
 
-func (p *Plan) wipeWords() string {
+func (p *Plan) wipeWords(f *Facts) string {
 	for _, t := range p.Target.Disks {
-		if t.Wipe {
-			return "; WHAT IS ON " + t.Was + " NOW IS LOST, as --wipe allowed"
+		if !t.Wipe {
+			continue
 		}
+		what := ""
+		if d, _ := f.Disk(t.DiskID); d != nil {
+			if seen := f.seenOn(d); len(seen) > 0 {
+				what = " (" + strings.Join(seen, "; ") + ")"
+			}
+		}
+		return "; WHAT IS ON " + t.Was + " NOW IS LOST" + what + ", as --wipe allowed"
 	}
 	return ""
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func (p *Plan) copyWords(f *Facts) string {
@@ -128,7 +143,7 @@ func (p *Plan) tellBack(g *page) {
 
 func (p *Plan) tellNever(g *page, f *Facts) {
 	g.head("What is never done")
-	g.para("  - ", "Before finish not one byte of %s is written by the migration; the one exception is yours to start: schedule puts kernel, image and an entry into /boot.", p.oldDisk())
+	g.para("  - ", "Before finish not one byte of %s is written by the migration; what is written before the image starts is yours to start: schedule puts kernel, image and an entry into /boot, and GRUB crosses out its one-shot choice.", p.oldDisk())
 	g.para("  - ", "No other disk than %s is written.", p.newDisk())
 	g.para("  - ", "Nothing is picked when two things carry one identity; nothing is committed that was not proved.")
 	for _, l := range p.Source.Left {
@@ -168,6 +183,6 @@ func (p *Plan) tellWarnings(g *page, f *Facts) {
 		}
 	}
 	if n == 0 {
-		g.para("  ", "%d answers, no objection.", len(found))
+		g.para("  ", "%s, no objection.", count(len(found), "answer"))
 	}
 }

@@ -2,17 +2,21 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Columns of the picture: two boxes and what leads from the left one to the right one.
 const (
 	boxOld = 30
-	boxNew = 36
+	boxNew = 34
 	arrows = 8
 )
 
-type row struct{ old, arrow, new string }
+type row struct {
+	old, arrow, new string
+	number          int // of the new partition
+}
 
 // picture draws the old disk beside the new one, each partition beside what becomes of it.
 func (p *Plan) picture(g *page, f *Facts) {
@@ -36,7 +40,7 @@ func (p *Plan) picture(g *page, f *Facts) {
 			g.line("  |%-*s|%-*s|%-*s|", boxOld, cut(" "+plain(r.old), boxOld), arrows, r.arrow, boxNew, cut(" "+plain(r.new), boxNew))
 		}
 		g.line("  %s%s%s", rule(boxOld), pad, rule(boxNew))
-		g.line("  %-*s%s%s", boxOld+2, "stays as it is", pad, "[U_] is an array with one of two members")
+		g.line("  %-*s%s%s", boxOld+2, "stays as it is", pad, "[U_] an array with one of two members")
 	}
 }
 
@@ -51,17 +55,21 @@ func (p *Plan) rows(f *Facts, old *Device, t *TargetDisk) []row {
 		n, arrow := p.successor(old, x, t)
 		if n != nil {
 			seen[n.GUID] = true
-			r.arrow, r.new = " "+arrow, p.newWords(*n)
+			r.arrow, r.new, r.number = " "+arrow, p.newWords(*n), n.Number
 		}
 		rows = append(rows, r)
 	}
-	var fresh []row
+	// What has no forerunner stands in its place by number, as far as the old order lets it.
 	for _, n := range t.Partitions {
 		if !seen[n.GUID] {
-			fresh = append(fresh, row{new: p.newWords(n)})
+			at := slices.IndexFunc(rows, func(r row) bool { return r.number > n.Number })
+			if at < 0 {
+				at = len(rows)
+			}
+			rows = slices.Insert(rows, at, row{new: p.newWords(n), number: n.Number})
 		}
 	}
-	return append(fresh, rows...)
+	return rows
 }
 
 func (p *Plan) oldWords(disk, x *Device) string {
