@@ -15,7 +15,6 @@ import (
 
 // exec plays the programs of the image and of the system in the chroot.
 func (w *world) exec(e machine.Exec, torn bool) error {
-	w.stale = true
 	arg := func(flag string) string {
 		if i := indexOf(e.Argv, flag); i >= 0 && i+1 < len(e.Argv) {
 			return e.Argv[i+1]

@@ -11,14 +11,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
+
+	"github.com/google/uuid"
 
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/probe"
 	"migrate-init/pkg/survey"
 )
 
@@ -49,8 +51,6 @@ type world struct {
 	fault fault
 	dead  error
 	watch func() // before every verb
-	deep  *plan.Facts
-	stale bool // what is on the devices may have changed since deep
 }
 
 type mounted struct {
@@ -142,8 +142,6 @@ func (w *world) put(b *bdev, p []byte, off int64, what any) error {
 		return fmt.Errorf("device %s: outside its %d bytes", b.name, b.size)
 	}
 	b.put(p, off)
-	// A journal's records are no signature: they change no facts.
-	w.stale = w.stale || len(p) != slotSize || string(p[:4]) != recordMark
 	return nil
 }
 
@@ -158,10 +156,8 @@ func (w *world) carry(e machine.Effect, torn bool) error {
 		}
 		b.ro = e.On
 	case machine.Partitions:
-		w.stale = true
 		return w.partitions(e)
 	case machine.Ioctl:
-		w.stale = true
 		return w.ioctl(e)
 	case machine.WriteSys:
 		name, ok := strings.CutPrefix(e.Path, "/sys/module/md_mod/parameters/")
@@ -462,16 +458,16 @@ func (w *world) stamp(b *bdev) {
 	}
 }
 
+// fsOn reads the UUID of the ext4 on a device, "" when there is none or a raid label is in its place.
 func (w *world) fsOn(b *bdev) string {
-	r, err := probe.Probe(b, b.size)
-	if err != nil {
+	super := make([]byte, 1024)
+	if _, err := b.ReadAt(super, 1024); err != nil || binary.LittleEndian.Uint16(super[56:]) != 0xef53 {
 		return ""
 	}
-	s, err := r.Filesystem()
-	if err != nil {
+	if _, raid := superOf(b); raid {
 		return ""
 	}
-	return s.UUID
+	return uuid.UUID(super[104:120]).String()
 }
 
 // boot starts another kernel: partitions as the tables say, nothing mounted, no array, nothing read-only.
@@ -479,7 +475,7 @@ func (w *world) boot() {
 	w.boots++
 	w.version++
 	w.mounts, w.devs, w.arrays, w.loaded, w.dead, w.entered, w.fault, w.n, w.log, w.told = nil, nil, map[string]*fakeArray{}, map[string]bool{}, nil, "", fault{}, 0, nil, nil
-	w.live, w.joining, w.deep, w.watch = false, false, nil, nil
+	w.live, w.joining, w.watch = false, false, nil
 	for i, d := range w.disks {
 		b := &bdev{name: d.name, maj: 254, min: uint32(16 * i), size: d.size, disk: d}
 		w.devs = append(w.devs, b)
@@ -543,33 +539,55 @@ func (w *world) look(ctx context.Context, depth survey.Depth) (*plan.Facts, erro
 	if f := w.seen[depth]; f != nil {
 		return f, nil
 	}
-	at := depth
-	if depth == survey.Deep && !w.stale && w.deep != nil {
-		at = survey.Shallow
+	at, key, known := depth, "", (*plan.Facts)(nil)
+	if depth == survey.Deep {
+		key = w.content()
+		if k, ok := deep.Load(key); ok {
+			at, known = survey.Shallow, k.(*plan.Facts)
+		}
 	}
-	f, err := survey.Look(ctx, survey.World{Root: w.view(), Open: func(name string) (survey.Device, error) {
+	root := fstest.MapFS{}
+	if depth == survey.Whole {
+		root = w.view()
+	} else {
+		w.kernel(root)
+	}
+	f, err := survey.Look(ctx, survey.World{Root: root, Open: func(name string) (survey.Device, error) {
 		if b := w.dev(name); b != nil {
 			return b, nil
 		}
 		return nil, fs.ErrNotExist
 	}, Free: func(string) int64 { return 1 << 30 }}, at)
-	if err == nil && depth == survey.Deep {
-		if at == survey.Shallow {
-			w.graft(f)
-		}
-		w.deep, w.stale = f, false
+	if err == nil && known != nil {
+		graft(f, known)
+	} else if err == nil && key != "" {
+		deep.Store(key, f)
 	}
 	w.seen[depth] = f
 	return f, err
 }
 
-// graft adds to shallow facts what the last deep look read from devices that nobody wrote since: reading them is what costs.
-func (w *world) graft(f *plan.Facts) {
-	f.Arrays = w.deep.Arrays
+// deep keeps what was read from devices, by their content: reading them is what costs, and the same states come again.
+var deep sync.Map
+
+// content names all that a deep look reads: which devices there are, and the bytes under them.
+func (w *world) content() string {
+	var b strings.Builder
+	for _, d := range w.devs {
+		fmt.Fprintf(&b, "%s %d %d %d %d;", d.name, d.off, d.size, d.legOff, len(d.legs))
+	}
+	for _, d := range w.disks {
+		fmt.Fprintf(&b, "%x ", d.sum)
+	}
+	return b.String()
+}
+
+// graft adds to shallow facts what a deep look at the same content had read.
+func graft(f, known *plan.Facts) {
+	f.Arrays = known.Arrays
 	for i := range f.Devices {
-		if d := w.deep.Dev(f.Devices[i].Name); d != nil {
-			f.Devices[i].Table, f.Devices[i].Contents, f.Devices[i].GUID, f.Devices[i].BootSector = d.Table, d.Contents, d.GUID, d.BootSector
-		}
+		d, k := &f.Devices[i], known.Dev(f.Devices[i].Name)
+		d.Table, d.Contents, d.GUID, d.BootSector = k.Table, k.Contents, k.GUID, k.BootSector
 	}
 }
 

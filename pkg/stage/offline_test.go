@@ -38,11 +38,11 @@ func golden(t *testing.T, name string, got *txtar.Archive) {
 func TestOffline(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
-	before := w.disks[0].hash()
+	before := w.disks[0].whole
 	if err := w.migrate(p, text, fault{}); err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(w.told, "\n"))
 	}
-	if w.disks[0].hash() != before {
+	if w.disks[0].whole != before {
 		t.Error("source disk changed")
 	}
 	if w.entered != TargetDir || !w.committedFile(p) {
