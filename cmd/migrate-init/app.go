@@ -95,7 +95,7 @@ func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.
 		Open:   a.world().Open,
 		Root:   a.world().Root,
 		Inside: a.inside,
-		Copier: engines{},
+		Copier: &stage.Engines{},
 		Clock:  func() (string, float64) { return a.now().UTC().Format(time.RFC3339), a.uptime() },
 		Wait: func(ctx context.Context, what string, cond func() (bool, error)) error {
 			if err := a.wait(ctx, time.Duration(p.Policy.DeadlineSecs)*time.Second, cond); err != nil {

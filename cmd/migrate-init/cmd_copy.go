@@ -145,9 +145,9 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 	}
 	show := newProgress(c.err)
 	job := stage.Job{From: src, To: dst, Engine: "tree", Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
-	o := treeOptions(job)
+	o := stage.TreeOptions(job)
 	st.into(&o)
-	done, err := countCopy(tree.Copy(ctx, src, dst, o))
+	done, err := stage.CopiedTree(tree.Copy(ctx, src, dst, o))
 	show.clear()
 	if err != nil {
 		if errors.Is(err, tree.ErrNotEmpty) {
@@ -158,11 +158,11 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 	}
 	out.Copied = &done
 	job.Progress = func(p stage.Progress) { show.event(stage.Event{Stage: "verify", Text: dst, Progress: &p}) }
-	o = treeOptions(job)
+	o = stage.TreeOptions(job)
 	if err := st.verifyWith(&o); err != nil {
 		return err
 	}
-	verified, err := countVerify(tree.Verify(ctx, src, dst, o))
+	verified, err := stage.VerifiedTree(tree.Verify(ctx, src, dst, o))
 	show.clear()
 	if err != nil {
 		return interrupted(ctx, fmt.Errorf("target %s: %w", dst, err), "while it was verified; the same command goes on there")

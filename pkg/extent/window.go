@@ -68,3 +68,15 @@ func total(pieces []Range) int64 {
 	}
 	return n
 }
+
+// Windows counts the windows of an allocation: the Windows of a Checkpoint that says all is done.
+func (a *Allocation) Windows() int {
+	w, buf := windows{ranges: a.Ranges}, []Range(nil)
+	for {
+		_, _, pieces, ok := w.next(buf[:0])
+		if !ok {
+			return w.n
+		}
+		buf = pieces
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -62,7 +63,11 @@ func (r *Real) exec(ctx context.Context, e Exec) (Output, error) {
 	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
 		err = nil // a daemon it left behind holds the pipes: no failure of the program
 	}
-	if err == nil && out.Code == 0 {
+	if err == nil && out.Code == 0 && len(e.OK) == 0 {
+		return out, nil
+	}
+	var exit *exec.ExitError
+	if (err == nil || errors.As(err, &exit)) && !status.Signaled() && ctx.Err() == nil && slices.Contains(e.OK, out.Code) {
 		return out, nil
 	}
 	return out, execError(ctx, e.Argv, out, status, err)

@@ -40,6 +40,7 @@ type Exec struct {
 	Root   string
 	Dir    string
 	Stdin  []byte
+	OK     []int    // exit codes that are no failure; empty: 0 alone
 	Alters []string // what the program writes: devices or directories
 }
 

@@ -2,6 +2,8 @@ package stage
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -18,13 +20,20 @@ type Job struct {
 	ToDev    string
 	Type     string
 	Engine   string
+	NewUUID  string // identity of the new filesystem, and its label: a copy by blocks brings the old ones
+	NewLabel string
 	SkipBad  bool // read errors are listed, not fatal
-	Progress func(Progress)
+	// Rotational says that a disk with heads is involved.
+	Rotational bool
+	Progress   func(Progress)
+	Checkpoint func(data any) error // says that what data (JSON) tells is on the target's medium; nil: nobody asks
+	Resume     json.RawMessage      // what the last checkpoint of an interrupted copy said; nil: from the start
 }
 
 // Counts of a finished job.
 type Counts struct {
 	Files, Dirs, Bytes int64
+	Resumed            int64    // bytes or names that an earlier boot had copied already
 	Skipped            []string // what could not be read, when the plan allows that
 	Hash               string   // over the manifest
 }
@@ -36,6 +45,11 @@ type Copier interface {
 	// Verify re-reads the target from its disk and compares data, metadata and counts; a difference is an error that
 	// names the file.
 	Verify(ctx context.Context, j Job) (Counts, error)
+}
+
+// Settler is a Copier that has something to put right once a copy has been verified.
+type Settler interface {
+	Settle(j Job) ([]machine.Effect, error)
 }
 
 func sourceDir(uuid string) string { return path.Join(SourceDir, uuid) }
@@ -106,52 +120,100 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 		if e.records.Done(key) {
 			continue
 		}
-		if stage == "copy" && e.records.Begun(key) {
-			e.tell(stage, "the copy of %s was cut short: it starts again on a new filesystem", s.Mount)
-			if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
-				return err
-			}
-			if err := e.prepareFS(ctx, *n, true); err != nil {
-				return err
-			}
-		}
-		from, err := e.mountSource(ctx, s)
+		j, err := e.job(ctx, stage, c, s, n)
 		if err != nil {
-			return err
-		}
-		to, err := e.mountNew(ctx, n)
-		if err != nil {
-			return err
-		}
-		if err := e.refresh(ctx); err != nil {
 			return err
 		}
 		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 			return err
 		}
-		counts, err := run(ctx, Job{From: sourceDir(s.UUID), To: newDir(n.UUID), FromDev: from.Path, ToDev: to.Path, Type: n.Type, Engine: c.Engine, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
-			Progress: func(p Progress) {
-				if p.TotalBytes == 0 {
-					p.TotalBytes = s.Used
-				}
-				e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p})
-			}})
+		counts, err := run(ctx, j)
 		if err != nil {
 			return fmt.Errorf("filesystem at %s: %w", s.Mount, err)
 		}
 		e.tell(stage, "%s: %d files, %d bytes", s.Mount, counts.Files, counts.Bytes)
-		facts := map[string]string{"files": strconv.FormatInt(counts.Files, 10), "dirs": strconv.FormatInt(counts.Dirs, 10), "bytes": strconv.FormatInt(counts.Bytes, 10), "engine": c.Engine}
-		if counts.Hash != "" {
-			facts["hash"] = counts.Hash
-		}
-		if len(counts.Skipped) > 0 {
-			facts["skipped"] = strings.Join(counts.Skipped, "\n")
-		}
-		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: facts}); err != nil {
+		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: counts.facts(c.Engine)}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c Counts) facts(engine string) map[string]string {
+	facts := map[string]string{"files": strconv.FormatInt(c.Files, 10), "dirs": strconv.FormatInt(c.Dirs, 10), "bytes": strconv.FormatInt(c.Bytes, 10), "engine": engine}
+	if c.Hash != "" {
+		facts["hash"] = c.Hash
+	}
+	if c.Resumed > 0 {
+		facts["resumed"] = strconv.FormatInt(c.Resumed, 10)
+	}
+	if len(c.Skipped) > 0 {
+		facts["skipped"] = strings.Join(c.Skipped, "\n")
+	}
+	return facts
+}
+
+// job prepares one pair for an engine: a tree wants both sides mounted, blocks want neither. A copy that was cut short
+// goes on from its last checkpoint, or starts again on a new filesystem when there is none or the source was in use.
+func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.SourceFS, n *plan.NewFS) (Job, error) {
+	key := stage + ":" + n.UUID
+	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.UUID], e.records.epoch(key))
+	j := Job{From: sourceDir(s.UUID), To: newDir(n.UUID), Type: n.Type, Engine: c.Engine, NewUUID: n.UUID, NewLabel: n.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
+		Progress: func(p Progress) {
+			if p.TotalBytes == 0 {
+				p.TotalBytes = s.Used
+			}
+			e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p})
+		}}
+	if stage == "copy" {
+		j.Checkpoint, j.Resume = e.checkpointer(ctx, key, stamp), e.resumable(key, stamp)
+		if j.Resume != nil {
+			e.tell(stage, "the copy of %s was cut short: it goes on from its last checkpoint", s.Mount)
+		} else if err := e.fresh(ctx, c, n, e.records.Begun(key)); err != nil {
+			return j, err
+		}
+	}
+	from, err := e.Facts.FS(s.UUID)
+	if err == nil && from == nil {
+		err = fmt.Errorf("source filesystem %s: not here", s.UUID)
+	}
+	if err != nil {
+		return j, err
+	}
+	to, err := e.volume(n.On)
+	if err != nil {
+		return j, err
+	}
+	j.FromDev, j.ToDev, j.Rotational = from.Path, to.Path, from.Rotational || to.Rotational
+	if c.Engine == plan.EngineExtent {
+		return j, nil
+	}
+	if _, err := e.mountSource(ctx, s); err != nil {
+		return j, err
+	}
+	if _, err := e.mountNew(ctx, n); err != nil {
+		return j, err
+	}
+	return j, e.refresh(ctx)
+}
+
+// fresh makes sure that a copy from the start finds nothing of an earlier one.
+func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS, begun bool) error {
+	if c.Engine == plan.EngineExtent {
+		d, err := e.volume(n.On)
+		if err != nil {
+			return err
+		}
+		return errors.Join(e.wipe(ctx, d), e.refresh(ctx))
+	}
+	if !begun {
+		return nil
+	}
+	e.tell("copy", "the copy of %s was cut short: it starts again on a new filesystem", n.Mount)
+	if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
+		return err
+	}
+	return e.prepareFS(ctx, *n, true)
 }
 
 func (e *Env) unmount(ctx context.Context, dir string) error {
@@ -166,4 +228,42 @@ func (e *Env) unmount(ctx context.Context, dir string) error {
 
 func runCopy(ctx context.Context, e *Env) error { return e.each(ctx, "copy", e.Copier.Copy) }
 
-func runVerify(ctx context.Context, e *Env) error { return e.each(ctx, "verify", e.Copier.Verify) }
+// runVerify proves the copies, and then lets the engine settle what it left: after this a new filesystem carries its
+// planned identity and nothing else.
+func runVerify(ctx context.Context, e *Env) error {
+	if err := e.each(ctx, "verify", e.Copier.Verify); err != nil {
+		return err
+	}
+	g, ok := e.Copier.(Settler)
+	if !ok {
+		return nil
+	}
+	for _, c := range e.Plan.Copies {
+		s, n := e.Plan.FindSource(c.From), e.Plan.FindFS(c.To)
+		key := "settle:" + n.UUID
+		if e.records.Done(key) {
+			continue
+		}
+		j, err := e.job(ctx, "settle", c, s, n)
+		if err != nil {
+			return err
+		}
+		effs, err := g.Settle(j)
+		if err != nil {
+			return fmt.Errorf("filesystem at %s: %w", n.Mount, err)
+		}
+		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
+			return err
+		}
+		if err := e.do(ctx, effs...); err != nil {
+			return fmt.Errorf("filesystem at %s: %w", n.Mount, err)
+		}
+		if err := e.Record(ctx, Record{Stage: key, Event: Done}); err != nil {
+			return err
+		}
+		if err := e.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -35,6 +35,9 @@ func runPrepare(ctx context.Context, e *Env) error {
 		}
 	}
 	for _, n := range e.Plan.Target.Filesystems {
+		if byBlocks(e.Plan, n.UUID) {
+			continue // its copy brings it whole
+		}
 		if err := e.prepareFS(ctx, n, false); err != nil {
 			return err
 		}
@@ -45,6 +48,15 @@ func runPrepare(ctx context.Context, e *Env) error {
 		}
 	}
 	return nil
+}
+
+func byBlocks(p *plan.Plan, uuid string) bool {
+	for _, c := range p.Copies {
+		if c.To == uuid {
+			return c.Engine == plan.EngineExtent
+		}
+	}
+	return false
 }
 
 // tableOf is the partition table that the plan wants on a disk.
@@ -183,19 +195,25 @@ func (e *Env) stamps() map[string]string {
 	return m
 }
 
-// sameSources takes back every copy whose source was mounted for writing since: between two tries the old system runs.
+// sameSources takes back every copy whose source was mounted for writing since (between two tries the old system runs),
+// and every copy by blocks that was cut short while it got its identity: half rewritten checksums are no filesystem.
 // What is taken back is recorded before the new stamps are, so that a power cut between them forgets nothing.
 func (e *Env) sameSources(ctx context.Context) error {
 	now, changed := e.stamps(), false
 	for _, c := range e.Plan.Copies {
-		key := "stamp:" + c.From
-		if now[key] != "" && now[key] == e.records.Fact(key) {
+		key, why := "stamp:"+c.From, "the source was in use"
+		settle := "settle:" + c.To
+		half := c.Engine == plan.EngineExtent && e.records.Begun(settle) && !e.records.Done(settle) && e.records.Done("copy:"+c.To)
+		switch {
+		case half:
+			why = "it was cut short while it got its identity"
+		case now[key] != "" && now[key] == e.records.Fact(key):
 			continue
 		}
 		changed = true
-		e.tell("prepare", "source filesystem %s was in use since the last try: it is copied again", c.From)
-		for _, part := range []string{"copy", "verify"} {
-			if err := e.Record(ctx, Record{Stage: part + ":" + c.To, Event: Begin, Text: "again: the source was in use"}); err != nil {
+		e.tell("prepare", "source filesystem %s is copied again: %s", c.From, why)
+		for _, part := range []string{"copy", "verify", "settle"} {
+			if err := e.Record(ctx, Record{Stage: part + ":" + c.To, Event: Begin, Text: again + why}); err != nil {
 				return err
 			}
 		}
@@ -204,11 +222,25 @@ func (e *Env) sameSources(ctx context.Context) error {
 		return nil
 	}
 	for _, part := range []string{"copy", "verify"} {
-		if err := e.Record(ctx, Record{Stage: part, Event: Begin, Text: "again: a source was in use"}); err != nil {
+		if err := e.Record(ctx, Record{Stage: part, Event: Begin, Text: again + "see above"}); err != nil {
 			return err
 		}
 	}
 	return e.Record(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now", Facts: now})
+}
+
+// again begins the text of a record that takes back what was done.
+const again = "again: "
+
+// epoch counts how often a part was taken back: a checkpoint of an earlier epoch says nothing.
+func (rs Records) epoch(stage string) int {
+	n := 0
+	for _, r := range rs {
+		if r.Stage == stage && strings.HasPrefix(r.Text, again) {
+			n++
+		}
+	}
+	return n
 }
 
 func (e *Env) prepareArray(ctx context.Context, n plan.NewArray) error {

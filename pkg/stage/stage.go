@@ -53,6 +53,7 @@ type Env struct {
 
 	Facts   *plan.Facts // refreshed before every stage
 	records Records
+	saved   *checkpoint
 	journal string // device, "" while there is none
 	size    int64
 	boot    string
@@ -231,6 +232,7 @@ func (e *Env) openJournal() error {
 		return fmt.Errorf("journal %s: %w", d.Path, err)
 	}
 	e.records, e.journal, e.size = rs, d.Path, d.Size
+	e.saved = readCheckpoint(r, e.Plan.ID, d.Size)
 	return nil
 }
 

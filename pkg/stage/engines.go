@@ -1,0 +1,253 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"migrate-init/pkg/extent"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/tree"
+)
+
+// Engines is the Copier of a real machine: pkg/tree and pkg/extent. It keeps what a copy has learnt for its verify.
+type Engines struct {
+	sums map[string]learnt // by Job.ToDev
+}
+
+type learnt struct {
+	alloc *extent.Allocation
+	sums  []extent.Sum
+}
+
+// manifestName is where the tree engine keeps its hashes, on the target itself: what a sync of the copy made durable,
+// it made durable too. Settle removes it.
+const manifestName = ".migrate-init.manifest"
+
+// Copy implements Copier.
+func (g *Engines) Copy(ctx context.Context, j Job) (Counts, error) {
+	switch j.Engine {
+	case plan.EngineTree, "":
+		return g.copyTree(ctx, j)
+	case plan.EngineExtent:
+		return g.copyExtent(ctx, j)
+	}
+	return Counts{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
+}
+
+// Verify implements Copier.
+func (g *Engines) Verify(ctx context.Context, j Job) (Counts, error) {
+	switch j.Engine {
+	case plan.EngineTree, "":
+		return g.verifyTree(ctx, j)
+	case plan.EngineExtent:
+		return g.verifyExtent(ctx, j)
+	}
+	return Counts{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
+}
+
+// TreeOptions are a job's options in the tree engine's words.
+func TreeOptions(j Job) tree.Options {
+	o := tree.Options{Rotational: j.Rotational}
+	if j.SkipBad {
+		o.OnReadError = tree.List
+	}
+	if j.Progress != nil {
+		o.Progress = func(e tree.Event) {
+			j.Progress(Progress{Files: e.Files, TotalFiles: e.TotalFiles, Bytes: e.Bytes, TotalBytes: e.TotalBytes, Rate: e.Rate, ETA: e.ETA.Seconds(), Path: e.Path})
+		}
+	}
+	return o
+}
+
+// treeOptions also leave the manifest on the target alone.
+func treeOptions(j Job) tree.Options {
+	o := TreeOptions(j)
+	o.TargetOnly, o.Exclude = []string{manifestName}, []string{manifestName}
+	return o
+}
+
+// CopiedTree counts what the tree engine copied; every name but directories is a file here.
+func CopiedTree(res tree.Result, err error) (Counts, error) {
+	c := Counts{Files: res.Files + res.Links + res.Special, Dirs: res.Dirs, Bytes: res.Bytes, Resumed: res.Skipped}
+	for _, p := range res.Problems {
+		c.Skipped = append(c.Skipped, fmt.Sprintf("%q %s at %d+%d: %v", p.Path, p.What, p.Offset, p.Length, p.Err))
+	}
+	return c, err
+}
+
+// VerifiedTree counts what the tree engine compared; a difference is an error that names the file.
+func VerifiedTree(rep tree.Report, err error) (Counts, error) {
+	c := Counts{Files: rep.Files, Dirs: rep.Dirs, Bytes: rep.Read}
+	if err == nil && !rep.Equal() {
+		var lines []string
+		for _, d := range rep.Differences {
+			lines = append(lines, d.String())
+		}
+		err = fmt.Errorf("the copy differs from the source in %d places:\n%s", rep.Count, strings.Join(lines, "\n"))
+	}
+	return c, err
+}
+
+func (g *Engines) copyTree(ctx context.Context, j Job) (c Counts, err error) {
+	o := treeOptions(j)
+	name := filepath.Join(j.To, manifestName)
+	var from tree.Checkpoint
+	if j.Resume != nil {
+		if err := json.Unmarshal(j.Resume, &from); err != nil {
+			return c, fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return c, fmt.Errorf("manifest: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.Truncate(from.ManifestBytes); err != nil {
+		return c, fmt.Errorf("manifest: %w", err)
+	}
+	if _, err := f.Seek(from.ManifestBytes, io.SeekStart); err != nil {
+		return c, fmt.Errorf("manifest: %w", err)
+	}
+	o.Manifest, o.Resume = f, &tree.Resume{Manifest: f, ManifestBytes: from.ManifestBytes}
+	if j.Checkpoint != nil {
+		o.Checkpoint = func(c tree.Checkpoint) error { return j.Checkpoint(c) }
+	}
+	return CopiedTree(tree.Copy(ctx, j.From, j.To, o))
+}
+
+func (g *Engines) verifyTree(ctx context.Context, j Job) (c Counts, err error) {
+	o := treeOptions(j)
+	if f, err := os.Open(filepath.Join(j.To, manifestName)); err == nil {
+		defer f.Close()
+		st, err := f.Stat()
+		if err != nil {
+			return c, fmt.Errorf("manifest: %w", err)
+		}
+		if o.Hashes, err = tree.OpenManifest(f, st.Size()); err != nil {
+			return c, fmt.Errorf("manifest: %w", err)
+		}
+	}
+	return VerifiedTree(tree.Verify(ctx, j.From, j.To, o))
+}
+
+// openExtent reads the source's allocation and hides its superblock from the copy.
+func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Allocation, err error) {
+	if src, err = os.Open(j.FromDev); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	size, err := src.Seek(0, io.SeekEnd)
+	if err == nil {
+		whole, err = extent.Read(src, size)
+	}
+	if err == nil {
+		hidden, err = whole.Hidden()
+	}
+	if err == nil {
+		dst, err = os.OpenFile(j.ToDev, os.O_RDWR, 0)
+	}
+	if err != nil {
+		src.Close()
+		return nil, nil, nil, nil, err
+	}
+	return src, dst, whole, hidden, nil
+}
+
+func extentOptions(j Job) extent.Options {
+	o := extent.Options{SkipBad: j.SkipBad}
+	if j.Progress != nil {
+		o.Progress = func(e extent.Event) { j.Progress(Progress{Bytes: e.Bytes, TotalBytes: e.Total}) }
+	}
+	return o
+}
+
+func (g *Engines) copyExtent(ctx context.Context, j Job) (c Counts, err error) {
+	src, dst, _, hidden, err := openExtent(j)
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, src.Close(), dst.Close()) }()
+	o := extentOptions(j)
+	if j.Resume != nil {
+		o.Resume = &extent.Checkpoint{}
+		if err := json.Unmarshal(j.Resume, o.Resume); err != nil {
+			return c, fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	if j.Checkpoint != nil {
+		o.Checkpoint = func(c extent.Checkpoint) error {
+			// Sums stay out: they would not fit a slot, and what lacks them is only read again.
+			c.First, c.Sums = c.Windows, nil
+			return j.Checkpoint(c)
+		}
+	}
+	res, err := extent.Copy(ctx, src, dst, hidden, o)
+	if err == nil {
+		if g.sums == nil {
+			g.sums = map[string]learnt{}
+		}
+		g.sums[j.ToDev] = learnt{hidden, res.Sums}
+	}
+	c.Bytes, c.Resumed = res.Written, res.Bytes-res.Written
+	for _, r := range res.Bad {
+		c.Skipped = append(c.Skipped, fmt.Sprintf("bytes %d to %d of %s could not be read", r.Offset, r.Offset+r.Length, j.FromDev))
+	}
+	return c, err
+}
+
+func (g *Engines) verifyExtent(ctx context.Context, j Job) (c Counts, err error) {
+	src, dst, _, hidden, err := openExtent(j)
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, src.Close(), dst.Close()) }()
+	know, ok := g.sums[j.ToDev]
+	if !ok || know.alloc.Identity != hidden.Identity {
+		// The copy was made in an earlier boot: its sums are taken from the source again, which is only read.
+		o := extentOptions(j)
+		o.Resume = &extent.Checkpoint{Identity: hidden.Identity, Windows: hidden.Windows(), First: hidden.Windows(), Bytes: hidden.CopyBytes()}
+		res, err := extent.Copy(ctx, src, dst, hidden, o)
+		if err != nil {
+			return c, err
+		}
+		know = learnt{hidden, res.Sums}
+	}
+	o := extentOptions(j)
+	o.Source = src
+	rep, err := extent.Verify(ctx, dst, hidden, know.sums, o)
+	c.Bytes = rep.Bytes
+	return c, err
+}
+
+// Settle implements Settler: what is left of the engine's own is removed, and a copy by blocks gets its identity.
+func (g *Engines) Settle(j Job) ([]machine.Effect, error) {
+	if j.Engine != plan.EngineExtent {
+		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, manifestName)}}, nil
+	}
+	src, dst, whole, _, err := openExtent(j)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	defer dst.Close()
+	head, cmds, err := whole.Reveal(src, j.ToDev, j.NewUUID)
+	if err != nil {
+		return nil, err
+	}
+	grow, err := whole.Grow(j.ToDev, j.To)
+	if err != nil {
+		return nil, err
+	}
+	out := []machine.Effect{machine.WriteDevice{Dev: j.ToDev, Why: "superblock with uuid " + j.NewUUID, Chunks: []machine.Chunk{{Offset: 0, Data: head}}}}
+	label := extent.Command{Argv: []string{"tune2fs", "-L", j.NewLabel, j.ToDev}, OK: []int{0}}
+	for _, c := range append(append(append(cmds, grow...), label), whole.Check(j.ToDev)) {
+		out = append(out, machine.Exec{Argv: c.Argv, OK: c.OK, Alters: []string{j.ToDev}})
+	}
+	return out, nil
+}
