@@ -60,7 +60,7 @@ test: setup ## unit tests, command line, fuzz seeds, and the quick scenarios in 
 demo: setup ## one disk becomes a RAID1, on a real Debian in QEMU, to [UU]
 	@echo "demo: a Debian 12 is made, migrated, finished, and booted from each disk (software emulation: minutes)"
 	@mkdir -p .cache; start=$$(date +%s); \
-	MIGRATE_INIT_QEMU=1 go test -v -count=1 -timeout 60m -run 'TestRaid1/HappyPath' ./qemu-tests | tee .cache/demo.log; \
+	MIGRATE_INIT_DEMO=1 MIGRATE_INIT_QEMU=1 go test -v -count=1 -timeout 60m -run 'TestRaid1/HappyPath' ./qemu-tests | tee .cache/demo.log; \
 	grep -F '[UU]' .cache/demo.log | tail -n 1; \
 	echo "demo: took $$(( $$(date +%s) - start )) s"
 
