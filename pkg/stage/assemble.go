@@ -37,18 +37,29 @@ func (e *Env) committed(ctx context.Context) error {
 	if err := e.assembleTree(ctx); err != nil {
 		return err
 	}
-	root, err := e.Inside(TargetDir)
+	if err := e.noteCommit(ctx, TargetDir); err != nil {
+		return err
+	}
+	if !e.records.Done("commit") {
+		return e.releaseTree(ctx, 0)
+	}
+	e.tell("assemble", "the commit was made in an earlier boot: nothing is copied, the new system is entered")
+	return nil
+}
+
+// noteCommit records a commit that is on the target and not in the journal; the target is what is mounted at dir.
+func (e *Env) noteCommit(ctx context.Context, dir string) error {
+	if last := e.records.last("commit"); last != Begin && last != Failed {
+		return nil
+	}
+	root, err := e.Inside(dir)
 	if err != nil {
 		return err
 	}
 	there, err := exists(root, path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID)))
-	if err != nil {
+	if err != nil || !there {
 		return err
 	}
-	if !there {
-		return e.releaseTree(ctx, 0)
-	}
-	e.tell("assemble", "the commit was made in an earlier boot: nothing is copied, the new system is entered")
 	return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
 }
 

@@ -34,6 +34,9 @@ func Finish(ctx context.Context, e *Env, discard bool) error {
 		return err
 	}
 	e.boot = e.Facts.Machine.BootID
+	if err := e.noteCommit(ctx, "/"); err != nil {
+		return err
+	}
 	if err := Finishable(e.Plan, e.Facts, e.records, discard); err != nil {
 		return err
 	}
@@ -411,6 +414,8 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 		machine.Remove{Path: GRUBDropIn},
 		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.ConfirmedFile(e.Plan.ID))},
 		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID))},
+		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.ConfirmedFile(e.Plan.ID)+".new")},
+		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID)+".rolled-back")},
 		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommitDir)},
 	}
 	more, err := e.installDevices()

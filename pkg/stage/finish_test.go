@@ -1,0 +1,327 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+)
+
+// bootNew runs the migrated system: its own initrd has assembled the arrays, members that agree only.
+func (w *world) bootNew(p *plan.Plan) error {
+	w.boot()
+	w.joining = true
+	w.loaded["md_mod"], w.loaded["raid1"], w.loaded["ext4"] = true, true, true
+	for i, n := range p.Target.Arrays {
+		a := &fakeArray{version: n.Metadata}
+		var best uint64
+		for _, b := range slices.Clone(w.devs) {
+			if s, ok := superOf(b); ok && b.number > 0 && s.UUID.String() == n.UUID && s.Role().Active() {
+				if best != 0 && s.Events != best {
+					return fmt.Errorf("array %s: members of %d and %d events", n.UUID, best, s.Events)
+				}
+				best = s.Events
+				a.added = append(a.added, b)
+			}
+		}
+		if len(a.added) == 0 {
+			return fmt.Errorf("array %s: no member", n.UUID)
+		}
+		name := fmt.Sprintf("md%d", 127-i)
+		node := &bdev{name: name, maj: 9, min: uint32(127 - i)}
+		w.arrays[name], w.devs = a, append(w.devs, node)
+		if err := w.runArray(a, node); err != nil {
+			return err
+		}
+		for _, f := range p.Target.Filesystems {
+			if f.On == plan.Ref("md:"+n.UUID) {
+				w.mounts = append(w.mounts, mounted{src: "/dev/" + name, dir: f.Mount, typ: "ext4", tree: w.trees[f.UUID]})
+				w.stamp(node)
+			}
+		}
+	}
+	return nil
+}
+
+// finishRun boots the new system and runs finish there.
+func (w *world) finishRun(p *plan.Plan, text []byte, f fault, discard bool) error {
+	if err := w.bootNew(p); err != nil {
+		return err
+	}
+	w.fault, w.n, w.log = f, 0, nil
+	return Finish(context.Background(), w.env(p, text), discard)
+}
+
+// boots fails unless a disk's boot sector leads to a core image that is whole, and whose files are where it looks.
+func boots(t *testing.T, w *world, p *plan.Plan, name string) {
+	t.Helper()
+	w = w.clone(t)
+	w.boot()
+	core, err := readCore(w.dev(name))
+	if err != nil {
+		t.Errorf("%s does not boot: %v", name, err)
+		return
+	}
+	vol, _ := grubVolume(p.Boot.Volume)
+	switch {
+	case core.Prefix == "("+vol+")/boot/grub":
+		if len(core.Missing("part_gpt", "mdraid1x", "ext2")) > 0 {
+			t.Errorf("%s does not boot: its core image has only %v", name, core.Modules)
+		}
+		if err := w.bootNew(p); err != nil {
+			t.Errorf("%s does not boot: %v", name, err)
+		}
+	case name == "vda" && core.Prefix == "(,gpt2)/boot/grub":
+		if w.fsOn(w.dev("vda2")) != oldRoot {
+			t.Errorf("%s does not boot: its core image is the old one, and the old filesystem is gone", name)
+		}
+	default:
+		t.Errorf("%s does not boot: prefix %s", name, core.Prefix)
+	}
+}
+
+func migrated(t *testing.T) (*world, *plan.Plan, []byte) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	if err := w.migrate(p, text, fault{}); err != nil {
+		t.Fatal(err)
+	}
+	return w, p, text
+}
+
+// finished is what finish leaves: both disks' members, the trees, and what each disk boots.
+func finished(w *world, p *plan.Plan) fstest.MapFS {
+	out := end(w, p)
+	d := w.dev("vda")
+	for _, b := range w.parts(d.disk) {
+		what := fmt.Sprintf("%d %d", b.off, b.size)
+		if s, ok := superOf(b); ok {
+			what += fmt.Sprintf(" %s %s %s %v", s.UUID, s.DeviceUUID, s.Role(), s.Roles)
+			var peer md.Superblock
+			for _, q := range w.parts(w.dev("vdb").disk) {
+				if x, ok := superOf(q); ok && x.UUID == s.UUID {
+					peer = x
+				}
+			}
+			what += fmt.Sprint(" same events ", peer.Events == s.Events)
+		}
+		out["vda/"+b.name] = &fstest.MapFile{Data: []byte(what)}
+	}
+	core, err := readCore(d)
+	out["vda/core"] = &fstest.MapFile{Data: fmt.Append(nil, core.Prefix, err)}
+	return out
+}
+
+func TestFinish(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.told, "\n"))
+	}
+	log := strings.Join(w.log, "\n") + "\n"
+	golden(t, "finish", &txtar.Archive{Comment: []byte("Every effect of finish in the migrated system, with what it says it writes.\n"), Files: []txtar.File{{Name: "effects", Data: []byte(log)}}})
+	boots(t, w, p, "vda")
+	boots(t, w, p, "vdb")
+	for _, n := range p.Target.Arrays {
+		for _, a := range w.arrays {
+			if a.uuid == n.UUID && len(a.added) != 2 {
+				t.Errorf("array %s has %d members", n.Name, len(a.added))
+			}
+		}
+	}
+	for _, name := range []string{"migrate-init", "etc/default/grub.d/migrate-init.cfg", "etc/systemd/system/migrate-init-confirm.service"} {
+		if w.trees[p.Boot.Root][name] != nil {
+			t.Errorf("%s is left", name)
+		}
+	}
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Errorf("finish once more: %v", err)
+	}
+}
+
+// TestFinishPowerCut: at every instant each disk boots, and finish run again ends the same.
+func TestFinishPowerCut(t *testing.T) {
+	w, p, text := migrated(t)
+	start := w.clone(t)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	w.log = nil
+	var err error
+	states := record(w, func() { err = Finish(context.Background(), w.env(p, text), false) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	effects := slices.Clone(w.log)
+	want := finished(w, p)
+	for i, line := range effects {
+		if torn := start.clone(t); strings.HasPrefix(line, "write ") || strings.HasPrefix(line, "run ") {
+			if err := torn.finishRun(p, text, fault{i + 1, "torn"}, false); err == nil {
+				t.Fatalf("verb %d was not torn", i+1)
+			}
+			states = append(states, state{i + 1, "torn: " + line, torn})
+		}
+	}
+	for _, s := range states {
+		t.Run(fmt.Sprint(s.at), func(t *testing.T) {
+			w := s.world.clone(t)
+			boots(t, w, p, "vda")
+			boots(t, w, p, "vdb")
+			if err := w.finishRun(p, text, fault{}, false); err != nil {
+				t.Fatalf("after %q: %v\n%s", s.what, err, strings.Join(w.told, "\n"))
+			}
+			if d := treeDiff(want, finished(w, p)); d != "" {
+				t.Errorf("after %q: %s", s.what, d)
+			}
+		})
+		if t.Failed() && testing.Short() {
+			return
+		}
+	}
+}
+
+// TestFinishFailure lets every effect of finish fail; the system goes on, and finish again, without a reboot, ends the same.
+func TestFinishFailure(t *testing.T) {
+	w, p, text := migrated(t)
+	start := w.clone(t)
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	n := len(w.log)
+	want := finished(w, p)
+	for _, how := range []string{"error", "late"} {
+		for at := 1; at <= n; at++ {
+			w := start.clone(t)
+			err := w.finishRun(p, text, fault{at, how}, false)
+			line := w.log[at-1]
+			if err == nil && !strings.HasPrefix(line, "ioctl ADD_NEW_DISK") {
+				t.Errorf("%s failed: nothing was said", line)
+			}
+			boots(t, w, p, "vda")
+			boots(t, w, p, "vdb")
+			w.fault = fault{}
+			if err := Finish(context.Background(), w.env(p, text), false); err != nil {
+				t.Errorf("after %s failed (%s): %v", line, how, err)
+				continue
+			}
+			if d := treeDiff(want, finished(w, p)); d != "" {
+				t.Errorf("after %s failed (%s): %s", line, how, d)
+			}
+		}
+	}
+}
+
+// TestFinishAfterLostRecord: the power went between the commit and its record, and the old boot loader entered the new system.
+func TestFinishAfterLostRecord(t *testing.T) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	start := w.clone(t)
+	if err := w.migrate(p, text, fault{}); err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(w.log, func(s string) bool { return strings.HasPrefix(s, "rename ") }) + 1
+	w = start
+	if err := w.migrate(p, text, fault{at, "after"}); err == nil || !w.committedFile(p) {
+		t.Fatalf("%v, committed %v", err, w.committedFile(p))
+	}
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFinishInTheSameBoot: no reboot since the migration, whose locks on the old disk still hold.
+func TestFinishInTheSameBoot(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range w.devs {
+		b.ro = b.disk != nil && b.disk.source
+	}
+	if err := Finish(context.Background(), w.env(p, text), false); err != nil {
+		t.Error(err)
+	}
+	boots(t, w, p, "vda")
+}
+
+func TestFinishAfterRollback(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	effs, err := Rollback(p, w.view())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doAll(w, effs); err != nil {
+		t.Fatal(err)
+	}
+	if w.committedFile(p) {
+		t.Error("still committed")
+	}
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Error(err)
+	}
+}
+
+func doAll(w *world, effs []machine.Effect) error {
+	for _, e := range effs {
+		if _, err := w.Do(context.Background(), e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestFinishRefuses(t *testing.T) {
+	w, p, text := migrated(t)
+	for name, c := range map[string]struct {
+		want    string
+		discard bool
+		change  func(w *world) error
+	}{
+		"old system":  {"does not run from the new array", false, func(w *world) error { w.bootOld(); return nil }},
+		"old changed": {"it changed since it was copied", false, func(w *world) error { w.bootOld(); return w.bootNew(p) }},
+		"discard":     {"", true, func(w *world) error { w.bootOld(); return w.bootNew(p) }},
+		"repartioned": {"partition table is not", false, func(w *world) error {
+			w.disks[0].write(make([]byte, 1024), 0)
+			w.disks[0].write(make([]byte, 512), w.disks[0].size-512)
+			return w.bootNew(p)
+		}},
+		"in use": {"is in use: /old", false, func(w *world) error {
+			err := w.bootNew(p)
+			w.mounts = append(w.mounts, mounted{src: "/dev/vda2", dir: "/old", typ: "ext4", ro: true, tree: w.trees[oldRoot]})
+			return err
+		}},
+		"disk is gone": {"no disk of serial", false, func(w *world) error { w.disks = w.disks[1:]; return w.bootNew(p) }},
+		"no commit":    {"it has no commit", false, func(w *world) error { w.disks[1].write(make([]byte, 4096), 2*mib+4096); return w.bootNew(p) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := w.clone(t)
+			if err := c.change(w); err != nil {
+				t.Fatal(err)
+			}
+			w.n, w.log = 0, nil
+			err := Finish(context.Background(), w.env(p, text), c.discard)
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if len(w.log) > 0 {
+				t.Errorf("refused, and yet: %v", w.log)
+			}
+		})
+	}
+}
