@@ -1,0 +1,371 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/gpt"
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
+)
+
+// scriptCommands change the made-up machine:
+//
+//	world uid|free NUMBER           who asks; bytes free
+//	world disk NAME SERIAL          one more disk, as large as the others ("" for no serial)
+//	world mount DEV DIR             it is mounted
+//	world swapon DEV                it is in use as swap
+//	world hold DEV HOLDER           a md, dm or LVM device holds it
+//	world attr DEV NAME VALUE       an attribute in sysfs
+//	world ext4|swap|hibernation DEV UUID   a signature
+//	world touched                   the old root was mounted once more
+//	world booted                    GRUB has used up next_entry, and a new kernel runs
+//	world journal PLAN [STAGE EVENT [TEXT]]   the target has its table and a journal; a record more
+//	world migrated PLAN             the new system runs, degraded
+//
+// and look at it: `snapshot NAME` and `same NAME` compare the whole of it, `json FILE [KEY VALUE]...` reads a JSON file
+// (stdout is one).
+func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"world": func(ts *testscript.TestScript, neg bool, args []string) {
+			if neg || len(args) == 0 {
+				ts.Fatalf("usage: world WHAT ...")
+			}
+			ts.Check(change(ts.Getenv(worldVar), args[0], args[1:], ts.MkAbs))
+		},
+		"snapshot": func(ts *testscript.TestScript, neg bool, args []string) {
+			s, err := fingerprint(ts.Getenv(worldVar))
+			ts.Check(err)
+			ts.Check(os.WriteFile(ts.MkAbs("snapshot."+args[0]), []byte(s), 0o644))
+		},
+		"same": func(ts *testscript.TestScript, neg bool, args []string) {
+			now, err := fingerprint(ts.Getenv(worldVar))
+			ts.Check(err)
+			old := ts.ReadFile("snapshot." + args[0])
+			if (old == now) == neg {
+				ts.Fatalf("the machine is the same: %v; changes:\n%s", old == now, changes(old, now))
+			}
+		},
+		"json": func(ts *testscript.TestScript, neg bool, args []string) {
+			err := hasJSON([]byte(ts.ReadFile(args[0])), args[1:])
+			if neg == (err == nil) {
+				ts.Fatalf("json %v: %v", args, err)
+			}
+		},
+		"perm": func(ts *testscript.TestScript, neg bool, args []string) {
+			st, err := os.Lstat(ts.MkAbs(args[0]))
+			ts.Check(err)
+			if got := fmt.Sprintf("%04o", st.Mode().Perm()); got != args[1] {
+				ts.Fatalf("%s: mode %s, want %s", args[0], got, args[1])
+			}
+		},
+	}
+}
+
+func change(dir, what string, args []string, abs func(string) string) error {
+	root := filepath.Join(dir, "root")
+	attr := func(dev, name, value string) error {
+		return put(root, filepath.Join("sys/class/block", dev, name), value+"\n", 0o644)
+	}
+	switch what {
+	case "uid", "free":
+		return put(dir, what, args[0]+"\n", 0o644)
+	case "disk":
+		return addDisk(dir, args[0], args[1], diskSize, int(args[0][2]-'a'))
+	case "mount":
+		dev, err := os.ReadFile(filepath.Join(root, "sys/class/block", args[0], "dev"))
+		if err != nil {
+			return err
+		}
+		return appendTo(root, "proc/self/mountinfo", mountLine(5, strings.TrimSpace(string(dev)), args[1], "ext4", "/dev/"+args[0]))
+	case "swapon":
+		return appendTo(root, "proc/swaps", "/dev/"+args[0]+" partition 1 0 -3\n")
+	case "hold":
+		return put(root, filepath.Join("sys/class/block", args[0], "holders", args[1]), "", 0o644)
+	case "attr":
+		return attr(args[0], args[1], args[2])
+	case "ext4":
+		return putAt(dir, args[0], 1024, extSuper(args[1], 1024*mib, 1))
+	case "touched":
+		return putAt(dir, "vda2", 1024, extSuper(rootUUID, 3072*mib, 4))
+	case "swap":
+		return putAt(dir, args[0], 0, swapHeader(args[1], 512*mib, "SWAPSPACE2"))
+	case "hibernation":
+		return putAt(dir, args[0], 0, swapHeader(args[1], 512*mib, "S1SUSPEND\x00"))
+	case "booted":
+		return booted(root)
+	}
+	b, err := os.ReadFile(abs(args[0]))
+	if err != nil {
+		return err
+	}
+	p, err := plan.Read(bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	switch what {
+	case "journal":
+		return journal(dir, p, args[1:])
+	case "migrated":
+		return migrated(dir, p, b)
+	}
+	return errors.New("no such change")
+}
+
+func appendTo(root, name, text string) error {
+	b, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		return err
+	}
+	return put(root, name, string(b)+text, 0o644)
+}
+
+// booted is what a boot leaves that ended in the old system again.
+func booted(root string) error {
+	b, err := os.ReadFile(filepath.Join(root, "boot/grub/grubenv"))
+	if err != nil {
+		return err
+	}
+	env, err := boot.ParseGrubenv(b)
+	if err != nil {
+		return err
+	}
+	if err := env.Set("next_entry", ""); err != nil {
+		return err
+	}
+	if err := put(root, "boot/grub/grubenv", string(env.Bytes()), 0o644); err != nil {
+		return err
+	}
+	return put(root, "proc/sys/kernel/random/boot_id", "b0000000-0000-4000-8000-000000000003\n", 0o644)
+}
+
+// targetTable writes the planned table to the target, once.
+func targetTable(dir string, p *plan.Plan) error {
+	if _, err := os.Lstat(filepath.Join(dir, "root/sys/class/block/vdb2")); err == nil {
+		return nil
+	}
+	d := p.Target.Disks[0]
+	t := gpt.Table{Scheme: gpt.SchemeGPT, ID: d.TableID, SectorSize: 512}
+	for _, x := range d.Partitions {
+		typ, err := gpt.TypeOf(gpt.SchemeGPT, x.Role)
+		if err != nil {
+			typ = "6d696772-6174-4e69-9469-6a6f75726e61"
+		}
+		t.Partitions = append(t.Partitions, gpt.Partition{Number: x.Number, Type: typ, ID: x.GUID, Name: x.Name, Start: x.Start, Size: x.Size})
+	}
+	return addTable(dir, "vdb", diskSize, 1, t)
+}
+
+// journal appends a record to the plan's journal on the target, in a boot of its own.
+func journal(dir string, p *plan.Plan, args []string) error {
+	if err := targetTable(dir, p); err != nil {
+		return err
+	}
+	r, err := openPart(dir, "/dev/vdb2")
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	rs, err := stage.ReadJournal(r, p.ID, 4*mib)
+	if errors.Is(err, stage.ErrNoJournal) {
+		err = putAt(dir, "vdb2", 0, stage.JournalHead(p.ID))
+	}
+	if err != nil || len(args) == 0 {
+		return err
+	}
+	seq := len(rs) + 1
+	rec := stage.Record{Time: "2026-11-21T10:00:00Z", Boot: "b0000000-0000-4000-8000-000000000002", Up: float64(10 * seq), Stage: args[0], Event: args[1]}
+	if len(args) > 2 {
+		rec.Text = args[2]
+	}
+	b, err := rec.Slot(seq, p.ID)
+	if err != nil {
+		return err
+	}
+	return putAt(dir, "vdb2", int64(seq)*4096, b)
+}
+
+// migrated makes the machine the new system, right after the migration.
+func migrated(dir string, p *plan.Plan, text []byte) error {
+	root := filepath.Join(dir, "root")
+	for _, s := range [][]string{{"copy", stage.Begin}, {"copy", stage.Done}, {"commit", stage.Begin}, {"commit", stage.Done}} {
+		if err := journal(dir, p, s); err != nil {
+			return err
+		}
+	}
+	for _, n := range p.Target.Arrays {
+		if err := runArray(dir, p, n); err != nil {
+			return err
+		}
+	}
+	for _, n := range p.Target.Filesystems {
+		a := slices.IndexFunc(p.Target.Arrays, func(a plan.NewArray) bool { return n.On == plan.Ref("md:"+a.UUID) })
+		if err := putAt(dir, p.Target.Arrays[a].Node, 1024, extSuper(n.UUID, n.Inodes*mib/1024, 1)); err != nil {
+			return err
+		}
+		if n.Mount == "/" {
+			line := mountLine(1, fmt.Sprintf("9:%d", a), "/", "ext4", "/dev/"+p.Target.Arrays[a].Node)
+			if err := put(root, "proc/self/mountinfo", line, 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	for _, f := range []struct{ name, text string }{
+		{"proc/swaps", "Filename Type Size Used Priority\n"},
+		{stage.StateDir + "/plan.toml", string(text)},
+		{stage.StateDir + "/report.txt", "the report\n"},
+		{boot.CommittedFile(p.ID), string(stage.CommittedText(p))},
+		{"proc/sys/kernel/random/boot_id", "b0000000-0000-4000-8000-000000000002\n"},
+	} {
+		if err := put(root, f.name, f.text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runArray makes a planned array with its one member, as mdadm and the kernel would show it.
+func runArray(dir string, p *plan.Plan, n plan.NewArray) error {
+	root := filepath.Join(dir, "root")
+	d := p.Target.Disks[0]
+	i := slices.IndexFunc(d.Partitions, func(x plan.NewPart) bool { return n.Members[0] == plan.Ref("part:"+x.GUID) })
+	part := d.Partitions[i]
+	id, err := md.ParseUUID(n.UUID)
+	if err != nil {
+		return err
+	}
+	dev, err := md.ParseUUID(n.MemberUUIDs[0])
+	if err != nil {
+		return err
+	}
+	images, err := md.New(md.Spec{Version: md.Version(n.Metadata), UUID: id, Name: n.Name, Level: 1, RaidDisks: 2, Bitmap: n.Bitmap, CTime: time.Unix(1700000000, 0),
+		Members: []md.MemberSpec{{Size: part.Size, DeviceUUID: dev}, {Size: part.Size, Missing: true}}})
+	if err != nil {
+		return err
+	}
+	member := "vdb" + strconv.Itoa(part.Number)
+	for _, w := range images[0].Writes {
+		if err := putAt(dir, member, w.Offset, w.Data); err != nil {
+			return err
+		}
+	}
+	size := images[0].Super.Size
+	if err := put(dir, "disks/"+n.Node, "", 0o600); err != nil {
+		return err
+	}
+	if err := os.Truncate(filepath.Join(dir, "disks", n.Node), size); err != nil {
+		return err
+	}
+	at := "sys/devices/virtual/block/" + n.Node
+	attrs := map[string]string{"size": strconv.FormatInt(size/512, 10), "ro": "0", "dev": "9:" + strings.TrimPrefix(n.Node, "md"), "queue/logical_block_size": "512",
+		"md/array_state": "clean", "md/level": "raid1", "md/metadata_version": "1.2", "md/raid_disks": "2", "md/degraded": "1", "md/sync_action": "idle",
+		"md/component_size": strconv.FormatInt(size/1024, 10), "md/dev-" + member + "/state": "in_sync", "md/dev-" + member + "/slot": "0"}
+	if err := addBlock(root, at, n.Node, attrs); err != nil {
+		return err
+	}
+	if err := link(root, "sys/block/"+n.Node, at); err != nil {
+		return err
+	}
+	return put(root, "sys/class/block/"+member+"/holders/"+n.Node, "", 0o644)
+}
+
+// fingerprint is every file of the machine by mode and content, and the ends of its disks.
+func fingerprint(dir string) (string, error) {
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		st, err := e.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		sum := ""
+		switch {
+		case strings.HasPrefix(rel, "disks/"):
+			sum, err = ends(name, st.Size())
+		case st.Mode().IsRegular():
+			var data []byte
+			data, err = os.ReadFile(name)
+			sum = fmt.Sprintf("%x", sha256.Sum256(data))
+		case st.Mode()&fs.ModeSymlink != 0:
+			sum, err = os.Readlink(name)
+		}
+		fmt.Fprintf(&b, "%v %s %s\n", st.Mode(), rel, sum)
+		return err
+	})
+	return b.String(), err
+}
+
+// ends hashes the first and last 8 MiB of a file: a table and a journal lie there.
+func ends(name string, size int64) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	for _, at := range []int64{0, max(0, size-8*mib)} {
+		if _, err := io.Copy(h, io.NewSectionReader(f, at, 8*mib)); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d %x", size, h.Sum(nil)), nil
+}
+
+func changes(a, b string) string {
+	var out []string
+	was, is := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for _, l := range was {
+		if !slices.Contains(is, l) {
+			out = append(out, "- "+l)
+		}
+	}
+	for _, l := range is {
+		if !slices.Contains(was, l) {
+			out = append(out, "+ "+l)
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// hasJSON tells whether text is one JSON value, and whether its keys have the values: KEY is a path as a.b.
+func hasJSON(text []byte, want []string) error {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		return err
+	}
+	for i := 0; i+1 < len(want); i += 2 {
+		at := v
+		for k := range strings.SplitSeq(want[i], ".") {
+			m, ok := at.(map[string]any)
+			if !ok || m[k] == nil {
+				return fmt.Errorf("no %s", want[i])
+			}
+			at = m[k]
+		}
+		if got := fmt.Sprint(at); got != want[i+1] {
+			return fmt.Errorf("%s is %s", want[i], got)
+		}
+	}
+	return nil
+}
