@@ -157,6 +157,15 @@ func TestReadSysfs(t *testing.T) {
 	if err != nil || idle.Running() || idle.Healthy() {
 		t.Error(idle, err)
 	}
+	alone, err := ReadSysfs(sysfs(map[string]string{
+		"block/md1/md/array_state": "clean\n", "block/md1/md/raid_disks": "2\n", "block/md1/md/degraded": "1\n",
+		"block/md1/md/sync_action": "recover\n", "block/md1/md/sync_completed": "none\n",
+		"block/md1/md/dev-vda2/state": "in_sync\n", "block/md1/md/dev-vda2/slot": "0\n",
+		"block/md1/md/dev-vdb2/state": "faulty\n", "block/md1/md/dev-vdb2/slot": "none\n",
+	}), "md1")
+	if err != nil || alone.Sync != (Progress{}) || alone.SyncAction != "recover" {
+		t.Errorf("recovery without a member to recover to: %+v, %v", alone, err)
+	}
 	for _, name := range []string{"md9", "../md0", "a/b", ""} {
 		if _, err := ReadSysfs(sys, name); err == nil {
 			t.Errorf("%q: no error", name)

@@ -21,7 +21,7 @@ type Status struct {
 	Degraded    int   // slots without a working, complete member
 	Size        int64 // bytes of the array
 	Component   int64 // bytes used on each member
-	SyncAction  string
+	SyncAction  string // the kernel's word, also for what has not begun
 	Sync        Progress
 	Clean       bool // no resync due
 	ResyncStart uint64
@@ -176,7 +176,20 @@ func ReadSysfs(sys fs.FS, name string) (Status, error) {
 		}
 		return a.Slot < b.Slot || a.Slot == b.Slot && a.Name < b.Name
 	})
+	// A degraded array says "recover" from its start until the kernel has found that there is nothing to recover to.
+	if s.SyncAction == "recover" && !s.rebuildable() {
+		s.Sync = Progress{}
+	}
 	return s, nil
+}
+
+func (s Status) rebuildable() bool {
+	for _, m := range s.Members {
+		if !m.Has("in_sync") && !m.Has("faulty") && !m.Has("journal") {
+			return true
+		}
+	}
+	return false
 }
 
 // progress reads "123 / 456", "none" or "delayed", in sectors, and a speed in KiB/s.
