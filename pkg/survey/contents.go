@@ -25,7 +25,7 @@ func (l *looker) contents(d *plan.Device) {
 	res, err := probe.Probe(r, d.Size)
 	l.problem(d.Path, err)
 	for _, s := range res.Signatures {
-		if s.Kind != probe.Table {
+		if s.Kind != probe.Table || s.Ghost {
 			d.Contents = append(d.Contents, content(s))
 		}
 	}

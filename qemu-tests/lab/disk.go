@@ -23,6 +23,7 @@ type DiskSpec struct {
 	Root     Recipe
 	Size     int64 // bytes of the disk
 	SwapMiB  int
+	TailMiB  int // left free at the disk's end: room for a copy by blocks, which needs a target at least as large
 	Hostname string
 	Fixture  manifest.Size
 	Cmdline  string // GRUB_CMDLINE_LINUX
@@ -74,7 +75,7 @@ func (l *Lab) Disk(ctx context.Context, s DiskSpec) (string, error) {
 }
 
 func (l *Lab) mkdisk(ctx context.Context, s DiskSpec, tar, agent, path string) error {
-	env := []string{"TAR=" + tar, "OUT=" + path, fmt.Sprint("SIZE=", s.Size), fmt.Sprint("SWAP=", s.SwapMiB), "AGENT=" + agent,
+	env := []string{"TAR=" + tar, "OUT=" + path, fmt.Sprint("SIZE=", s.Size), fmt.Sprint("SWAP=", s.SwapMiB), fmt.Sprint("TAIL=", s.TailMiB), "AGENT=" + agent,
 		"HOST=" + s.Hostname, fmt.Sprint("FILES=", s.Fixture.Files), fmt.Sprint("BIG=", s.Fixture.Big), "CMDLINE=" + s.Cmdline,
 		"MODULES=" + s.InitramfsModules, "COMPRESSLEVEL=" + s.InitramfsCompress,
 		"MASK=" + strings.Join(s.Mask, " "),

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes one bootable disk image; lab.Disk runs it in a mount namespace of its own (unshare --mount), so that no mount
-# outlives it however it ends. The environment names: TAR the root, OUT the image, SIZE its bytes, SWAP in MiB, AGENT the
+# outlives it however it ends. The environment names: TAR the root, OUT the image, SIZE its bytes, SWAP and TAIL (left free at the end) in MiB, AGENT the
 # lab's agent, HOST the host name, FILES and BIG the fixture, CMDLINE kernel words, MODULES and COMPRESSLEVEL for
 # initramfs-tools (empty: Debian's defaults), MASK systemd units.
 set -euo pipefail
@@ -27,8 +27,8 @@ trap 'exit 1' TERM INT
 truncate --size="$SIZE" "$OUT"
 # Without -q, which makes sgdisk do nothing.
 sgdisk --new=1:2048:+1M --typecode=1:ef02 --change-name=1:bios \
-	--new=3:-"${SWAP}M":0 --typecode=3:8200 --change-name=3:swap \
-	--new=2:0:0 --typecode=2:8300 --change-name=2:root "$OUT"
+	--new=3:-"$((SWAP + TAIL))M":+"${SWAP}M" --typecode=3:8200 --change-name=3:swap \
+	--new=2:0:-"$((SWAP + TAIL + 1))M" --typecode=2:8300 --change-name=2:root "$OUT"
 loop=$(losetup --find --show "$OUT")
 echo "loop device: $loop"
 # Partitions that an earlier user of this loop device left behind outlive its detaching: the kernel forgets them only when
