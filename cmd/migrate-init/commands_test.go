@@ -28,6 +28,7 @@ import (
 //
 //	world uid|free NUMBER           who asks; bytes free
 //	world disk NAME SERIAL          one more disk, as large as the others ("" for no serial)
+//	world md NAME                   an md array of unknown members runs
 //	world mount DEV DIR             it is mounted
 //	world swapon DEV                it is in use as swap
 //	world hold DEV HOLDER           a md, dm or LVM device holds it
@@ -87,6 +88,11 @@ func change(dir, what string, args []string, abs func(string) string) error {
 		return put(dir, what, args[0]+"\n", 0o644)
 	case "disk":
 		return addDisk(dir, args[0], args[1], diskSize, int(args[0][2]-'a'))
+	case "md":
+		if err := errors.Join(put(dir, "disks/"+args[0], "", 0o600), os.Truncate(filepath.Join(dir, "disks", args[0]), 1024*mib)); err != nil {
+			return err
+		}
+		return addBlock(root, "sys/devices/virtual/block/"+args[0], args[0], map[string]string{"size": "2097152", "ro": "0", "dev": "9:" + strings.TrimPrefix(args[0], "md"), "md/array_state": "clean"})
 	case "mount":
 		dev, err := os.ReadFile(filepath.Join(root, "sys/class/block", args[0], "dev"))
 		if err != nil {

@@ -123,6 +123,7 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case role == RoleBIOSGrub && !used:
 	case leave:
 		b.leave(p, tab)
+	case tab == nil && b.twin(noun, fs, swap):
 	case role == RoleESP && b.f.Firmware != "efi" && p != b.root && system(p, tab) == "":
 		b.idleESP(p, tab)
 	case fs != nil && swap != nil:
@@ -147,6 +148,21 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case !extended(b.disk.Table, p.Number):
 		b.warn(noun, "", "%s: it is not moved, and finish destroys it", orNothing(p.carries()))
 	}
+}
+
+// twin refuses a volume whose UUID is on another device too: fstab's line for it then means neither, and was not found.
+func (b *builder) twin(noun string, fs, swap *Content) bool {
+	var err error
+	switch {
+	case fs != nil && fs.UUID != "":
+		_, err = b.f.FS(fs.UUID)
+	case swap != nil && swap.UUID != "":
+		_, err = b.f.Swap(swap.UUID)
+	}
+	if err != nil {
+		b.refuse(noun, "disconnect the other one, or give it another identity (tune2fs -U random, mkswap)", "%v", err)
+	}
+	return err != nil
 }
 
 func orNothing(s string) string {
