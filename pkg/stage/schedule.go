@@ -20,9 +20,9 @@ const ScheduleFile = StateDir + "/scheduled.json"
 // Scheduled is the content of ScheduleFile.
 type Scheduled struct {
 	Plan    string `json:"plan"`
-	Boot    string `json:"boot"`             // boot id of the system that scheduled
-	Custom  []byte `json:"custom,omitempty"` // custom.cfg as it was; nil when there was none
-	Grubenv []byte `json:"grubenv"`          // the environment block as it was
+	Boot    string `json:"boot"`    // boot id of the system that scheduled
+	Custom  []byte `json:"custom"`  // custom.cfg as it was; nil when there was none, which is not the same as an empty one
+	Grubenv []byte `json:"grubenv"` // the environment block as it was
 	Kernel  string `json:"kernel"`
 	Image   string `json:"image"`
 	CustomP string `json:"custom_path"`
@@ -99,12 +99,16 @@ func Schedule(p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image st
 		return nil, err
 	}
 	st := Scheduled{Plan: p.ID, Boot: f.Machine.BootID, Custom: custom, Grubenv: env, Kernel: ScheduledKernel(p), Image: ScheduledImage(p), CustomP: p.Boot.Custom, EnvP: p.Boot.Env}
-	if _, err := fs.Stat(root, strings.TrimPrefix(StateDir, "/")); errors.Is(err, fs.ErrNotExist) {
+	// An empty one is what a try left that was cut short.
+	if in, err := fs.ReadDir(root, strings.TrimPrefix(StateDir, "/")); len(in) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist)) {
 		st.Dir = "1"
 	}
 	if before != nil {
+		if before.Plan != p.ID {
+			return nil, fmt.Errorf("plan %s: it is scheduled, or was, and its files are in %s; take them away first: migrate-init cancel", before.Plan, path.Dir(before.Kernel))
+		}
 		// A second try of the same plan: what was there before the first is what cancel must bring back.
-		st.Custom, st.Dir = before.Custom, before.Dir
+		st.Custom, st.Grubenv, st.Dir = before.Custom, before.Grubenv, before.Dir
 		if custom, _, err = boot.RemoveSnippet(custom); err != nil {
 			return nil, fmt.Errorf("file %s: %w", p.Boot.Custom, err)
 		}
@@ -131,8 +135,8 @@ func Schedule(p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image st
 	}
 	return []machine.Effect{
 		machine.Mkdir{Path: StateDir, Mode: 0o700},
-		machine.WriteFile{Path: StateDir + "/plan.toml", Data: planText, Mode: 0o600},
 		machine.WriteFile{Path: ScheduleFile, Data: append(state, '\n'), Mode: 0o600},
+		machine.WriteFile{Path: StateDir + "/plan.toml", Data: planText, Mode: 0o600},
 		machine.CopyFile{From: p.Boot.Kernel, To: st.Kernel, Mode: 0o600},
 		machine.CopyFile{From: image, To: st.Image, Mode: 0o600},
 		machine.WriteFile{Path: p.Boot.Custom, Data: full, Old: custom, Mode: 0o600},

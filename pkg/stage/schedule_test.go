@@ -1,0 +1,240 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
+)
+
+const (
+	customCfg = "boot/grub/custom.cfg"
+	grubenv   = "boot/grub/grubenv"
+)
+
+func schedule(w *world, p *plan.Plan, text []byte) error {
+	f, err := w.look(context.Background(), survey.Whole)
+	if err != nil {
+		return err
+	}
+	effs, err := Schedule(p, f, w.view(), text, "/root/migrate.img")
+	if err != nil {
+		return err
+	}
+	return doAll(w, effs)
+}
+
+func cancel(w *world) error {
+	st, err := ReadScheduled(w.view())
+	if err != nil || st == nil {
+		return fmt.Errorf("scheduled: %v, %w", st, err)
+	}
+	effs, err := Cancel(st, w.view())
+	if err != nil {
+		return err
+	}
+	return doAll(w, effs)
+}
+
+// env edits the environment block as grub-editenv or GRUB would.
+func setenv(w *world, kv ...string) {
+	tree := w.trees[oldRoot]
+	g, err := boot.ParseGrubenv(tree[grubenv].Data)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := 0; i < len(kv); i += 2 {
+		if kv[i+1] == "" {
+			g.Unset(kv[i])
+		} else if err := g.Set(kv[i], kv[i+1]); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	tree[grubenv] = &fstest.MapFile{Data: g.Bytes(), Mode: tree[grubenv].Mode}
+}
+
+// toSchedule is the old system with a plan and an image.
+func toSchedule(t *testing.T) (*world, *plan.Plan, []byte) {
+	w := newWorld(t)
+	maps.Copy(w.trees[oldRoot], text(map[string]string{"root/migrate.img": "image", "var/lib/x": ""}))
+	p, b := planned(t, w, nil)
+	return w, p, b
+}
+
+func TestCancelRestores(t *testing.T) {
+	custom := func(s string) func(*world) {
+		return func(w *world) { w.trees[oldRoot][customCfg] = &fstest.MapFile{Data: []byte(s), Mode: 0o600} }
+	}
+	for name, prepare := range map[string]func(*world){
+		"none":                            func(*world) {},
+		"custom":                          custom("menuentry 'mine' {\n\ttrue\n}\n"),
+		"custom, no end":                  custom("menuentry 'mine' {\n\ttrue\n}"),
+		"custom is empty":                 custom(""),
+		"environment":                     func(w *world) { setenv(w, "saved_entry", "gnulinux-simple", "recordfail", "1") },
+		"a one-shot of the administrator": func(w *world) { setenv(w, "next_entry", "memtest") },
+		"odd environment block": func(w *world) {
+			f := w.trees[oldRoot][grubenv]
+			b := []byte("# GRUB Environment Block\n# a comment\nz=1\na=2\n")
+			w.trees[oldRoot][grubenv] = &fstest.MapFile{Data: append(b, strings.Repeat("#", 1024-len(b))...), Mode: f.Mode}
+		},
+	} {
+		for _, then := range []struct {
+			name string
+			do   func(*testing.T, *world, *plan.Plan, []byte)
+		}{
+			{"at once", func(*testing.T, *world, *plan.Plan, []byte) {}},
+			{"after GRUB ran it", func(_ *testing.T, w *world, p *plan.Plan, _ []byte) { setenv(w, "next_entry", "") }},
+			{"after GRUB tried the new system", func(_ *testing.T, w *world, p *plan.Plan, _ []byte) {
+				setenv(w, "next_entry", "", boot.TriedVariable, p.ID)
+			}},
+			{"scheduled twice", func(t *testing.T, w *world, p *plan.Plan, b []byte) {
+				if err := schedule(w, p, b); err != nil {
+					t.Fatal(err)
+				}
+			}},
+			{"scheduled again after GRUB ran it", func(t *testing.T, w *world, p *plan.Plan, b []byte) {
+				setenv(w, "next_entry", "")
+				if err := schedule(w, p, b); err != nil {
+					t.Fatal(err)
+				}
+			}},
+		} {
+			t.Run(name+"/"+then.name, func(t *testing.T) {
+				w, p, b := toSchedule(t)
+				prepare(w)
+				before := maps.Clone(w.trees[oldRoot])
+				if err := schedule(w, p, b); err != nil {
+					t.Fatal(err)
+				}
+				g, _ := boot.ParseGrubenv(w.trees[oldRoot][grubenv].Data)
+				if v, _ := g.Get("next_entry"); v != boot.MigrateEntryID(p.ID) {
+					t.Errorf("next_entry is %q", v)
+				}
+				then.do(t, w, p, b)
+				if err := cancel(w); err != nil {
+					t.Fatal(err)
+				}
+				if d := treeDiff(before, w.trees[oldRoot]); d != "" {
+					t.Error(d)
+				}
+			})
+		}
+	}
+}
+
+// TestCancelKeepsOthers: what a third party wrote meanwhile stays, and what schedule wrote goes.
+func TestCancelKeepsOthers(t *testing.T) {
+	w, p, b := toSchedule(t)
+	if err := schedule(w, p, b); err != nil {
+		t.Fatal(err)
+	}
+	tree := w.trees[oldRoot]
+	tree[customCfg] = &fstest.MapFile{Data: append([]byte("# before\n"), append(tree[customCfg].Data, "# after\n"...)...), Mode: 0o600}
+	setenv(w, "saved_entry", "x")
+	if err := cancel(w); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(tree[customCfg].Data); got != "# before\n# after\n" {
+		t.Errorf("custom.cfg: %q", got)
+	}
+	g, err := boot.ParseGrubenv(tree[grubenv].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := g.Get("saved_entry"); v != "x" || len(g.Keys()) != 1 {
+		t.Errorf("environment: %v", g.Keys())
+	}
+}
+
+// TestScheduleFailure: whatever effect of schedule fails or is the last before a power cut, nothing is armed before the
+// last one, and cancel brings back what was; so does cancel that was itself cut short.
+func TestScheduleFailure(t *testing.T) {
+	w, p, b := toSchedule(t)
+	before := maps.Clone(w.trees[oldRoot])
+	w.log, w.n = nil, 0
+	if err := schedule(w, p, b); err != nil {
+		t.Fatal(err)
+	}
+	n := len(w.log)
+	if err := cancel(w); err != nil {
+		t.Fatal(err)
+	}
+	all := len(w.log)
+	for _, how := range []string{"error", "late", "before", "torn", "after"} {
+		for at := 1; at <= all; at++ {
+			w, p, b := toSchedule(t)
+			w.log, w.n, w.fault = nil, 0, fault{at, how}
+			err := schedule(w, p, b)
+			g, perr := boot.ParseGrubenv(w.trees[oldRoot][grubenv].Data)
+			if perr != nil {
+				t.Fatal(perr)
+			}
+			if v, _ := g.Get("next_entry"); v != "" && at < n {
+				t.Errorf("%s at %d: armed: %s", how, at, v)
+			}
+			if at > n {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cancel(w); err == nil {
+					t.Fatalf("%s at %d: cancel said nothing", how, at)
+				}
+			}
+			w.fault, w.dead = fault{}, nil
+			if st, err := ReadScheduled(w.view()); err != nil {
+				t.Fatal(err)
+			} else if st != nil {
+				if err := cancel(w); err != nil {
+					t.Fatalf("%s at %d: %v", how, at, err)
+				}
+			}
+			// An empty directory may stay where the first or the last effect was cut.
+			if err := doAll(w, []machine.Effect{machine.Remove{Path: StateDir}}); err != nil {
+				t.Errorf("%s at %d, then cancel: %v", how, at, err)
+			}
+			if d := treeDiff(before, w.trees[oldRoot]); d != "" {
+				t.Errorf("%s at %d, then cancel: %s", how, at, d)
+			}
+		}
+	}
+}
+
+func TestScheduleOther(t *testing.T) {
+	w, p, b := toSchedule(t)
+	if err := schedule(w, p, b); err != nil {
+		t.Fatal(err)
+	}
+	setenv(w, "next_entry", "")
+	q := *p
+	q.ID = "ffffffff-0000-4000-8000-000000000000"
+	if err := schedule(w, &q, b); err == nil || !strings.Contains(err.Error(), "migrate-init cancel") {
+		t.Errorf("another plan over a scheduled one: %v", err)
+	}
+}
+
+func TestReadScheduled(t *testing.T) {
+	if st, err := ReadScheduled(fstest.MapFS{}); st != nil || err != nil {
+		t.Errorf("%v, %v", st, err)
+	}
+	if _, err := ReadScheduled(fstest.MapFS{strings.TrimPrefix(ScheduleFile, "/"): {Data: []byte("{")}}); err == nil {
+		t.Error("a cut file was accepted")
+	}
+	for _, custom := range [][]byte{nil, {}, []byte("x")} {
+		b, err := json.Marshal(Scheduled{Custom: custom})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := ReadScheduled(fstest.MapFS{strings.TrimPrefix(ScheduleFile, "/"): {Data: b}})
+		if err != nil || (st.Custom == nil) != (custom == nil) || string(st.Custom) != string(custom) {
+			t.Errorf("custom %v came back as %v, %v", custom, st, err)
+		}
+	}
+}
