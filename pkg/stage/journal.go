@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 
 	"migrate-init/pkg/machine"
 )
@@ -138,7 +139,9 @@ func (rec Record) Slot(seq int, plan string) ([]byte, error) {
 		case len(rec.Text) > over+16:
 			rec.Text = rec.Text[:len(rec.Text)-over-16] + " (cut)"
 		case rec.Facts != nil:
-			rec.Facts = nil
+			rec.Facts = shorter(rec.Facts)
+		case rec.Text == "(cut)":
+			return nil, fmt.Errorf("journal: record %d: %d bytes too long without its text", seq, over)
 		default:
 			rec.Text = "(cut)"
 		}
@@ -153,6 +156,22 @@ func (rec Record) Slot(seq int, plan string) ([]byte, error) {
 	binary.LittleEndian.PutUint32(b[8:], sum(seq, plan, payload))
 	copy(b[slotHeader:], payload)
 	return b, nil
+}
+
+// shorter halves the longest value: a list of what could not be read tells more in part than not at all.
+func shorter(facts map[string]string) map[string]string {
+	longest := ""
+	for k, v := range facts {
+		if len(v) > len(facts[longest]) || len(v) == len(facts[longest]) && k < longest {
+			longest = k
+		}
+	}
+	if v := facts[longest]; len(v) > 64 {
+		facts = maps.Clone(facts)
+		facts[longest] = v[:len(v)/2] + " (cut)"
+		return facts
+	}
+	return nil
 }
 
 // appendTo gives the effect that writes the next record, or ErrJournalFull.
