@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,9 +29,10 @@ func (c *copier) applyEarly(o object, m *meta, path func() string) error {
 }
 
 // apply gives o the metadata m in the order in which nothing undoes what came
-// before: owner, mode, xattrs, project, times, flags. clean: o may have xattrs that m lacks.
+// before: owner, mode, xattrs, project, times, flags. existed: o, or its directory, is not of this run.
 // Frozen flags are held back when o gets more names.
-func (c *copier) apply(o object, m *meta, clean, hold bool, path func() string) error {
+func (c *copier) apply(o object, m *meta, existed, hold bool, path func() string) error {
+	clean := c.clean.Load() || existed && m.isDir()
 	fail := func(op string, err error) error {
 		return &Error{Side: Target, Op: op, Path: path(), Err: err}
 	}
@@ -37,7 +41,7 @@ func (c *copier) apply(o object, m *meta, clean, hold bool, path func() string) 
 	} else if err := o.chown(&m.stat); err != nil {
 		return fail(fmt.Sprintf("chown to %d:%d", m.uid, m.gid), err)
 	}
-	if m.typ() != unix.S_IFLNK {
+	if m.typ() != unix.S_IFLNK && !c.bornWith(m, existed) {
 		if err := o.chmod(&m.stat); err != nil {
 			return fail("chmod", err)
 		}
@@ -77,6 +81,25 @@ func (c *copier) apply(o object, m *meta, clean, hold bool, path func() string) 
 		}
 	}
 	return nil
+}
+
+// bornModes are the permission bits that a new object gets as asked for: those
+// that the umask leaves, 0600 when nobody knows it.
+func bornModes() uint32 {
+	b, err := os.ReadFile("/proc/self/status")
+	_, v, ok := strings.Cut(string(b), "\nUmask:")
+	v, _, _ = strings.Cut(v, "\n")
+	mask, e := strconv.ParseUint(strings.TrimSpace(v), 8, 32)
+	if err != nil || !ok || e != nil {
+		return 0o600
+	}
+	return 0o777 &^ uint32(mask)
+}
+
+// bornWith tells that a new object has its mode since it was created. Where a
+// directory may have a default ACL, or the object an ACL, nothing is sure.
+func (c *copier) bornWith(m *meta, existed bool) bool {
+	return !existed && !m.isDir() && m.mode&0o7777&^c.bornModes == 0 && !c.clean.Load()
 }
 
 // noXattrRoom tells ext4's ENOSPC for too many xattrs on one inode from a full

@@ -11,10 +11,10 @@ import (
 
 // compare names every difference of the metadata of one object. Size and links
 // of directories are their filesystem's business.
-func (v *verifier) compare(path string, s, t *meta) {
+func (v *verifier) compare(path func() string, s, t *meta) {
 	num := func(what string, a, b uint64, format string) {
 		if a != b {
-			v.differ(path, what, fmt.Sprintf(format, a), fmt.Sprintf(format, b))
+			v.differ(path(), what, fmt.Sprintf(format, a), fmt.Sprintf(format, b))
 		}
 	}
 	num("mode", uint64(s.mode&0o7777), uint64(t.mode&0o7777), "%04o")
@@ -26,21 +26,21 @@ func (v *verifier) compare(path string, s, t *meta) {
 	}
 	if f := s.typ(); f == unix.S_IFCHR || f == unix.S_IFBLK {
 		if s.rdev != t.rdev {
-			v.differ(path, "device", device(s.rdev), device(t.rdev))
+			v.differ(path(), "device", device(s.rdev), device(t.rdev))
 		}
 	}
 	if s.mtime != t.mtime {
-		v.differ(path, "mtime", s.mtime.String(), t.mtime.String())
+		v.differ(path(), "mtime", s.mtime.String(), t.mtime.String())
 	}
 	if s.atime != t.atime {
-		v.differ(path, "atime", s.atime.String(), t.atime.String())
+		v.differ(path(), "atime", s.atime.String(), t.atime.String())
 	}
 	if s.flags != t.flags {
-		v.differ(path, "flags", spellBits(s.flags, flagNames()), spellBits(t.flags, flagNames()))
+		v.differ(path(), "flags", spellBits(s.flags, flagNames()), spellBits(t.flags, flagNames()))
 	}
 	num("project", uint64(s.fsx.projid), uint64(t.fsx.projid), "%d")
 	if a, b := s.fsx, t.fsx; a.xflags != b.xflags || a.extsize != b.extsize || a.cowextsize != b.cowextsize {
-		v.differ(path, "xflags", a.String(), b.String())
+		v.differ(path(), "xflags", a.String(), b.String())
 	}
 	v.compareXattrs(path, s.xattrs, t.xattrs)
 }
@@ -57,18 +57,18 @@ func (s stamp) String() string {
 func device(d uint64) string { return fmt.Sprintf("%d:%d", d>>32, uint32(d)) }
 
 // compareXattrs merges two lists sorted by name.
-func (v *verifier) compareXattrs(path string, s, t []xattr) {
+func (v *verifier) compareXattrs(path func() string, s, t []xattr) {
 	for len(s) > 0 || len(t) > 0 {
 		switch {
 		case len(t) == 0 || len(s) > 0 && s[0].name < t[0].name:
-			v.differ(path, "xattr "+s[0].name, value(s[0].value), "none")
+			v.differ(path(), "xattr "+s[0].name, value(s[0].value), "none")
 			s = s[1:]
 		case len(s) == 0 || t[0].name < s[0].name:
-			v.differ(path, "xattr "+t[0].name, "none", value(t[0].value))
+			v.differ(path(), "xattr "+t[0].name, "none", value(t[0].value))
 			t = t[1:]
 		default:
 			if !bytes.Equal(s[0].value, t[0].value) {
-				v.differ(path, "xattr "+s[0].name, value(s[0].value), value(t[0].value))
+				v.differ(path(), "xattr "+s[0].name, value(s[0].value), value(t[0].value))
 			}
 			s, t = s[1:], t[1:]
 		}

@@ -27,6 +27,7 @@ type copier struct {
 	clean     atomic.Bool // the target puts xattrs, such as labels, on new objects
 	rootOwned atomic.Bool // new objects are root's
 	newborn   sync.Once
+	bornModes uint32
 
 	jobMu sync.Mutex
 	jobs  map[*fileJob]struct{} // large files under way
@@ -59,6 +60,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	defer c.closeRoots()
 	c.q = newQueue(o.workers())
 	c.fds.limit = fdLimit()
+	c.bornModes = bornModes()
 	c.man.w = o.Manifest
 	if err := c.loadResume(); err != nil {
 		return c.res, err

@@ -63,12 +63,13 @@ func (c *copier) createFile(w *worker, d *dir, name string, m *meta, path func()
 		}
 	}
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL
-	fd, err = openBelow(d.dst, name, flags, 0o600)
+	mode := uint64(m.mode & c.bornModes)
+	fd, err = openBelow(d.dst, name, flags, mode)
 	if errors.Is(err, unix.EEXIST) && d.existed {
 		if err := c.remove(d, name); err != nil {
 			return fail("remove what an interrupted copy left", err)
 		}
-		fd, err = openBelow(d.dst, name, flags, 0o600)
+		fd, err = openBelow(d.dst, name, flags, mode)
 	}
 	if err != nil {
 		return fail("create", err)

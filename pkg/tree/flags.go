@@ -110,7 +110,7 @@ type fileAttr struct {
 
 // readAttr fills flags and fsx. Filesystems without them have none. What cannot
 // be opened (links, devices, fifos, sockets) has them only where the kernel has file_getattr.
-func (o object) readAttr(m *meta) error {
+func (o object) readAttr(magic int64, m *meta) error {
 	if o.name != "" {
 		var a fileAttr
 		if !o.fileAttr(unix.SYS_FILE_GETATTR, &a) {
@@ -129,11 +129,13 @@ func (o object) readAttr(m *meta) error {
 		m.fsx.projid = a.projid
 		return nil
 	}
-	f, err := getFlags(o.fd)
-	if err != nil && !noAttr(err) {
-		return err
+	if magic != unix.XFS_SUPER_MAGIC { // whose xflags say all
+		f, err := getFlags(o.fd)
+		if err != nil && !noAttr(err) {
+			return err
+		}
+		m.flags = f & flCopied
 	}
-	m.flags = f & flCopied
 	x, err := getFSX(o.fd)
 	if err != nil {
 		if noAttr(err) {

@@ -144,7 +144,7 @@ func (j *fileJob) finish(w *worker) error {
 		return j.abort(err)
 	}
 	m := &j.meta
-	if err := j.c.apply(object{fd: j.dst}, m, j.c.clean.Load(), m.nlink > 1, j.path); err != nil {
+	if err := j.c.apply(object{fd: j.dst}, m, j.d.existed, m.nlink > 1, j.path); err != nil {
 		return j.abort(err)
 	}
 	if err := j.closeFDs(); err != nil {

@@ -74,11 +74,11 @@ func (f *pair) layout() error {
 			if noAttr(err) {
 				return f.amounts()
 			}
-			return f.v.unreadable(f.path, Source, err)
+			return f.v.unreadable(f.path(), Source, err)
 		}
 		t, err := b.next()
 		if err != nil {
-			return f.v.unreadable(f.path, Target, err)
+			return f.v.unreadable(f.path(), Target, err)
 		}
 		if s == t {
 			if s.off == s.end {
@@ -93,7 +93,7 @@ func (f *pair) layout() error {
 		if s.off == t.off && s.off != s.end && t.off != t.end && s.written != t.written || s.off != s.end && !s.written || t.off != t.end && !t.written {
 			what = "preallocation"
 		}
-		f.v.differ(f.path, what, s.String(), t.String())
+		f.v.differ(f.path(), what, s.String(), t.String())
 		return nil
 	}
 }
@@ -103,7 +103,7 @@ func (f *pair) amounts() error {
 	s, t := f.s.blocks*512, f.t.blocks*512
 	slack := max(s, t)/64 + 1<<17
 	if t > s+slack || s > t+slack && f.v.src.magic != unix.BTRFS_SUPER_MAGIC && f.v.dst.magic != unix.BTRFS_SUPER_MAGIC {
-		f.v.differ(f.path, "holes", fmt.Sprintf("%d bytes allocated", s), fmt.Sprintf("%d", t))
+		f.v.differ(f.path(), "holes", fmt.Sprintf("%d bytes allocated", s), fmt.Sprintf("%d", t))
 	}
 	return nil
 }

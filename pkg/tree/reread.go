@@ -8,32 +8,37 @@ import (
 )
 
 // file compares a regular file: metadata, data from the disk, allocation.
-func (v *verifier) file(w *worker, d *dir, name string) error {
+func (v *verifier) file(w *worker, d *dir, e entry) error {
+	name := e.name
 	src, err := openBelow(d.src, name, unix.O_RDONLY, 0)
 	if err != nil {
 		return v.unreadable(d.path(name), Source, err)
 	}
 	defer func() { _ = unix.Close(src) }()
 	dst, err := openBelow(d.dst, name, unix.O_RDONLY|unix.O_DIRECT, 0)
+	direct := err == nil
 	if errors.Is(err, unix.EINVAL) {
 		dst, err = openBelow(d.dst, name, unix.O_RDONLY, 0)
 	}
 	if err != nil {
-		return v.unreadable(d.path(name), Target, err)
+		return v.unopened(d, e, err)
 	}
 	defer func() { _ = unix.Close(dst) }()
-	f := &pair{v: v, path: d.path(name), src: src, dst: dst}
+	f := &pair{v: v, path: func() string { return d.path(name) }, src: src, dst: dst}
 	if err := readMeta(object{fd: src}, v.src.magic, &f.s, w.xattr); err != nil {
-		return v.unreadable(f.path, Source, err)
+		return v.unreadable(f.path(), Source, err)
 	}
-	if err := readMeta(object{fd: dst}, v.dst.magic, &f.t, w.xattr); err != nil {
-		return v.unreadable(f.path, Target, err)
+	if err := readMeta(object{fd: dst}, v.dst.magic, &f.t, w.xattr); err != nil || !f.t.isReg() {
+		return v.unopened(d, e, err)
 	}
+	f.direct = direct && f.t.direct
+	d.files.Add(1)
+	v.prog.files.Add(1)
 	v.compare(f.path, &f.s, &f.t)
 	r, ok := w.done[name]
 	ok = ok && r.ino == f.s.ino && r.size == f.s.size
 	if ok && r.kind == kindDamaged {
-		v.differ(f.path, "data", "was not readable when it was copied", "incomplete")
+		v.differ(f.path(), "data", "was not readable when it was copied", "incomplete")
 		return nil
 	}
 	known := ok && r.kind == kindFile
@@ -47,7 +52,8 @@ func (v *verifier) file(w *worker, d *dir, name string) error {
 // pair is one file on both sides.
 type pair struct {
 	v        *verifier
-	path     string
+	path     func() string
+	direct   bool // dst reads past the cache
 	src, dst int
 	s, t     meta
 }
@@ -59,17 +65,19 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 		var n int64
 		var err error
 		if sum, _, n, err = sumFile(v.ctx, w, f.src, f.s.size, false, int(v.src.bsize)); err != nil {
-			return v.unreadable(f.path, Source, err)
+			return v.unreadable(f.path(), Source, err)
 		}
 		v.mu.Lock()
 		v.rep.Reread += n
 		v.mu.Unlock()
 	}
-	// Whatever O_DIRECT cannot do is at least not answered from the cache.
-	_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
+	if !f.direct {
+		// Whatever O_DIRECT cannot do is at least not answered from the cache.
+		_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
+	}
 	got, dense, n, err := sumFile(v.ctx, w, f.dst, f.t.size, true, int(v.src.bsize))
 	if err != nil {
-		return v.unreadable(f.path, Target, err)
+		return v.unreadable(f.path(), Target, err)
 	}
 	v.mu.Lock()
 	v.rep.Read += n
@@ -89,6 +97,14 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 // bsize bytes was zero and that there was no hole. direct is for descriptors
 // with O_DIRECT, which is given up when the filesystem refuses it.
 func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct bool, bsize int) (sum Sum, dense bool, read int64, err error) {
+	if size > 0 && size <= blockSize {
+		// A hole reads as zeros, which count nothing.
+		if err := readBlock(fd, w.data, int(size), 0, direct); err != nil {
+			return Sum{}, false, 0, fmt.Errorf("read of bytes 0 to %d: %w", size-1, err)
+		}
+		sum, _ = blockSum(0, w.data[:size])
+		return sum, !hasZeroBlock(w.data[:size], min(bsize, 4096)), size, nil
+	}
 	seg := segments{fd: fd, end: size}
 	if err := seg.seek(0); err != nil {
 		return Sum{}, false, 0, err
@@ -163,19 +179,19 @@ func (f *pair) locate(w *worker, want, got Sum) error {
 		}
 		n := int(min(blockSize, f.s.size-pos))
 		if err := readBlock(f.src, other, n, pos, false); err != nil {
-			return f.v.unreadable(f.path, Source, err)
+			return f.v.unreadable(f.path(), Source, err)
 		}
 		if err := readBlock(f.dst, w.data, n, pos, true); err != nil {
-			return f.v.unreadable(f.path, Target, err)
+			return f.v.unreadable(f.path(), Target, err)
 		}
 		for i := range n {
 			if other[i] != w.data[i] {
-				f.v.differ(f.path, "data", fmt.Sprintf("%#02x at byte %d", other[i], pos+int64(i)), fmt.Sprintf("%#02x", w.data[i]))
+				f.v.differ(f.path(), "data", fmt.Sprintf("%#02x at byte %d", other[i], pos+int64(i)), fmt.Sprintf("%#02x", w.data[i]))
 				return nil
 			}
 		}
 	}
-	f.v.differ(f.path, "data", fmt.Sprintf("sum %016x%016x when copied", want.Hi, want.Lo), fmt.Sprintf("sum %016x%016x; the source reads the same now", got.Hi, got.Lo))
+	f.v.differ(f.path(), "data", fmt.Sprintf("sum %016x%016x when copied", want.Hi, want.Lo), fmt.Sprintf("sum %016x%016x; the source reads the same now", got.Hi, got.Lo))
 	return nil
 }
 
@@ -203,7 +219,7 @@ func (v *verifier) unhashed(w *worker, path string) error {
 		return v.unreadable(path, Target, err)
 	}
 	defer func() { _ = unix.Close(dst) }()
-	f := &pair{v: v, path: path, src: src, dst: dst}
+	f := &pair{v: v, path: func() string { return path }, src: src, dst: dst}
 	if err := statFD(src, &f.s.stat); err != nil {
 		return v.unreadable(path, Source, err)
 	}

@@ -31,7 +31,7 @@ func openRoot(side Side, path string, readOnly bool) (*root, error) {
 	if err == nil {
 		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOATIME, Attr_clr: unix.MOUNT_ATTR__ATIME}
 		if readOnly {
-			attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
+			attr.Attr_set |= unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NODEV
 		}
 		err = unix.MountSetattr(mnt, "", unix.AT_EMPTY_PATH, &attr)
 		if err != nil {

@@ -24,7 +24,7 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 		return err
 	}
 	t := object{fd: d.dst, name: name}
-	if err := c.apply(t, &m, c.clean.Load(), m.nlink > 1, path); err != nil {
+	if err := c.apply(t, &m, d.existed, m.nlink > 1, path); err != nil {
 		return err
 	}
 	c.count(func(r *Result) { r.Special++ })
@@ -43,7 +43,7 @@ func (c *copier) makeSpecial(w *worker, d *dir, name string, m *meta) error {
 		op, try = "make symlink", func() error { return unix.Symlinkat(to, d.dst, name) }
 	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
 		dev := unix.Mkdev(uint32(m.rdev>>32), uint32(m.rdev))
-		op, try = "make node", func() error { return unix.Mknodat(d.dst, name, m.typ()|0o600, int(dev)) }
+		op, try = "make node", func() error { return unix.Mknodat(d.dst, name, m.typ()|m.mode&c.bornModes, int(dev)) }
 	default:
 		return &Error{Side: Source, Op: "copy an object of unknown type", Path: d.path(name), Err: unix.EINVAL}
 	}

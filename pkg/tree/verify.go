@@ -91,6 +91,7 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	err = v.run()
 	stop()
 	v.prog.report(true)
+	v.rep.Files, v.rep.Dirs = v.prog.files.Load(), v.prog.dirs.Load()
 	return v.rep, err
 }
 
@@ -147,14 +148,11 @@ func (v *verifier) enter(w *worker, d *dir) error {
 	} else if err := readMeta(object{fd: d.dst}, v.dst.magic, &tm, w.xattr); err != nil {
 		_ = v.unreadable(d.path(""), Target, err)
 	} else {
-		v.compare(d.path(""), &d.meta, &tm)
+		v.compare(func() string { return d.path("") }, &d.meta, &tm)
 	}
 	if d.parent != nil {
 		d.vol = d.parent.volume(d.name, d.meta.dev)
 	}
-	v.mu.Lock()
-	v.rep.Dirs++
-	v.mu.Unlock()
 	v.prog.dirs.Add(1)
 	return v.read(w, d)
 }
@@ -187,7 +185,7 @@ func (v *verifier) batch(w *worker, d *dir, es []entry) error {
 		if err = v.ctx.Err(); err != nil {
 			break
 		}
-		if err = v.entry(w, d, e.name); err != nil {
+		if err = v.entry(w, d, e); err != nil {
 			break
 		}
 	}
@@ -252,81 +250,106 @@ func (v *verifier) extras(w *worker, d *dir) error {
 }
 
 // entry compares one name of the source with the same name of the target.
-func (v *verifier) entry(w *worker, d *dir, name string) error {
+func (v *verifier) entry(w *worker, d *dir, e entry) error {
 	if len(v.exclude) > 0 {
-		if p := d.path(name); v.exclude[p] {
+		if p := d.path(e.name); v.exclude[p] {
 			v.mu.Lock()
 			v.rep.Excluded = append(v.rep.Excluded, p)
 			v.mu.Unlock()
 			return nil
 		}
 	}
-	var s, t stat
-	if err := statAt(d.src, name, &s); err != nil {
-		return v.unreadable(d.path(name), Source, err)
-	}
-	if err := statAt(d.dst, name, &t); err != nil {
-		if err == unix.ENOENT {
-			v.differ(d.path(name), "missing", modeType(s.mode), "nothing")
-			return nil
+	// Where no device can be opened by mistake, the type is seen after opening.
+	if e.typ == unix.DT_UNKNOWN || !v.dst.cloned {
+		var s stat
+		if err := statAt(d.src, e.name, &s); err != nil {
+			return v.unreadable(d.path(e.name), Source, err)
 		}
-		return v.unreadable(d.path(name), Target, err)
+		e.typ = uint8(s.mode & unix.S_IFMT >> 12)
+		if other, err := v.other(d, e); other || err != nil {
+			return err
+		}
 	}
-	d.files.Add(1)
-	if s.typ() != t.typ() {
-		v.differ(d.path(name), "type", modeType(s.mode), modeType(t.mode))
-		return nil
+	switch e.typ {
+	case unix.DT_DIR:
+		return v.dir(w, d, e)
+	case unix.DT_REG:
+		return v.file(w, d, e)
 	}
-	if s.isDir() {
-		return v.dir(w, d, name)
-	}
-	v.mu.Lock()
-	v.rep.Files++
-	v.mu.Unlock()
-	v.prog.files.Add(1)
-	if s.isReg() {
-		return v.file(w, d, name)
-	}
-	return v.special(w, d, name)
+	return v.special(w, d, e)
 }
 
-func (v *verifier) dir(w *worker, up *dir, name string) error {
-	d := &dir{parent: up, name: name, src: -1, dst: -1}
+// other reports a name that is missing on the target or has another type there.
+// It is asked where opening the expected type failed.
+func (v *verifier) other(d *dir, e entry) (bool, error) {
+	var t stat
+	if err := statAt(d.dst, e.name, &t); err != nil {
+		if err == unix.ENOENT {
+			v.differ(d.path(e.name), "missing", typeName(e.typ), "nothing")
+			return true, nil
+		}
+		return true, v.unreadable(d.path(e.name), Target, err)
+	}
+	if uint8(t.mode&unix.S_IFMT>>12) == e.typ {
+		return false, nil
+	}
+	d.files.Add(1)
+	v.differ(d.path(e.name), "type", typeName(e.typ), modeType(t.mode))
+	return true, nil
+}
+
+// unopened says why the target's e is not what the source's is; err is what opening it said.
+func (v *verifier) unopened(d *dir, e entry, err error) error {
+	if other, err := v.other(d, e); other || err != nil {
+		return err
+	}
+	if err == nil {
+		err = unix.ESTALE
+	}
+	return v.unreadable(d.path(e.name), Target, err)
+}
+
+func (v *verifier) dir(w *worker, up *dir, e entry) error {
+	d := &dir{parent: up, name: e.name, src: -1, dst: -1}
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY
 	var err error
-	if d.src, err = openBelow(up.src, name, flags, 0); err != nil {
-		return v.unreadable(up.path(name), Source, err)
+	if d.src, err = openBelow(up.src, e.name, flags, 0); err != nil {
+		return v.unreadable(up.path(e.name), Source, err)
 	}
-	if d.dst, err = openBelow(up.dst, name, flags, 0); err != nil {
+	if d.dst, err = openBelow(up.dst, e.name, flags, 0); err != nil {
 		_ = unix.Close(d.src)
-		return v.unreadable(up.path(name), Target, err)
+		return v.unopened(up, e, err)
 	}
+	up.files.Add(1)
 	up.pending.Add(1)
 	v.fds.adopt(d)
 	return v.enter(w, d)
 }
 
-func (v *verifier) special(w *worker, d *dir, name string) error {
+func (v *verifier) special(w *worker, d *dir, e entry) error {
+	name := e.name
 	var s, t meta
 	if err := readMeta(object{d.src, name}, v.src.magic, &s, w.xattr); err != nil {
 		return v.unreadable(d.path(name), Source, err)
 	}
-	if err := readMeta(object{d.dst, name}, v.dst.magic, &t, w.xattr); err != nil {
-		return v.unreadable(d.path(name), Target, err)
+	if err := readMeta(object{d.dst, name}, v.dst.magic, &t, w.xattr); err != nil || t.typ() != s.typ() {
+		return v.unopened(d, e, err)
 	}
-	path := d.path(name)
+	d.files.Add(1)
+	v.prog.files.Add(1)
+	path := func() string { return d.path(name) }
 	v.compare(path, &s, &t)
 	if s.typ() == unix.S_IFLNK {
 		n, err := unix.Readlinkat(d.src, name, w.data[:4096])
 		if err != nil {
-			return v.unreadable(path, Source, err)
+			return v.unreadable(path(), Source, err)
 		}
 		m, err := unix.Readlinkat(d.dst, name, w.data[4096:8192])
 		if err != nil {
-			return v.unreadable(path, Target, err)
+			return v.unreadable(path(), Target, err)
 		}
 		if a, b := string(w.data[:n]), string(w.data[4096:4096+m]); a != b {
-			v.differ(path, "symlink", fmt.Sprintf("%q", a), fmt.Sprintf("%q", b))
+			v.differ(path(), "symlink", fmt.Sprintf("%q", a), fmt.Sprintf("%q", b))
 		}
 	}
 	v.linkOf(path, &s.stat, &t.stat, true)
@@ -336,7 +359,7 @@ func (v *verifier) special(w *worker, d *dir, name string) error {
 // linkOf checks that names of one inode are names of one inode on both sides.
 // It returns false when this inode's data has been compared, or will be by the
 // name whose hash is known; known tells that this is that name.
-func (v *verifier) linkOf(path string, s, t *stat, known bool) bool {
+func (v *verifier) linkOf(path func() string, s, t *stat, known bool) bool {
 	if s.nlink < 2 && t.nlink < 2 {
 		return true
 	}
@@ -344,7 +367,7 @@ func (v *verifier) linkOf(path string, s, t *stat, known bool) bool {
 	p := v.links[s.inode()]
 	first := p == nil
 	if first {
-		p = &linkPair{to: t.inode(), path: path}
+		p = &linkPair{to: t.inode(), path: path()}
 		v.links[s.inode()] = p
 	}
 	other := p.to != t.inode()
@@ -354,7 +377,7 @@ func (v *verifier) linkOf(path string, s, t *stat, known bool) bool {
 	}
 	v.mu.Unlock()
 	if other {
-		v.differ(path, "link", "another name of an inode met before", fmt.Sprintf("inode %d, not %d", t.ino, p.to.ino))
+		v.differ(path(), "link", "another name of an inode met before", fmt.Sprintf("inode %d, not %d", t.ino, p.to.ino))
 		return true // an object of its own: its data wants a look of its own
 	}
 	return todo

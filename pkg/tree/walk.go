@@ -226,7 +226,7 @@ func (c *copier) complete(w *worker, d *dir) error {
 		return err
 	}
 	path := func() string { return d.path("") }
-	err := c.apply(object{fd: d.dst}, &d.meta, d.existed || c.clean.Load(), false, path)
+	err := c.apply(object{fd: d.dst}, &d.meta, d.existed, false, path)
 	c.fds.drop(d)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"testing"
 
 	"migrate-init/pkg/extent"
@@ -34,6 +35,12 @@ func TestDriver(t *testing.T) {
 	}
 }
 
+// workers is for attempts; unset, the engine decides.
+func workers() int {
+	n, _ := strconv.Atoi(os.Getenv("BENCH_WORKERS"))
+	return n
+}
+
 // treeCopy does what the migration does: hashes go into a manifest, which a
 // checkpoint makes durable.
 func treeCopy(src, dst, state string) error {
@@ -41,7 +48,7 @@ func treeCopy(src, dst, state string) error {
 	if err != nil {
 		return err
 	}
-	o := tree.Options{Manifest: f, Checkpoint: func(tree.Checkpoint) error { return nil }}
+	o := tree.Options{Workers: workers(), Manifest: f, Checkpoint: func(tree.Checkpoint) error { return nil }}
 	_, err = tree.Copy(context.Background(), src, dst, o)
 	return errors.Join(err, f.Close())
 }
@@ -60,7 +67,7 @@ func treeVerify(src, dst, state string) error {
 	if err != nil {
 		return err
 	}
-	rep, err := tree.Verify(context.Background(), src, dst, tree.Options{Hashes: m})
+	rep, err := tree.Verify(context.Background(), src, dst, tree.Options{Workers: workers(), Hashes: m})
 	if err == nil && (!rep.Equal() || rep.Reread > 0) {
 		err = fmt.Errorf("%d differences, %d bytes without hash: %v", rep.Count, rep.Reread, rep.Differences)
 	}
