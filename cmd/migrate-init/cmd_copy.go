@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"migrate-init/pkg/stage"
+	"migrate-init/pkg/survey"
 	"migrate-init/pkg/tree"
 )
 
@@ -31,14 +32,15 @@ type copyFinding struct {
 
 // line spells a finding as the tool spells all: noun, evidence, mend.
 func (f copyFinding) line() string {
-	noun := f.ID
+	s := f.Severity + " " + f.ID + ": "
 	if len(f.Paths) > 0 {
-		noun = fmt.Sprintf("%q", f.Paths[0])
+		s += fmt.Sprintf("%q", f.Paths[0])
 		if f.Count > 1 {
-			noun += fmt.Sprintf(" and %d more", f.Count-1)
+			s += fmt.Sprintf(" and %d more", f.Count-1)
 		}
+		s += ": "
 	}
-	s := fmt.Sprintf("%s %s: %s: %s", f.Severity, f.ID, noun, f.Evidence)
+	s += f.Evidence
 	if f.Mend != "" {
 		s += "; " + f.Mend
 	}
@@ -53,7 +55,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 	default:
 		return usageError{fmt.Errorf("engine %q: not known; the engines of copy are: tree", c.opt.engine)}
 	}
-	src, dst, err := directories(c.args[0], c.args[1])
+	src, dst, err := c.directories(c.args[0], c.args[1])
 	if err != nil {
 		return err
 	}
@@ -86,8 +88,9 @@ func cmdCopy(ctx context.Context, c *call) error {
 	return transfer(ctx, c, src, dst, out)
 }
 
-// directories refuses what is no directory, and a target that is the source or lies inside of it, or around it.
-func directories(src, dst string) (string, string, error) {
+// directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
+// it: it would be copied into itself.
+func (c *call) directories(src, dst string) (string, string, error) {
 	var real [2]string
 	for i, d := range []string{src, dst} {
 		what := [...]string{"source ", "target "}[i] + d
@@ -110,6 +113,20 @@ func directories(src, dst string) (string, string, error) {
 	if a == b {
 		return "", "", fmt.Errorf("target %s: it is the source; name another directory", dst)
 	}
+	if strings.HasPrefix(b, a) {
+		f, err := c.look(context.Background(), survey.Shallow)
+		if err != nil {
+			return "", "", err
+		}
+		parted := false
+		for _, m := range f.Mounts {
+			at := strings.TrimSuffix(m.Target, "/") + "/"
+			parted = parted || at != a && strings.HasPrefix(at, a) && strings.HasPrefix(b, at)
+		}
+		if !parted {
+			return "", "", fmt.Errorf("target %s: it lies in the source, on the same filesystem, and would be copied into itself; name a directory elsewhere", dst)
+		}
+	}
 	for _, n := range []string{stateManifest, stateMarks} {
 		if _, err := os.Lstat(filepath.Join(real[0], n)); err == nil {
 			return "", "", fmt.Errorf("source %s: it holds %s, so a copy into it was cut short; finish that one first, or remove the file", src, n)
@@ -122,6 +139,9 @@ func precheck(ctx context.Context, src, dst string) ([]copyFinding, error) {
 	caps, err := tree.ProbeCaps(dst)
 	if err != nil {
 		return nil, err
+	}
+	if begun(dst) {
+		caps.FreeBytes, caps.FreeInodes = 0, 0 // unknown: part of the copy is there already
 	}
 	scan, err := tree.Precheck(ctx, src, caps, tree.Options{})
 	if err != nil {
@@ -154,7 +174,8 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 			st.forget()
 			return fmt.Errorf("target %s: %w; name an empty directory", dst, err)
 		}
-		return interrupted(ctx, err, fmt.Sprintf("after %d files; the same command goes on there, as long as the source stays as it is", done.Files))
+		const goesOn = "the same command goes on there, as long as the source stays as it is"
+		return interrupted(ctx, fmt.Errorf("%w; once that is mended, %s", err, goesOn), fmt.Sprintf("after %d files; %s", done.Files, goesOn))
 	}
 	out.Copied = &done
 	job.Progress = func(p stage.Progress) { show.event(stage.Event{Stage: "verify", Text: dst, Progress: &p}) }
@@ -165,7 +186,8 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 	verified, err := stage.VerifiedTree(tree.Verify(ctx, src, dst, o))
 	show.clear()
 	if err != nil {
-		return interrupted(ctx, fmt.Errorf("target %s: %w", dst, err), "while it was verified; the same command goes on there")
+		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that nobody writes to", dst, err)
+		return interrupted(ctx, err, "while it was verified; the same command goes on there")
 	}
 	out.Verified = &verified
 	if err := st.finish(); err != nil {

@@ -120,4 +120,3 @@ func cmdConfirm(ctx context.Context, c *call) error {
 	}
 	return nil
 }
-

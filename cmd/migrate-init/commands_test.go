@@ -37,6 +37,7 @@ import (
 //	world touched                   the old root was mounted once more
 //	world booted                    GRUB has used up next_entry, and a new kernel runs
 //	world journal PLAN [STAGE EVENT [TEXT]]   the target has its table and a journal; a record more
+//	world stamped PLAN              the journal has the old root's state at its copy
 //	world migrated PLAN             the new system runs, degraded
 //
 // and look at it: `snapshot NAME` and `same NAME` compare the whole of it, `json FILE [KEY VALUE]...` reads a JSON file
@@ -127,6 +128,8 @@ func change(dir, what string, args []string, abs func(string) string) error {
 	switch what {
 	case "journal":
 		return journal(dir, p, args[1:])
+	case "stamped":
+		return record(dir, p, stage.Record{Stage: "check", Event: stage.Note, Facts: map[string]string{"stamp:" + rootUUID: "mounts 3, mounted 0, written 0, KiB 0"}})
 	case "migrated":
 		return migrated(dir, p, b)
 	}
@@ -177,8 +180,20 @@ func targetTable(dir string, p *plan.Plan) error {
 	return addTable(dir, "vdb", diskSize, 1, t)
 }
 
-// journal appends a record to the plan's journal on the target, in a boot of its own.
+// journal appends a record of a stage, if one is given.
 func journal(dir string, p *plan.Plan, args []string) error {
+	rec := stage.Record{}
+	if len(args) > 1 {
+		rec.Stage, rec.Event = args[0], args[1]
+	}
+	if len(args) > 2 {
+		rec.Text = args[2]
+	}
+	return record(dir, p, rec)
+}
+
+// record appends to the plan's journal on the target, in a boot of its own.
+func record(dir string, p *plan.Plan, rec stage.Record) error {
 	if err := targetTable(dir, p); err != nil {
 		return err
 	}
@@ -191,14 +206,11 @@ func journal(dir string, p *plan.Plan, args []string) error {
 	if errors.Is(err, stage.ErrNoJournal) {
 		err = putAt(dir, "vdb2", 0, stage.JournalHead(p.ID))
 	}
-	if err != nil || len(args) == 0 {
+	if err != nil || rec.Stage == "" {
 		return err
 	}
 	seq := len(rs) + 1
-	rec := stage.Record{Time: "2026-11-21T10:00:00Z", Boot: "b0000000-0000-4000-8000-000000000002", Up: float64(10 * seq), Stage: args[0], Event: args[1]}
-	if len(args) > 2 {
-		rec.Text = args[2]
-	}
+	rec.Time, rec.Boot, rec.Up = "2026-11-21T10:00:00Z", "b0000000-0000-4000-8000-000000000002", float64(10*seq)
 	b, err := rec.Slot(seq, p.ID)
 	if err != nil {
 		return err

@@ -28,6 +28,12 @@ type mark struct {
 	Manifest int64  `json:"manifest"` // bytes of it that are synced
 }
 
+// begun tells whether a copy was cut short in a target.
+func begun(dst string) bool {
+	_, err := os.Lstat(filepath.Join(dst, stateMarks))
+	return err == nil
+}
+
 type copyState struct {
 	dst      string
 	manifest *os.File
