@@ -43,7 +43,11 @@ func checkTarget(p *Plan, f *Facts, a *answers) {
 func (p *Plan) own(f *Facts, d *Device) bool {
 	for _, t := range p.Target.Disks {
 		if t.Matches(d) {
-			return d.Table != nil && strings.EqualFold(d.Table.ID, t.TableID)
+			if d.Table != nil {
+				return strings.EqualFold(d.Table.ID, t.TableID)
+			}
+			// A power cut before the last sector of the table leaves our own header as a remnant.
+			return slices.ContainsFunc(d.Contents, func(c Content) bool { return c.Kind == ContentTable && strings.EqualFold(c.UUID, t.TableID) })
 		}
 	}
 	return false

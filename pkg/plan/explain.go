@@ -64,7 +64,7 @@ func (p *Plan) stageWords(s string, f *Facts) string {
 	case "prepare":
 		return p.newDisk() + " gets its partition table, arrays with one of two members, new filesystems and swap" + p.wipeWords(f)
 	case "copy":
-		return "each filesystem is mounted read-only without replaying its journal and copied whole, by itself: " + p.copyWords(f)
+		return "each filesystem is read without replaying its journal and copied whole, by itself: " + p.copyWords(f)
 	case "verify":
 		return "the copy is read back from the disk and compared: data, metadata, counts; one difference stops the migration and names the file"
 	case "rewrite":

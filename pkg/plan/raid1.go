@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -194,16 +195,53 @@ func (b *builder) arrays(t, mirror *TargetDisk) {
 	}
 }
 
+// engine chooses how a filesystem is copied: by its used blocks where that is possible, which takes the disk's own time,
+// and file by file else.
 func (b *builder) engine(s source, fs NewFS, part int64) Copy {
-	c := Copy{From: s.fs.UUID, To: fs.UUID, Engine: EngineTree, Why: "files are copied one by one"}
-	if b.in.Engine != EngineExtent {
+	c := Copy{From: s.fs.UUID, To: fs.UUID, Engine: EngineTree, Why: "asked for"}
+	if b.in.Engine == EngineTree {
 		return c
 	}
+	why := ""
 	if part < volume(s.use.Size) {
-		b.refuse("engine extent", "use --engine tree", "filesystem at %s has %s, its new partition of %s is too small for the whole of it", fs.Mount, size(s.use.Size), size(part))
+		why = fmt.Sprintf("it has %s, and its new partition of %s is too small for the whole of it", size(s.use.Size), size(part))
+	} else {
+		why = notByBlocks(s.use)
 	}
-	c.Engine, c.Why = EngineExtent, "asked for; the target has room for the whole filesystem"
+	switch {
+	case why == "":
+		c.Engine, c.Why = EngineExtent, "its used blocks are copied, and it grows into its new volume"
+	case b.in.Engine == EngineExtent:
+		b.refuse("engine extent", "use --engine tree", "filesystem at %s: %s", fs.Mount, why)
+	default:
+		c.Why = why
+	}
 	return c
+}
+
+// notByBlocks says why a filesystem cannot be copied by its used blocks and then get an identity of its own without an
+// instant at which two have the same; "" when it can.
+func notByBlocks(c *Content) string {
+	switch c.Type {
+	case "ext2", "ext3", "ext4":
+	default:
+		return "type " + c.Type + " is not copied by blocks"
+	}
+	csum := slices.Contains(c.Features, "metadata_csum")
+	for _, f := range c.Features {
+		switch f {
+		case "has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "extents", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
+			"dir_nlink", "extra_isize", "metadata_csum", "metadata_csum_seed", "orphan_file", "orphan_present", "needs_recovery", "quota", "project", "inline_data", "ea_inode",
+			"large_dir", "sparse_super2", "meta_bg":
+		case "uninit_bg":
+			if !csum {
+				return "feature uninit_bg ties its checksums to its UUID"
+			}
+		default:
+			return "feature " + f + " is not known to be safe"
+		}
+	}
+	return ""
 }
 
 // labelsInUse are the labels by which fstab or the command line finds something.

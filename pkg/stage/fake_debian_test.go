@@ -176,7 +176,7 @@ func planned(t testing.TB, w *world, change func(*plan.Intent)) (*plan.Plan, []b
 	if len(f.Problems) > 0 {
 		t.Fatalf("problems: %v", f.Problems)
 	}
-	in := plan.Intent{To: "raid1", Disks: []string{"/dev/vdb"}, Now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), Rand: &seeded{}}
+	in := plan.Intent{To: "raid1", Engine: plan.EngineTree, Disks: []string{"/dev/vdb"}, Now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), Rand: &seeded{}}
 	if change != nil {
 		change(&in)
 	}

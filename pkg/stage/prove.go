@@ -294,6 +294,10 @@ func (pr *prover) grubConfig() error {
 		return fmt.Errorf("file %s: %w", name, err)
 	}
 	for _, m := range cfg.Entries {
+		// The kernel takes the last root= of several: one that is left by label or node would be the old system's.
+		if all := boot.ParseCmdline(m.Cmdline).All("root"); len(all) > 0 && all[len(all)-1] != "UUID="+pr.p.Boot.Root {
+			errs = append(errs, fmt.Errorf("file %s: entry %q has root=%s, planned UUID=%s", name, m.Title, all[len(all)-1], pr.p.Boot.Root))
+		}
 		for _, f := range append(slices.Clone(m.Initrds), m.Kernel) {
 			if f == "" {
 				continue

@@ -140,6 +140,7 @@ func (r *rewriter) edit(name string, change func([]byte) ([]byte, error)) error 
 
 // becomes tells the UUID that takes the place of what a spec names, "" when the plan does not move it.
 func (r *rewriter) becomes(spec fstab.Spec) string {
+	spec = untangled(spec)
 	if spec.Kind == fstab.UUID {
 		for from, to := range r.ids {
 			if strings.EqualFold(from, spec.Value) {
@@ -152,7 +153,7 @@ func (r *rewriter) becomes(spec fstab.Spec) string {
 			spec.Kind == fstab.PartUUID && strings.EqualFold("part:"+spec.Value, string(on))
 	}
 	for _, s := range r.p.Source.Filesystems {
-		if names(s.Spec, s.Device, s.On) {
+		if names(s.Spec, s.Device, s.On) || spec.Kind == fstab.Label && s.Label != "" && s.Label == spec.Value {
 			return r.ids[s.UUID]
 		}
 	}
@@ -162,6 +163,19 @@ func (r *rewriter) becomes(spec fstab.Spec) string {
 		}
 	}
 	return ""
+}
+
+// untangled takes udev's links for the tags that they stand for.
+func untangled(spec fstab.Spec) fstab.Spec {
+	if spec.Kind != fstab.Device {
+		return spec
+	}
+	for dir, kind := range map[string]fstab.Kind{"uuid": fstab.UUID, "label": fstab.Label, "partuuid": fstab.PartUUID} {
+		if v, ok := strings.CutPrefix(spec.Value, "/dev/disk/by-"+dir+"/"); ok {
+			return fstab.Spec{Kind: kind, Value: v}
+		}
+	}
+	return spec
 }
 
 func (r *rewriter) fstab() error {
