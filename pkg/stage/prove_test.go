@@ -1,0 +1,160 @@
+package stage
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"migrate-init/pkg/distro"
+	"migrate-init/pkg/plan"
+)
+
+// TestProve breaks one thing of a rebuilt system at a time: each is found and named, and nothing is committed.
+func TestProve(t *testing.T) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	start := w.clone(t)
+	if err := w.migrate(p, text, fault{}); err != nil {
+		t.Fatal(err)
+	}
+	prove := 0
+	for i, line := range w.log {
+		if strings.Contains(line, ": prove begin") {
+			prove = i + 1
+		}
+	}
+	if err := start.migrate(p, text, fault{prove, "after"}); err == nil {
+		t.Fatal("not cut")
+	}
+	root := p.Boot.Root
+	initrdName, kernel := "boot/initrd.img-"+testRelease, "boot/vmlinuz-"+testRelease
+	var array string
+	for _, a := range p.Target.Arrays {
+		if "md:"+a.UUID == string(p.Boot.Volume) {
+			array = a.UUID
+		}
+	}
+	edit := func(name string, change func(string) string) func(*world) {
+		return func(w *world) {
+			f := w.trees[root][name]
+			if f == nil {
+				t.Fatalf("%s is not there", name)
+			}
+			next := change(string(f.Data))
+			if next == string(f.Data) {
+				t.Fatalf("%s did not change", name)
+			}
+			w.trees[root][name] = &fstest.MapFile{Data: []byte(next), Mode: f.Mode}
+		}
+	}
+	swap := func(old, new string) func(string) string {
+		return func(s string) string { return strings.ReplaceAll(s, old, new) }
+	}
+	remove := func(name string) func(*world) { return func(w *world) { delete(w.trees[root], name) } }
+	whole := func() map[string]string {
+		var uuids string
+		for _, a := range p.Target.Arrays {
+			uuids += "ARRAY <ignore> UUID=" + a.UUID + "\n"
+		}
+		dir := "usr/lib/modules/" + testRelease + "/"
+		return map[string]string{"sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm --run",
+			dir + "md-mod.ko": "m", dir + "raid1.ko": "m", dir + "ext4.ko": "m", dir + "virtio_blk.ko": "m", dir + "virtio_pci.ko": "m",
+			"etc/mdadm/mdadm.conf": uuids, "conf/conf.d/resume": "RESUME=none"}
+	}
+	inside := func(change func(map[string]string)) func(*world) {
+		return func(w *world) {
+			files := whole()
+			change(files)
+			img, err := archive(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.trees[root][initrdName] = &fstest.MapFile{Data: img}
+		}
+	}
+	core := func(prefix string, modules ...string) func(*world) {
+		return func(w *world) { w.disks[1].write(coreImg(2048, prefix, modules...), mib) }
+	}
+	prefix := "(mduuid/" + strings.ReplaceAll(array, ":", "") + ")/boot/grub"
+	for name, c := range map[string]struct {
+		want   []string
+		break_ func(*world)
+	}{
+		"nothing":        {nil, func(*world) {}},
+		"a whole initrd": {nil, inside(func(map[string]string) {})},
+		"personality":    {[]string{"module raid1 is missing"}, inside(func(m map[string]string) { delete(m, "usr/lib/modules/"+testRelease+"/raid1.ko") })},
+		"md_mod":         {[]string{"module md_mod is missing"}, inside(func(m map[string]string) { delete(m, "usr/lib/modules/"+testRelease+"/md-mod.ko") })},
+		"driver":         {[]string{"virtio_blk", "missing"}, inside(func(m map[string]string) { delete(m, "usr/lib/modules/"+testRelease+"/virtio_blk.ko") })},
+		"mdadm":          {[]string{"sbin/mdadm"}, inside(func(m map[string]string) { delete(m, "sbin/mdadm") })},
+		"mdadm.conf":     {[]string{"etc/mdadm/mdadm.conf"}, inside(func(m map[string]string) { delete(m, "etc/mdadm/mdadm.conf") })},
+		"array not named": {[]string{"etc/mdadm/mdadm.conf does not contain", array}, inside(func(m map[string]string) {
+			m["etc/mdadm/mdadm.conf"] = strings.ReplaceAll(m["etc/mdadm/mdadm.conf"], array, "x")
+		})},
+		"degraded start": {[]string{"scripts/local-block/mdadm"}, inside(func(m map[string]string) { delete(m, "scripts/local-block/mdadm") })},
+		"old resume":     {[]string{"conf/conf.d/resume", oldSwap}, inside(func(m map[string]string) { m["conf/conf.d/resume"] = "RESUME=UUID=" + oldSwap })},
+		"other kernel": {[]string{"no modules of kernel " + testRelease}, inside(func(m map[string]string) {
+			for n, s := range m {
+				if strings.HasSuffix(n, ".ko") {
+					delete(m, n)
+					m[strings.Replace(n, testRelease, "6.1.0-1-amd64", 1)] = s
+				}
+			}
+		})},
+		"no initrd":        {[]string{initrdName}, remove(initrdName)},
+		"cut initrd":       {[]string{initrdName}, edit(initrdName, func(s string) string { return s[:len(s)/2] })},
+		"no kernel":        {[]string{"vmlinuz"}, remove(kernel)},
+		"not a kernel":     {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
+		"no modules":       {[]string{"no modules of its release"}, remove("lib/modules/" + testRelease + "/modules.dep")},
+		"no fstab":         {[]string{"/etc/fstab"}, remove("etc/fstab")},
+		"fstab old swap":   {[]string{"/etc/fstab: line", oldSwap}, edit("etc/fstab", swap(p.Target.Swaps[0].UUID, oldSwap))},
+		"fstab lacks root": {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
+		"fstab lacks srv":  {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
+		"no grub.cfg":      {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
+		"old in grub.cfg":  {[]string{"boot/grub/grub.cfg", "still names", oldRoot}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\n# " + oldRoot + "\n" })},
+		"root by node":     {[]string{"grub.cfg", "root=UUID=" + root}, edit("boot/grub/grub.cfg", swap("UUID="+root, "/dev/md0"))},
+		"root by label":    {[]string{"has root=LABEL=rootfs"}, edit("boot/grub/grub.cfg", swap(" quiet", " root=LABEL=rootfs quiet"))},
+		"entry's kernel":   {[]string{"vmlinuz-5"}, edit("boot/grub/grub.cfg", swap("vmlinuz-"+testRelease, "vmlinuz-5"))},
+		"cut grub.cfg":     {[]string{"grub.cfg"}, edit("boot/grub/grub.cfg", func(s string) string { return s[:strings.Index(s, "initrd")] })},
+		"default/grub":     {[]string{"etc/default/grub", oldSwap}, edit("etc/default/grub", func(s string) string { return s + "X=" + oldSwap })},
+		"partition GUID":   {[]string{"etc/default/grub", "aaaaaaaa-0000-4000-8000-000000000002"}, edit("etc/default/grub", func(s string) string { return s + "X=PARTUUID=AAAAAAAA-0000-4000-8000-000000000002" })},
+		"core lacks md":    {[]string{"core image lacks mdraid1x"}, core(prefix, "biosdisk", "part_gpt", "ext2", "diskfilter")},
+		"core lacks ext2":  {[]string{"core image lacks ext2"}, core(prefix, "biosdisk", "part_gpt", "mdraid1x", "diskfilter")},
+		"core's prefix":    {[]string{"looks for its files in (hd0,gpt2)/boot/grub"}, core("(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2", "diskfilter")},
+		"core is damaged":  {[]string{"disk /dev/vdb"}, func(w *world) { w.disks[1].write(make([]byte, 400), mib+700) }},
+		"no boot sector":   {[]string{"disk /dev/vdb: boot sector"}, func(w *world) { w.disks[1].write(make([]byte, 400), 0) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start.clone(t)
+			// The stages before it have run: prove alone is what is asked.
+			w.boot()
+			e := w.env(p, text)
+			e.Machine = w
+			p := *p
+			p.Stages = []string{"check", "assemble", "prove"}
+			e.Plan = &p
+			c.break_(w)
+			err := Run(context.Background(), e)
+			if len(c.want) == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("not found")
+			}
+			for _, s := range c.want {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("%q is not in: %v", s, err)
+				}
+			}
+		})
+	}
+}
+
+func TestNeedsAreOfTheFamily(t *testing.T) {
+	if _, err := distro.Of(&plan.Plan{Machine: plan.Host{Family: "arch", Initrd: "mkinitcpio"}}); err == nil || !strings.Contains(err.Error(), "arch with mkinitcpio") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,163 @@
+package stage
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// rewritePlan is a plan of fixed identities for tables of files: / and /srv, and swap.
+func rewritePlan() *plan.Plan {
+	const a1, a2 = "a1a1a1a1:00000000:00000000:00000001", "a1a1a1a1:00000000:00000000:00000002"
+	return &plan.Plan{ID: testPlan, To: "raid1",
+		Source: plan.Source{
+			Filesystems: []plan.SourceFS{
+				{UUID: oldRoot, Type: "ext4", Label: "rootfs", On: "part:aaaaaaaa-0000-4000-8000-000000000002", Spec: "UUID=" + oldRoot, Mount: "/", Device: "/dev/vda2"},
+				{UUID: oldSrv, Type: "ext4", Label: "data", On: "part:aaaaaaaa-0000-4000-8000-000000000003", Spec: "LABEL=data", Mount: "/srv", Device: "/dev/vda3"},
+			},
+			Swaps: []plan.SwapOld{{UUID: oldSwap, On: "part:aaaaaaaa-0000-4000-8000-000000000004", Spec: "/dev/vda4", Device: "/dev/vda4"}},
+		},
+		Target: plan.Target{
+			Disks:       []plan.TargetDisk{{DiskID: plan.DiskID{Key: "new1", ByID: "/dev/disk/by-id/virtio-NEW"}}},
+			Arrays:      []plan.NewArray{{UUID: a1, Name: "server:root", Level: 1, Metadata: "1.2"}, {UUID: a2, Name: "server:srv", Level: 1, Metadata: "1.2"}},
+			Filesystems: []plan.NewFS{{UUID: "bbbbbbbb-0000-4000-8000-000000000001", Type: "ext4", Mount: "/"}, {UUID: "bbbbbbbb-0000-4000-8000-000000000002", Type: "ext4", Mount: "/srv"}},
+			Swaps:       []plan.NewSwap{{UUID: "bbbbbbbb-0000-4000-8000-000000000003", Old: oldSwap}},
+		},
+		Copies: []plan.Copy{{From: oldRoot, To: "bbbbbbbb-0000-4000-8000-000000000001"}, {From: oldSrv, To: "bbbbbbbb-0000-4000-8000-000000000002"}},
+		Boot:   plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Dir: "/boot/grub", Custom: "/boot/grub/custom.cfg", Env: "/boot/grub/grubenv", Mount: "/"},
+	}
+}
+
+// apply carries out effects on files of a tree.
+func apply(t *testing.T, tree fstest.MapFS, effs []machine.Effect) {
+	t.Helper()
+	w := &world{t: t, root: tree}
+	if err := doAll(w, effs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRewrites applies the rewriting to testdata/rewrite/NAME.txtar: files "in/..." become "out/...", and a second time changes nothing.
+func TestRewrites(t *testing.T) {
+	for _, name := range []string{"debian", "odd"} {
+		t.Run(name, func(t *testing.T) {
+			a, err := txtar.ParseFile("testdata/rewrite-" + name + ".txtar")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree, got := fstest.MapFS{}, &txtar.Archive{Comment: a.Comment}
+			for _, f := range a.Files {
+				if in, ok := strings.CutPrefix(f.Name, "in/"); ok {
+					tree[in] = &fstest.MapFile{Data: bytes.Clone(f.Data), Mode: 0o644}
+					got.Files = append(got.Files, f)
+				}
+			}
+			env := boot.NewGrubenv()
+			for _, kv := range [][2]string{{"saved_entry", "x"}, {"next_entry", boot.MigrateEntryID(testPlan)}, {boot.TriedVariable, testPlan}} {
+				if err := env.Set(kv[0], kv[1]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tree["boot/grub/grubenv"] = &fstest.MapFile{Data: env.Bytes(), Mode: 0o644}
+			p := rewritePlan()
+			tree[strings.TrimPrefix(ScheduledKernel(p), "/")] = &fstest.MapFile{}
+			tree[strings.TrimPrefix(ScheduledImage(p), "/")] = &fstest.MapFile{}
+			before := values(tree)
+			effs, err := Rewrites(p, tree, "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply(t, tree, effs)
+			got.Files = append(got.Files, changes(before, tree)...)
+			golden(t, "rewrite-"+name, got)
+			if again, err := Rewrites(p, tree, "/"); err != nil || len(again) > 0 {
+				t.Errorf("a second time: %v, %v", again, err)
+			}
+		})
+	}
+}
+
+func values(tree fstest.MapFS) map[string]fstest.MapFile {
+	out := map[string]fstest.MapFile{}
+	for n, f := range tree {
+		out[n] = *f
+	}
+	return out
+}
+
+// changes lists what became otherwise, as files of an archive.
+func changes(before map[string]fstest.MapFile, tree fstest.MapFS) []txtar.File {
+	var out []txtar.File
+	for n := range before {
+		if tree[n] == nil {
+			out = append(out, txtar.File{Name: "gone/" + n})
+		}
+	}
+	for n, f := range tree {
+		was, there := before[n]
+		if there && was.Mode == f.Mode && bytes.Equal(was.Data, f.Data) {
+			continue
+		}
+		name, data := "out/"+n, bytes.Clone(f.Data)
+		switch {
+		case f.Mode.IsDir():
+			name = "dir/" + n
+		case f.Mode&fs.ModeSymlink != 0:
+			name, data = "link/"+n, append(data, '\n')
+		case len(data) == 1024:
+			data = append(bytes.TrimRight(data, "#"), '\n')
+		}
+		out = append(out, txtar.File{Name: fmt.Sprintf("%s (%04o)", name, f.Mode.Perm()), Data: data})
+	}
+	slices.SortFunc(out, func(a, b txtar.File) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// TestRewritesCut: however many of the effects were carried out, the rest follows, and the end is the same.
+func TestRewritesCut(t *testing.T) {
+	p := rewritePlan()
+	start := func() fstest.MapFS {
+		a, err := txtar.ParseFile("testdata/rewrite-debian.txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree := fstest.MapFS{}
+		for _, f := range a.Files {
+			if in, ok := strings.CutPrefix(f.Name, "in/"); ok {
+				tree[in] = &fstest.MapFile{Data: bytes.Clone(f.Data), Mode: 0o644}
+			}
+		}
+		for _, n := range []string{ScheduledKernel(p), ScheduledImage(p), ScheduleFile} {
+			tree[strings.TrimPrefix(n, "/")] = &fstest.MapFile{}
+		}
+		return tree
+	}
+	want := start()
+	all, err := Rewrites(p, want, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, want, all)
+	for n := range all {
+		tree := start()
+		apply(t, tree, all[:n])
+		rest, err := Rewrites(p, tree, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, tree, rest)
+		if d := treeDiff(want, tree); d != "" {
+			t.Errorf("after %v: %s", all[max(0, n-1)], d)
+		}
+	}
+}
