@@ -15,7 +15,7 @@ import (
 func debian() Family {
 	return Family{
 		Name: "debian", Initrd: "initramfs-tools", Initrds: "boot/initrd.img-*", Kernels: "boot/vmlinuz-*",
-		Rebuild: debianRebuild, Loader: debianLoader, Needs: debianNeeds, Overlay: debianOverlay,
+		Rebuild: debianRebuild, Loader: debianLoader, Menu: debianMenu, Needs: debianNeeds, Overlay: debianOverlay,
 	}
 }
 
@@ -40,10 +40,14 @@ func debianLoader(p *plan.Plan, root string, disks []string) []machine.Exec {
 
 func debianRebuild(p *plan.Plan, root string, disks []string) []machine.Exec {
 	out := append([]machine.Exec{debianExec(root, disks, "update-initramfs", "-u", "-k", "all")}, debianLoader(p, root, disks)...)
-	if p.Boot.Loader == "grub" {
-		out = append(out, debianExec(root, disks, "update-grub"))
+	return append(out, debianMenu(p, root)...)
+}
+
+func debianMenu(p *plan.Plan, root string) []machine.Exec {
+	if p.Boot.Loader != "grub" {
+		return nil
 	}
-	return out
+	return []machine.Exec{debianExec(root, nil, "update-grub")}
 }
 
 // personality is the module of a level (drivers/md/Makefile).

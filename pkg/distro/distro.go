@@ -20,6 +20,8 @@ type Family struct {
 	Rebuild func(p *plan.Plan, root string, disks []string) []machine.Exec
 	// Loader are the programs that put the boot loader on further disks, in the system below root ("" is this one).
 	Loader func(p *plan.Plan, root string, disks []string) []machine.Exec
+	// Menu are the programs that write the boot loader's configuration anew, in the system below root.
+	Menu func(p *plan.Plan, root string) []machine.Exec
 	// Initrds is the pattern of initrd paths, with one * for the kernel release.
 	Initrds string
 	// Kernels is the same for kernel images.

@@ -159,12 +159,7 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.Source
 	key := stage + ":" + n.UUID
 	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.UUID], e.records.epoch(key))
 	j := Job{From: sourceDir(s.UUID), To: newDir(n.UUID), Type: n.Type, Engine: c.Engine, NewUUID: n.UUID, NewLabel: n.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
-		Progress: func(p Progress) {
-			if p.TotalBytes == 0 {
-				p.TotalBytes = s.Used
-			}
-			e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p})
-		}}
+		Progress: e.noting(ctx, key, func(p Progress) { e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p}) }, s.Used)}
 	if stage == "copy" {
 		j.Checkpoint, j.Resume = e.checkpointer(ctx, key, stamp), e.resumable(key, stamp)
 		if j.Resume != nil {

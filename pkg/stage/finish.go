@@ -422,7 +422,20 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.do(ctx, append(more, effs...)...)
+	if err := e.do(ctx, append(more, effs...)...); err != nil {
+		return err
+	}
+	fam, err := distro.Of(e.Plan)
+	if err != nil {
+		return err
+	}
+	for _, x := range fam.Menu(e.Plan, "") {
+		e.tell("finish", "%s", x)
+		if _, err := e.Machine.Do(ctx, x); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PreviewFinish prints, through a machine that only prints, what can be told of Finish in advance. Later steps depend

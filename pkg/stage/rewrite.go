@@ -293,7 +293,8 @@ func (r *rewriter) grubDefault() error {
 	})
 }
 
-// GRUBDropIn keeps os-prober from putting the old system, found on the old disk, into the new menu. Finish removes it.
+// GRUBDropIn keeps os-prober from putting the old system, found on the old disk, into the new menu, and makes a panic of
+// a boot that was not confirmed yet a reset, which is what falls back. Finish removes it.
 const GRUBDropIn = "/etc/default/grub.d/migrate-init.cfg"
 
 func (r *rewriter) grubDropIn() error {
@@ -307,7 +308,8 @@ func (r *rewriter) grubDropIn() error {
 	if old == nil {
 		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(GRUBDropIn)), Mode: 0o755})
 	}
-	r.write(GRUBDropIn, old, []byte("# Written by migrate-init: until finish the old system must not appear in this menu.\nGRUB_DISABLE_OS_PROBER=true\n"), 0o644)
+	r.write(GRUBDropIn, old, fmt.Appendf(nil, "# Written by migrate-init, removed by its finish. The old system must not appear in this menu, and a panic must become\n"+
+		"# a reset, from which the old boot loader can fall back.\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX panic=%d\"\n", r.p.Policy.Panic), 0o644)
 	return nil
 }
 

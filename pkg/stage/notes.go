@@ -1,0 +1,36 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// Progress is noted in the journal, so that `status` tells how far a copy was when the power failed. A note takes a
+// slot like any record: they are rare, and stop while there is room left for what matters.
+const (
+	noteEvery = 15.0 // seconds
+	noteSpare = 256  // slots
+)
+
+// noting hands progress on and notes it now and then; used is the total where the engine knows none. An engine calls it from one goroutine, while its caller waits.
+func (e *Env) noting(ctx context.Context, key string, next func(Progress), used int64) func(Progress) {
+	_, last := e.Clock()
+	return func(p Progress) {
+		if p.TotalBytes == 0 {
+			p.TotalBytes = used
+		}
+		next(p)
+		_, now := e.Clock()
+		if now-last < noteEvery || e.size/slotSize-int64(len(e.records)) <= noteSpare {
+			return
+		}
+		last = now
+		n := func(v int64) string { return strconv.FormatInt(v, 10) }
+		rec := Record{Stage: key, Event: Note, Text: fmt.Sprintf("%d files, %d of %d bytes", p.Files, p.Bytes, p.TotalBytes),
+			Facts: map[string]string{"files": n(p.Files), "bytes": n(p.Bytes), "total": n(p.TotalBytes), "rate": n(int64(p.Rate)), "eta": n(int64(p.ETA))}}
+		if err := e.Record(ctx, rec); err != nil {
+			e.tell(stageName(key), "progress was not noted: %v", err)
+		}
+	}
+}
