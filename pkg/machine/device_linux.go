@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -193,10 +194,24 @@ func setReadOnly(e SetReadOnly) error {
 	if err != nil {
 		return pathError("get read-only flag of", e.Dev, err)
 	}
-	if (got != 0) != e.On {
+	if (got != 0) != e.On && (e.On || !diskReadOnly(e.Dev)) {
 		return fmt.Errorf("device %s: read-only flag was set to %d and is %d", e.Dev, want, got)
 	}
 	return nil
+}
+
+// diskReadOnly tells whether dev is a partition of a disk that is read-only: BLKROGET shows the disk's flag for it too,
+// and its own one is hidden.
+func diskReadOnly(dev string) bool {
+	b, err := blockOf(dev)
+	if err != nil {
+		return false
+	}
+	if _, err := sysInt(filepath.Join(b.dir, "partition")); err != nil {
+		return false
+	}
+	on, err := sysInt(filepath.Join(filepath.Dir(b.dir), "ro"))
+	return err == nil && on != 0
 }
 
 // doIoctl opens the device for writing only when the ioctl says that it alters something. The kernel may answer in

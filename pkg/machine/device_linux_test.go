@@ -150,6 +150,27 @@ func TestSetReadOnly(t *testing.T) {
 	wantError(t, do(t, SetReadOnly{"/dev/nonexistent", true}), "no such file")
 }
 
+// finish makes the old disk writable again in the order in which it was locked: partitions first.
+func TestSetReadOnlyOfAPartitionAndItsDisk(t *testing.T) {
+	dev, _ := loopDevice(t, 4*mib)
+	must(t, do(t, Partitions{dev, []Extent{{1, mib, mib}}}))
+	zero := []Chunk{{Zero: 512}}
+	for _, d := range []string{dev + "p1", dev} {
+		must(t, do(t, SetReadOnly{d, true}))
+	}
+	must(t, do(t, SetReadOnly{dev + "p1", false}))
+	if err := do(t, WriteDevice{Dev: dev + "p1", Chunks: zero}); err == nil {
+		t.Error("a partition of a read-only disk was written")
+	}
+	must(t, do(t, SetReadOnly{dev, false}))
+	must(t, do(t, WriteDevice{Dev: dev + "p1", Chunks: zero}))
+	// the disk's flag gone, the partition's own one stays
+	must(t, do(t, SetReadOnly{dev + "p1", true}))
+	if err := do(t, WriteDevice{Dev: dev + "p1", Chunks: zero}); err == nil {
+		t.Error("a read-only partition was written")
+	}
+}
+
 func TestIoctl(t *testing.T) {
 	dev, _ := loopDevice(t, 3*mib)
 	size := make([]byte, 8)

@@ -18,7 +18,7 @@ type Machine interface {
 	Do(ctx context.Context, e Effect) (Output, error)
 }
 
-// Output is what an Exec printed and how it ended.
+// Output is what an Exec printed (the last 64 KiB of each stream) and how it ended.
 type Output struct {
 	Stdout, Stderr []byte
 	Code           int
@@ -124,7 +124,8 @@ type WriteDevice struct {
 	Chunks   []Chunk
 }
 
-// SetReadOnly sets or clears the kernel's read-only flag of a block device (BLKROSET).
+// SetReadOnly sets or clears the kernel's read-only flag of a block device (BLKROSET), and fails when it does not stick.
+// A partition whose own flag is cleared stays read-only until that of its disk is cleared too.
 type SetReadOnly struct {
 	Dev string
 	On  bool
