@@ -47,6 +47,45 @@ func TestExecEnvironment(t *testing.T) {
 	}
 }
 
+// OK lists every code of success: without it 0 alone, with it 0 only where it is named. A signal is never one, though a
+// shell gives it as 128 and more.
+func TestExecOK(t *testing.T) {
+	for _, tt := range []struct {
+		script string
+		ok     []int
+		code   int
+		fails  bool
+	}{
+		{"exit 0", nil, 0, false},
+		{"exit 1", nil, 1, true},
+		{"exit 0", []int{0, 1}, 0, false},
+		{"exit 1", []int{0, 1}, 1, false},
+		{"exit 2", []int{0, 1}, 2, true},
+		{"exit 0", []int{1}, 0, true},
+		{"exit 137", []int{137}, 137, false},
+		{"kill -KILL $$", []int{137}, 137, true},
+	} {
+		e := sh("echo said; " + tt.script)
+		e.OK = tt.ok
+		out, err := new(Real).Do(t.Context(), e)
+		if (err != nil) != tt.fails || out.Code != tt.code || string(out.Stdout) != "said\n" {
+			t.Errorf("%s with %v as success: code %d, %q, %v", tt.script, tt.ok, out.Code, out.Stdout, err)
+		}
+		var failure *ExecError
+		if err != nil && (!errors.As(err, &failure) || failure.Code != tt.code) {
+			t.Errorf("%s with %v as success: %#v", tt.script, tt.ok, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	e := sh("kill -STOP $$") // until it is killed
+	e.OK = []int{0, 137}
+	r := &Real{Lines: func(string) { cancel() }}
+	e.Argv[2] = "echo x; " + e.Argv[2]
+	if _, err := r.Do(ctx, e); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
 func TestExecFailures(t *testing.T) {
 	out, err := new(Real).Do(t.Context(), sh("echo one >&2; echo two >&2; exit 7"))
 	var failure *ExecError
