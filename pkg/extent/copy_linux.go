@@ -73,6 +73,7 @@ type copier struct {
 
 	saving sync.Mutex
 	savedA time.Time
+	lost   error // of the first flush that failed
 }
 
 func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation, o Options) (Result, error) {
@@ -261,8 +262,11 @@ func (c *copier) maybeSave() error {
 
 // save takes the state first and flushes then: what is done meanwhile is in
 // the next checkpoint. After a failed flush nothing may be trusted again, as the
-// kernel reports a lost write once.
+// kernel reports a lost write once: there is no further checkpoint.
 func (c *copier) save() error {
+	if c.lost != nil {
+		return nil
+	}
 	c.mu.Lock()
 	cp := Checkpoint{Identity: c.a.Identity, Windows: c.low, Bytes: c.lowSize, First: c.saved, Bad: sortedSet(c.res.Bad)}
 	if c.low < c.skip {
@@ -273,7 +277,8 @@ func (c *copier) save() error {
 	}
 	c.mu.Unlock()
 	if err := c.dst.Sync(); err != nil {
-		return fmt.Errorf("target flush: %w", err)
+		c.lost = fmt.Errorf("target flush: %w", err)
+		return c.lost
 	}
 	if c.o.Checkpoint == nil {
 		return nil

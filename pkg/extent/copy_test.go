@@ -28,6 +28,7 @@ type memory struct {
 	written  int64
 	maxWrite int64 // ENOSPC after so many bytes, if > 0
 	syncErr  error
+	loses    bool // the next flush fails, loses what was written, and the one after it says nothing
 	badRead  []Range
 	tries    int // reads that met badRead
 	heals    int // after so many tries badRead is good
@@ -49,6 +50,10 @@ func (m *memory) Sync() error {
 	defer m.mu.Unlock()
 	if m.syncErr != nil {
 		return m.syncErr
+	}
+	if m.loses {
+		m.loses, m.pending, m.data = false, nil, nil
+		return syscall.EIO
 	}
 	for i, r := range m.pending {
 		copy(m.b[r.Offset:], m.data[i])
@@ -298,6 +303,18 @@ func TestTargetErrors(t *testing.T) {
 	o = Options{Checkpoint: func(Checkpoint) error { called = true; return nil }}
 	if _, err := copyWindows(t.Context(), src, dst, a, o); !errors.Is(err, syscall.EIO) || called {
 		t.Errorf("got %v, checkpoint made %t", err, called)
+	}
+}
+
+// TestNoCheckpointAfterALostFlush: the kernel tells of a lost write once, and a second flush that says nothing proves
+// nothing.
+func TestNoCheckpointAfterALostFlush(t *testing.T) {
+	src, dst, a := fixture(9, 4, 20)
+	dst.loses = true
+	var told []Checkpoint
+	o := Options{Workers: 1, CheckpointEvery: time.Nanosecond, Checkpoint: func(c Checkpoint) error { told = append(told, c); return nil }}
+	if _, err := copyWindows(t.Context(), src, dst, a, o); !errors.Is(err, syscall.EIO) || len(told) > 0 {
+		t.Errorf("got %v, and then checkpoints %v", err, told)
 	}
 }
 
