@@ -15,6 +15,7 @@ type GRUBConfig struct {
 	BLS           bool // it calls blscfg: the entries are in loader/entries
 	Superusers    bool // it asks for a password, unless an entry is --unrestricted
 	Timeout       string
+	Defaults      []string // what the variable default is set to, in the order of the text, variables as ${name}
 	Entries       []GRUBEntry
 	Mentions      []Mention
 }
@@ -208,6 +209,7 @@ func (r *grubReader) set(args []grubWord) {
 		switch name {
 		case "default":
 			r.takesNext = r.takesNext || value == "${next_entry}" && a.vars
+			r.config.Defaults = append(r.config.Defaults, value)
 		case "next_entry":
 			r.clearsNext = r.clearsNext || value == ""
 		case "superusers":

@@ -59,7 +59,7 @@ func TestGRUBConfig(t *testing.T) {
 	scriptCheck(t, []byte(debianConfig))
 	const root, md, swap = "0a3407de-014b-458b-b5c1-848e92a327a3", "0123456789abcdef0123456789abcdef", "11111111-2222-3333-4444-555555555555"
 	want := GRUBConfig{
-		SourcesCustom: true, LoadsEnv: true, NextEntry: true, Timeout: "5",
+		SourcesCustom: true, LoadsEnv: true, NextEntry: true, Timeout: "5", Defaults: []string{"${next_entry}", "0"},
 		Entries: []GRUBEntry{
 			{
 				Title: "Debian GNU/Linux", ID: "gnulinux-simple-" + root, Line: 19, Kernel: "/boot/vmlinuz-6.1",
