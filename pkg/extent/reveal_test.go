@@ -19,6 +19,7 @@ func TestReveal(t *testing.T) {
 	for _, opts := range []string{
 		"-t ext4 -O metadata_csum,^metadata_csum_seed", "-t ext4 -O metadata_csum,metadata_csum_seed", "-t ext2", "-t ext3 -b 1024",
 		"-t ext4 -O ^metadata_csum,^uninit_bg", "-t ext4 -b 1024 -O metadata_csum,^metadata_csum_seed",
+		"-t ext4 -L oldroot -O metadata_csum,^metadata_csum_seed", "-t ext2 -L oldroot", "-t ext4 -b 1024 -L oldroot -O metadata_csum,meta_bg,^resize_inode", "-t ext4 -b 65536",
 	} {
 		t.Run(strings.ReplaceAll(opts, " ", "_"), func(t *testing.T) {
 			path := mkext(t, opts, 48, tree)
@@ -47,6 +48,9 @@ func TestReveal(t *testing.T) {
 			if out := blkidOf(dev); out != newUUID {
 				t.Errorf("revealed as %s, want %s", out, newUUID)
 			}
+			if out := blkidTag(dev, "LABEL"); out != "" {
+				t.Errorf("revealed with the label %s of the source, which is there too", out)
+			}
 			if out, err := exec.Command("e2fsck", "-fn", dev).CombinedOutput(); err != nil {
 				t.Errorf("revealed: %v: %s", err, out)
 			}
@@ -67,8 +71,10 @@ func TestReveal(t *testing.T) {
 	}
 }
 
-func blkidOf(dev string) string {
-	out, err := exec.Command("blkid", "-p", "-o", "value", "-s", "UUID", dev).Output()
+func blkidOf(dev string) string { return blkidTag(dev, "UUID") }
+
+func blkidTag(dev, tag string) string {
+	out, err := exec.Command("blkid", "-p", "-o", "value", "-s", tag, dev).Output()
 	if err != nil {
 		return ""
 	}
