@@ -58,12 +58,16 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 		return c.res, err
 	}
 	defer c.closeRoots()
+	defer c.links.ready.free()
 	c.q = newQueue(o.workers())
 	c.fds.limit = fdLimit()
 	c.bornModes = bornModes()
 	c.man.w = o.Manifest
 	if err := c.loadResume(); err != nil {
 		return c.res, err
+	}
+	if c.prior != nil {
+		defer c.prior.Close()
 	}
 	if err := c.checkEmpty(); err != nil {
 		return c.res, err

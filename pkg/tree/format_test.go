@@ -158,7 +158,11 @@ func TestManifestRoundTrip(t *testing.T) {
 	if err := m.write(in, "some/dir", []record{{kind: kindDirDone, ino: 77, size: 5, nlink: 5}}); err != nil {
 		t.Fatal(err)
 	}
-	x := openManifest(t, buf.Bytes())
+	x, err := indexManifest(bytes.NewReader(buf.Bytes()), int64(buf.Len()), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
 	got, err := x.names(in, []entry{{ino: 0}, {ino: ^uint64(0)}})
 	if err != nil || len(got) != 5 {
 		t.Fatalf("%d names, %v", len(got), err)
@@ -168,8 +172,8 @@ func TestManifestRoundTrip(t *testing.T) {
 			t.Errorf("%q came back as %+v", r.name, got[r.name])
 		}
 	}
-	if x.done[in].nlink != 5 {
-		t.Errorf("directory: %+v", x.done[in])
+	if d, _ := x.done.get(in); d.files != 5 {
+		t.Errorf("directory: %+v", d)
 	}
 	if p, err := x.first(inode{in.dev, 12}); err != nil || p != "some/dir/a\xff\n" {
 		t.Errorf("first name of inode 12: %q, %v", p, err)

@@ -5,64 +5,112 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 )
 
 // Manifest is an index of a manifest: per directory the places of its blocks.
 // The records stay where they are. It is safe for concurrent use.
 type Manifest struct {
-	r      io.ReaderAt
-	size   int64 // of the good prefix
-	blocks map[inode][]blockRef
-	done   map[inode]record   // kindDirDone
-	links  map[inode]linkSeen // inodes with several links
+	r     io.ReaderAt
+	size  int64 // of the good prefix
+	heads tables[uint32]
+	refs  []blockRef
+	done  tables[dirDone]
+	links tables[linkSeen] // inodes of which names are still to come; only for resuming
 }
 
-// blockRef says where a block is, and which inodes it is about.
+// blockRef says where a block is, and which inodes it is about. next is the
+// number of the directory's block before it, from 1; 0 ends.
 type blockRef struct {
 	at       int64
 	low, top uint64
+	next     uint32
 }
 
-type linkSeen struct {
-	at   int64 // the block of its first name
-	seen uint32
-}
+// dirDone is what is below a finished directory, itself not counted.
+type dirDone struct{ files, sizeLow, sizeHigh uint32 }
+
+func (d dirDone) size() int64 { return int64(d.sizeHigh)<<32 | int64(d.sizeLow) }
+
+// linkSeen is the block of the first name, in halves to stay small, and the number of names.
+type linkSeen struct{ atLow, atHigh, seen uint32 }
 
 // OpenManifest indexes the first size bytes of r. A torn or damaged block ends
 // the index quietly: what follows is copied, or hashed, again.
-func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) {
-	m := &Manifest{r: r, blocks: map[inode][]blockRef{}, done: map[inode]record{}, links: map[inode]linkSeen{}}
+func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) { return indexManifest(r, size, false) }
+
+// Close gives the memory of the index back, which otherwise is held as long as
+// the process runs. The Manifest must not be used any more.
+func (m *Manifest) Close() {
+	m.heads.free()
+	m.done.free()
+	m.links.free()
+}
+
+func indexManifest(r io.ReaderAt, size int64, links bool) (*Manifest, error) {
+	m := &Manifest{r: r}
 	for m.size < size {
 		b, n, err := m.block(m.size, size)
+		if err == nil {
+			err = m.index(&b, links)
+		}
 		if errors.Is(err, errManifest) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		}
 		if err != nil {
+			m.Close()
 			return nil, err
-		}
-		ref := blockRef{at: m.size, low: ^uint64(0)}
-		for _, r := range b.recs {
-			if r.kind == kindDirDone {
-				m.done[b.dir] = r
-				continue
-			}
-			ref.low, ref.top = min(ref.low, r.ino), max(ref.top, r.ino)
-			if r.nlink > 1 && r.kind != kindPartial {
-				k := inode{b.dir.dev, r.ino}
-				l, ok := m.links[k]
-				if !ok {
-					l.at = m.size
-				}
-				l.seen++
-				m.links[k] = l
-			}
-		}
-		if ref.low <= ref.top {
-			m.blocks[b.dir] = append(m.blocks[b.dir], ref)
 		}
 		m.size += n
 	}
 	return m, nil
+}
+
+func (m *Manifest) index(b *block, links bool) error {
+	if b.dir.ino == 0 {
+		return errManifest
+	}
+	ref := blockRef{at: m.size, low: ^uint64(0)}
+	for _, r := range b.recs {
+		if r.kind == kindDirDone {
+			if err := m.done.put(b.dir, dirDone{r.nlink, uint32(r.size), uint32(r.size >> 32)}); err != nil {
+				return err
+			}
+			continue
+		}
+		ref.low, ref.top = min(ref.low, r.ino), max(ref.top, r.ino)
+		if links && r.nlink > 1 && r.kind != kindPartial && r.ino != 0 {
+			k := inode{b.dir.dev, r.ino}
+			l, ok := m.links.get(k)
+			if !ok {
+				l.atLow, l.atHigh = uint32(m.size), uint32(m.size>>32)
+			}
+			l.seen++
+			if err := m.links.put(k, l); err != nil {
+				return err
+			}
+		}
+	}
+	if ref.low > ref.top {
+		return nil
+	}
+	ref.next, _ = m.heads.get(b.dir)
+	m.refs = append(m.refs, ref)
+	if len(m.refs) > math.MaxUint32 {
+		return errors.New("manifest: more than 2^32 blocks")
+	}
+	return m.heads.put(b.dir, uint32(len(m.refs)))
+}
+
+// blocks lists the blocks of a directory, first written first.
+func (m *Manifest) blocks(d inode) (refs []blockRef) {
+	i, _ := m.heads.get(d)
+	for ; i != 0; i = m.refs[i-1].next {
+		refs = append(refs, m.refs[i-1])
+	}
+	slices.Reverse(refs)
+	return refs
 }
 
 func (m *Manifest) block(at, limit int64) (block, int64, error) {
@@ -86,7 +134,11 @@ func (m *Manifest) block(at, limit int64) (block, int64, error) {
 // later one replaces an earlier one. Only blocks about such inodes are read, so
 // that a directory of millions of names does not fill the memory.
 func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
-	if m == nil || len(es) == 0 || len(m.blocks[d]) == 0 {
+	if m == nil || len(es) == 0 {
+		return nil, nil
+	}
+	blocks := m.blocks(d)
+	if len(blocks) == 0 {
 		return nil, nil
 	}
 	low, top := ^uint64(0), uint64(0)
@@ -94,7 +146,7 @@ func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
 		low, top = min(low, e.ino), max(top, e.ino)
 	}
 	rs := make(map[string]record, len(es))
-	for _, ref := range m.blocks[d] {
+	for _, ref := range blocks {
 		if ref.top < low || ref.low > top {
 			continue
 		}
@@ -113,11 +165,11 @@ func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
 
 // first returns the path of the first name of a multiply linked inode.
 func (m *Manifest) first(k inode) (string, error) {
-	l, ok := m.links[k]
+	l, ok := m.links.get(k)
 	if !ok {
 		return "", errManifest
 	}
-	b, _, err := m.block(l.at, m.size)
+	b, _, err := m.block(int64(l.atHigh)<<32|int64(l.atLow), m.size)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"math"
 	"strconv"
 	"sync"
 
@@ -12,8 +13,9 @@ import (
 type links struct {
 	mu    sync.Mutex
 	busy  map[inode]*busyLink
-	ready map[inode]linkRec
-	paths map[inode]string // where the target has no file handles
+	ready tables[storedLink]
+	wide  map[inode][8]byte // the end of handles that do not fit: btrfs
+	paths map[inode]string  // where the target has no file handles
 }
 
 // linkRec finds the copy of an inode on the target: a file handle (open_by_handle_at).
@@ -21,8 +23,39 @@ type linkRec struct {
 	left   uint32
 	frozen uint8 // flFrozen bits to be set after the last name
 	hlen   uint8 // 0: look in paths; 255: the inode could not be copied
-	htype  int32
+	htype  uint16
 	handle [20]byte
+}
+
+// storedLink is a linkRec with the shorter handle of ext4 and xfs.
+type storedLink struct {
+	left         uint32
+	frozen, hlen uint8
+	htype        uint16
+	handle       [12]byte
+}
+
+func (l *links) load(k inode) (r linkRec, ok bool) {
+	p, ok := l.ready.get(k)
+	r = linkRec{left: p.left, frozen: p.frozen, hlen: p.hlen, htype: p.htype}
+	copy(r.handle[:], p.handle[:])
+	if tail, long := l.wide[k]; long {
+		copy(r.handle[12:], tail[:])
+	}
+	return r, ok
+}
+
+func (l *links) store(k inode, r linkRec) error {
+	if tail := [8]byte(r.handle[12:]); tail != [8]byte{} {
+		l.wide[k] = tail
+	}
+	return l.ready.put(k, storedLink{r.left, r.frozen, r.hlen, r.htype, [12]byte(r.handle[:])})
+}
+
+func (l *links) forget(k inode) {
+	l.ready.del(k)
+	delete(l.wide, k)
+	delete(l.paths, k)
 }
 
 const linkFailed = 255
@@ -39,7 +72,7 @@ type waiter struct {
 }
 
 func newLinks() *links {
-	return &links{busy: map[inode]*busyLink{}, ready: map[inode]linkRec{}, paths: map[inode]string{}}
+	return &links{busy: map[inode]*busyLink{}, wide: map[inode][8]byte{}, paths: map[inode]string{}}
 }
 
 type claim uint8
@@ -53,7 +86,7 @@ const (
 func (l *links) claim(k inode, w waiter) (claim, linkRec) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r, ok := l.ready[k]; ok {
+	if r, ok := l.load(k); ok {
 		return claimReady, r
 	}
 	if b := l.busy[k]; b != nil {
@@ -66,7 +99,7 @@ func (l *links) claim(k inode, w waiter) (claim, linkRec) {
 }
 
 // publish tells where the first name is, and returns the names that waited.
-func (l *links) publish(k inode, r linkRec, path string) []waiter {
+func (l *links) publish(k inode, r linkRec, path string) ([]waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.busy[k]
@@ -75,27 +108,29 @@ func (l *links) publish(k inode, r linkRec, path string) []waiter {
 		l.paths[k] = path
 	}
 	if r.left > 0 {
-		l.ready[k] = r
+		if err := l.store(k, r); err != nil {
+			return nil, err
+		}
 	}
 	if b == nil {
-		return nil
+		return nil, nil
 	}
-	return b.waiting
+	return b.waiting, nil
 }
 
 // used counts one more name; last says that it was the last that the source has.
 func (l *links) used(k inode) (r linkRec, last bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r, ok := l.ready[k]
+	r, ok := l.load(k)
 	if !ok {
 		return r, false
 	}
 	if r.left--; r.left == 0 {
-		delete(l.ready, k)
+		l.forget(k)
 		return r, true
 	}
-	l.ready[k] = r
+	_ = l.store(k, r) // it has its place already
 	return r, false
 }
 
@@ -106,10 +141,10 @@ func (r *linkRec) handleOf(dir int, name string) bool {
 		flags = unix.AT_EMPTY_PATH
 	}
 	h, _, err := unix.NameToHandleAt(dir, name, flags)
-	if err != nil || h.Size() > len(r.handle) || h.Size() == 0 {
+	if err != nil || h.Size() > len(r.handle) || h.Size() == 0 || h.Type() < 0 || h.Type() > math.MaxUint16 {
 		return false
 	}
-	r.htype, r.hlen = h.Type(), uint8(h.Size())
+	r.htype, r.hlen = uint16(h.Type()), uint8(h.Size())
 	copy(r.handle[:], h.Bytes())
 	return true
 }
@@ -117,7 +152,7 @@ func (r *linkRec) handleOf(dir int, name string) bool {
 // openLink opens the target's copy of k.
 func (c *copier) openLink(k inode, r linkRec, flags int) (int, error) {
 	if r.hlen != 0 {
-		h := unix.NewFileHandle(r.htype, r.handle[:r.hlen])
+		h := unix.NewFileHandle(int32(r.htype), r.handle[:r.hlen])
 		fd, err := unix.OpenByHandleAt(c.dst.fd, h, flags|unix.O_CLOEXEC)
 		if err == nil {
 			return fd, nil
@@ -173,12 +208,11 @@ func (c *copier) freeze(k inode, r linkRec, path string) error {
 
 // freezeRest handles inodes with names outside the copied tree.
 func (c *copier) freezeRest() error {
-	for k, r := range c.links.ready {
-		if r.frozen != 0 && r.hlen != linkFailed {
-			if err := c.freeze(k, r, "inode "+strconv.FormatUint(k.ino, 10)); err != nil {
-				return err
-			}
+	return c.links.ready.each(func(k inode, p storedLink) error {
+		if p.frozen == 0 || p.hlen == linkFailed {
+			return nil
 		}
-	}
-	return nil
+		r, _ := c.links.load(k)
+		return c.freeze(k, r, "inode "+strconv.FormatUint(k.ino, 10))
+	})
 }

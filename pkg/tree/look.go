@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -71,10 +72,18 @@ func (s *scanner) tally(m *meta) bool {
 		return true
 	}
 	if m.nlink > 1 {
-		if _, ok := s.once[m.inode()]; ok {
+		left, ok := s.once.get(m.inode())
+		if !ok {
+			left = m.nlink
+		}
+		if left--; left == 0 {
+			s.once.del(m.inode())
+		} else if err := s.once.put(m.inode(), left); err != nil {
+			s.q.fail(fmt.Errorf("memory for links: %w", err))
+		}
+		if ok {
 			return false
 		}
-		s.once[m.inode()] = struct{}{}
 	}
 	s.scan.Files++
 	s.scan.Bytes += m.blocks * 512

@@ -61,13 +61,14 @@ type scanner struct {
 	mu    sync.Mutex
 	found map[string]*Finding
 	scan  Scan
-	once  map[inode]struct{} // multiply linked, counted
+	once  tables[uint32] // multiply linked inodes that were counted, and their names to come
 }
 
 // Precheck walks the metadata of src and says, before a copy starts, what a
 // target with caps will not hold. Used of Options: Workers, Rotational, Exclude.
 func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, error) {
-	s := &scanner{ctx: ctx, caps: caps, exclude: set(o.Exclude), found: map[string]*Finding{}, once: map[inode]struct{}{}}
+	s := &scanner{ctx: ctx, caps: caps, exclude: set(o.Exclude), found: map[string]*Finding{}}
+	defer s.once.free()
 	var err error
 	if s.src, err = openRoot(Source, src, true); err != nil {
 		return s.scan, err

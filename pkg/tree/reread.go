@@ -197,11 +197,8 @@ func (f *pair) locate(w *worker, want, got Sum) error {
 
 // unhashedLinks compares the inodes of which no name had a hash.
 func (v *verifier) unhashedLinks(w *worker) error {
-	for _, p := range v.links {
-		if p.path == "" {
-			continue
-		}
-		if err := v.unhashed(w, p.path); err != nil {
+	for _, path := range v.todo {
+		if err := v.unhashed(w, path); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ func (c *copier) loadResume() (err error) {
 	if r.Manifest == nil || r.ManifestBytes == 0 {
 		return nil
 	}
-	c.prior, err = OpenManifest(r.Manifest, r.ManifestBytes)
+	c.prior, err = indexManifest(r.Manifest, r.ManifestBytes, true)
 	if err == nil && c.prior.size != r.ManifestBytes {
 		err = &Error{Side: Target, Op: "read manifest", Path: ".", Offset: c.prior.size, Length: r.ManifestBytes - c.prior.size, Err: errManifest}
 	}
@@ -54,17 +54,17 @@ func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 	if err := statAt(d.src, e.name, &st); err != nil {
 		return false, nil
 	}
-	r, ok := c.prior.done[inode{d.volume(e.name, st.dev), st.ino}]
+	r, ok := c.prior.done.get(inode{d.volume(e.name, st.dev), st.ino})
 	if !ok || statAt(d.dst, e.name, &st) != nil || !st.isDir() {
 		return false, nil
 	}
-	n := int64(r.nlink)
+	n := int64(r.files)
 	c.count(func(res *Result) { res.Skipped += n + 1 })
 	c.prog.files.Add(n)
 	c.prog.dirs.Add(1)
-	c.prog.bytes.Add(r.size)
+	c.prog.bytes.Add(r.size())
 	d.files.Add(n + 1)
-	d.bytes.Add(r.size)
+	d.bytes.Add(r.size())
 	return true, nil
 }
 
@@ -75,7 +75,7 @@ func (c *copier) priorLink(d *dir, m *meta) (linkRec, string, bool) {
 		return linkRec{}, "", false
 	}
 	k := inode{d.vol, m.ino}
-	seen, ok := c.prior.links[k]
+	seen, ok := c.prior.links.get(k)
 	if !ok || seen.seen >= m.nlink {
 		return linkRec{}, "", false
 	}

@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"fmt"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -119,7 +121,11 @@ func (c *copier) finished(w *worker, d *dir, r record, m *meta) error {
 
 // serve makes the names that waited for k.
 func (c *copier) serve(w *worker, k inode, rec linkRec, path string) error {
-	for _, x := range c.links.publish(k, rec, path) {
+	waiting, err := c.links.publish(k, rec, path)
+	if err != nil {
+		return fmt.Errorf("memory for links: %w", err)
+	}
+	for _, x := range waiting {
 		if err := c.fds.hold(x.d); err != nil {
 			return err
 		}

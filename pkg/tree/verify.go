@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -48,14 +49,13 @@ type verifier struct {
 
 	mu    sync.Mutex
 	rep   Report
-	links map[inode]*linkPair
+	links tables[linkPair]
+	todo  map[inode]string // inodes of which the data is not compared yet, and a name
 }
 
-// linkPair is what is known of a multiply linked inode of the source.
-type linkPair struct {
-	to   inode
-	path string // not empty: data is not compared yet, and can be found here
-}
+// linkPair is what is known of a multiply linked inode of the source, until its
+// last name: the inode of the copy, in halves, and the number of names to come.
+type linkPair struct{ toLow, toHigh, left uint32 }
 
 // Verify compares the directories src and dst with all below. Neither is
 // changed, access times included. The target's data is read from its disk; the
@@ -70,7 +70,8 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	if o.MaxDifferences <= 0 {
 		o.MaxDifferences = 1000
 	}
-	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), links: map[inode]*linkPair{}}
+	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), todo: map[inode]string{}}
+	defer v.links.free()
 	var err error
 	if v.src, err = openRoot(Source, src, true); err != nil {
 		return v.rep, err
@@ -363,21 +364,32 @@ func (v *verifier) linkOf(path func() string, s, t *stat, known bool) bool {
 	if s.nlink < 2 && t.nlink < 2 {
 		return true
 	}
+	// Another device can only be a subvolume, which has inodes of its own.
+	to := t.ino ^ bits.RotateLeft64(t.dev^v.dst.st.dev, 32)
+	k := s.inode()
 	v.mu.Lock()
-	p := v.links[s.inode()]
-	first := p == nil
-	if first {
-		p = &linkPair{to: t.inode(), path: path()}
-		v.links[s.inode()] = p
+	p, ok := v.links.get(k)
+	if !ok {
+		p = linkPair{uint32(to), uint32(to >> 32), max(s.nlink, 1)}
+		v.todo[k] = path()
 	}
-	other := p.to != t.inode()
-	todo := known && p.path != ""
-	if todo {
-		p.path = ""
+	other := uint64(p.toHigh)<<32|uint64(p.toLow) != to
+	_, todo := v.todo[k]
+	if todo = todo && known; todo {
+		delete(v.todo, k)
+	}
+	var err error
+	if p.left--; p.left == 0 {
+		v.links.del(k)
+	} else {
+		err = v.links.put(k, p)
 	}
 	v.mu.Unlock()
+	if err != nil {
+		v.q.fail(fmt.Errorf("memory for links: %w", err))
+	}
 	if other {
-		v.differ(path(), "link", "another name of an inode met before", fmt.Sprintf("inode %d, not %d", t.ino, p.to.ino))
+		v.differ(path(), "link", "another name of an inode met before", fmt.Sprintf("inode %d, not %d", t.ino, uint64(p.toHigh)<<32|uint64(p.toLow)))
 		return true // an object of its own: its data wants a look of its own
 	}
 	return todo
