@@ -90,6 +90,15 @@ func (c *call) committed(p *plan.Plan) bool {
 	return err == nil
 }
 
+// stageOf is the stage of a record, with what the record says.
+func stageOf(r stage.Record) string {
+	name, _, _ := strings.Cut(r.Stage, ":")
+	if r.Text == "" {
+		return name
+	}
+	return name + " (" + r.Text + ")"
+}
+
 // judge tells where a migration stands, from the journal and from what runs.
 func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state {
 	st := state{Plan: p.ID, Records: rs, Times: rs.Took(), Migrated: runsMigrated(p, f)}
@@ -126,11 +135,14 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 	default:
 		st.State, st.Says = "failed", "This is the old system, unchanged. The migration began and did not commit."
 		st.Next = "mend the reason and migrate-init schedule again, or migrate-init cancel"
-		if last := rs[len(rs)-1]; fail != nil && last.Boot == fail.Boot {
+		if last := rs[len(rs)-1]; last.Stage == "commit" && last.Event == stage.Begin {
+			st.State, st.Reason = "cut short", "stage commit: it has begun, and no record tells that it ended; the machine stopped there"
+			st.Says = "This is the old system, unchanged. Whether the commit was made only the boot loader can see: it enters the new system then, once."
+		} else if fail != nil && last.Boot == fail.Boot {
 			st.Reason = "stage " + fail.Stage + ": " + fail.Text
 		} else {
 			st.State = "cut short"
-			st.Reason = "stage " + last.Stage + ": the last record is " + last.Event + "; the machine stopped there"
+			st.Reason = "stage " + stageOf(last) + ": the last record is " + last.Event + "; the machine stopped there"
 		}
 	}
 	return st
