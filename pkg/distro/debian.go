@@ -100,6 +100,9 @@ func debianOverlay(p *plan.Plan) []File {
 	}
 	hook := "#!/bin/sh\n# Written by migrate-init: the migrated system needs these whatever MODULES= says.\nPREREQ=\"\"\n" +
 		"case \"$1\" in prereqs) echo \"$PREREQ\"; exit 0;; esac\n. /usr/share/initramfs-tools/hook-functions\n" +
-		"force_load " + strings.Join(list, "\nforce_load ") + "\nmanual_add_modules " + strings.Join(p.Drivers, " ") + "\n"
+		"force_load " + strings.Join(list, "\nforce_load ") + "\n"
+	if len(p.Drivers) > 0 {
+		hook += "manual_add_modules " + strings.Join(p.Drivers, " ") + "\n"
+	}
 	return []File{{Path: "/etc/initramfs-tools/hooks/migrate-init", Data: []byte(hook), Mode: 0o755, Why: "raid and controller modules are forced into every initrd"}}
 }

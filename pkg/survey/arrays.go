@@ -33,13 +33,20 @@ func (l *looker) arrays() {
 	}
 }
 
-// running finds which of the arrays seen on disk a running one is: by UUID where sysfs tells it, by its members else.
+// running finds which of the arrays seen on disk a running one is: by UUID where sysfs tells it (newer kernels), else by
+// its members and the place of their superblocks, since a member may still carry that of an older array elsewhere.
 func (l *looker) running(st md.Status) *plan.Array {
 	if !st.Running() {
 		return nil
 	}
+	if st.UUID != (md.UUID{}) {
+		return l.f.Array(st.UUID.String())
+	}
 	for i := range l.f.Arrays {
 		a := &l.f.Arrays[i]
+		if st.Version != "" && st.Version != a.Metadata {
+			continue
+		}
 		for _, m := range a.Members {
 			for _, x := range st.Members {
 				if x.Name == m.Device {

@@ -16,6 +16,11 @@ func (l *looker) contents(d *plan.Device) {
 	if d.Size == 0 {
 		return
 	}
+	if d.Kind == plan.KindDM && l.attr("sys/class/block", d.Name, "dm/suspended") == "1" {
+		// a read would wait until somebody resumes it
+		l.problem(d.Path, errors.New("is suspended, and was not read; resume it: dmsetup resume "+d.Path))
+		return
+	}
 	r, err := l.w.Open(d.Path)
 	if err != nil {
 		l.problem(d.Path, err)

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 	"sort"
@@ -13,10 +14,19 @@ import (
 // sector is sysfs's unit for sizes and starts, whatever the disk's own sectors are (Documentation/ABI/stable/sysfs-block).
 const sector = 512
 
-// devices reads /sys/class/block: one entry a disk, partition, array or mapping.
+// devices reads /sys/class/block: one entry a disk, partition, array or mapping. Left out are what can hold no system
+// (kind) and the single paths to a disk that the kernel shows as one (nvme0c0n1 of nvme0n1): they have its serial number
+// and no node.
 func (l *looker) devices() {
-	for _, n := range l.names("sys/class/block") {
+	names := l.names("sys/class/block")
+	if len(names) == 0 {
+		l.problem("/sys/class/block", errors.New("no block device is there; is sysfs mounted?"))
+	}
+	for _, n := range names {
 		dir := path.Join("sys/class/block", n)
+		if l.attr(dir, "hidden") == "1" {
+			continue
+		}
 		d := plan.Device{Name: n, Path: "/dev/" + strings.ReplaceAll(n, "!", "/"), Size: l.number(dir, "size") * sector, ReadOnly: l.attr(dir, "ro") == "1"}
 		maj, min, _ := strings.Cut(l.attr(dir, "dev"), ":")
 		d.Major, d.Minor = num32(maj), num32(min)

@@ -88,8 +88,8 @@ func (l *looker) problem(noun string, err error) {
 	}
 }
 
-// maxText bounds every text file that is read: configuration and sysfs attributes are far below.
-const maxText = 4 << 20
+// maxText bounds every text file that is read. The largest is dpkg's status file: 5 MB for 3000 packages.
+const maxText = 64 << 20
 
 // text reads a file, "" when it does not exist; another failure is a Problem.
 func (l *looker) text(name string) string {

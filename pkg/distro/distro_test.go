@@ -1,0 +1,124 @@
+package distro
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"migrate-init/pkg/plan"
+)
+
+func debianPlan(level int, drivers ...string) *plan.Plan {
+	return &plan.Plan{Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"}, Boot: plan.Booting{Loader: "grub"}, Drivers: drivers, Target: plan.Target{
+		Arrays:      []plan.NewArray{{UUID: "a:b:c:d", Name: "h:root", Level: level}},
+		Filesystems: []plan.NewFS{{Mount: "/", Type: "ext4"}, {Mount: "/srv", Type: "xfs"}},
+	}}
+}
+
+func TestOf(t *testing.T) {
+	if f, err := Of(debianPlan(1)); err != nil || f.Name != "debian" {
+		t.Errorf("%v, %v", f.Name, err)
+	}
+	p := debianPlan(1)
+	p.Machine.Initrd = "dracut"
+	if _, err := Of(p); err == nil || !strings.Contains(err.Error(), "debian with dracut") {
+		t.Errorf("%v", err)
+	}
+	for _, f := range Families() {
+		if strings.Count(f.Initrds, "*") != 1 || strings.Count(f.Kernels, "*") != 1 || f.Rebuild == nil || f.Loader == nil || f.Needs == nil || f.Overlay == nil {
+			t.Errorf("row %s is not whole", f.Name)
+		}
+	}
+}
+
+// TestRebuild: initrds first, the boot loader on every disk, its menu last; each says what it writes, and no disk of
+// the host's environment leaks in.
+func TestRebuild(t *testing.T) {
+	fam, err := Of(debianPlan(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, x := range fam.Rebuild(debianPlan(1), "/mnt/target", []string{"/dev/vdb", "/dev/vdc"}) {
+		got = append(got, strings.Join(x.Argv, " "))
+		disk := x.Argv[0] == "grub-install"
+		if x.Root != "/mnt/target" || disk && !slices.Contains(x.Alters, x.Argv[len(x.Argv)-1]) || !slices.Contains(x.Alters, "/mnt/target") || !slices.Contains(x.Env, "LC_ALL=C") {
+			t.Errorf("%+v", x)
+		}
+	}
+	want := []string{"update-initramfs -u -k all", "grub-install --target=i386-pc --recheck /dev/vdb", "grub-install --target=i386-pc --recheck /dev/vdc", "update-grub"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	for _, x := range fam.Loader(debianPlan(1), "", []string{"/dev/vda"}) {
+		if x.Root != "" || !slices.Equal(x.Alters, []string{"/dev/vda"}) {
+			t.Errorf("%+v", x)
+		}
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	for level, module := range map[int]string{0: "raid0", 1: "raid1", 5: "raid456", 6: "raid456", 10: "raid10"} {
+		fam, err := Of(debianPlan(level))
+		if err != nil {
+			t.Fatal(err)
+		}
+		needs := fam.Needs(debianPlan(level))
+		for _, want := range []string{module, "md_mod", "ext4"} {
+			if !slices.ContainsFunc(needs, func(n Need) bool { return n.Module == want && n.Why != "" }) {
+				t.Errorf("level %d: module %s is not asked for", level, want)
+			}
+		}
+		if !slices.ContainsFunc(needs, func(n Need) bool { return n.Path == "etc/mdadm/mdadm.conf" && slices.Contains(n.Words, "a:b:c:d") }) {
+			t.Errorf("level %d: the array's UUID is not asked for", level)
+		}
+	}
+}
+
+// TestOverlay gives the hook to a shell: with initramfs-tools' functions in place of which it notes what it is asked for.
+func TestOverlay(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("SKIPPED: no sh")
+	}
+	for name, c := range map[string]struct {
+		drivers []string
+		want    string
+	}{
+		"drivers": {[]string{"virtio_blk", "ahci"}, "force raid1\nadd virtio_blk ahci\n"},
+		"none":    {nil, "force raid1\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fam, err := Of(debianPlan(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var hook File
+			for _, f := range fam.Overlay(debianPlan(1, c.drivers...)) {
+				if strings.HasPrefix(f.Path, "/etc/initramfs-tools/hooks/") {
+					hook = f
+				}
+			}
+			if hook.Mode != 0o755 || hook.Why == "" {
+				t.Fatalf("%+v", hook)
+			}
+			dir := t.TempDir()
+			functions := filepath.Join(dir, "functions")
+			// With no name, older versions of manual_add_modules run modprobe without one, which fails.
+			if err := os.WriteFile(functions, []byte("force_load() { echo force \"$@\"; }\nmanual_add_modules() { echo add \"$@\"; }\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			script := strings.ReplaceAll(string(hook.Data), "/usr/share/initramfs-tools/hook-functions", functions)
+			got, err := exec.Command(sh, "-c", script, "hook").CombinedOutput()
+			if err != nil || string(got) != c.want {
+				t.Errorf("got %q, want %q: %v", got, c.want, err)
+			}
+			if got, err := exec.Command(sh, "-c", script, "hook", "prereqs").CombinedOutput(); err != nil || strings.TrimSpace(string(got)) != "" {
+				t.Errorf("prereqs: %q, %v", got, err)
+			}
+		})
+	}
+}

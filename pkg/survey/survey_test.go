@@ -1,0 +1,197 @@
+package survey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"pgregory.net/rapid"
+
+	"migrate-init/pkg/plan"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestDebian: everything that is seen of one machine, in a file that a reviewer can read.
+func TestDebian(t *testing.T) {
+	got, err := json.MarshalIndent(debian(t).look(t, Whole), "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	if *update {
+		if err := os.WriteFile("testdata/debian.json", got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("testdata/debian.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff.Diff("testdata/debian.json", want, "got", got); d != nil {
+		t.Errorf("%s", d)
+	}
+}
+
+// TestShallowOpensNothing: before the sources are locked no device may be opened.
+func TestShallowOpensNothing(t *testing.T) {
+	m := debian(t)
+	f, err := Look(context.Background(), World{Root: m.root, Open: func(p string) (Device, error) { t.Errorf("%s was opened", p); return nil, fs.ErrInvalid }}, Shallow)
+	if err != nil || f.Dev("vda2") == nil || f.Dev("vda").Serial == "" || f.DiskOf("vda2").Name != "vda" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	m := debian(t)
+	if _, err := Look(ctx, World{Root: m.root, Open: func(string) (Device, error) { return device{}, nil }}, Deep); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestProblems: what cannot be read is said, and the rest is still seen.
+func TestProblems(t *testing.T) {
+	for name, c := range map[string]struct {
+		noun, err string
+		change    func(machine)
+	}{
+		"no fstab":      {"/etc/fstab", "not exist", func(m machine) { delete(m.root, "etc/fstab") }},
+		"no device":     {"/dev/vdb", "not exist", func(m machine) { delete(m.disks, "vdb") }},
+		"short device":  {"/dev/vdb", "", func(m machine) { m.disks["vdb"] = device{100, nil} }},
+		"damaged table": {"partition table of /dev/vda", "gpt", func(m machine) { clear(m.disks["vda"].pieces[512]); clear(m.disks["vda"].pieces[1023*mib+mib-512]) }},
+		"endless file":  {"/etc/fstab", "longer than", func(m machine) { m.root["etc/fstab"] = &fstest.MapFile{Data: make([]byte, maxText+1)} }},
+		"not a kernel":  {"/boot/vmlinuz-old", "HdrS", func(m machine) { m.file("boot/vmlinuz-old", "x") }},
+		"two filesystems": {"fstab line UUID=" + rootID, "nothing is picked", func(m machine) {
+			m.disks["vdb"] = device{1024 * mib, map[int64][]byte{1024: ext4(rootID, "", 800*mib)}}
+		}},
+		"broken snippet": {"/boot/grub/custom.cfg", "", func(m machine) {
+			m.file("boot/grub/custom.cfg", "### BEGIN migrate-init x\n### BEGIN migrate-init y\n# BEGIN migrate-init\n")
+		}},
+		"broken grub.cfg":  {"/boot/grub/grub.cfg", "quote", func(m machine) { m.file("boot/grub/grub.cfg", "menuentry 'x") }},
+		"broken debconf":   {"/var/cache/debconf/config.dat", "twice", func(m machine) { m.file("var/cache/debconf/config.dat", "Name: a\nName: a\n\n") }},
+		"broken mountinfo": {"/proc/self/mountinfo", "", func(m machine) { m.file("proc/self/mountinfo", "nonsense\n") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := debian(t)
+			c.change(m)
+			f := m.look(t, Whole)
+			if !slices.ContainsFunc(f.Problems, func(p plan.Problem) bool { return p.Noun == c.noun }) {
+				t.Errorf("no problem of %s: %v", c.noun, f.Problems)
+			}
+			for _, p := range f.Problems {
+				if p.Noun == c.noun && !strings.Contains(p.Err, c.err) {
+					t.Logf("%s: %s", p.Noun, p.Err)
+				}
+			}
+			if f.Dev("vda2") == nil || f.Kernel.Release != release {
+				t.Error("the rest was not seen")
+			}
+		})
+	}
+}
+
+// TestOneShot: why GRUB could not keep an entry to one boot.
+func TestOneShot(t *testing.T) {
+	for name, c := range map[string]struct {
+		want   string
+		change func(machine)
+	}{
+		"possible":        {"", func(machine) {}},
+		"no grubenv":      {"grub-editenv", func(m machine) { delete(m.root, "boot/grub/grubenv") }},
+		"damaged grubenv": {"is damaged", func(m machine) { m.file("boot/grub/grubenv", "short") }},
+		"no next_entry": {"does not honour next_entry", func(m machine) {
+			m.file("boot/grub/grub.cfg", "%s", strings.ReplaceAll(grubCfg, "save_env next_entry", "true"))
+		}},
+		"no custom.cfg": {"does not read custom.cfg", func(m machine) { m.file("boot/grub/grub.cfg", "%s", strings.ReplaceAll(grubCfg, "source", "echo")) }},
+		"on an array":   {"/dev/md127 (md)", func(m machine) { m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n") }},
+		"not mounted":   {"is not known", func(m machine) { m.file("proc/self/mountinfo", "22 1 0:55 / / rw - overlay overlay rw\n") }},
+		"no filesystem": {"not one plain filesystem", func(m machine) { delete(m.disks["vda2"].pieces, 1024) }},
+		"systemd-boot":  {"systemd-boot", func(m machine) { delete(m.root, "boot/grub/grub.cfg"); m.file("boot/loader/loader.conf", "") }},
+		"extlinux":      {"extlinux", func(m machine) { delete(m.root, "boot/grub/grub.cfg"); m.file("boot/extlinux/x", "") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := debian(t)
+			c.change(m)
+			got := m.look(t, Whole).Boot.NoOneShot
+			if c.want == "" && got != "" || c.want != "" && !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestLabels: a raid label makes a device no filesystem, whatever lies behind it.
+func TestLabels(t *testing.T) {
+	m := debian(t)
+	m.disks["vdc"].pieces[1024] = ext4(rootID, "", 800*mib)
+	f := m.look(t, Whole)
+	if d, err := f.FS(rootID); err != nil || d == nil || d.Name != "vda2" {
+		t.Errorf("root filesystem: %v, %v", d, err)
+	}
+	if a := f.Array("deadbeef:00000000:00000000:00000001"); a == nil || a.Node != "md127" || a.Degraded != 1 || a.SyncDone != 512000 || a.SyncRate != 2<<20 {
+		t.Errorf("array %+v", a)
+	}
+}
+
+// TestBootPartition: paths as GRUB sees them where /boot is a filesystem of its own.
+func TestBootPartition(t *testing.T) {
+	m := debian(t)
+	m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n23 22 254:2 / /boot rw - ext4 /dev/vda2 rw\n")
+	if b := m.look(t, Whole).Boot; b.Prefix != "" || b.Device != "vda2" || b.NoOneShot != "" {
+		t.Errorf("prefix %q, device %s, %s", b.Prefix, b.Device, b.NoOneShot)
+	}
+	if b := debian(t).look(t, Whole).Boot; b.Prefix != "/boot" {
+		t.Errorf("prefix %q", b.Prefix)
+	}
+}
+
+// TestOddKernel: whatever attributes and texts say, looking neither panics nor loses the other devices.
+func TestOddKernel(t *testing.T) {
+	whole := debian(t)
+	var names []string
+	for n, f := range whole.root {
+		if f.Mode&fs.ModeSymlink == 0 {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	rapid.Check(t, func(rt *rapid.T) {
+		m := machine{root: fstest.MapFS{}, disks: map[string]device{}}
+		for n, f := range whole.root {
+			m.root[n] = f
+		}
+		for n, d := range whole.disks {
+			m.disks[n] = device{min(d.size, 4*mib), d.pieces}
+		}
+		for range rapid.IntRange(1, 5).Draw(rt, "n") {
+			n := rapid.SampledFrom(names).Draw(rt, "file")
+			switch rapid.IntRange(0, 3).Draw(rt, "how") {
+			case 0:
+				delete(m.root, n)
+			case 1:
+				m.root[n] = &fstest.MapFile{Data: rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(rt, "bytes")}
+			case 2:
+				m.root[n] = &fstest.MapFile{Data: []byte(rapid.SampledFrom([]string{"", "-1", "9223372036854775807", "18446744073709551615", "4294967296:99", "none", "x / y"}).Draw(rt, "text"))}
+			case 3:
+				m.root[n] = &fstest.MapFile{Data: []byte(n), Mode: fs.ModeSymlink}
+			}
+		}
+		f := m.look(t, Whole)
+		if _, err := json.Marshal(f); err != nil {
+			rt.Fatal(err)
+		}
+		for _, d := range f.Devices {
+			_ = f.DiskOf(d.Name)
+		}
+	})
+}
