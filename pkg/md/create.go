@@ -7,8 +7,9 @@ import (
 )
 
 // firstEvents is the event count of a new array. mdadm writes 0 and lets the
-// kernel count on from there; 1 marks a superblock that has been written, and
-// the bitmap carries the same count so that the kernel trusts it.
+// kernel count on from there; 1 marks a superblock that has been written. The
+// bitmap carries the same count: where it is behind, the kernel forces a full
+// recovery, as it does with mdadm 4.2's own 0.90 arrays (0 under 1).
 const firstEvents = 1
 
 // FullName joins a host's and an array's name as mdadm does: "host:name" where

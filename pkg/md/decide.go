@@ -8,11 +8,13 @@ import (
 // Policy is what the caller allows beyond an array that starts as it stopped.
 // The zero value starts healthy arrays and those that were degraded already.
 type Policy struct {
-	NewlyDegraded bool   // start without a member that was active when the array last ran
-	DirtyDegraded bool   // start RAID4/5/6 degraded with a resync due: blocks may come back wrong
-	Diverged      bool   // take the higher event count of two halves that each ran alone
-	Reshaping     bool   // start in the middle of a reshape
-	KnownEvents   uint64 // a count the array is known to have reached, from a journal; 0: none known
+	NewlyDegraded bool // start without a member that was active when the array last ran
+	DirtyDegraded bool // start RAID4/5/6 degraded with a resync due: blocks may come back wrong
+	Diverged      bool // take the higher event count of two halves that each ran alone
+	Reshaping     bool // start in the middle of a reshape
+	// KnownEvents is a count the array is known to have reached, from a journal; 0: none known. Note it from a clean
+	// superblock: a complete array counts one up when writes begin and takes it back when they end.
+	KnownEvents uint64
 }
 
 // Decision is a reasoned answer: Reason is a sentence for people either way.

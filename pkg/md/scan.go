@@ -67,7 +67,8 @@ type found struct {
 //
 // More than one result means ghosts of earlier arrays. A 0.90 result may belong
 // to the last partition as well as to the whole disk: the caller, who knows
-// both devices, must decide.
+// both devices, must decide. The members of a running array have to be read past
+// the page cache: the kernel's writes to superblock and bitmap do not pass it.
 func Scan(r io.ReaderAt, size int64) ([]Superblock, error) {
 	all, err := look(r, size)
 	var out []Superblock

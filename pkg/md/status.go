@@ -18,9 +18,9 @@ type Status struct {
 	Version     string // metadata_version: 1.2, 0.90, none, external:...
 	UUID        UUID   // newer kernels only; else zero
 	RaidDisks   int
-	Degraded    int   // slots without a working, complete member
-	Size        int64 // bytes of the array
-	Component   int64 // bytes used on each member
+	Degraded    int    // slots without a working, complete member
+	Size        int64  // bytes of the array
+	Component   int64  // bytes used on each member
 	SyncAction  string // the kernel's word, also for what has not begun
 	Sync        Progress
 	Clean       bool // no resync due

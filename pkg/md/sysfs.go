@@ -17,8 +17,13 @@ func CreateNode(name string) SysfsWrite {
 	return SysfsWrite{"module/md_mod/parameters/new_array", name}
 }
 
-// StartReadOnly sets whether arrays start as read-auto: nothing is written to
-// any member, superblocks included, until the first write to the array.
+// StartReadOnly sets whether arrays start as read-auto: until the first write to
+// the array no superblock and no data are written to any member, and no resync
+// begins. One write remains, seen with 6.1 in every read-only mode, that of
+// read-only members included: at each start the kernel writes an internal
+// bitmap's first block again, with the superblock's event count put into it. The
+// bytes stay the same where the counts already agree, as they do after a stop
+// and after a power cut.
 func StartReadOnly(on bool) SysfsWrite { return flag("start_ro", on) }
 
 // StartDirtyDegraded sets whether RAID4/5/6 may start degraded with a resync due.
@@ -33,7 +38,8 @@ func flag(name string, on bool) SysfsWrite {
 }
 
 // AssembleSysfs is AssembleIoctls without ioctls. With readOnly the array starts
-// as "readonly", which no write can end, rather than "active".
+// as "readonly", which no write can end, rather than "active", which start_ro
+// turns into "read-auto". About bitmaps see StartReadOnly.
 func AssembleSysfs(name string, v Version, members []Dev, readOnly bool) ([]SysfsWrite, error) {
 	if _, _, err := v.numbers(); err != nil {
 		return nil, err

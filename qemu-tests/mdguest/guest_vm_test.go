@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -409,6 +410,21 @@ func (g *guest) sums(ds ...disk) []uint64 {
 		out = append(out, h.Sum64())
 	}
 	return out
+}
+
+// written counts the sectors written to a disk; an empty flush is none.
+func (g *guest) written(d disk) int {
+	g.Helper()
+	b, err := os.ReadFile("/sys/block/" + filepath.Base(d.path) + "/stat")
+	f := strings.Fields(string(b))
+	if err != nil || len(f) < 7 {
+		g.Fatalf("%s: %q, %v", d.path, b, err)
+	}
+	n, err := strconv.Atoi(f[6])
+	if err != nil {
+		g.Fatal(err)
+	}
+	return n
 }
 
 func uuid(b byte) md.UUID {

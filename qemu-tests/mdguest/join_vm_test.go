@@ -52,6 +52,7 @@ func (g *guest) join(s shape, all []disk, watch bool) {
 	seed := int64(s.number) + 2000
 	g.fill(node, seed)
 	if watch {
+		g.set("/sys/block/"+node+"/md/sync_speed_min", "1000")
 		g.set("/sys/block/"+node+"/md/sync_speed_max", "40000")
 	}
 	for i := len(here); i < len(all); i++ {
