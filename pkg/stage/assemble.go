@@ -31,7 +31,8 @@ func runAssemble(ctx context.Context, e *Env) error {
 // committed looks for the commit itself where the journal does not know how the last try ended: the rename decides, and
 // the power may have gone before the record of it. Once it is there nothing may be made anew under the boot loader's eyes.
 func (e *Env) committed(ctx context.Context) error {
-	if last := e.records.last("commit"); last != Begin && last != Failed {
+	last := e.records.last("commit")
+	if last != Begin && last != Failed && last != Done {
 		return nil
 	}
 	if err := e.assembleTree(ctx); err != nil {
@@ -49,7 +50,8 @@ func (e *Env) committed(ctx context.Context) error {
 
 // noteCommit records a commit that is on the target and not in the journal; the target is what is mounted at dir.
 func (e *Env) noteCommit(ctx context.Context, dir string) error {
-	if last := e.records.last("commit"); last != Begin && last != Failed {
+	last := e.records.last("commit")
+	if last != Begin && last != Failed && last != Done {
 		return nil
 	}
 	root, err := e.Inside(dir)
@@ -57,10 +59,16 @@ func (e *Env) noteCommit(ctx context.Context, dir string) error {
 		return err
 	}
 	there, err := exists(root, path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID)))
-	if err != nil || !there {
+	switch {
+	case err != nil:
 		return err
+	case there && last != Done:
+		return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
+	case !there && last == Done && dir == TargetDir:
+		// The old system has run since, and the copy is of before.
+		return fmt.Errorf("plan %s: its commit was taken back; make a new plan with `migrate-init plan`", e.Plan.ID)
 	}
-	return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
+	return nil
 }
 
 // refresh looks at the world again.

@@ -228,3 +228,24 @@ func TestOldSystemRunsBetween(t *testing.T) {
 		}
 	}
 }
+
+// TestRolledBack: the image boots once more after a rollback. The copy is of before, so it is neither entered nor touched.
+func TestRolledBack(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	effs, err := Rollback(p, w.view())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doAll(w, effs); err != nil {
+		t.Fatal(err)
+	}
+	w.bootOld()
+	err = w.migrate(p, text, fault{})
+	if err == nil || w.entered != "" || !strings.Contains(err.Error(), "taken back") {
+		t.Errorf("entered %q, %v", w.entered, err)
+	}
+	handsOver(t, w)
+}
