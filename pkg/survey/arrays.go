@@ -39,8 +39,8 @@ func (l *looker) running(st md.Status) *plan.Array {
 	if !st.Running() {
 		return nil
 	}
-	if st.UUID != (md.UUID{}) {
-		return l.f.Array(st.UUID.String())
+	if a := l.f.Array(st.UUID.String()); a != nil && st.UUID != (md.UUID{}) {
+		return a // of metadata 0.90 the kernel prints the words in another order: no match is no verdict
 	}
 	for i := range l.f.Arrays {
 		a := &l.f.Arrays[i]
