@@ -88,6 +88,17 @@ func text(files map[string]string) fstest.MapFS {
 	return out
 }
 
+// staticELF is the smallest program that names no interpreter.
+func staticELF() string {
+	b := make([]byte, 64)
+	copy(b, "\x7fELF\x02\x01\x01")
+	binary.LittleEndian.PutUint16(b[16:], 2)  // ET_EXEC
+	binary.LittleEndian.PutUint16(b[18:], 62) // EM_X86_64
+	binary.LittleEndian.PutUint32(b[20:], 1)
+	binary.LittleEndian.PutUint16(b[52:], 64)
+	return string(b)
+}
+
 func debianRoot() fstest.MapFS {
 	env := boot.NewGrubenv()
 	root := text(map[string]string{
@@ -100,7 +111,7 @@ func debianRoot() fstest.MapFS {
 		"etc/default/grub":                            "GRUB_DEFAULT=0\nGRUB_CMDLINE_LINUX=\"console=ttyS0 resume=UUID=" + oldSwap + "\"\n",
 		"etc/initramfs-tools/conf.d/resume":           "RESUME=UUID=" + oldSwap + "\n",
 		"etc/systemd/system/x.service":                "",
-		"usr/lib/systemd/systemd":                     "ELF",
+		"usr/lib/systemd/systemd":                     staticELF(),
 		"usr/sbin/update-initramfs":                   "#!/bin/sh",
 		"usr/sbin/mdadm":                              "ELF",
 		"lib/modules/" + testRelease + "/modules.dep": "",
@@ -112,7 +123,10 @@ func debianRoot() fstest.MapFS {
 		"var/cache/debconf/config.dat":                "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/disk/by-id/virtio-SER-vda\nOwners: grub-pc\n\n",
 		"home/u/file":                                 "kept",
 	})
-	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/systemd/system", "etc/default/grub.d"} {
+	// As on Debian: an absolute link, which leads nowhere from the initramfs.
+	root["usr/lib/systemd/systemd"].Mode = 0o755
+	root["sbin/init"] = &fstest.MapFile{Data: []byte("/usr/lib/systemd/systemd"), Mode: fs.ModeSymlink | 0o777}
+	for _, d := range []string{"sbin", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/systemd/system", "etc/default/grub.d"} {
 		root[d] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 	}
 	return root

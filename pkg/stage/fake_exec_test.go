@@ -89,7 +89,7 @@ func (w *world) updateInitramfs(root string, torn bool) error {
 
 // initrd is one as initramfs-tools with mdadm's hook makes it.
 func initrd(rel string, in fstest.MapFS) ([]byte, error) {
-	files := map[string]string{"sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm -q --run /dev/md?*\n",
+	files := map[string]string{"init": "#!/bin/sh\n", "sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm -q --run /dev/md?*\n",
 		"usr/lib/modules/" + rel + "/kernel/drivers/md/md-mod.ko": "m", "usr/lib/modules/" + rel + "/modules.builtin": "kernel/fs/ext4/ext4.ko\n"}
 	if f := in["etc/initramfs-tools/hooks/migrate-init"]; f != nil {
 		for line := range strings.Lines(string(f.Data)) {
@@ -113,7 +113,7 @@ func initrd(rel string, in fstest.MapFS) ([]byte, error) {
 func archive(files map[string]string) ([]byte, error) {
 	var es []cpio.Entry
 	for n, s := range files {
-		es = append(es, cpio.Entry{Name: n, Mode: cpio.ModeRegular | 0o644, Size: int64(len(s)), Body: strings.NewReader(s)})
+		es = append(es, cpio.Entry{Name: n, Mode: cpio.ModeRegular | 0o755, Size: int64(len(s)), Body: strings.NewReader(s)})
 	}
 	var b bytes.Buffer
 	err := cpio.WriteImage(&b, es, cpio.ImageOptions{Method: cpio.Gzip})
@@ -141,7 +141,9 @@ func (w *world) grubInstall(root, disk string, torn bool) error {
 		return fmt.Errorf("grub-install: %s is no array", on.name)
 	}
 	w.guard(b, "grub-install")
-	w.store(root, "boot/grub/i386-pc/normal.mod", []byte("mod"))
+	for _, m := range []string{"normal", "linux"} {
+		w.store(root, "boot/grub/i386-pc/"+m+".mod", []byte("mod"))
+	}
 	return embedGRUB(b, "(mduuid/"+strings.ReplaceAll(a.uuid, ":", "")+")/boot/grub", torn)
 }
 

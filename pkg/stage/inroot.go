@@ -11,20 +11,28 @@ import (
 // inRoot follows the symbolic links on the way to a file of another root, inside that root, and returns the file's own
 // place in it. The last component is not followed. An administrator's /var may be a link to /data/var; taken from the
 // initramfs that link would lead out of the copy.
-func inRoot(root fs.FS, name string) (string, error) {
+func inRoot(root fs.FS, name string) (string, error) { return follow(root, name, 1) }
+
+// throughLinks is inRoot with the last component followed too.
+func throughLinks(root fs.FS, name string) (string, error) { return follow(root, name, 0) }
+
+// follow leaves the last keep components as they are.
+func follow(root fs.FS, name string, keep int) (string, error) {
 	done, left := "/", strings.Split(strings.Trim(path.Clean("/"+name), "/"), "/")
-	for links := 0; len(left) > 1; {
+	for links := 0; len(left) > keep; {
 		next := path.Join(done, left[0])
 		left = left[1:]
-		target, err := fs.ReadLink(root, strings.TrimPrefix(next, "/"))
-		var pe *fs.PathError
-		switch {
-		case err == nil:
-		case errors.Is(err, fs.ErrNotExist), errors.As(err, &pe):
-			// Not a link, or not there yet.
+		st, err := fs.Lstat(root, nonRoot(next))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("file %s: %w", name, err)
+		}
+		// What is not there yet is no link either.
+		if err != nil || st.Mode()&fs.ModeSymlink == 0 {
 			done = next
 			continue
-		default:
+		}
+		target, err := fs.ReadLink(root, nonRoot(next))
+		if err != nil {
 			return "", fmt.Errorf("file %s: %w", name, err)
 		}
 		if links++; links > 40 {
@@ -33,7 +41,18 @@ func inRoot(root fs.FS, name string) (string, error) {
 		if !path.IsAbs(target) {
 			target = path.Join(done, target)
 		}
-		done, left = "/", append(strings.Split(strings.Trim(path.Clean(target), "/"), "/"), left...)
+		if target = path.Clean(target); target != "/" {
+			left = append(strings.Split(strings.Trim(target, "/"), "/"), left...)
+		}
+		done = "/"
 	}
-	return path.Join(done, left[0]), nil
+	return path.Join(append([]string{done}, left...)...), nil
+}
+
+// nonRoot is a path as the fs packages want it.
+func nonRoot(p string) string {
+	if p = strings.TrimPrefix(p, "/"); p == "" {
+		return "."
+	}
+	return p
 }

@@ -8,10 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
-	"migrate-init/boot"
 	"migrate-init/cpio"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
@@ -33,7 +31,7 @@ func runProve(ctx context.Context, e *Env) error {
 		return err
 	}
 	pr := &prover{p: e.Plan, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
-	errs := []error{pr.initrds(fam), pr.fstab(), pr.leftovers(fam)}
+	errs := []error{pr.initrds(fam), pr.init(), pr.fstab(), pr.leftovers()}
 	if e.Plan.Boot.Loader == "grub" {
 		errs = append(errs, pr.grubConfig())
 		for _, t := range e.Plan.Target.Disks {
@@ -44,20 +42,34 @@ func runProve(ctx context.Context, e *Env) error {
 }
 
 type prover struct {
-	p    *plan.Plan
-	root fs.FS
-	say  func(string)
+	p      *plan.Plan
+	root   fs.FS
+	say    func(string)
+	proved map[string]bool // kernels whose initrd is good
 }
 
 func (pr *prover) read(name string) ([]byte, error) {
-	b, err := fs.ReadFile(pr.root, strings.TrimPrefix(name, "/"))
+	at, err := throughLinks(pr.root, name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := fs.ReadFile(pr.root, nonRoot(at))
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", name, err)
 	}
 	return b, nil
 }
 
-// initrds opens the initrd of every kernel.
+func (pr *prover) stat(name string) (fs.FileInfo, error) {
+	at, err := throughLinks(pr.root, name)
+	if err != nil {
+		return nil, err
+	}
+	return fs.Stat(pr.root, nonRoot(at))
+}
+
+// initrds opens the initrd of every kernel. One without modules or without an initrd is no refusal by itself, unless it is
+// the planned one: grubDefaults asks whether it would be booted.
 func (pr *prover) initrds(fam distro.Family) error {
 	kernels, err := fs.Glob(pr.root, fam.Kernels)
 	if err != nil {
@@ -68,6 +80,7 @@ func (pr *prover) initrds(fam distro.Family) error {
 	}
 	kbefore, _, _ := strings.Cut(fam.Kernels, "*")
 	var errs []error
+	pr.proved = map[string]bool{}
 	for _, k := range kernels {
 		suffix := strings.TrimPrefix(k, kbefore)
 		rel, err := pr.release(k)
@@ -75,16 +88,28 @@ func (pr *prover) initrds(fam distro.Family) error {
 			errs = append(errs, err)
 			continue
 		}
-		if _, err := fs.Stat(pr.root, "lib/modules/"+rel+"/modules.dep"); err != nil {
+		if _, err := pr.stat("lib/modules/" + rel + "/modules.dep"); err != nil {
 			// A kernel whose package was removed badly is not what will be booted, unless it is the planned one.
 			if rel == pr.p.Boot.Release {
 				errs = append(errs, fmt.Errorf("kernel /%s: no modules of its release %s: %w", k, rel, err))
+			} else {
+				pr.say(fmt.Sprintf("kernel /%s: no modules of its release %s; it cannot boot, and does not count", k, rel))
 			}
 			continue
 		}
-		if err := pr.initrd(strings.Replace(fam.Initrds, "*", suffix, 1), rel, fam.Needs(pr.p)); err != nil {
-			errs = append(errs, err)
+		name := strings.Replace(fam.Initrds, "*", suffix, 1)
+		if _, err := fs.Stat(pr.root, name); errors.Is(err, fs.ErrNotExist) && rel != pr.p.Boot.Release {
+			pr.say(fmt.Sprintf("kernel /%s: no initrd /%s; it cannot boot from an array, and does not count", k, name))
+			continue
 		}
+		if err := pr.initrd(name, rel, fam.Needs(pr.p)); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		pr.proved[k] = true
+	}
+	if len(pr.proved) == 0 && len(errs) == 0 {
+		errs = append(errs, fmt.Errorf("kernels: none of %s has both modules and an initrd", strings.Join(kernels, ", ")))
 	}
 	return errors.Join(errs...)
 }
@@ -128,6 +153,9 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 		return fmt.Errorf("initrd /%s: no modules of kernel %s inside", name, release)
 	}
 	var errs []error
+	if err := unpacks(a); err != nil {
+		errs = append(errs, fmt.Errorf("initrd /%s: %w", name, err))
+	}
 	for _, n := range needs {
 		if err := meets(a, mods, n); err != nil {
 			errs = append(errs, fmt.Errorf("initrd /%s: %w (%s)", name, err, n.Why))
@@ -141,7 +169,7 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 	for _, x := range a.List() {
 		if strings.HasPrefix(x.Name, "conf/") && x.IsRegular() {
 			if b, err := a.ReadFile(x.Name); err == nil {
-				if id := oldIdentity(pr.p, b); id != "" {
+				if id := oldIdentity(pr.p, uncommented(b)); id != "" {
 					errs = append(errs, fmt.Errorf("initrd /%s: %s still names %s of the old system", name, x.Name, id))
 				}
 			}
@@ -151,6 +179,21 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 		pr.say(fmt.Sprintf("initrd /%s: kernel %s, %d modules, arrays and drivers inside", name, release, len(mods)))
 	}
 	return errors.Join(errs...)
+}
+
+// unpacks shows that the kernel will find an init, and leaves nothing out. Microcode, which it reads by other means, has
+// no directories of its own in some images.
+func unpacks(a *cpio.Archive) error {
+	for _, n := range a.Dropped {
+		if !strings.HasPrefix(n, "kernel/") {
+			return fmt.Errorf("the kernel would leave out %s, with %d others: their directories are not there before them", n, len(a.Dropped)-1)
+		}
+	}
+	x, err := a.Lookup("init")
+	if err == nil && (!x.IsRegular() || x.Mode&0o111 == 0) {
+		err = fmt.Errorf("init: not an executable file (mode %o)", x.Mode)
+	}
+	return err
 }
 
 func kmodName(s string) string { return strings.ReplaceAll(s, "-", "_") }
@@ -206,22 +249,57 @@ func meets(a *cpio.Archive, mods map[string]bool, n distro.Need) error {
 	return nil
 }
 
-// oldIdentity finds an identity of the old system in a text, "" when there is none.
+// oldIdentity finds a name of the old system in a text, "" when there is none: the UUIDs of its filesystems and swap areas,
+// those of their partitions, and the nodes that they had.
 func oldIdentity(p *plan.Plan, b []byte) string {
 	low := bytes.ToLower(b)
-	var ids []string
+	find := func(uuid string, on plan.Ref, node string) string {
+		for _, id := range []string{uuid, strings.TrimPrefix(string(on), "part:")} {
+			if id != "" && bytes.Contains(low, []byte(strings.ToLower(id))) {
+				return id
+			}
+		}
+		if node != "" && namesNode(b, node) {
+			return node
+		}
+		return ""
+	}
 	for _, s := range p.Source.Filesystems {
-		ids = append(ids, s.UUID, strings.TrimPrefix(string(s.On), "part:"))
+		if id := find(s.UUID, s.On, s.Device); id != "" {
+			return id
+		}
 	}
 	for _, s := range p.Source.Swaps {
-		ids = append(ids, s.UUID, strings.TrimPrefix(string(s.On), "part:"))
-	}
-	for _, id := range ids {
-		if id != "" && bytes.Contains(low, []byte(strings.ToLower(id))) {
+		if id := find(s.UUID, s.On, s.Device); id != "" {
 			return id
 		}
 	}
 	return ""
+}
+
+// namesNode finds a node that is not the beginning of another's name: /dev/vda1 in /dev/vda10.
+func namesNode(b []byte, node string) bool {
+	for {
+		i := bytes.Index(b, []byte(node))
+		if i < 0 {
+			return false
+		}
+		b = b[i+len(node):]
+		if len(b) == 0 || !('0' <= b[0] && b[0] <= '9' || 'a' <= b[0] && b[0] <= 'z' || 'A' <= b[0] && b[0] <= 'Z' || strings.IndexByte("-_./", b[0]) >= 0) {
+			return true
+		}
+	}
+}
+
+// uncommented drops the lines that are comments: those may tell history.
+func uncommented(b []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(b) {
+		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
+			out = append(out, line...)
+		}
+	}
+	return out
 }
 
 // fstab resolves every line: none may name the old system, and every new filesystem has its line.
@@ -252,152 +330,42 @@ func (pr *prover) fstab() error {
 	return errors.Join(errs...)
 }
 
-// bootFiles are the texts from which a boot takes identities. Fstab is read by line: its comments may tell history.
-func bootFiles(fam distro.Family) []string {
-	return []string{"boot/grub/grub.cfg", "boot/grub/custom.cfg", "boot/grub/grubenv", "etc/default/grub", "etc/default/grub.d/*", "etc/kernel/cmdline",
-		"boot/loader/entries/*", "etc/mdadm/mdadm.conf", "etc/initramfs-tools/conf.d/*", "etc/crypttab"}
+// madeFiles are what the boot loader's programs wrote, and what it reads: not a byte of the old system may be in them.
+func madeFiles() []string {
+	return []string{"boot/grub/grub.cfg", "boot/grub/grubenv", "boot/loader/entries/*"}
 }
 
-func (pr *prover) leftovers(fam distro.Family) error {
+// settingFiles are the texts from which those and the initrds are made; people write them, with comments.
+func settingFiles() []string {
+	return []string{"boot/grub/custom.cfg", "etc/default/grub", "etc/default/grub.d/*", "etc/grub.d/*", "etc/kernel/cmdline",
+		"etc/mdadm/mdadm.conf", "etc/initramfs-tools/initramfs.conf", "etc/initramfs-tools/conf.d/*", "etc/crypttab"}
+}
+
+// leftovers searches every boot file for names of the old system. Fstab is read by line.
+func (pr *prover) leftovers() error {
+	return errors.Join(pr.search(madeFiles(), func(b []byte) []byte { return b }), pr.search(settingFiles(), uncommented))
+}
+
+func (pr *prover) search(patterns []string, text func([]byte) []byte) error {
 	var errs []error
-	for _, pat := range bootFiles(fam) {
+	for _, pat := range patterns {
 		names, err := fs.Glob(pr.root, pat)
 		if err != nil {
 			return fmt.Errorf("files %s: %w", pat, err)
 		}
 		for _, n := range names {
+			if st, err := pr.stat(n); errors.Is(err, fs.ErrNotExist) || err == nil && st.IsDir() {
+				continue // a link that leads nowhere, or a directory: nobody reads it
+			}
 			b, err := pr.read("/" + n)
 			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
-			if id := oldIdentity(pr.p, b); id != "" {
+			if id := oldIdentity(pr.p, text(b)); id != "" {
 				errs = append(errs, fmt.Errorf("file /%s: still names %s of the old system", n, id))
 			}
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (pr *prover) grubConfig() error {
-	name := path.Join(pr.p.Boot.Dir, "grub.cfg")
-	b, err := pr.read(name)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	if !bytes.Contains(b, []byte("root=UUID="+pr.p.Boot.Root)) {
-		errs = append(errs, fmt.Errorf("file %s: no entry has root=UUID=%s", name, pr.p.Boot.Root))
-	}
-	cfg, err := boot.ParseGRUBConfig(b)
-	if err != nil {
-		return fmt.Errorf("file %s: %w", name, err)
-	}
-	for _, m := range cfg.Entries {
-		// The kernel takes the last root= of several: one that is left by label or node would be the old system's.
-		if all := boot.ParseCmdline(m.Cmdline).All("root"); len(all) > 0 && all[len(all)-1] != "UUID="+pr.p.Boot.Root {
-			errs = append(errs, fmt.Errorf("file %s: entry %q has root=%s, planned UUID=%s", name, m.Title, all[len(all)-1], pr.p.Boot.Root))
-		}
-		for _, f := range append(slices.Clone(m.Initrds), m.Kernel) {
-			if f == "" {
-				continue
-			}
-			at := f
-			if pr.p.Boot.Mount != "/" {
-				at = path.Join(pr.p.Boot.Mount, f)
-			}
-			if _, err := fs.Stat(pr.root, strings.TrimPrefix(at, "/")); err != nil {
-				errs = append(errs, fmt.Errorf("file %s: entry %q names %s: %w", name, m.Title, f, err))
-			}
-		}
-	}
-	if len(errs) == 0 {
-		pr.say(fmt.Sprintf("%s: %d entries, root=UUID=%s", name, len(cfg.Entries), pr.p.Boot.Root))
-	}
-	return errors.Join(errs...)
-}
-
-// proveBootSector reads the new disk's boot sector and core image from the disk.
-func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
-	d, err := e.Facts.Disk(t.DiskID)
-	if err != nil || d == nil {
-		return fmt.Errorf("target disk %s: not here: %w", t.Was, err)
-	}
-	r, err := e.Open(d.Path)
-	if err != nil {
-		return fmt.Errorf("disk %s: %w", d.Path, err)
-	}
-	defer r.Close()
-	core, err := readCore(r)
-	if err != nil {
-		return fmt.Errorf("disk %s: %w", d.Path, err)
-	}
-	want := []string{"part_gpt", "ext2"}
-	for _, a := range e.Plan.Target.Arrays {
-		want = append(want, grubMetadata(a.Metadata))
-	}
-	if miss := core.Missing(want...); len(miss) > 0 {
-		return fmt.Errorf("disk %s: GRUB's core image lacks %s", d.Path, strings.Join(miss, ", "))
-	}
-	vol, err := grubVolume(e.Plan.Boot.Volume)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(core.Prefix, vol) {
-		return fmt.Errorf("disk %s: GRUB's core image looks for its files in %s, planned in (%s)", d.Path, core.Prefix, vol)
-	}
-	pr.say(fmt.Sprintf("disk %s: GRUB's boot sector and core image, prefix %s", d.Path, core.Prefix))
-	return nil
-}
-
-// grubMetadata is the module by which GRUB reads a metadata version.
-func grubMetadata(version string) string {
-	if version == "0.90" {
-		return "mdraid09"
-	}
-	return "mdraid1x"
-}
-
-// readCore follows the boot sector to the core image and reads it whole.
-func readCore(r io.ReaderAt) (boot.Core, error) {
-	b, err := ReadCoreBytes(r)
-	if err != nil {
-		return boot.Core{}, err
-	}
-	return boot.ParseCore(b)
-}
-
-// ReadCoreBytes reads GRUB's core image as the boot sector and the block list of its first sector say.
-func ReadCoreBytes(r io.ReaderAt) ([]byte, error) {
-	const sector, most = 512, 4 << 20
-	lba0 := make([]byte, sector)
-	if _, err := r.ReadAt(lba0, 0); err != nil {
-		return nil, fmt.Errorf("boot sector: %w", err)
-	}
-	bs, err := boot.ParseBootSector(lba0)
-	if err != nil {
-		return nil, fmt.Errorf("boot sector: %w", err)
-	}
-	if bs.CoreLBA > 1<<53 {
-		return nil, fmt.Errorf("boot sector: core image at sector %d", bs.CoreLBA)
-	}
-	core := make([]byte, sector)
-	if _, err := r.ReadAt(core, int64(bs.CoreLBA)*sector); err != nil {
-		return nil, fmt.Errorf("core image: %w", err)
-	}
-	exts, err := boot.CoreExtents(core)
-	if err != nil {
-		return nil, fmt.Errorf("core image: %w", err)
-	}
-	for _, x := range exts {
-		if x.Sectors > most/sector || len(core) > most || x.LBA > 1<<53 {
-			return nil, fmt.Errorf("core image: block list of %d sectors", x.Sectors)
-		}
-		b := make([]byte, int64(x.Sectors)*sector)
-		if _, err := r.ReadAt(b, int64(x.LBA)*sector); err != nil {
-			return nil, fmt.Errorf("core image: %w", err)
-		}
-		core = append(core, b...)
-	}
-	return core, nil
 }

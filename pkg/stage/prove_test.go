@@ -2,10 +2,14 @@ package stage
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"migrate-init/boot"
+	"migrate-init/cpio"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/plan"
 )
@@ -48,6 +52,13 @@ func TestProve(t *testing.T) {
 			w.trees[root][name] = &fstest.MapFile{Data: []byte(next), Mode: f.Mode}
 		}
 	}
+	// custom is a kernel that was never given an initrd.
+	custom := func(release string) func(*world) {
+		return func(w *world) {
+			w.trees[root]["boot/vmlinuz-"+release] = &fstest.MapFile{Data: vmlinuz(release)}
+			w.trees[root]["lib/modules/"+release+"/modules.dep"] = &fstest.MapFile{}
+		}
+	}
 	swap := func(old, new string) func(string) string {
 		return func(s string) string { return strings.ReplaceAll(s, old, new) }
 	}
@@ -58,7 +69,7 @@ func TestProve(t *testing.T) {
 			uuids += "ARRAY <ignore> UUID=" + a.UUID + "\n"
 		}
 		dir := "usr/lib/modules/" + testRelease + "/"
-		return map[string]string{"sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm --run",
+		return map[string]string{"init": "#!/bin/sh", "sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm --run",
 			dir + "md-mod.ko": "m", dir + "raid1.ko": "m", dir + "ext4.ko": "m", dir + "virtio_blk.ko": "m", dir + "virtio_pci.ko": "m",
 			"etc/mdadm/mdadm.conf": uuids, "conf/conf.d/resume": "RESUME=none"}
 	}
@@ -101,28 +112,78 @@ func TestProve(t *testing.T) {
 				}
 			}
 		})},
-		"no initrd":        {[]string{initrdName}, remove(initrdName)},
-		"cut initrd":       {[]string{initrdName}, edit(initrdName, func(s string) string { return s[:len(s)/2] })},
-		"no kernel":        {[]string{"vmlinuz"}, remove(kernel)},
-		"not a kernel":     {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
-		"no modules":       {[]string{"no modules of its release"}, remove("lib/modules/" + testRelease + "/modules.dep")},
-		"no fstab":         {[]string{"/etc/fstab"}, remove("etc/fstab")},
-		"fstab old swap":   {[]string{"/etc/fstab: line", oldSwap}, edit("etc/fstab", swap(p.Target.Swaps[0].UUID, oldSwap))},
-		"fstab lacks root": {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
-		"fstab lacks srv":  {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
-		"no grub.cfg":      {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
-		"old in grub.cfg":  {[]string{"boot/grub/grub.cfg", "still names", oldRoot}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\n# " + oldRoot + "\n" })},
-		"root by node":     {[]string{"grub.cfg", "root=UUID=" + root}, edit("boot/grub/grub.cfg", swap("UUID="+root, "/dev/md0"))},
-		"root by label":    {[]string{"has root=LABEL=rootfs"}, edit("boot/grub/grub.cfg", swap(" quiet", " root=LABEL=rootfs quiet"))},
-		"entry's kernel":   {[]string{"vmlinuz-5"}, edit("boot/grub/grub.cfg", swap("vmlinuz-"+testRelease, "vmlinuz-5"))},
-		"cut grub.cfg":     {[]string{"grub.cfg"}, edit("boot/grub/grub.cfg", func(s string) string { return s[:strings.Index(s, "initrd")] })},
-		"default/grub":     {[]string{"etc/default/grub", oldSwap}, edit("etc/default/grub", func(s string) string { return s + "X=" + oldSwap })},
-		"partition GUID":   {[]string{"etc/default/grub", "aaaaaaaa-0000-4000-8000-000000000002"}, edit("etc/default/grub", func(s string) string { return s + "X=PARTUUID=AAAAAAAA-0000-4000-8000-000000000002" })},
-		"core lacks md":    {[]string{"core image lacks mdraid1x"}, core(prefix, "biosdisk", "part_gpt", "ext2", "diskfilter")},
-		"core lacks ext2":  {[]string{"core image lacks ext2"}, core(prefix, "biosdisk", "part_gpt", "mdraid1x", "diskfilter")},
-		"core's prefix":    {[]string{"looks for its files in (hd0,gpt2)/boot/grub"}, core("(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2", "diskfilter")},
-		"core is damaged":  {[]string{"disk /dev/vdb"}, func(w *world) { w.disks[1].write(make([]byte, 400), mib+700) }},
-		"no boot sector":   {[]string{"disk /dev/vdb: boot sector"}, func(w *world) { w.disks[1].write(make([]byte, 400), 0) }},
+		"no initrd":          {[]string{initrdName}, remove(initrdName)},
+		"cut initrd":         {[]string{initrdName}, edit(initrdName, func(s string) string { return s[:len(s)/2] })},
+		"no kernel":          {[]string{"vmlinuz"}, remove(kernel)},
+		"not a kernel":       {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
+		"no modules":         {[]string{"no modules of its release"}, remove("lib/modules/" + testRelease + "/modules.dep")},
+		"no fstab":           {[]string{"/etc/fstab"}, remove("etc/fstab")},
+		"fstab old swap":     {[]string{"/etc/fstab: line", oldSwap}, edit("etc/fstab", swap(p.Target.Swaps[0].UUID, oldSwap))},
+		"fstab lacks root":   {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
+		"fstab lacks srv":    {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
+		"no grub.cfg":        {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
+		"old in grub.cfg":    {[]string{"boot/grub/grub.cfg", "still names", oldRoot}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\n# " + oldRoot + "\n" })},
+		"root by node":       {[]string{"grub.cfg", "root=UUID=" + root}, edit("boot/grub/grub.cfg", swap("UUID="+root, "/dev/md0"))},
+		"root by label":      {[]string{"has root=LABEL=rootfs"}, edit("boot/grub/grub.cfg", swap(" quiet", " root=LABEL=rootfs quiet"))},
+		"entry's kernel":     {[]string{"vmlinuz-5"}, edit("boot/grub/grub.cfg", swap("vmlinuz-"+testRelease, "vmlinuz-5"))},
+		"cut grub.cfg":       {[]string{"grub.cfg"}, edit("boot/grub/grub.cfg", func(s string) string { return s[:strings.Index(s, "initrd")] })},
+		"default/grub":       {[]string{"etc/default/grub", oldSwap}, edit("etc/default/grub", func(s string) string { return s + "X=" + oldSwap })},
+		"partition GUID":     {[]string{"etc/default/grub", "aaaaaaaa-0000-4000-8000-000000000002"}, edit("etc/default/grub", func(s string) string { return s + "X=PARTUUID=AAAAAAAA-0000-4000-8000-000000000002" })},
+		"core lacks md":      {[]string{"core image lacks mdraid1x"}, core(prefix, "biosdisk", "part_gpt", "ext2", "diskfilter")},
+		"core lacks ext2":    {[]string{"core image lacks ext2"}, core(prefix, "biosdisk", "part_gpt", "mdraid1x", "diskfilter")},
+		"core's prefix":      {[]string{"looks for its files in (hd0,gpt2)/boot/grub"}, core("(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2", "diskfilter")},
+		"core is damaged":    {[]string{"disk /dev/vdb"}, func(w *world) { w.disks[1].write(make([]byte, 400), mib+700) }},
+		"no init":            {[]string{"init: "}, inside(func(m map[string]string) { delete(m, "init") })},
+		"old node in conf":   {[]string{"conf/param.conf", "/dev/vda4"}, inside(func(m map[string]string) { m["conf/param.conf"] = "RESUME=/dev/vda4\n" })},
+		"history in conf":    {nil, inside(func(m map[string]string) { m["conf/param.conf"] = "# RESUME=/dev/vda4\nX=/dev/vda44\n" })},
+		"no system init":     {[]string{"init", "/sbin/init"}, remove("sbin/init")},
+		"init leads nowhere": {[]string{"init", "/sbin/init"}, remove("usr/lib/systemd/systemd")},
+		"init not executable": {[]string{"not executable (mode 0644)"}, func(w *world) {
+			w.trees[root]["usr/lib/systemd/systemd"] = &fstest.MapFile{Data: []byte(staticELF()), Mode: 0o644}
+		}},
+		"init is a directory": {[]string{"/usr/lib/systemd/systemd is not a regular file"}, func(w *world) {
+			w.trees[root]["usr/lib/systemd/systemd"] = &fstest.MapFile{Data: []byte(staticELF()), Mode: fs.ModeDir | 0o755}
+		}},
+		"init's interpreter":      {[]string{"init", "/bin/sh"}, edit("usr/lib/systemd/systemd", func(string) string { return "#!/bin/sh\n" })},
+		"comment in default/grub": {nil, edit("etc/default/grub", func(s string) string { return s + "  # root was UUID=" + oldRoot + "\n" })},
+		"node in default/grub":    {[]string{"etc/default/grub", "/dev/vda2"}, edit("etc/default/grub", func(s string) string { return s + "GRUB_DEVICE=/dev/vda2\n" })},
+		"other system, last": {nil, edit("boot/grub/grub.cfg", func(s string) string {
+			return s + "menuentry 'other' {\n\tsearch --fs-uuid --set=root 99999999-9999-4999-8999-999999999999\n\tlinux /vmlinuz root=/dev/sdx1\n}\n"
+		})},
+		"other system, first": {[]string{`entry "other" is booted by default`, `root="/dev/sdx1"`}, edit("boot/grub/grub.cfg", func(s string) string {
+			return "menuentry 'other' {\n\tsearch --fs-uuid --set=root 99999999-9999-4999-8999-999999999999\n\tlinux /vmlinuz root=/dev/sdx1\n}\n" + s
+		})},
+		"memtest": {nil, edit("boot/grub/grub.cfg", func(s string) string {
+			return s + "menuentry 'memtest' {\n\tlinux16 /boot/vmlinuz-" + testRelease + "\n}\n"
+		})},
+		"memtest by default": {[]string{`entry "memtest" is booted by default`}, func(w *world) {
+			edit("boot/grub/grub.cfg", func(s string) string {
+				return strings.Replace(s, `default="0"`, `default="${saved_entry}"`, 1) + "menuentry 'memtest' {\n\tlinux16 /boot/vmlinuz-" + testRelease + "\n}\n"
+			})(w)
+			env := boot.NewGrubenv()
+			if err := env.Set("saved_entry", "memtest"); err != nil {
+				t.Fatal(err)
+			}
+			w.trees[root]["boot/grub/grubenv"] = &fstest.MapFile{Data: env.Bytes()}
+		}},
+		"no initrd by default": {[]string{"is booted by default and has no initrd"}, edit("boot/grub/grub.cfg", func(s string) string { return s[:strings.Index(s, "\tinitrd")] + s[strings.Index(s, "}\nif [ -f"):] })},
+		"a kernel left over": {nil, func(w *world) {
+			w.trees[root]["boot/vmlinuz-5.10.0-1-amd64"] = &fstest.MapFile{Data: vmlinuz("5.10.0-1-amd64")}
+		}},
+		"a kernel of one's own": {nil, custom("5.10.0-1-amd64")},
+		"one's own by default": {[]string{"the initrd of its kernel /boot/vmlinuz-5.10.0-1-amd64 was not proved"}, func(w *world) {
+			custom("5.10.0-1-amd64")(w)
+			edit("boot/grub/grub.cfg", func(s string) string {
+				return strings.Replace(s, "linux\t/boot/vmlinuz-"+testRelease, "linux\t/boot/vmlinuz-5.10.0-1-amd64", 1)
+			})(w)
+		}},
+		"no normal.mod":    {[]string{"/boot/grub/i386-pc/normal.mod"}, remove("boot/grub/i386-pc/normal.mod")},
+		"core's directory": {[]string{"looks for its files in", prefix + "2"}, core(prefix+"2", "part_gpt", "mdraid1x", "ext2", "diskfilter")},
+		"core outside": {[]string{"core image is at sector"}, func(w *world) {
+			w.disks[1].write(bootImg(40)[:440], 0)
+			w.disks[1].write(coreImg(40, prefix, "part_gpt", "mdraid1x", "ext2", "diskfilter"), 40*512)
+		}},
+		"no boot sector": {[]string{"disk /dev/vdb: boot sector"}, func(w *world) { w.disks[1].write(make([]byte, 400), 0) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := start.clone(t)
@@ -156,5 +217,33 @@ func TestProve(t *testing.T) {
 func TestNeedsAreOfTheFamily(t *testing.T) {
 	if _, err := distro.Of(&plan.Plan{Machine: plan.Host{Family: "arch", Initrd: "mkinitcpio"}}); err == nil || !strings.Contains(err.Error(), "arch with mkinitcpio") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestUnpacks: what the kernel drops is found, and microcode without directories is passed.
+func TestUnpacks(t *testing.T) {
+	newc := func(name string, mode uint32) string {
+		h := fmt.Sprintf("070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, mode, 0, 0, 1, 0, 0, 0, 0, 0, 0, len(name)+1, 0) + name + "\x00"
+		return h + strings.Repeat("\x00", (4-len(h)%4)%4)
+	}
+	const file, dir = cpio.ModeRegular | 0o755, cpio.ModeDir | 0o755
+	for _, c := range []struct {
+		want  string
+		image string
+	}{
+		{"", newc("kernel/x86/microcode/GenuineIntel.bin", file) + newc("init", file)},
+		{"", newc("sbin", dir) + newc("sbin/mdadm", file) + newc("init", file)},
+		{"leave out sbin/mdadm", newc("sbin/mdadm", file) + newc("sbin", dir) + newc("init", file)},
+		{"not an executable file", newc("init", cpio.ModeRegular|0o644)},
+		{"not an executable file", newc("init", dir)},
+		{"init", newc("sbin", dir)},
+	} {
+		a, err := cpio.Index(strings.NewReader(c.image), cpio.IndexOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unpacks(a); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
 	}
 }

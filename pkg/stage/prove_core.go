@@ -1,0 +1,111 @@
+package stage
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/plan"
+)
+
+// proveBootSector reads the new disk's boot sector and core image from the disk.
+func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
+	d, err := e.Facts.Disk(t.DiskID)
+	if err != nil || d == nil {
+		return fmt.Errorf("target disk %s: not here: %w", t.Was, err)
+	}
+	r, err := e.Open(d.Path)
+	if err != nil {
+		return fmt.Errorf("disk %s: %w", d.Path, err)
+	}
+	defer r.Close()
+	core, err := readCore(r)
+	if err != nil {
+		return fmt.Errorf("disk %s: %w", d.Path, err)
+	}
+	want := []string{"part_gpt", "ext2"}
+	for _, a := range e.Plan.Target.Arrays {
+		want = append(want, grubMetadata(a.Metadata))
+	}
+	if miss := core.Missing(want...); len(miss) > 0 {
+		return fmt.Errorf("disk %s: GRUB's core image lacks %s", d.Path, strings.Join(miss, ", "))
+	}
+	vol, err := grubVolume(e.Plan.Boot.Volume)
+	if err != nil {
+		return err
+	}
+	if want := "(" + vol + ")/" + strings.TrimPrefix(strings.TrimPrefix(e.Plan.Boot.Dir, e.Plan.Boot.Mount), "/"); core.Prefix != want {
+		return fmt.Errorf("disk %s: GRUB's core image looks for its files in %s, planned %s", d.Path, core.Prefix, want)
+	}
+	for _, x := range core.Extents {
+		if !embedded(t, x) {
+			return fmt.Errorf("disk %s: GRUB's core image is at sector %d, outside of the partition made for it", d.Path, x.LBA)
+		}
+	}
+	pr.say(fmt.Sprintf("disk %s: GRUB's boot sector and core image, prefix %s", d.Path, core.Prefix))
+	return nil
+}
+
+// embedded tells whether sectors of a core image are in the disk's bios_grub partition: elsewhere a filesystem or an
+// array may write over them.
+func embedded(t plan.TargetDisk, x boot.Extent) bool {
+	for _, p := range t.Partitions {
+		if p.Role == plan.RoleBIOSGrub && int64(x.LBA)*512 >= p.Start && int64(x.LBA+x.Sectors)*512 <= p.Start+p.Size {
+			return true
+		}
+	}
+	return false
+}
+
+// grubMetadata is the module by which GRUB reads a metadata version.
+func grubMetadata(version string) string {
+	if version == "0.90" {
+		return "mdraid09"
+	}
+	return "mdraid1x"
+}
+
+// readCore follows the boot sector to the core image and reads it whole.
+func readCore(r io.ReaderAt) (boot.Core, error) {
+	b, err := ReadCoreBytes(r)
+	if err != nil {
+		return boot.Core{}, err
+	}
+	return boot.ParseCore(b)
+}
+
+// ReadCoreBytes reads GRUB's core image as the boot sector and the block list of its first sector say.
+func ReadCoreBytes(r io.ReaderAt) ([]byte, error) {
+	const sector, most = 512, 4 << 20
+	lba0 := make([]byte, sector)
+	if _, err := r.ReadAt(lba0, 0); err != nil {
+		return nil, fmt.Errorf("boot sector: %w", err)
+	}
+	bs, err := boot.ParseBootSector(lba0)
+	if err != nil {
+		return nil, fmt.Errorf("boot sector: %w", err)
+	}
+	if bs.CoreLBA > 1<<53 {
+		return nil, fmt.Errorf("boot sector: core image at sector %d", bs.CoreLBA)
+	}
+	core := make([]byte, sector)
+	if _, err := r.ReadAt(core, int64(bs.CoreLBA)*sector); err != nil {
+		return nil, fmt.Errorf("core image: %w", err)
+	}
+	exts, err := boot.CoreExtents(core)
+	if err != nil {
+		return nil, fmt.Errorf("core image: %w", err)
+	}
+	for _, x := range exts {
+		if x.Sectors > most/sector || len(core) > most || x.LBA > 1<<53 {
+			return nil, fmt.Errorf("core image: block list of %d sectors", x.Sectors)
+		}
+		b := make([]byte, int64(x.Sectors)*sector)
+		if _, err := r.ReadAt(b, int64(x.LBA)*sector); err != nil {
+			return nil, fmt.Errorf("core image: %w", err)
+		}
+		core = append(core, b...)
+	}
+	return core, nil
+}
