@@ -38,6 +38,9 @@ func setPartitions(ctx context.Context, e Partitions) error {
 	if err := checkParts(e.Dev, size, e.Parts); err != nil {
 		return err
 	}
+	if err := lockDisk(ctx, f); err != nil {
+		return err
+	}
 	var race error
 	done := false
 	err = poll(ctx, partitionGrace, func() (bool, error) {
@@ -52,6 +55,22 @@ func setPartitions(ctx context.Context, e Partitions) error {
 		return fmt.Errorf("device %s: partitions still differ after %s: %w", e.Dev, partitionGrace, race)
 	}
 	return waitNodes(ctx, disk, e)
+}
+
+// lockDisk keeps udev from re-reading the table while the descriptor is open: for that moment every partition would be gone
+// again (systemd's "Locking Block Device Access"). A lock that somebody keeps is not waited for longer than busyGrace;
+// the work can be done without, as before there were locks.
+func lockDisk(ctx context.Context, f *os.File) error {
+	return poll(ctx, busyGrace, func() (bool, error) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+			return false, nil
+		}
+		if err != nil {
+			return false, pathError("lock", f.Name(), err)
+		}
+		return true, nil
+	})
 }
 
 // stepPartitions makes one attempt. A race is a failure that another look may not meet again.

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -72,6 +73,28 @@ func TestPartitionsWaitForAProber(t *testing.T) {
 	if got := kernelParts(t, dev); got != nil {
 		t.Errorf("kernel has %v", got)
 	}
+}
+
+// udev holds a lock while it works on a disk, and leaves one that is locked alone.
+func TestPartitionsWaitForALock(t *testing.T) {
+	dev, _ := loopDevice(t, 8*mib)
+	f, err := os.Open(dev)
+	must(t, err)
+	defer f.Close()
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_SH))
+	ctx, cancel := context.WithTimeout(t.Context(), 4*pollEvery)
+	defer cancel()
+	want := []Extent{{1, mib, mib}}
+	if _, err := new(Real).Do(ctx, Partitions{dev, want}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v while somebody else has the lock", err)
+	}
+	time.AfterFunc(4*pollEvery, func() { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) })
+	must(t, do(t, Partitions{dev, want}))
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)) // it keeps none
+	if got := kernelParts(t, dev); !slices.Equal(got, want) {
+		t.Errorf("kernel has %v", got)
+	}
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_UN))
 }
 
 func TestPartitionsNameWhoeverHasOneOpen(t *testing.T) {
