@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +63,26 @@ func insertModule(e LoadModule) error {
 	return unix.FinitModule(int(f.Fd()), e.Options, flags)
 }
 
+// syncGrace bounds the flush before the end: a disk that hangs must not keep the machine from its way back.
+const syncGrace = 30 * time.Second
+
+// within waits for f, but no longer than limit, and tells whether f ended.
+func within(limit time.Duration, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-done:
+		return true
+	case <-late.C:
+		return false
+	}
+}
+
 func reboot(e Reboot) error {
 	how := map[string]uint32{
 		"reboot":   unix.LINUX_REBOOT_CMD_RESTART,
@@ -75,7 +96,7 @@ func reboot(e Reboot) error {
 	if pid := os.Getpid(); pid != 1 {
 		return fmt.Errorf("%s: process is %d, not 1: a running system is ended by its own tools", e.How, pid)
 	}
-	unix.Sync()
+	within(syncGrace, unix.Sync)
 	if err := unix.Reboot(int(cmd)); err != nil {
 		return fmt.Errorf("%s: %w", e.How, err)
 	}

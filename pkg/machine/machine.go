@@ -176,5 +176,5 @@ type SwitchRoot struct {
 	Args, Env     []string
 }
 
-// Reboot ends the kernel's run: How is "reboot", "poweroff" or "halt".
+// Reboot ends the kernel's run: How is "reboot", "poweroff" or "halt". It flushes what can be flushed in 30 seconds.
 type Reboot struct{ How string }
