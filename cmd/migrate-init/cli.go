@@ -70,6 +70,7 @@ func verbs() []verb {
 		{"build", "PLAN -o IMAGE", "make the initramfs of the migration", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.output, "o", "migrate.img", "the `file` that the image is written to")
 			fs.BoolVar(&o.list, "list", false, "print what would be inside, and why, and write nothing")
+			fs.BoolVar(&o.dryRun, "dry-run", false, "make the image in memory, print what would be written, and write nothing")
 		}, cmdBuild},
 		{"schedule", "PLAN --image IMAGE", "kernel, image and a one-shot entry into the boot loader", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.image, "image", "migrate.img", "the `file` that build made")

@@ -102,7 +102,7 @@ func (d *initd) prepare(ctx context.Context) {
 	for _, s := range []machine.WriteSys{
 		{Path: "/proc/sys/kernel/panic", Value: strconv.Itoa(firstPanic)},
 		{Path: "/proc/sys/kernel/panic_on_oops", Value: "1"},
-		{Path: "/proc/sys/kernel/printk_devkmsg", Value: "on"},
+		{Path: "/proc/sys/kernel/printk_devkmsg", Value: "on\n"}, // without the line end the kernel refuses it
 	} {
 		if _, err := d.m.Do(ctx, s); err != nil {
 			errs = append(errs, err)
@@ -186,6 +186,10 @@ func (d *initd) say(err error) {
 	d.v.say("FAILED: %v", err)
 	if d.run != nil && d.run.Records().Done("commit") {
 		d.v.say("the migration was committed before: the old disk's boot loader enters the new system, once; if that fails too, the old one is back, unchanged")
+		return
+	}
+	if d.run == nil || len(d.run.Records()) == 0 {
+		d.v.say("nothing was committed: the next boot is the old system, unchanged; the target has no journal yet, so the reason stands only here")
 		return
 	}
 	d.v.say("nothing was committed: the next boot is the old system, unchanged; `migrate-init status` there tells the reason")

@@ -91,7 +91,7 @@ func newRig(t *testing.T, cmdline string, policy plan.Policy, withPlan bool) (*r
 	r.initd = &initd{app: a, m: r.m, v: v, args: []string{"single"}, env: []string{"HOME=/", "TERM=vt220"},
 		early:  func() []machine.Effect { return []machine.Effect{machine.Mkdir{Path: "/proc", Mode: 0o555}} },
 		reap:   func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		listen: func() { r.m.log = append(r.m.log, "listen"); v.hear("ttyS0", r.said); v.kmsg = r.kmsg },
+		listen: func() { r.m.log = append(r.m.log, "listen"); v.hear(r.said, nil); v.kmsg = r.kmsg },
 		shell:  func(context.Context) error { r.m.log = append(r.m.log, "shell"); return errors.New("no such console") },
 		end:    func() { r.ended++ }}
 	return r, p
@@ -113,7 +113,7 @@ func (r *rig) last() string { return r.m.log[len(r.m.log)-1] }
 func TestInitWithoutPlan(t *testing.T) {
 	r, _ := newRig(t, "console=ttyS0", plan.Policy{}, false)
 	said := r.boot(t)
-	for _, want := range []string{"migrate-init: FAILED: plan /etc/migrate-init/plan.toml: not in this image, and without one this init has nothing to do", "nothing was committed: the next boot is the old system", "policy: reboot\r\n"} {
+	for _, want := range []string{"migrate-init: FAILED: plan /etc/migrate-init/plan.toml: not in this image, and without one this init has nothing to do", "nothing was committed: the next boot is the old system, unchanged; the target has no journal yet", "policy: reboot\r\n"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q was not said:\n%s", want, said)
 		}

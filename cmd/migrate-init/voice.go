@@ -22,25 +22,41 @@ const (
 
 // console is one of the kernel's consoles.
 type console struct {
-	name  string
-	w     io.Writer
-	now   func() time.Time
-	until time.Time // it is passed over until then
+	w      io.Writer
+	reopen func() (io.WriteCloser, error) // nil: it cannot be
+	now    func() time.Time
+	until  time.Time // it is passed over until then
 }
 
 // Write writes as far as the console takes it in time; it never fails.
 func (c *console) Write(b []byte) (int, error) {
-	now := c.now()
-	if now.Before(c.until) {
+	if c.now().Before(c.until) {
 		return len(b), nil
 	}
-	if d, ok := c.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
-		_ = d.SetWriteDeadline(now.Add(patience)) // where there are no deadlines, writing does not wait
+	err := c.try(b)
+	// When a shell that had it as its terminal ends, the kernel hangs the console up for all who have it open.
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && c.reopen != nil {
+		if old, ok := c.w.(io.Closer); ok {
+			_ = old.Close() // it is dead
+		}
+		var w io.WriteCloser
+		if w, err = c.reopen(); err == nil {
+			c.w = w
+			err = c.try(b)
+		}
 	}
-	if _, err := c.w.Write(b); errors.Is(err, os.ErrDeadlineExceeded) {
+	if err != nil {
 		c.until = c.now().Add(dumb)
 	}
 	return len(b), nil
+}
+
+func (c *console) try(b []byte) error {
+	if d, ok := c.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = d.SetWriteDeadline(c.now().Add(patience)) // where there are no deadlines, writing does not wait
+	}
+	_, err := c.w.Write(b)
+	return err
 }
 
 // voice speaks to every console and to the kernel's log. It may have neither, and says nothing then.
@@ -53,18 +69,19 @@ type voice struct {
 }
 
 // hear adds a console.
-func (v *voice) hear(name string, w io.Writer) {
+func (v *voice) hear(w io.Writer, reopen func() (io.WriteCloser, error)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.consoles = append(v.consoles, &console{name: name, w: w, now: v.now})
+	v.consoles = append(v.consoles, &console{w: w, reopen: reopen, now: v.now})
 }
 
 // open finds the consoles and the kernel's log of this machine.
 func (v *voice) open() {
 	for _, name := range machine.Consoles() {
+		open := func() (io.WriteCloser, error) { return os.OpenFile(name, os.O_WRONLY, 0) }
 		// One that cannot be opened (a tty without its hardware) is none.
-		if f, err := os.OpenFile(name, os.O_WRONLY, 0); err == nil {
-			v.hear(name, f)
+		if f, err := open(); err == nil {
+			v.hear(f, open)
 		}
 	}
 	// At debug level the kernel's log keeps a line and does not print it on the consoles a second time.

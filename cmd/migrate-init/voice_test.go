@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -36,9 +37,9 @@ func TestVoiceStuckConsole(t *testing.T) {
 	now := time.Unix(1000, 0)
 	bad, good := &stuck{}, &bytes.Buffer{}
 	v := &voice{now: func() time.Time { return now }}
-	v.hear("ttyS0", bad)
-	v.hear("ttyS1", broken{})
-	v.hear("tty0", good)
+	v.hear(bad, nil)
+	v.hear(broken{}, nil)
+	v.hear(good, nil)
 	v.say("one")
 	if bad.deadline != now.Add(patience) {
 		t.Errorf("deadline %v", bad.deadline)
@@ -57,11 +58,41 @@ func TestVoiceStuckConsole(t *testing.T) {
 	}
 }
 
+// hungUp is a console after a hang-up: what had it open is dead, but it can be opened again.
+type hungUp struct {
+	broken
+	closed bool
+}
+
+func (h *hungUp) Close() error { h.closed = true; return nil }
+
+type alive struct{ bytes.Buffer }
+
+func (*alive) Close() error { return nil }
+
+func TestVoiceHungUpConsole(t *testing.T) {
+	v := &voice{now: time.Now}
+	dead, again, opened := &hungUp{}, &alive{}, 0
+	v.hear(dead, func() (io.WriteCloser, error) { opened++; return again, nil })
+	v.say("one\ntwo")
+	if opened != 1 || !dead.closed || again.String() != "migrate-init: one\r\nmigrate-init: two\r\n" {
+		t.Errorf("opened %d times, closed %v, said %q", opened, dead.closed, again)
+	}
+	// One that is gone is not asked for every line.
+	v = &voice{now: time.Now}
+	opened = 0
+	v.hear(&hungUp{}, func() (io.WriteCloser, error) { opened++; return nil, os.ErrNotExist })
+	v.say("one\ntwo")
+	if opened != 1 {
+		t.Errorf("opened %d times", opened)
+	}
+}
+
 func TestVoiceProgress(t *testing.T) {
 	now := time.Unix(1000, 0)
 	tty, kmsg := &bytes.Buffer{}, &bytes.Buffer{}
 	v := &voice{now: func() time.Time { return now }, kmsg: kmsg}
-	v.hear("ttyS0", tty)
+	v.hear(tty, nil)
 	for range 30 {
 		v.event(stage.Event{Stage: "copy", Text: "/", Progress: &stage.Progress{Files: 7, Bytes: 1 << 20, TotalBytes: 4 << 20, Rate: 2 << 20, ETA: 61.7}})
 		now = now.Add(100 * time.Millisecond)
@@ -83,7 +114,7 @@ func TestVoiceProgress(t *testing.T) {
 func TestVoiceTogether(t *testing.T) {
 	b := &bytes.Buffer{}
 	v := &voice{now: time.Now}
-	v.hear("ttyS0", b)
+	v.hear(b, nil)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
