@@ -28,8 +28,12 @@ func OpenDevice(path string) (*Device, error) {
 	return &Device{f: f, size: size}, nil
 }
 
-// ReadAt reads as io.ReaderAt.
-func (d *Device) ReadAt(p []byte, off int64) (int, error) { return d.f.ReadAt(p, off) }
+// ReadAt reads as io.ReaderAt, from the disk: md writes its superblocks past the page cache, and as long as an array runs
+// the cache keeps for its members what they said when somebody first looked.
+func (d *Device) ReadAt(p []byte, off int64) (int, error) {
+	forget(d.f, off, len(p))
+	return d.f.ReadAt(p, off)
+}
 
 // Size returns its length in bytes.
 func (d *Device) Size() int64 { return d.size }

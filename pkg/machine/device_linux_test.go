@@ -150,6 +150,27 @@ func TestSetReadOnly(t *testing.T) {
 	wantError(t, do(t, SetReadOnly{"/dev/nonexistent", true}), "no such file")
 }
 
+// A running array keeps its members open, and writes to them past the page cache. So does here the file behind the loop
+// device.
+func TestOpenDeviceReadsTheDisk(t *testing.T) {
+	dev, file := loopDevice(t, mib)
+	holder, err := os.Open(dev)
+	must(t, err)
+	defer holder.Close()
+	disk, err := os.OpenFile(file, os.O_WRONLY, 0)
+	must(t, err)
+	defer disk.Close()
+	for _, want := range []byte("abc") {
+		for _, at := range []int64{0, 4096 + 512, mib - 1} {
+			_, err := disk.WriteAt([]byte{want}, at)
+			must(t, err)
+			if got := readAll(t, dev, at, 1); got[0] != want {
+				t.Errorf("byte %d is %q, want %q", at, got, want)
+			}
+		}
+	}
+}
+
 // finish makes the old disk writable again in the order in which it was locked: partitions first.
 func TestSetReadOnlyOfAPartitionAndItsDisk(t *testing.T) {
 	dev, _ := loopDevice(t, 4*mib)

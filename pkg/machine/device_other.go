@@ -19,6 +19,8 @@ func deviceSize(f *os.File) (int64, error) {
 	return info.Size(), nil
 }
 
+func forget(*os.File, int64, int) {}
+
 // DropCache fails: only on Linux.
 func DropCache(dev string) error {
 	return fmt.Errorf("device %s: only on linux: %w", dev, errors.ErrUnsupported)
