@@ -20,11 +20,11 @@ func failsToOld(t *testing.T, s *stock) {
 	// Between places where mkfs puts something (multiples of 128 MiB in the filesystem), in what the copy fills.
 	const mib = 1 << 20 / 512
 	bad := r.newDisk()
-	bad.Faults = []lab.Fault{{First: 150 * mib, Last: 245 * mib, Step: 64, Writes: true}}
+	bad.Faults = []lab.Fault{{First: 150 * mib, Last: 245 * mib, Step: 128, Writes: true}}
 	vm := r.start("migration to a failing disk", r.oldDisk(), bad)
 	ctx, cancel := context.WithTimeout(r.ctx, 20*time.Minute)
 	defer cancel()
-	m, err := vm.Console.Expect(ctx, `migrate-init: (FAILED: [^\r\n]*|handover: entering[^\r\n]*)`)
+	m, err := vm.Console.Expect(ctx, `migrate-init: (FAILED: [^\r\n]*|handover: entering[^\r\n]*)[\r\n]`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -325,6 +325,11 @@ func (r *rig) sameTree() {
 		r.t.Fatal(err)
 	}
 	allowed := rewritten()
+	for _, d := range manifest.Diff(before, after, nil) {
+		if allowed.MatchString(d.Path) {
+			r.say("rewritten, or changed by running: %s", d)
+		}
+	}
 	diffs := manifest.Diff(before, after, allowed.MatchString)
 	for i, d := range diffs {
 		if i < 20 {
