@@ -25,8 +25,9 @@ func switchRoot(e SwitchRoot, marker string) error {
 		return fmt.Errorf("switch root: %w", err)
 	}
 	defer old.Close()
-	for _, dir := range carried() {
+	for i, dir := range carried() {
 		if err := carry(dir, newRoot); err != nil {
+			bringBack(carried()[:i], newRoot)
 			return fmt.Errorf("switch root to %s: %w", newRoot, err)
 		}
 	}
@@ -137,6 +138,15 @@ func carry(dir, newRoot string) error {
 		return pathError("move mount", dir, err)
 	}
 	return nil
+}
+
+// bringBack undoes carry, so that the caller has its devices again and can write down why it failed.
+func bringBack(dirs []string, newRoot string) {
+	for _, dir := range dirs {
+		if to := filepath.Join(newRoot, dir); isMountPoint(to) && !isMountPoint(dir) {
+			_ = unix.Mount(to, dir, "", unix.MS_MOVE, "")
+		}
+	}
 }
 
 func enter(newRoot string) error {

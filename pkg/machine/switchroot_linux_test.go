@@ -116,6 +116,11 @@ func childSwitchRoot() error {
 		}
 	}
 	_, err := r.Do(ctx, SwitchRoot{NewRoot: "/new", Init: init, Args: []string{"one", "two words"}, Env: []string{childRole + "=init", "X=y"}})
+	for _, dir := range carried() {
+		if !isMountPoint(dir) {
+			err = errors.Join(err, fmt.Errorf("%s is gone", dir))
+		}
+	}
 	return err
 }
 
@@ -163,6 +168,22 @@ func TestSwitchRootInANamespace(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A new root without room for a directory: the caller still needs /dev, for its journal.
+func TestSwitchRootBringsBackWhatItMoved(t *testing.T) {
+	root, _ := layRoot(t, 0)
+	newRoot := filepath.Join(root, "new")
+	var st unix.Statfs_t
+	must(t, unix.Statfs(newRoot, &st))
+	must(t, do(t, Mount{"", newRoot, "", Remount, fmt.Sprintf("nr_inodes=%d", st.Files-st.Ffree)}))
+	cmd, said := pid1(t, "switchroot", "OLD="+root, "INIT=/init")
+	if err := cmd.Run(); err == nil || !strings.Contains(said.String(), "no space left") || strings.Contains(said.String(), "is gone") {
+		t.Errorf("%v: %s", err, said)
+	}
+	if content(t, filepath.Join(root, "deep/er/file")) != "x" {
+		t.Error("deleted")
 	}
 }
 
