@@ -17,9 +17,19 @@ import (
 type copied struct {
 	Findings []copyFinding `json:"findings"`
 	Resumed  bool          `json:"resumed,omitempty"`
-	Copied   *stage.Counts `json:"copied,omitempty"`
-	Verified *stage.Counts `json:"verified,omitempty"`
+	Copied   *counts       `json:"copied,omitempty"`
+	Verified *counts       `json:"verified,omitempty"`
 }
+
+type counts struct {
+	Files   int64    `json:"files"`
+	Dirs    int64    `json:"dirs"`
+	Bytes   int64    `json:"bytes"`
+	Resumed int64    `json:"resumed,omitempty"` // names that an earlier run had copied
+	Skipped []string `json:"skipped,omitempty"`
+}
+
+func counted(c stage.Counts) *counts { return &counts{c.Files, c.Dirs, c.Bytes, c.Resumed, c.Skipped} }
 
 type copyFinding struct {
 	ID       string   `json:"id"`
@@ -55,7 +65,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 	default:
 		return usageError{fmt.Errorf("engine %q: not known; the engines of copy are: tree", c.opt.engine)}
 	}
-	src, dst, err := c.directories(c.args[0], c.args[1])
+	src, dst, err := c.directories(ctx, c.args[0], c.args[1])
 	if err != nil {
 		return err
 	}
@@ -90,7 +100,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 
 // directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
 // it: it would be copied into itself.
-func (c *call) directories(src, dst string) (string, string, error) {
+func (c *call) directories(ctx context.Context, src, dst string) (string, string, error) {
 	var real [2]string
 	for i, d := range []string{src, dst} {
 		what := [...]string{"source ", "target "}[i] + d
@@ -114,7 +124,7 @@ func (c *call) directories(src, dst string) (string, string, error) {
 		return "", "", fmt.Errorf("target %s: it is the source; name another directory", dst)
 	}
 	if strings.HasPrefix(b, a) {
-		f, err := c.look(context.Background(), survey.Shallow)
+		f, err := c.look(ctx, survey.Shallow)
 		if err != nil {
 			return "", "", err
 		}
@@ -177,7 +187,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 		const goesOn = "the same command goes on there, as long as the source stays as it is"
 		return interrupted(ctx, fmt.Errorf("%w; once that is mended, %s", err, goesOn), fmt.Sprintf("after %d files; %s", done.Files, goesOn))
 	}
-	out.Copied = &done
+	out.Copied = counted(done)
 	job.Progress = func(p stage.Progress) { show.event(stage.Event{Stage: "verify", Text: dst, Progress: &p}) }
 	o = stage.TreeOptions(job)
 	if err := st.verifyWith(&o); err != nil {
@@ -189,7 +199,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that nobody writes to", dst, err)
 		return interrupted(ctx, err, "while it was verified; the same command goes on there")
 	}
-	out.Verified = &verified
+	out.Verified = counted(verified)
 	if err := st.finish(); err != nil {
 		return err
 	}

@@ -113,6 +113,11 @@ func (d *initd) prepare(ctx context.Context) {
 		d.v.say("early: %v", err)
 	}
 	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				d.v.say("reaper: panic: %v", r) // zombies are no reason to end a migration
+			}
+		}()
 		if err := d.reap(ctx); err != nil && ctx.Err() == nil {
 			d.v.say("reaper: %v", err)
 		}

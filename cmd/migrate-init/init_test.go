@@ -189,6 +189,18 @@ func TestInitPanics(t *testing.T) {
 			t.Errorf("last effect: %s", r.last())
 		}
 	})
+	t.Run("in the reaper", func(t *testing.T) {
+		r, _ := newRig(t, "", plan.Policy{}, false)
+		gone := make(chan struct{})
+		r.reap = func(context.Context) error { defer close(gone); panic("reap") }
+		r.m.hit = func(e machine.Effect) error {
+			if _, ok := e.(machine.Reboot); ok {
+				<-gone
+			}
+			return nil
+		}
+		r.boot(t)
+	})
 	t.Run("before the consoles", func(t *testing.T) {
 		r, _ := newRig(t, "", plan.Policy{}, true)
 		r.early = func() []machine.Effect { panic("early") }
@@ -233,6 +245,12 @@ func TestInitUnheard(t *testing.T) {
 	r.boot(t)
 	if r.last() != (machine.Reboot{How: "reboot"}).String() {
 		t.Errorf("last effect: %s", r.last())
+	}
+}
+
+func TestIsInit(t *testing.T) {
+	if !isInit(1, "/init") || isInit(1, "/usr/sbin/migrate-init") || isInit(2, "/init") {
+		t.Error("an init is what the kernel started as /init, and nothing else")
 	}
 }
 

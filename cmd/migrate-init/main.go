@@ -18,11 +18,14 @@ import (
 var version = "dev" //nolint:gochecknoglobals // the linker writes it
 
 func main() {
-	if os.Getpid() == 1 {
+	if isInit(os.Getpid(), os.Args[0]) {
 		bootInit()
 	}
 	os.Exit(command(thisMachine()))
 }
+
+// isInit tells the init of an image from a command that is the first process of a container: the kernel starts /init.
+func isInit(pid int, name string) bool { return pid == 1 && name == imageSelf }
 
 // command runs one call of the tool and gives its exit code. An interrupt ends the work at a safe place.
 func command(a *app) int {
