@@ -56,3 +56,32 @@ func nonRoot(p string) string {
 	}
 	return p
 }
+
+// glob lists what matches a pattern, whose last component alone may have signs, through links inside the root. Unlike
+// fs.Glob it tells a directory that cannot be read from an empty one. A pattern without signs is its own answer.
+func glob(root fs.FS, pattern string) ([]string, error) {
+	dir, base := path.Split(pattern)
+	if !strings.ContainsAny(base, "*?[") {
+		return []string{pattern}, nil
+	}
+	at, err := throughLinks(root, dir)
+	if err != nil {
+		return nil, err
+	}
+	list, err := fs.ReadDir(root, nonRoot(at))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("directory /%s: %w", strings.Trim(dir, "/"), err)
+	}
+	var out []string
+	for _, x := range list {
+		if ok, err := path.Match(base, x.Name()); err != nil {
+			return nil, fmt.Errorf("pattern %s: %w", pattern, err)
+		} else if ok {
+			out = append(out, dir+x.Name())
+		}
+	}
+	return out, nil
+}

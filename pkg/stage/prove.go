@@ -71,7 +71,7 @@ func (pr *prover) stat(name string) (fs.FileInfo, error) {
 // initrds opens the initrd of every kernel. One without modules or without an initrd is no refusal by itself, unless it is
 // the planned one: grubDefaults asks whether it would be booted.
 func (pr *prover) initrds(fam distro.Family) error {
-	kernels, err := fs.Glob(pr.root, fam.Kernels)
+	kernels, err := glob(pr.root, fam.Kernels)
 	if err != nil {
 		return fmt.Errorf("kernels: %w", err)
 	}
@@ -349,7 +349,7 @@ func (pr *prover) leftovers() error {
 func (pr *prover) search(patterns []string, text func([]byte) []byte) error {
 	var errs []error
 	for _, pat := range patterns {
-		names, err := fs.Glob(pr.root, pat)
+		names, err := glob(pr.root, pat)
 		if err != nil {
 			return fmt.Errorf("files %s: %w", pat, err)
 		}

@@ -146,7 +146,11 @@ func TestProve(t *testing.T) {
 		}},
 		"init's interpreter":      {[]string{"init", "/bin/sh"}, edit("usr/lib/systemd/systemd", func(string) string { return "#!/bin/sh\n" })},
 		"comment in default/grub": {nil, edit("etc/default/grub", func(s string) string { return s + "  # root was UUID=" + oldRoot + "\n" })},
-		"node in default/grub":    {[]string{"etc/default/grub", "/dev/vda2"}, edit("etc/default/grub", func(s string) string { return s + "GRUB_DEVICE=/dev/vda2\n" })},
+		"behind a link": {[]string{"etc/default/grub", "/dev/vda2"}, func(w *world) {
+			w.trees[root]["data/grub"] = &fstest.MapFile{Data: []byte("GRUB_DEVICE=/dev/vda2\n")}
+			w.trees[root]["etc/default/grub"] = &fstest.MapFile{Data: []byte("/data/grub"), Mode: fs.ModeSymlink | 0o777}
+		}},
+		"node in default/grub": {[]string{"etc/default/grub", "/dev/vda2"}, edit("etc/default/grub", func(s string) string { return s + "GRUB_DEVICE=/dev/vda2\n" })},
 		"other system, last": {nil, edit("boot/grub/grub.cfg", func(s string) string {
 			return s + "menuentry 'other' {\n\tsearch --fs-uuid --set=root 99999999-9999-4999-8999-999999999999\n\tlinux /vmlinuz root=/dev/sdx1\n}\n"
 		})},

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"migrate-init/boot"
-	"migrate-init/pkg/conf"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
@@ -22,7 +21,7 @@ import (
 // a file that is as planned already gives no effect.
 func Rewrites(p *plan.Plan, root fs.FS, dir string) ([]machine.Effect, error) {
 	r := &rewriter{p: p, root: root, dir: dir, ids: identities(p)}
-	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.resume, r.grubDefault, r.grubDropIn, r.custom, r.grubenv, r.debconf, r.mtab, r.confirm, r.mountPoints} {
+	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.settings, r.grubDropIn, r.custom, r.grubenv, r.debconf, r.mtab, r.confirm, r.mountPoints} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -124,9 +123,13 @@ func (r *rewriter) write(name string, old, data []byte, mode fs.FileMode) {
 	}
 }
 
-// edit rewrites a file if it exists.
+// edit rewrites a file if it exists, where links lead to it.
 func (r *rewriter) edit(name string, change func([]byte) ([]byte, error)) error {
-	old, err := r.read(name)
+	at, err := r.place(name)
+	if err != nil || at == "" {
+		return err
+	}
+	old, err := r.read(at)
 	if err != nil || old == nil {
 		return err
 	}
@@ -134,7 +137,7 @@ func (r *rewriter) edit(name string, change func([]byte) ([]byte, error)) error 
 	if err != nil {
 		return fmt.Errorf("file %s: %w", name, err)
 	}
-	r.write(name, old, data, 0o644)
+	r.write(at, old, data, 0o644)
 	return nil
 }
 
@@ -243,56 +246,6 @@ func (r *rewriter) mdadm() error {
 	return nil
 }
 
-func (r *rewriter) resume() error {
-	return r.edit("/etc/initramfs-tools/conf.d/resume", func(b []byte) ([]byte, error) { return r.substitute(b, "RESUME") })
-}
-
-// substitute replaces old identities inside the values of a shell-like file; all other bytes stay.
-func (r *rewriter) substitute(b []byte, keys ...string) ([]byte, error) {
-	for _, k := range keys {
-		v, found, err := conf.Get(b, k)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			continue
-		}
-		was := v
-		for from, to := range r.ids {
-			v = strings.ReplaceAll(v, from, to)
-			v = strings.ReplaceAll(v, strings.ToUpper(from), to)
-		}
-		words := strings.Fields(v)
-		for i, w := range words {
-			key, val, ok := strings.Cut(w, "=")
-			if !ok {
-				val = w
-			}
-			if to := r.becomes(fstab.ParseSpec(val)); to != "" {
-				words[i] = "UUID=" + to
-				if ok {
-					words[i] = key + "=UUID=" + to
-				}
-			}
-		}
-		if n := strings.Join(words, " "); strings.Join(strings.Fields(v), " ") != n {
-			v = n
-		}
-		if v != was {
-			if b, err = conf.Set(b, k, v); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return b, nil
-}
-
-func (r *rewriter) grubDefault() error {
-	return r.edit("/etc/default/grub", func(b []byte) ([]byte, error) {
-		return r.substitute(b, "GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY")
-	})
-}
-
 // GRUBDropIn keeps os-prober from putting the old system, found on the old disk, into the new menu, and makes a panic of
 // a boot that was not confirmed yet a reset, which is what falls back. Finish removes it.
 const GRUBDropIn = "/etc/default/grub.d/migrate-init.cfg"
@@ -329,8 +282,8 @@ func (r *rewriter) custom() error {
 	switch {
 	case found && len(rest) == 0:
 		r.out = append(r.out, machine.Remove{Path: path.Join(r.dir, r.p.Boot.Custom)})
-	case found:
-		r.write(r.p.Boot.Custom, old, rest, 0o644)
+	default:
+		r.write(r.p.Boot.Custom, old, r.successors(rest), 0o644)
 	}
 	for _, f := range []string{ScheduledKernel(r.p), ScheduledImage(r.p), ScheduleFile} {
 		if _, err := fs.Stat(r.root, strings.TrimPrefix(f, "/")); err == nil {
@@ -365,6 +318,17 @@ func (r *rewriter) grubenv() error {
 	}
 	for _, k := range []string{"next_entry", boot.TriedVariable} {
 		env.Unset(k)
+	}
+	// saved_entry names a menu entry by the root's UUID.
+	for _, k := range env.Keys() {
+		v, _ := env.Get(k)
+		n := string(r.successors([]byte(v)))
+		if n == v {
+			continue
+		}
+		if err := env.Set(k, n); err != nil {
+			return fmt.Errorf("file %s: %w", r.p.Boot.Env, err)
+		}
 	}
 	if !bytes.Equal(env.Bytes(), old) {
 		r.out = append(r.out, machine.WriteInPlace{Path: path.Join(r.dir, r.p.Boot.Env), Data: env.Bytes()})

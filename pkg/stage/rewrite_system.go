@@ -45,7 +45,7 @@ func (r *rewriter) debconfDisks(to []plan.TargetDisk) error {
 		if len(disks) == 0 {
 			return b, nil
 		}
-		if err := db.SetValue("grub-pc/install_devices", strings.Join(disks, ", ")); err != nil {
+		if err := db.SetValue("grub-pc/install_devices", conf.JoinChoices(disks)); err != nil {
 			return nil, err
 		}
 		return db.Bytes(), nil
@@ -102,8 +102,8 @@ func (r *rewriter) confirm() error {
 	return nil
 }
 
-// mountPoints makes sure of what a running system hides: the directories under its mounts and the first device nodes
-// that init needs before /dev is mounted (failures.md, 39).
+// mountPoints makes sure of what a running system hides: the directories under its mounts (failures.md, 39). The device
+// nodes below /dev came with the copy, which saw the old root without anything mounted on it; an initrd brings its own.
 func (r *rewriter) mountPoints() error {
 	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", "mnt"} {
 		if _, err := fs.Stat(r.root, d); errors.Is(err, fs.ErrNotExist) {

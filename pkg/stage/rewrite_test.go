@@ -49,7 +49,7 @@ func apply(t *testing.T, tree fstest.MapFS, effs []machine.Effect) {
 
 // TestRewrites applies the rewriting to testdata/rewrite/NAME.txtar: files "in/..." become "out/...", and a second time changes nothing.
 func TestRewrites(t *testing.T) {
-	for _, name := range []string{"debian", "odd"} {
+	for _, name := range []string{"debian", "odd", "settings"} {
 		t.Run(name, func(t *testing.T) {
 			a, err := txtar.ParseFile("testdata/rewrite-" + name + ".txtar")
 			if err != nil {
@@ -63,7 +63,7 @@ func TestRewrites(t *testing.T) {
 				}
 			}
 			env := boot.NewGrubenv()
-			for _, kv := range [][2]string{{"saved_entry", "x"}, {"next_entry", boot.MigrateEntryID(testPlan)}, {boot.TriedVariable, testPlan}} {
+			for _, kv := range [][2]string{{"saved_entry", "gnulinux-simple-" + strings.ToUpper(oldRoot)}, {"next_entry", boot.MigrateEntryID(testPlan)}, {boot.TriedVariable, testPlan}} {
 				if err := env.Set(kv[0], kv[1]); err != nil {
 					t.Fatal(err)
 				}
@@ -158,6 +158,47 @@ func TestRewritesCut(t *testing.T) {
 		apply(t, tree, rest)
 		if d := treeDiff(want, tree); d != "" {
 			t.Errorf("after %v: %s", all[max(0, n-1)], d)
+		}
+	}
+}
+
+// TestRewritesLinks: a settings file that is a link is rewritten where it is, inside the root, and the link stays.
+func TestRewritesLinks(t *testing.T) {
+	tree := text(map[string]string{"srv/etc/grub": "GRUB_CMDLINE_LINUX=root=/dev/vda2\n", "etc/fstab": "", "boot/grub/x": ""})
+	tree["etc/default/grub"] = &fstest.MapFile{Data: []byte("/data/grub"), Mode: fs.ModeSymlink | 0o777}
+	tree["etc/default"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+	tree["data"] = &fstest.MapFile{Data: []byte("srv/etc"), Mode: fs.ModeSymlink | 0o777}
+	tree["etc/initramfs-tools/conf.d/nowhere"] = &fstest.MapFile{Data: []byte("/gone"), Mode: fs.ModeSymlink | 0o777}
+	effs, err := Rewrites(rewritePlan(), tree, "/t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range effs {
+		if w, ok := e.(machine.WriteFile); ok && w.Path == "/t/srv/etc/grub" {
+			if got := string(w.Data); got != "GRUB_CMDLINE_LINUX=root=UUID=bbbbbbbb-0000-4000-8000-000000000001\n" {
+				t.Errorf("%q", got)
+			}
+			return
+		}
+	}
+	t.Errorf("no effect on the file behind the links: %v", effs)
+}
+
+// TestRewritesRefuses: what only running a file could tell is left alone, unless it is of the old system.
+func TestRewritesRefuses(t *testing.T) {
+	for grub, want := range map[string]string{
+		"GRUB_CMDLINE_LINUX=\"$X crashkernel=1G\"\n":                                     "",
+		"if true; then GRUB_CMDLINE_LINUX=quiet; fi\n":                                   "",
+		"GRUB_CMDLINE_LINUX=\"$X root=UUID=" + oldRoot + "\"\n":                          "",
+		"# GRUB_DEVICE=/dev/vda2\nGRUB_CMDLINE_LINUX=\"$X\"\n":                           "",
+		"GRUB_CMDLINE_LINUX=\"$X root=/dev/vda2\"\n":                                     "names /dev/vda2 of the old system",
+		"GRUB_CMDLINE_LINUX=\"$X root=PARTUUID=AAAAAAAA-0000-4000-8000-000000000002\"\n": "names aaaaaaaa-0000-4000-8000-000000000002 of the old system",
+		"GRUB_CMDLINE_LINUX=\"unterminated\n":                                            "",
+		"GRUB_CMDLINE_LINUX=\"unterminated root=/dev/vda2\n":                             "name it by UUID there",
+	} {
+		_, err := Rewrites(rewritePlan(), text(map[string]string{"etc/default/grub": grub}), "/")
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "/etc/default/grub")) {
+			t.Errorf("%q: %v, want %q", grub, err, want)
 		}
 	}
 }
