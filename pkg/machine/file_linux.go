@@ -106,14 +106,15 @@ func makeDir(path string, mode fs.FileMode) error {
 	return syncDir(parent)
 }
 
+// remove syncs the directory also where there is nothing to remove: an earlier try may have been ended before its sync.
 func remove(path string) error {
-	if err := os.Remove(path); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	if err := syncDir(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func rename(e Rename) error {
