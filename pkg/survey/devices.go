@@ -89,10 +89,13 @@ func (l *looker) parent(dir, n string) string {
 }
 
 func (l *looker) identity(d *plan.Device, dir string) {
-	for _, a := range []string{"serial", "device/serial", "device/vpd_pg80"} {
+	for _, a := range []string{"serial", "device/serial"} {
 		if d.Serial = printable(l.attr(dir, a)); d.Serial != "" {
 			break
 		}
+	}
+	if d.Serial == "" {
+		d.Serial = l.unitSerial(path.Join(dir, "device/vpd_pg80"))
 	}
 	for _, a := range []string{"wwid", "device/wwid"} {
 		if d.WWN = printable(l.attr(dir, a)); d.WWN != "" {
@@ -111,6 +114,16 @@ func (l *looker) identity(d *plan.Device, dir string) {
 		d.Driver = path.Base(link)
 	}
 	d.Drivers = l.drivers(d.Bus)
+}
+
+// unitSerial reads SCSI's page 80h of vital product data: a byte for the kind of device, 0x80, the length of the serial
+// number in two bytes, the number (SPC-4, 7.8.17).
+func (l *looker) unitSerial(name string) string {
+	b, err := l.bytes(name)
+	if err != nil || len(b) < 4 || b[1] != 0x80 {
+		return ""
+	}
+	return printable(strings.ToValidUTF8(string(b[4:]), "?"))
 }
 
 // drivers walks from the disk up to the bus: the modules of its own driver, its controller's, the bridge's. A driver

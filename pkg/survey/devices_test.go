@@ -115,6 +115,20 @@ func TestNVMePathsAreNoDisks(t *testing.T) {
 	}
 }
 
+// SCSI pads the serial number, and puts a binary header before it.
+func TestSerialOfSCSI(t *testing.T) {
+	m := &box{}
+	m.block("sda", "8192", "device/vpd_pg80", "\x00\x80\x00\x14      WD-WCC4N0000001 ")
+	m.block("sdb", "8192", "device/vpd_pg80", "\x00\x80")
+	m.block("sdc", "8192", "device/vpd_pg80", "\x00\x80\x00\x00", "serial", "S 1\n")
+	f := m.look(t, Shallow)
+	for name, want := range map[string]string{"sda": "WD-WCC4N0000001", "sdb": "", "sdc": "S 1"} {
+		if d := f.Dev(name); d == nil || d.Serial != want {
+			t.Errorf("%s: %+v, want serial %q", name, d, want)
+		}
+	}
+}
+
 func TestSuspendedMappingIsNotRead(t *testing.T) {
 	m := &box{disks: map[string]io.ReaderAt{"/dev/dm-0": bytes.NewReader(make([]byte, 1<<20)), "/dev/dm-1": bytes.NewReader(make([]byte, 1<<20))}}
 	m.block("dm-0", "2048", "dm/suspended", "1\n")
