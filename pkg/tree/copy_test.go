@@ -52,6 +52,54 @@ func TestCopyEverything(t *testing.T) {
 	}
 }
 
+// The journal flag wants CAP_SYS_RESOURCE, which not every root has.
+func TestCopyJournalFlag(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+	apply(t, src.dir, file("journal", 0o644, noise(1, 5<<20)))
+	if err := chattr("+j", "journal")(src.dir); err != nil {
+		t.Skipf("SKIPPED, NOTHING TESTED: %v", err)
+	}
+	src.remount(t, unix.MS_RDONLY)
+	if _, err := Copy(t.Context(), src.dir, dst.dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	dst.remount(t, unix.MS_RDONLY)
+	sameTree(t, src.dir, dst.dir)
+	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{})
+	if err != nil || !rep.Equal() {
+		t.Errorf("verify: %v, differences: %v", err, rep.Differences)
+	}
+}
+
+// Where the umask leaves a mode alone, nobody sets it again: the modes must be
+// there all the same, whatever the umask is.
+func TestCopyModesUnderAnyUmask(t *testing.T) {
+	for _, mask := range []int{0, 0o022, 0o137} {
+		t.Run(fmt.Sprintf("%03o", mask), func(t *testing.T) {
+			src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+			var acts []act
+			for mode := range uint32(0o10000) {
+				if mode%7 == 0 || mode < 0o1000 {
+					acts = append(acts, file(fmt.Sprintf("f%04o", mode), mode, nil))
+				}
+				if mode%97 == 0 {
+					p := fmt.Sprintf("p%04o", mode)
+					acts = append(acts, mknod(p, unix.S_IFIFO|0o600, 0, 0), chmod(p, mode), mkdir("d"+p, mode))
+				}
+			}
+			acts = append(acts, chown("f0644", 5, 6), setx("f0640", "system.posix_acl_access", someACL()),
+				mkdir("def", 0o2775), setx("def", "system.posix_acl_default", someACL()), file("def/x", 0o666, nil))
+			apply(t, src.dir, acts...)
+			old := unix.Umask(mask)
+			defer unix.Umask(old)
+			if _, err := Copy(t.Context(), src.dir, dst.dir, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			sameTree(t, src.dir, dst.dir)
+		})
+	}
+}
+
 func TestMain(m *testing.M) {
 	unix.Umask(0o077)
 	os.Exit(m.Run())

@@ -135,21 +135,36 @@ func (p *progress) start(d time.Duration) func() {
 }
 
 // startCheckpoints saves until the returned function is called, which gives the
-// error that ended it.
+// error that ended it. The wait grows with the time that the copy took so far, so that a
+// power cut costs a small part of it whether the copy takes seconds or hours.
 func (c *copier) startCheckpoints() func() error {
-	d := c.o.CheckpointEvery
-	if d <= 0 {
-		d = 5 * time.Second
-	}
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	var failed error
+	begin := time.Now()
+	wait := func(last time.Duration) time.Duration {
+		if c.o.CheckpointEvery > 0 {
+			return c.o.CheckpointEvery
+		}
+		return min(5*time.Second, max(500*time.Millisecond, time.Since(begin)/20, last))
+	}
 	if c.o.Checkpoint != nil {
-		every(&wg, quit, d, func() error {
-			if failed = c.checkpoint(); failed != nil {
-				c.q.fail(failed)
+		wg.Go(func() {
+			t := time.NewTimer(wait(0))
+			defer t.Stop()
+			for {
+				select {
+				case <-quit:
+					return
+				case <-t.C:
+				}
+				at := time.Now()
+				if failed = c.checkpoint(); failed != nil {
+					c.q.fail(failed)
+					return
+				}
+				t.Reset(wait(time.Since(at)))
 			}
-			return failed
 		})
 	}
 	return func() error {

@@ -86,7 +86,10 @@ func (t *table[V]) put(k uint64, v V) error {
 }
 
 func (t *table[V]) grow(s *shard[V]) error {
-	n := max(128, len(s.slots)*5/4)
+	n := max(128, len(s.slots)*2)
+	if len(s.slots) >= 1<<14 {
+		n = len(s.slots) * 5 / 4
+	}
 	var one slot[V]
 	mem, err := unix.Mmap(-1, 0, n*int(unsafe.Sizeof(one)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {

@@ -32,7 +32,8 @@ type Options struct {
 	// Manifest receives checksummed blocks of records, one Write a block; see OpenManifest.
 	Manifest io.Writer
 
-	// Checkpoint is called about every CheckpointEvery (0: 5 s) after a syncfs of
+	// Checkpoint is called about every CheckpointEvery (0: a twentieth of the time so
+	// far, at least 0.5 s and at most 5 s, or as long as the sync takes) after a syncfs of
 	// the target: all that the first ManifestBytes of the manifest say was
 	// synced before. It has to make that prefix of the manifest durable (unless
 	// it lies on the target: then it is) and to journal the Checkpoint.
@@ -53,7 +54,8 @@ type Options struct {
 	// Hashes lets Verify trust the manifest for the source's data. Without it,
 	// or where it lacks a file, the source is read again.
 	Hashes *Manifest
-	chunk  int // names of a directory read at a time, 0: chunkEntries; tests make it small
+	chunk  int    // names of a directory read at a time, 0: chunkEntries; tests make it small
+	pace   func() // called before each batch of files; tests hold the copy up with it
 
 	// MaxDifferences bounds the Report's list (0: 1000). All are counted.
 	MaxDifferences int

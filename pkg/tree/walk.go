@@ -77,6 +77,9 @@ func (c *copier) read(w *worker, d *dir) error {
 }
 
 func (c *copier) batch(w *worker, d *dir, es []entry) error {
+	if c.o.pace != nil {
+		c.o.pace()
+	}
 	if err := c.fds.hold(d); err != nil {
 		return err
 	}
