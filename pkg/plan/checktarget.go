@@ -212,11 +212,19 @@ func sameName(have, want string) bool {
 func checkArrayName(p *Plan, f *Facts, a *answers) {
 	for _, n := range p.Target.Arrays {
 		for _, arr := range f.Arrays {
-			if sameName(arr.Name, n.Name) && arr.UUID != n.UUID && !p.ownArray(arr.UUID) {
+			if sameName(arr.Name, n.Name) && arr.UUID != n.UUID && !p.ownArray(arr.UUID) && !p.sacrificed(f, arr) {
 				a.refuse("array name "+n.Name, "rename or wipe the other array: mdadm --zero-superblock on its members", "array %s (%s) has it already", arr.UUID, strings.Join(arr.names(), ", "))
 			}
 		}
 	}
+}
+
+// sacrificed tells whether every member of an array lies on a target disk whose contents may be destroyed.
+func (p *Plan) sacrificed(f *Facts, arr Array) bool {
+	return len(arr.Members) > 0 && !slices.ContainsFunc(arr.Members, func(m Member) bool {
+		d := f.DiskOf(m.Device)
+		return d == nil || !slices.ContainsFunc(p.Target.Disks, func(t TargetDisk) bool { return t.Wipe && t.Matches(d) })
+	})
 }
 
 func (r *Array) names() []string {

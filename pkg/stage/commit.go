@@ -38,6 +38,8 @@ func runCommit(ctx context.Context, e *Env) error {
 		machine.Mkdir{Path: path.Dir(file), Mode: 0o755},
 		machine.WriteFile{Path: file + ".new", Data: CommittedText(e.Plan), Mode: 0o644},
 		machine.Rename{From: file + ".new", To: file},
+		// An fsynced name may still be in the filesystem's journal alone, which no boot loader replays.
+		machine.Sync{Path: path.Dir(file)},
 	)
 }
 

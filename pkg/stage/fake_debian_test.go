@@ -123,10 +123,13 @@ func debianRoot() fstest.MapFS {
 		"var/cache/debconf/config.dat":                "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/disk/by-id/virtio-SER-vda\nOwners: grub-pc\n\n",
 		"home/u/file":                                 "kept",
 	})
+	for _, m := range []string{"normal", "linux", "part_gpt", "part_msdos", "diskfilter", "mdraid1x", "ext2"} {
+		root["boot/grub/i386-pc/"+m+".mod"] = &fstest.MapFile{Data: []byte("mod"), Mode: 0o644}
+	}
 	// As on Debian: an absolute link, which leads nowhere from the initramfs.
 	root["usr/lib/systemd/systemd"].Mode = 0o755
 	root["sbin/init"] = &fstest.MapFile{Data: []byte("/usr/lib/systemd/systemd"), Mode: fs.ModeSymlink | 0o777}
-	for _, d := range []string{"sbin", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/systemd/system", "etc/default/grub.d"} {
+	for _, d := range []string{"boot/grub/i386-pc", "sbin", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/systemd/system", "etc/default/grub.d"} {
 		root[d] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 	}
 	return root

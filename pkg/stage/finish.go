@@ -10,7 +10,6 @@ import (
 
 	"migrate-init/boot"
 	"migrate-init/pkg/distro"
-	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -190,54 +189,6 @@ func (e *Env) readAt(dev string, off int64, n int) ([]byte, error) {
 	return b, nil
 }
 
-// switchBootSector lets the old disk boot the new array before anything of the old system is destroyed: one sector decides.
-func (e *Env) switchBootSector(ctx context.Context, d *plan.Device, want gpt.Table) error {
-	if e.Plan.Boot.Loader != "grub" {
-		return nil
-	}
-	const sector = 512
-	src, err := e.Facts.Disk(e.Plan.Target.Disks[0].DiskID)
-	if err != nil || src == nil {
-		return fmt.Errorf("new disk %s: not here: %w", e.Plan.Target.Disks[0].Was, err)
-	}
-	r, err := e.Open(src.Path)
-	if err != nil {
-		return fmt.Errorf("disk %s: %w", src.Path, err)
-	}
-	defer r.Close()
-	core, err := ReadCoreBytes(r)
-	if err != nil {
-		return fmt.Errorf("disk %s: %w", src.Path, err)
-	}
-	first := want.Partitions[0].Start
-	for _, p := range d.Table.Partitions {
-		first = min(first, p.Start)
-	}
-	for _, p := range want.Partitions {
-		first = min(first, p.Start)
-	}
-	lba := first/sector - int64(len(core)/sector)
-	if lowest := int64(2 + 32); lba < lowest {
-		return fmt.Errorf("old disk %s: %d bytes before its first partition do not hold GRUB's core image of %d; install the boot loader by hand and take the disk into the array with mdadm --add", d.Path, first, len(core))
-	}
-	from, err := e.readAt(src.Path, 0, sector)
-	if err != nil {
-		return err
-	}
-	old, err := e.readAt(d.Path, 0, sector)
-	if err != nil {
-		return err
-	}
-	sec0, moved, err := boot.Relocate(from, core, old, uint64(lba))
-	if err != nil {
-		return fmt.Errorf("old disk %s: %w", d.Path, err)
-	}
-	e.tell("finish", "boot sector of %s reads the new array from here on", d.Path)
-	return e.do(ctx,
-		machine.WriteDevice{Dev: d.Path, Why: "GRUB's core image, before the first partition", Chunks: []machine.Chunk{{Offset: lba * sector, Data: moved}}},
-		machine.WriteDevice{Dev: d.Path, Why: "boot sector", Chunks: []machine.Chunk{{Offset: 0, Data: sec0}}})
-}
-
 // joinMembers hot-adds every later member that is not in its array yet.
 func (e *Env) joinMembers(ctx context.Context) error {
 	for _, n := range e.Plan.Target.Arrays {
@@ -286,6 +237,13 @@ func (e *Env) joinMember(ctx context.Context, n plan.NewArray, ref plan.Ref) err
 	}
 	joined, writes, err := md.Join(super, md.JoinSpec{Size: d.Size, DeviceUUID: uuid, Time: time.Unix(super.UTime.Unix(), 0), Bitmap: bitmap, Major: d.Major, Minor: d.Minor})
 	if err != nil {
+		return err
+	}
+	// udev's mdadm may have been quicker on a second run: a live superblock is not wiped.
+	if err := e.refresh(ctx); err != nil {
+		return err
+	}
+	if d, err = e.volume(ref); err != nil || e.holds(n, d) {
 		return err
 	}
 	if err := e.wipe(ctx, d); err != nil {

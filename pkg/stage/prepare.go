@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -170,6 +171,12 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 	}
 	if d == nil {
 		return fmt.Errorf("journal %s: its volume is not here", e.Plan.Journal)
+	}
+	// The journal is older than every filesystem: one without it is not a first try, and may be a system in use.
+	for _, n := range e.Plan.Target.Filesystems {
+		if x, err := e.Facts.FS(n.UUID); err != nil || x != nil {
+			return errors.Join(fmt.Errorf("journal %s: it is gone, but filesystem %s of this plan exists: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", d.Path, n.UUID), err)
+		}
 	}
 	if err := e.wipe(ctx, d); err != nil {
 		return err

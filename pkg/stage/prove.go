@@ -45,13 +45,17 @@ type prover struct {
 	p      *plan.Plan
 	root   fs.FS
 	say    func(string)
-	proved map[string]bool // kernels whose initrd is good
+	proved map[string]bool   // kernels whose initrd is good
+	over   map[string][]byte // by absolute path, files as they will be; nil for one that will not be there
 }
 
 func (pr *prover) read(name string) ([]byte, error) {
 	at, err := throughLinks(pr.root, name)
 	if err != nil {
 		return nil, err
+	}
+	if b, ok := pr.over[at]; ok && b != nil {
+		return b, nil
 	}
 	b, err := fs.ReadFile(pr.root, nonRoot(at))
 	if err != nil {
@@ -356,6 +360,9 @@ func (pr *prover) search(patterns []string, text func([]byte) []byte) error {
 		for _, n := range names {
 			if st, err := pr.stat(n); errors.Is(err, fs.ErrNotExist) || err == nil && st.IsDir() {
 				continue // a link that leads nowhere, or a directory: nobody reads it
+			}
+			if b, ok := pr.over["/"+n]; ok && b == nil {
+				continue
 			}
 			b, err := pr.read("/" + n)
 			if err != nil {

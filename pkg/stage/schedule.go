@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/boot"
@@ -59,18 +60,23 @@ func Snippet(p *plan.Plan, f *plan.Facts) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules := []string{"part_gpt", "part_msdos", "diskfilter"}
-	for _, a := range p.Target.Arrays {
-		if m := grubMetadata(a.Metadata); !bytes.Contains([]byte(strings.Join(modules, " ")), []byte(m)) {
-			modules = append(modules, m)
-		}
-	}
-	modules = append(modules, "ext2")
+	modules := snippetModules(p)
 	seen := func(pth string) string { return p.Boot.Prefix + "/" + path.Base(pth) }
 	spec := boot.SnippetSpec{PlanID: p.ID, BootFSUUID: p.Boot.BootFS, BootModules: []string{"part_gpt", "part_msdos", "ext2"},
 		Kernel: seen(ScheduledKernel(p)), Image: seen(ScheduledImage(p)), Cmdline: Cmdline(p),
 		Modules: modules, Volume: vol, NewPrefix: "/" + strings.TrimPrefix(strings.TrimPrefix(p.Boot.Dir, p.Boot.Mount), "/"), CanSaveEnv: true, Unrestricted: f.Boot.Superusers}
 	return boot.GRUBSnippet(spec)
+}
+
+// snippetModules read the planned volumes and the old /boot.
+func snippetModules(p *plan.Plan) []string {
+	modules := []string{"part_gpt", "part_msdos", "diskfilter"}
+	for _, a := range p.Target.Arrays {
+		if m := grubMetadata(a.Metadata); !slices.Contains(modules, m) {
+			modules = append(modules, m)
+		}
+	}
+	return append(modules, "ext2")
 }
 
 // Schedule spells how the migration is put into the old boot loader: remembered first, armed last. A power cut before
@@ -113,6 +119,9 @@ func Schedule(p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image st
 			return nil, fmt.Errorf("file %s: %w", p.Boot.Custom, err)
 		}
 	}
+	if err := errors.Join(Rehearse(p, root), loaderModules(p, root, snippetModules(p))); err != nil {
+		return nil, err
+	}
 	snippet, err := Snippet(p, f)
 	if err != nil {
 		return nil, err
@@ -140,6 +149,8 @@ func Schedule(p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image st
 		machine.CopyFile{From: p.Boot.Kernel, To: st.Kernel, Mode: 0o600},
 		machine.CopyFile{From: image, To: st.Image, Mode: 0o600},
 		machine.WriteFile{Path: p.Boot.Custom, Data: full, Old: custom, Mode: 0o600},
+		// GRUB reads the disk without replaying a journal: what the entry names is in its place before it is armed.
+		machine.Sync{Path: path.Dir(p.Boot.Custom)},
 		machine.WriteInPlace{Path: p.Boot.Env, Data: genv.Bytes()},
 	}, nil
 }
@@ -229,7 +240,7 @@ func Rollback(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
 	} else if there {
 		out = append(out, machine.Rename{From: file, To: file + ".rolled-back"})
 	}
-	return append(out, machine.Remove{Path: path.Join(p.Boot.Mount, boot.ConfirmedFile(p.ID))}), nil
+	return append(out, machine.Remove{Path: path.Join(p.Boot.Mount, boot.ConfirmedFile(p.ID))}, machine.Sync{Path: p.Boot.Mount}), nil
 }
 
 // Confirm spells how this boot of the new system is marked as good; after a rollback there is nothing to mark.
@@ -245,6 +256,7 @@ func Confirm(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
 	return []machine.Effect{
 		machine.WriteFile{Path: file + ".new", Data: CommittedText(p), Mode: 0o644},
 		machine.Rename{From: file + ".new", To: file},
+		machine.Sync{Path: p.Boot.Mount},
 	}, nil
 }
 

@@ -238,3 +238,46 @@ func TestReadScheduled(t *testing.T) {
 		}
 	}
 }
+
+// TestScheduleRefuses: what would only be found after the copy, or never, is refused while the old system runs.
+func TestScheduleRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(fstest.MapFS)
+		want   []string
+	}{
+		"no module": {func(m fstest.MapFS) { delete(m, "boot/grub/i386-pc/mdraid1x.mod") },
+			[]string{"/boot/grub/i386-pc/mdraid1x.mod: missing", "`grub-install /dev/vda`"}},
+		"an empty module": {func(m fstest.MapFS) { m["boot/grub/i386-pc/diskfilter.mod"] = &fstest.MapFile{} }, []string{"diskfilter.mod: missing"}},
+		"no modules": {func(m fstest.MapFS) {
+			for n := range m {
+				if strings.HasSuffix(n, ".mod") {
+					delete(m, n)
+				}
+			}
+		}, []string{"boot loader /boot/grub: no directory", "grub-install"}},
+		"a setting that stays": {func(m fstest.MapFS) {
+			m["etc/grub.d/40_custom"] = &fstest.MapFile{Data: []byte("#!/bin/sh\necho linux /vmlinuz root=/dev/vda2\n"), Mode: 0o755}
+		}, []string{"/etc/grub.d/40_custom: still names /dev/vda2", "name the filesystem by UUID"}},
+		"a value of the shell": {func(m fstest.MapFS) {
+			m["etc/default/grub"] = &fstest.MapFile{Data: []byte("GRUB_CMDLINE_LINUX=\"$A root=/dev/vda2\"\n")}
+		}, []string{"/etc/default/grub", "names /dev/vda2"}},
+		"fstab without root": {func(m fstest.MapFS) {
+			f := m["etc/fstab"]
+			m["etc/fstab"] = &fstest.MapFile{Data: []byte(strings.Replace(string(f.Data), "UUID="+oldRoot+" /", "#", 1))}
+		}, []string{"/etc/fstab: /"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, p, b := toSchedule(t)
+			c.change(w.trees[oldRoot])
+			err := schedule(w, p, b)
+			if err == nil {
+				t.Fatal("scheduled")
+			}
+			for _, s := range c.want {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("%q is not in: %v", s, err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,99 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/gpt"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// switchBootSector lets the old disk boot the new array before anything of the old system is destroyed: one sector decides.
+func (e *Env) switchBootSector(ctx context.Context, d *plan.Device, want gpt.Table) error {
+	if e.Plan.Boot.Loader != "grub" {
+		return nil
+	}
+	const sector = 512
+	src, err := e.Facts.Disk(e.Plan.Target.Disks[0].DiskID)
+	if err != nil || src == nil {
+		return fmt.Errorf("new disk %s: not here: %w", e.Plan.Target.Disks[0].Was, err)
+	}
+	r, err := e.Open(src.Path)
+	if err != nil {
+		return fmt.Errorf("disk %s: %w", src.Path, err)
+	}
+	defer r.Close()
+	core, err := ReadCoreBytes(r)
+	if err != nil {
+		return fmt.Errorf("disk %s: %w", src.Path, err)
+	}
+	first := want.Partitions[0].Start
+	for _, p := range d.Table.Partitions {
+		first = min(first, p.Start)
+	}
+	for _, p := range want.Partitions {
+		first = min(first, p.Start)
+	}
+	lba := first/sector - int64(len(core)/sector)
+	if lowest := int64(2 + 32); lba < lowest {
+		return fmt.Errorf("old disk %s: %d bytes before its first partition do not hold GRUB's core image of %d; install the boot loader by hand and take the disk into the array with mdadm --add", d.Path, first, len(core))
+	}
+	from, err := e.readAt(src.Path, 0, sector)
+	if err != nil {
+		return err
+	}
+	old, err := e.readAt(d.Path, 0, sector)
+	if err != nil {
+		return err
+	}
+	sec0, moved, err := boot.Relocate(from, core, old, uint64(lba))
+	if err != nil {
+		return fmt.Errorf("old disk %s: %w", d.Path, err)
+	}
+	if now, err := e.readAt(d.Path, lba*sector, len(moved)); err == nil && bytes.Equal(old, sec0) && bytes.Equal(now, moved) {
+		return nil // an earlier run got this far
+	}
+	if err := e.apart(d, lba*sector, int64(len(moved))); err != nil {
+		return err
+	}
+	e.tell("finish", "boot sector of %s reads the new array from here on", d.Path)
+	return e.do(ctx,
+		machine.WriteDevice{Dev: d.Path, Why: "GRUB's core image, before the first partition", Chunks: []machine.Chunk{{Offset: lba * sector, Data: moved}}},
+		machine.WriteDevice{Dev: d.Path, Why: "boot sector", Chunks: []machine.Chunk{{Offset: 0, Data: sec0}}})
+}
+
+// apart refuses when the place for the copied core image is where the old disk's own core image is: until the boot
+// sector has been switched, that is what boots.
+func (e *Env) apart(d *plan.Device, at, length int64) error {
+	r, err := e.Open(d.Path)
+	if err != nil {
+		return fmt.Errorf("disk %s: %w", d.Path, err)
+	}
+	defer r.Close()
+	const sector = 512
+	lba0 := make([]byte, sector)
+	if _, err := r.ReadAt(lba0, 0); err != nil {
+		return fmt.Errorf("boot sector of %s: %w", d.Path, err)
+	}
+	bs, err := boot.ParseBootSector(lba0)
+	if err != nil || bs.CoreLBA > 1<<53 {
+		return nil // not GRUB's: nothing of GRUB's can be overwritten
+	}
+	head := make([]byte, sector)
+	if _, err := r.ReadAt(head, int64(bs.CoreLBA)*sector); err != nil {
+		return fmt.Errorf("core image of %s: %w", d.Path, err)
+	}
+	exts, err := boot.CoreExtents(head)
+	if err != nil {
+		return nil // it boots nothing now
+	}
+	for _, x := range append(exts, boot.Extent{LBA: bs.CoreLBA, Sectors: 1}) {
+		if from, to := int64(x.LBA)*sector, int64(x.LBA+x.Sectors)*sector; from < at+length && at < to {
+			return fmt.Errorf("old disk %s: its own core image (bytes %d to %d) lies where a copy of the new one has to go; install the boot loader by hand and take the disk into the array with mdadm --add", d.Path, from, to)
+		}
+	}
+	return nil
+}
