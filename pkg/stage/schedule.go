@@ -149,6 +149,8 @@ func Schedule(p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image st
 		machine.CopyFile{From: p.Boot.Kernel, To: st.Kernel, Mode: 0o600},
 		machine.CopyFile{From: image, To: st.Image, Mode: 0o600},
 		machine.WriteFile{Path: p.Boot.Custom, Data: full, Old: custom, Mode: 0o600},
+		// GRUB reads the disk without replaying a journal: what the entry names is in its place before it is armed.
+		machine.Sync{Path: path.Dir(p.Boot.Custom)},
 		machine.WriteInPlace{Path: p.Boot.Env, Data: genv.Bytes()},
 	}, nil
 }
@@ -238,7 +240,7 @@ func Rollback(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
 	} else if there {
 		out = append(out, machine.Rename{From: file, To: file + ".rolled-back"})
 	}
-	return append(out, machine.Remove{Path: path.Join(p.Boot.Mount, boot.ConfirmedFile(p.ID))}), nil
+	return append(out, machine.Remove{Path: path.Join(p.Boot.Mount, boot.ConfirmedFile(p.ID))}, machine.Sync{Path: p.Boot.Mount}), nil
 }
 
 // Confirm spells how this boot of the new system is marked as good; after a rollback there is nothing to mark.
@@ -254,6 +256,7 @@ func Confirm(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
 	return []machine.Effect{
 		machine.WriteFile{Path: file + ".new", Data: CommittedText(p), Mode: 0o644},
 		machine.Rename{From: file + ".new", To: file},
+		machine.Sync{Path: p.Boot.Mount},
 	}, nil
 }
 
