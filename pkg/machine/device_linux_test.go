@@ -121,6 +121,9 @@ func TestWriteDeviceBesideAMountedPartition(t *testing.T) {
 	}
 	wantError(t, do(t, WriteDevice{dev, "", []Chunk{{Offset: mib - 1, Data: []byte("xx")}}}), "partition 1", "mounted on "+dir)
 	wantError(t, do(t, WriteDevice{dev, "", []Chunk{{Offset: 20 * mib, Zero: 1}}}), "partition 2 would be overwritten", dir)
+	// the partition itself may be written all the same: so is the journal beside the members of the new array
+	must(t, do(t, WriteDevice{dev + "p2", "", []Chunk{{Zero: 4096}}}))
+	wantError(t, do(t, WriteDevice{dev + "p1", "", []Chunk{{Zero: 4096}}}), "mounted on "+dir)
 	must(t, do(t, Unmount{dir, false}))
 	must(t, do(t, WriteDevice{dev, "", []Chunk{{Offset: mib, Zero: mib}}}))
 }
