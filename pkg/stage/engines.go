@@ -150,7 +150,7 @@ func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Alloca
 		hidden, err = whole.Hidden()
 	}
 	if err == nil {
-		dst, err = os.OpenFile(j.ToDev, os.O_RDWR, 0)
+		dst, err = os.OpenFile(j.ToDev, os.O_RDWR|os.O_EXCL, 0) // on a device: only while nobody else has it
 	}
 	if err != nil {
 		src.Close()
