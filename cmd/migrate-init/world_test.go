@@ -146,6 +146,8 @@ func (m moved) Do(ctx context.Context, e machine.Effect) (machine.Output, error)
 	case machine.Rename:
 		x.From, x.To = m.in(x.From), m.in(x.To)
 		e = x
+	case machine.Sync:
+		return machine.Output{}, nil
 	default:
 		return machine.Output{}, fmt.Errorf("made-up machine: it does not do this: %s", e)
 	}
