@@ -39,7 +39,7 @@ func mdOracle(t *testing.T) {
 		config.Disks = append(config.Disks, lab.Disk{File: file, Serial: serial})
 	}
 	for i := range 5 {
-		add(fmt.Sprintf("md%d", i), 24<<20)
+		add(fmt.Sprintf("md%d", i), 12<<20)
 	}
 	add("big0", 160<<20)
 	add("big1", 176<<20)

@@ -113,7 +113,8 @@ func Arrays(sys fs.FS) ([]string, error) {
 
 // ReadSysfs reads the state of an array from a file system rooted at /sys.
 // Attributes that a level or kernel lacks stay zero; array_state must be there.
-// Members that vanish while they are read are left out.
+// Members that vanish while they are read are left out. An array that the kernel
+// is removing after its stop gives an error, EBUSY at first: it is no array.
 func ReadSysfs(sys fs.FS, name string) (Status, error) {
 	s := Status{Name: name}
 	if strings.ContainsAny(name, "/\x00") || !fs.ValidPath(name) {

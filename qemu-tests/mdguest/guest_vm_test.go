@@ -152,10 +152,18 @@ const complaints = `out of date|forcing full|bitmap.*(error|fail|invalid)|has di
 // nodeUp makes the array's node as pkg/stage does.
 func (g *guest) nodeUp() {
 	g.Helper()
-	if _, err := os.Stat("/sys/block/" + node); err != nil {
-		g.sysfs(md.CreateNode(node))
-	}
+	// A stopped array may be on its way out, or gone: only one with a state can be used again.
 	err := machine.WaitUntil(context.Background(), 10*time.Second, nil, func() (bool, error) {
+		if _, err := md.ReadSysfs(os.DirFS("/sys"), node); err == nil {
+			return true, nil
+		}
+		w := md.CreateNode(node)
+		return g.try(machine.WriteSys{Path: "/sys/" + w.Path, Value: w.Value}) == nil, nil
+	})
+	if err != nil {
+		g.Fatalf("array %s cannot be made: %v", node, err)
+	}
+	err = machine.WaitUntil(context.Background(), 10*time.Second, nil, func() (bool, error) {
 		_, err := os.Stat("/dev/" + node)
 		return err == nil, nil
 	})
@@ -461,16 +469,18 @@ func (s shape) String() string {
 	return fmt.Sprintf("%s-raid%d-%s-%s-%s", s.version, s.level, state, bm, via)
 }
 
+func full() bool { return os.Getenv("MIGRATE_INIT_MDGUEST") == "full" }
+
 // shapes is 4 versions x levels 1, 5, 6, 10, healthy and degraded. Bitmap and way of assembly alternate so that every
-// version and every level has each; with MIGRATE_INIT_MDGUEST=full every combination occurs.
+// version and every level has each; with MIGRATE_INIT_MDGUEST=full each occurs with and without a bitmap.
 func shapes() []shape {
 	var out []shape
-	full := os.Getenv("MIGRATE_INIT_MDGUEST") == "full"
 	for v, version := range []md.Version{md.V090, md.V10, md.V11, md.V12} {
 		for l, level := range []struct{ level, disks, missing int }{{1, 2, 1}, {5, 3, 1}, {6, 4, 2}, {10, 4, 1}} {
 			for d, missing := range []int{0, level.missing} {
 				for k := range 4 {
-					if !full && k != (v+l+2*d+l*d)%4 {
+					want := (v + l + 2*d + l*d) % 4
+					if k != want && !(full() && k == want^1) {
 						continue
 					}
 					out = append(out, shape{version, level.level, level.disks, missing, k&1 == 1, k&2 == 2, byte(len(out) + 1)})
