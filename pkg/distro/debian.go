@@ -59,6 +59,14 @@ func personality(level int) string {
 	return "raid" + strconv.Itoa(level)
 }
 
+// filesystemModule is what mounts a type on Debian's kernels: ext4 does all three (CONFIG_EXT4_USE_FOR_EXT2).
+func filesystemModule(typ string) string {
+	if typ == "ext2" || typ == "ext3" {
+		return "ext4"
+	}
+	return typ
+}
+
 func debianNeeds(p *plan.Plan) []Need {
 	var out []Need
 	if len(p.Target.Arrays) > 0 {
@@ -76,7 +84,7 @@ func debianNeeds(p *plan.Plan) []Need {
 	}
 	for _, f := range p.Target.Filesystems {
 		if f.Mount == "/" {
-			out = append(out, Need{Why: "the root filesystem", Module: f.Type})
+			out = append(out, Need{Why: "the root filesystem", Module: filesystemModule(f.Type)})
 		}
 	}
 	return out
