@@ -24,11 +24,11 @@ func stageCuts() []cut {
 		{"prepare", `prepare: begins`, 0, false, false},
 		{"prepare, table", `prepare: partition table`, 100 * time.Millisecond, false, false},
 		{"prepare, arrays", `prepare: (ext4|swap) `, 50 * time.Millisecond, false, false},
-		{"copy", `copy: begins`, 4 * time.Second, true, false},
-		{"copy again", `copy: begins`, 9 * time.Second, false, false},
-		{"verify", `verify: begins`, time.Second, false, true},
-		{"rewrite", `rewrite: begins`, 200 * time.Millisecond, false, false},
-		{"rewrite, later", `rewrite: begins`, 900 * time.Millisecond, false, false},
+		{"copy", `copy: /, `, 300 * time.Millisecond, true, false},
+		{"copy again", `copy: /, `, 1200 * time.Millisecond, false, false},
+		{"verify", `verify: begins`, 300 * time.Millisecond, false, false},
+		{"rewrite", `rewrite: begins`, 200 * time.Millisecond, false, true},
+		{"rewrite, later", `rewrite: begins`, 400 * time.Millisecond, false, false},
 		{"rebuild", `rebuild: begins`, 8 * time.Second, true, true},
 		{"rebuild, grub-install", `rebuild: [^\r\n]*grub-install`, time.Second, false, false},
 		{"prove", `prove: begins`, 500 * time.Millisecond, false, false},
@@ -137,6 +137,7 @@ func (r *rig) cutStages(n *tally) bool {
 			r.t.Fatal(err)
 		}
 		said := migrationLines(vm.Console.Tail(3000))
+		begun := stagesBegun(vm.Console.Text())
 		r.say("cut in %s, after %.1f s; the last that was said: %s", c.name, vm.Uptime().Seconds(), said[max(0, len(said)-1):])
 		if direct && !strings.Contains(vm.Console.Text(), "migrate-init: copy: done already") {
 			r.t.Errorf("started again at once, the migration did not go on from its journal; see console.log")
@@ -146,23 +147,40 @@ func (r *rig) cutStages(n *tally) bool {
 		}
 		vm, root := r.after(c, n)
 		st := r.status(vm)
-		stageName, _, _ := strings.Cut(c.name, ",")
-		stageName, _, _ = strings.Cut(stageName, " ")
 		switch {
-		case root == "new" && stageName == "commit" && st.State == "migrated":
+		case root == "new" && begun[len(begun)-1] == "commit" && st.State == "migrated":
 			r.off(vm)
 			return true
 		case root == "new":
 			r.t.Fatalf("after the cut in %s the new system runs, and status says %q", c.name, st.State)
-		case st.State == "not begun" && stageName == "prepare":
-		case st.State == "cut short" && strings.HasPrefix(st.Reason, "stage "+stageName) || st.State == "cut short" && stageName == "prepare":
+		case st.State == "not begun" && begun[len(begun)-1] == "prepare":
+		case st.State == "cut short" && partOf(begun).MatchString(st.Reason):
 		default:
-			r.t.Errorf("after the cut in %s, status in the old system says %q because %q", c.name, st.State, st.Reason)
+			r.t.Errorf("after the cut in %s, status in the old system says %q because %q; the consoles saw %v", c.name, st.State, st.Reason, begun)
 		}
 		r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
 		r.off(vm)
 	}
 	return false
+}
+
+// stagesBegun are the stages that a console saw begin.
+func stagesBegun(console string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`migrate-init: (\w+): begins`).FindAllStringSubmatch(console, -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
+
+// partOf matches the reason of a migration that stopped in the last stage that it told of, or before it could note that
+// in its journal.
+func partOf(begun []string) *regexp.Regexp {
+	names := []string{"mkfs", "settle"}
+	for _, s := range begun[max(0, len(begun)-2):] {
+		names = append(names, s)
+	}
+	return regexp.MustCompile("^stage (" + strings.Join(names, "|") + `)\b`)
 }
 
 func migrationLines(console string) []string {
