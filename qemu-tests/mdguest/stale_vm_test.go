@@ -336,7 +336,7 @@ func (g *guest) cached(s shape) {
 	if err := machine.DropCache(all[0].path); err != nil {
 		g.Fatal(err)
 	}
-	// Whether the second look is stale depends on what the kernel has kept: 6.1 mostly shows the old one.
+	// Whether the second look is stale depends on what the kernel has kept: both were seen with 6.1.
 	third := clean()
 	g.Logf("superblock read as clean: %v, after writes began %v, past the cache %v", first, second, third)
 	if !first || third {
