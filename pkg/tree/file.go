@@ -38,7 +38,7 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 		_ = unix.Close(src)
 		return err
 	}
-	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, path: path, next: from, sum: sum, from: from, upTo: from}
+	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, in: -1, out: -1, path: path, next: from, sum: sum, from: from, upTo: from}
 	if m.size < bigFile {
 		return c.smallFile(w, j)
 	}
@@ -185,7 +185,7 @@ func (j *fileJob) copyRange(w *worker, off, end int64) error {
 // blocks data once their zeros have been read into the cache: those are left
 // for seal to allocate.
 func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
-	n, err := readFull(j.src, b, off)
+	n, err := j.read(b, off)
 	if err == nil && n < len(b) {
 		return 0, j.changed(off + int64(n))
 	}
@@ -203,7 +203,7 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 		}
 		p := b[at-off : stop-off]
 		if !skip || !isZero(p) {
-			if err := writeFull(j.dst, p, at); err != nil {
+			if err := j.write(p, at); err != nil {
 				return 0, j.writeErr(at, int64(len(p)), err)
 			}
 			written += j.c.roundUp(int64(len(p)))

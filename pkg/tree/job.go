@@ -15,6 +15,7 @@ type fileJob struct {
 	name     string
 	meta     meta
 	src, dst int
+	in, out  int // the same for direct I/O, or -1
 	path     func() string
 	from     int64 // bytes that were there already
 	prepared bool
@@ -38,6 +39,7 @@ type part struct {
 
 // start makes j work of its own. The directory waits for it.
 func (j *fileJob) start() error {
+	j.openDirect()
 	if err := j.prepare(); err != nil {
 		return j.abort(err)
 	}
@@ -217,6 +219,14 @@ func (j *fileJob) preallocate() error {
 func (j *fileJob) closeFDs() (err error) {
 	j.once.Do(func() {
 		_ = unix.Close(j.src)
+		for _, fd := range []int{j.in, j.out} {
+			if fd < 0 {
+				continue
+			}
+			if e := unix.Close(fd); e != nil {
+				err = &Error{Side: Target, Op: "close", Path: j.path(), Err: e}
+			}
+		}
 		if e := unix.Close(j.dst); e != nil {
 			err = &Error{Side: Target, Op: "close", Path: j.path(), Err: e}
 		}
