@@ -22,6 +22,9 @@ func cmdSchedule(ctx context.Context, c *call) error {
 	if err := notArmed(f); err != nil {
 		return err
 	}
+	if err := notCommitted(c, p, f); err != nil {
+		return err
+	}
 	name, size, err := imageOf(c.opt.image, p)
 	if err != nil {
 		return err
@@ -71,6 +74,18 @@ func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS) error {
 func notArmed(f *plan.Facts) error {
 	if strings.HasPrefix(f.Boot.NextEntry, "migrate-init-") {
 		return fmt.Errorf("boot entry %s: it is scheduled already and runs at the next boot; to undo: migrate-init cancel", f.Boot.NextEntry)
+	}
+	return nil
+}
+
+// notCommitted refuses a plan that was carried out: its copy is a system of its own by now, and older than this one.
+func notCommitted(c *call, p *plan.Plan, f *plan.Facts) error {
+	rs, err := c.journalOf(p, f)
+	if err != nil {
+		return err
+	}
+	if rs.Done("commit") {
+		return fmt.Errorf("plan %s: it was carried out and committed already; boot the migrated system from the boot menu, or cancel and make a new plan, with --wipe for its disk", p.ID)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"migrate-init/boot"
 	"migrate-init/pkg/machine"
@@ -200,6 +201,9 @@ func (d *initd) say(err error) {
 	d.v.say("nothing was committed: the next boot is the old system, unchanged; `migrate-init status` there tells the reason")
 }
 
+// abandonTime bounds how long a failed migration releases mounts and arrays before the reset.
+const abandonTime = 30 * time.Second
+
 // giveUp carries out the policy for failures.
 func (d *initd) giveUp(ctx context.Context) {
 	d.failed = true
@@ -210,7 +214,16 @@ func (d *initd) giveUp(ctx context.Context) {
 		}
 	}
 	if d.run != nil {
-		d.run.Abandon(ctx)
+		// A disk that hangs must not keep the machine from coming back: what cannot be released is reset.
+		bound, done := context.WithTimeout(ctx, abandonTime)
+		gone := make(chan struct{})
+		go func() { defer close(gone); d.run.Abandon(bound) }()
+		select {
+		case <-gone:
+		case <-bound.Done():
+			d.v.say("abandon: not done after %s; the reset goes on", abandonTime)
+		}
+		done()
 	}
 	how := "reboot"
 	if d.policy.OnFailure == "poweroff" {
