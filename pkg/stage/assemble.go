@@ -42,7 +42,7 @@ func (e *Env) committed(ctx context.Context) error {
 		return err
 	}
 	if !e.records.Done("commit") {
-		return e.releaseTree(ctx, 0)
+		return e.releaseTree(ctx)
 	}
 	e.tell("assemble", "the commit was made in an earlier boot: nothing is copied, the new system is entered")
 	return nil

@@ -65,7 +65,8 @@ func (e *Env) keepState(ctx context.Context) error {
 	return e.do(ctx, effs...)
 }
 
-// runHandover enters the new system. Only its root stays mounted: its init mounts the rest.
+// runHandover enters the new system. Its root stays mounted, and /usr, where its init and that one's libraries are; init
+// mounts the rest.
 func runHandover(ctx context.Context, e *Env) error {
 	if err := e.assembleTree(ctx); err != nil {
 		return err
@@ -76,7 +77,7 @@ func runHandover(ctx context.Context, e *Env) error {
 	if err := e.releaseSources(ctx); err != nil {
 		return err
 	}
-	if err := e.releaseTree(ctx, 1); err != nil {
+	if err := e.releaseTree(ctx, "/", "/usr"); err != nil {
 		return err
 	}
 	if err := e.do(ctx, machine.Sync{Path: TargetDir}); err != nil {

@@ -4,8 +4,10 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -50,4 +52,34 @@ func TestOffline(t *testing.T) {
 	}
 	golden(t, "offline", &txtar.Archive{Comment: []byte("Every effect of an undisturbed offline migration, with what it says it writes.\n"),
 		Files: []txtar.File{{Name: "effects", Data: []byte(strings.Join(w.log, "\n") + "\n")}}})
+}
+
+// TestHandoverWithUsr: init is in /usr, which may be a filesystem of its own and then has to be there when init is started.
+func TestHandoverWithUsr(t *testing.T) {
+	w := newWorld(t)
+	for n, f := range w.trees[oldRoot] {
+		if rel, ok := strings.CutPrefix(n, "usr/"); ok {
+			w.trees[oldSrv][rel] = f
+		}
+	}
+	fstab := w.trees[oldRoot]["etc/fstab"]
+	w.trees[oldRoot]["etc/fstab"] = &fstest.MapFile{Data: []byte(strings.Replace(string(fstab.Data), " /srv\t", " /usr\t", 1)), Mode: fstab.Mode}
+	for i := range w.mounts {
+		if w.mounts[i].dir == "/srv" {
+			w.mounts[i].dir = "/usr"
+		}
+	}
+	p, b := planned(t, w, nil)
+	if err := w.migrate(p, b, fault{}); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, m := range w.mounts {
+		if strings.HasPrefix(m.dir, TargetDir) {
+			left = append(left, m.dir)
+		}
+	}
+	if want := []string{TargetDir, TargetDir + "/usr"}; !slices.Equal(left, want) {
+		t.Errorf("mounted when init is started: %v, want %v", left, want)
+	}
 }

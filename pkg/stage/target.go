@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 
 	"migrate-init/pkg/machine"
@@ -34,10 +35,13 @@ func (e *Env) assembleTree(ctx context.Context) error {
 	return e.refresh(ctx)
 }
 
-// releaseTree unmounts the new filesystems, the deepest first, but for the first keep of them.
-func (e *Env) releaseTree(ctx context.Context, keep int) error {
+// releaseTree unmounts the new filesystems, the deepest first, but for those mounted in keep.
+func (e *Env) releaseTree(ctx context.Context, keep ...string) error {
 	fs := byDepth(e.Plan)
-	for i := len(fs) - 1; i >= keep; i-- {
+	for i := len(fs) - 1; i >= 0; i-- {
+		if slices.Contains(keep, fs[i].Mount) {
+			continue
+		}
 		if err := e.unmount(ctx, path.Join(TargetDir, fs[i].Mount)); err != nil {
 			return err
 		}
