@@ -21,9 +21,10 @@ const ScheduleFile = StateDir + "/scheduled.json"
 // Scheduled is the content of ScheduleFile.
 type Scheduled struct {
 	Plan    string `json:"plan"`
-	Boot    string `json:"boot"`    // boot id of the system that scheduled
-	Custom  []byte `json:"custom"`  // custom.cfg as it was; nil when there was none, which is not the same as an empty one
-	Grubenv []byte `json:"grubenv"` // the environment block as it was
+	Boot    string `json:"boot"`               // boot id of the system that scheduled
+	Custom  []byte `json:"custom"`             // custom.cfg as it was; nil when there was none, which is not the same as an empty one
+	Grubenv []byte `json:"grubenv"`            // the environment block as it was
+	PlanWas []byte `json:"plan_was,omitempty"` // the plan of an earlier migration, which StateDir remembers; nil for none
 	Kernel  string `json:"kernel"`
 	Image   string `json:"image"`
 	CustomP string `json:"custom_path"`
@@ -109,12 +110,15 @@ func Schedule(p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image st
 	if in, err := fs.ReadDir(root, strings.TrimPrefix(StateDir, "/")); len(in) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist)) {
 		st.Dir = "1"
 	}
+	if st.PlanWas, err = read(StateDir + "/plan.toml"); err != nil {
+		return nil, err
+	}
 	if before != nil {
 		if before.Plan != p.ID {
 			return nil, fmt.Errorf("plan %s: it is scheduled, or was, and its files are in %s; take them away first: migrate-init cancel", before.Plan, path.Dir(before.Kernel))
 		}
 		// A second try of the same plan: what was there before the first is what cancel must bring back.
-		st.Custom, st.Grubenv, st.Dir = before.Custom, before.Grubenv, before.Dir
+		st.Custom, st.Grubenv, st.PlanWas, st.Dir = before.Custom, before.Grubenv, before.PlanWas, before.Dir
 		if custom, _, err = boot.RemoveSnippet(custom); err != nil {
 			return nil, fmt.Errorf("file %s: %w", p.Boot.Custom, err)
 		}
@@ -184,7 +188,13 @@ func Cancel(st *Scheduled, root fs.FS) ([]machine.Effect, error) {
 			out = append(out, machine.WriteFile{Path: st.CustomP, Data: rest, Old: custom, Mode: 0o600})
 		}
 	}
-	out = append(out, machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel}, machine.Remove{Path: StateDir + "/plan.toml"}, machine.Remove{Path: ScheduleFile})
+	out = append(out, machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel})
+	if st.PlanWas != nil {
+		out = append(out, machine.WriteFile{Path: StateDir + "/plan.toml", Data: st.PlanWas, Mode: 0o600})
+	} else {
+		out = append(out, machine.Remove{Path: StateDir + "/plan.toml"})
+	}
+	out = append(out, machine.Remove{Path: ScheduleFile})
 	if st.Dir != "" {
 		out = append(out, machine.Remove{Path: StateDir})
 	}

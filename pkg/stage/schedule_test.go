@@ -80,6 +80,9 @@ func TestCancelRestores(t *testing.T) {
 		"custom is empty":                 custom(""),
 		"environment":                     func(w *world) { setenv(w, "saved_entry", "gnulinux-simple", "recordfail", "1") },
 		"a one-shot of the administrator": func(w *world) { setenv(w, "next_entry", "memtest") },
+		"migrated before": func(w *world) {
+			maps.Copy(w.trees[oldRoot], text(map[string]string{"var/lib/migrate-init/plan.toml": "that plan", "var/lib/migrate-init/report.txt": "that report"}))
+		},
 		"odd environment block": func(w *world) {
 			f := w.trees[oldRoot][grubenv]
 			b := []byte("# GRUB Environment Block\n# a comment\nz=1\na=2\n")
