@@ -146,6 +146,15 @@ func TestProve(t *testing.T) {
 		}},
 		"init's interpreter":      {[]string{"init", "/bin/sh"}, edit("usr/lib/systemd/systemd", func(string) string { return "#!/bin/sh\n" })},
 		"comment in default/grub": {nil, edit("etc/default/grub", func(s string) string { return s + "  # root was UUID=" + oldRoot + "\n" })},
+		"a script switched off": {nil, func(w *world) {
+			w.trees[root]["etc/grub.d/40_old"] = &fstest.MapFile{Data: []byte("root=/dev/vda2"), Mode: 0o644}
+		}},
+		"a script": {[]string{"etc/grub.d/40_old", "/dev/vda2"}, func(w *world) {
+			w.trees[root]["etc/grub.d/40_old"] = &fstest.MapFile{Data: []byte("root=/dev/vda2"), Mode: 0o755}
+		}},
+		"a setting put aside": {nil, func(w *world) {
+			w.trees[root]["etc/default/grub.d/x.dpkg-old"] = &fstest.MapFile{Data: []byte("X=" + oldRoot)}
+		}},
 		"behind a link": {[]string{"etc/default/grub", "/dev/vda2"}, func(w *world) {
 			w.trees[root]["data/grub"] = &fstest.MapFile{Data: []byte("GRUB_DEVICE=/dev/vda2\n")}
 			w.trees[root]["etc/default/grub"] = &fstest.MapFile{Data: []byte("/data/grub"), Mode: fs.ModeSymlink | 0o777}
