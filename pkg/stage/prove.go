@@ -31,6 +31,7 @@ func runProve(ctx context.Context, e *Env) error {
 		return err
 	}
 	pr := &prover{p: e.Plan, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
+	pr.core = coreDrivers(e.Root, e.Plan.Drivers)
 	errs := []error{pr.initrds(fam), pr.init(), pr.fstab(), pr.leftovers()}
 	if e.Plan.Boot.Loader == "grub" {
 		errs = append(errs, pr.grubConfig())
@@ -45,6 +46,7 @@ type prover struct {
 	p      *plan.Plan
 	root   fs.FS
 	say    func(string)
+	core   map[string]bool   // drivers that are no modules: built in, and not in modules.builtin either
 	proved map[string]bool   // kernels whose initrd is good
 	over   map[string][]byte // by absolute path, files as they will be; nil for one that will not be there
 }
@@ -166,7 +168,7 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 		}
 	}
 	for _, d := range pr.p.Drivers {
-		if !mods[kmodName(d)] {
+		if !mods[kmodName(d)] && !pr.core[kmodName(d)] {
 			errs = append(errs, fmt.Errorf("initrd /%s: driver %s of the planned disks is missing", name, d))
 		}
 	}
@@ -198,6 +200,25 @@ func unpacks(a *cpio.Archive) error {
 		err = fmt.Errorf("init: not an executable file (mode %o)", x.Mode)
 	}
 	return err
+}
+
+// coreDrivers are those of the running kernel that cannot be modules (pcieportdrv): they are in /sys/module without the
+// file that each loaded module has there, and are named nowhere else.
+func coreDrivers(root fs.FS, drivers []string) map[string]bool {
+	out := map[string]bool{}
+	if root == nil {
+		return out
+	}
+	for _, d := range drivers {
+		dir := path.Join("sys/module", kmodName(d))
+		if st, err := fs.Stat(root, dir); err != nil || !st.IsDir() {
+			continue
+		}
+		if _, err := fs.Stat(root, path.Join(dir, "initstate")); errors.Is(err, fs.ErrNotExist) {
+			out[kmodName(d)] = true
+		}
+	}
+	return out
 }
 
 func kmodName(s string) string { return strings.ReplaceAll(s, "-", "_") }

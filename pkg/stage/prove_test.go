@@ -260,3 +260,14 @@ func TestUnpacks(t *testing.T) {
 		}
 	}
 }
+
+func TestCoreDrivers(t *testing.T) {
+	root := text(map[string]string{"sys/module/nvme/initstate": "live\n", "sys/module/pcieportdrv/uevent": ""})
+	got := coreDrivers(root, []string{"nvme", "pcieportdrv", "pcie-portdrv", "absent"})
+	if len(got) != 1 || !got["pcieportdrv"] {
+		t.Errorf("%v", got)
+	}
+	if got := coreDrivers(nil, []string{"nvme"}); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+}
