@@ -55,16 +55,10 @@ func thisMachine() *app {
 			}
 		},
 		machine: func() machine.Machine { return &machine.Real{} },
-		inside: func(dir string) (fs.FS, error) {
-			r, err := os.OpenRoot(dir)
-			if err != nil {
-				return nil, err
-			}
-			return r.FS(), nil
-		},
-		self:   os.Executable,
-		now:    time.Now,
-		uptime: machine.Uptime,
+		inside:  newInside,
+		self:    os.Executable,
+		now:     time.Now,
+		uptime:  machine.Uptime,
 		wait: func(ctx context.Context, limit time.Duration, cond func() (bool, error)) error {
 			ctx, stop := context.WithCancel(ctx)
 			defer stop()
