@@ -27,6 +27,7 @@ type copier struct {
 	clean     atomic.Bool // the target puts xattrs, such as labels, on new objects
 	rootOwned atomic.Bool // new objects are root's
 	newborn   sync.Once
+	buffered  atomic.Bool // the source has no direct I/O
 	bornModes uint32
 
 	jobMu sync.Mutex
@@ -108,7 +109,7 @@ func (o *Options) workers() int {
 	case o.Rotational:
 		return 1
 	}
-	return min(8, max(2, runtime.NumCPU()))
+	return min(8, max(4, 2*runtime.NumCPU())) // half of them wait for a disk
 }
 
 // fdLimit leaves half of the descriptors to files and to the caller.

@@ -8,49 +8,70 @@ import (
 )
 
 // directUnit is what offsets, lengths and buffers of direct I/O are multiples
-// of. No disk asks for more.
+// of. No disk asks for more; where one does, EINVAL leads to the page cache.
 const directUnit = 4096
 
-// openDirect opens a large file a second time on each side for direct I/O: no
-// copy through the page cache, whose pages nobody would read again, and no
-// burst of writing at the end. What is not aligned goes through src and dst.
-func (j *fileJob) openDirect() {
-	j.in, j.out = -1, -1
-	if !j.meta.direct || j.c.o.Rotational {
-		return // one reader in one direction wants the kernel's readahead
+func roundUp(n int) int { return (n + directUnit - 1) &^ (directUnit - 1) }
+
+// openSource opens a regular file past the page cache, where nobody would look
+// for its pages again: that is less work for the kernel even for a small file.
+func (c *copier) openSource(d *dir, name string) (int, error) {
+	if !c.buffered.Load() {
+		fd, err := openBelow(d.src, name, unix.O_RDONLY|unix.O_DIRECT, 0)
+		if !errors.Is(err, unix.EINVAL) {
+			return fd, err
+		}
+		c.buffered.Store(true)
 	}
-	j.in = j.second(j.d.src, unix.O_RDONLY)
-	j.out = j.second(j.d.dst, unix.O_RDWR)
+	return openBelow(d.src, name, unix.O_RDONLY, 0)
 }
 
-func (j *fileJob) second(dir, flags int) int {
-	fd, err := openBelow(dir, j.name, flags|unix.O_DIRECT, 0)
-	if err != nil {
-		return -1
+// readBuffered makes the source's file one that is read through the page cache.
+func (j *fileJob) readBuffered() error {
+	if j.c.buffered.Load() {
+		return nil
 	}
-	return fd
+	flags, err := unix.FcntlInt(uintptr(j.src), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_DIRECT != 0 {
+		_, err = unix.FcntlInt(uintptr(j.src), unix.F_SETFL, flags&^unix.O_DIRECT)
+	}
+	return err
+}
+
+// openDirect opens a large new file a second time for direct I/O: no copy
+// through the cache, and no burst of writing at the end. What is not aligned goes through dst.
+func (j *fileJob) openDirect() error {
+	if j.c.o.Rotational { // one reader in one direction wants the kernel's readahead
+		return j.readBuffered()
+	}
+	if j.meta.direct {
+		if fd, err := openBelow(j.d.dst, j.name, unix.O_RDWR|unix.O_DIRECT, 0); err == nil {
+			j.out = fd
+		}
+	}
+	return nil
 }
 
 func aligned(b []byte, off int64) bool {
 	return off%directUnit == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(b)))%directUnit == 0
 }
 
-// read fills b from off, or to the end of the file. b must have room to the next unit.
+// read fills b from off, or to the end of the file. What is between b's length
+// and the next unit may be overwritten with what follows in the file.
 func (j *fileJob) read(b []byte, off int64) (int, error) {
-	up := (len(b) + directUnit - 1) &^ (directUnit - 1)
-	if j.in < 0 || !aligned(b, off) || up > cap(b) {
-		return readFull(j.src, b, off)
+	if up := roundUp(len(b)); aligned(b, off) && up <= cap(b) {
+		n, err := unix.Pread(j.src, b[:up], off)
+		if err == nil && n >= len(b) {
+			return len(b), nil
+		}
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EINTR) {
+			return 0, err
+		}
 	}
-	n, err := unix.Pread(j.in, b[:up], off)
-	if n = min(n, len(b)); err == nil && n == len(b) {
-		return n, nil
-	}
-	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EINTR) {
+	if err := j.readBuffered(); err != nil {
 		return 0, err
 	}
-	n = max(n, 0)
-	rest, err := readFull(j.src, b[n:], off+int64(n))
-	return n + rest, err
+	return readFull(j.src, b, off)
 }
 
 // write writes b at off.

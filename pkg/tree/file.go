@@ -15,7 +15,7 @@ const (
 // file copies one regular file, or makes it a link, or starts a fileJob.
 func (c *copier) file(w *worker, d *dir, name string) error {
 	path := pathOnce(d, name)
-	src, err := openBelow(d.src, name, unix.O_RDONLY, 0)
+	src, err := c.openSource(d, name)
 	if err != nil {
 		return c.readError(path(), "open", err)
 	}
@@ -38,7 +38,7 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 		_ = unix.Close(src)
 		return err
 	}
-	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, in: -1, out: -1, path: path, next: from, sum: sum, from: from, upTo: from}
+	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, out: -1, path: path, next: from, sum: sum, from: from, upTo: from}
 	if m.size < bigFile {
 		return c.smallFile(w, j)
 	}
@@ -96,7 +96,7 @@ func (j *fileJob) copySmall(w *worker) error {
 		return j.copyPieces(w)
 	}
 	// One read beyond the end shows that the size is true.
-	n, err := unix.Pread(j.src, w.data[:j.meta.size+1], 0)
+	n, err := unix.Pread(j.src, w.data[:roundUp(int(j.meta.size)+1)], 0)
 	if err != nil || int64(n) < j.meta.size {
 		return j.copyPieces(w)
 	}
@@ -216,6 +216,9 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 // salvage reads granule by granule what could not be read at once, each three
 // times. What stays unreadable ends the copy or, by policy, is listed and left a hole.
 func (j *fileJob) salvage(b []byte, off int64, first error) error {
+	if err := j.readBuffered(); err != nil {
+		return &Error{Side: Source, Op: "read", Path: j.path(), Err: err}
+	}
 	var bad []span
 	g := int64(4096)
 	for at := off; at < off+int64(len(b)); {

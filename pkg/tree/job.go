@@ -15,7 +15,7 @@ type fileJob struct {
 	name     string
 	meta     meta
 	src, dst int
-	in, out  int // the same for direct I/O, or -1
+	out      int // dst again for direct I/O, or -1
 	path     func() string
 	from     int64 // bytes that were there already
 	prepared bool
@@ -39,7 +39,9 @@ type part struct {
 
 // start makes j work of its own. The directory waits for it.
 func (j *fileJob) start() error {
-	j.openDirect()
+	if err := j.openDirect(); err != nil {
+		return j.abort(&Error{Side: Source, Op: "read", Path: j.path(), Err: err})
+	}
 	if err := j.prepare(); err != nil {
 		return j.abort(err)
 	}
@@ -219,11 +221,8 @@ func (j *fileJob) preallocate() error {
 func (j *fileJob) closeFDs() (err error) {
 	j.once.Do(func() {
 		_ = unix.Close(j.src)
-		for _, fd := range []int{j.in, j.out} {
-			if fd < 0 {
-				continue
-			}
-			if e := unix.Close(fd); e != nil {
+		if j.out >= 0 {
+			if e := unix.Close(j.out); e != nil {
 				err = &Error{Side: Target, Op: "close", Path: j.path(), Err: e}
 			}
 		}

@@ -13,10 +13,10 @@ const (
 	List               // go on and list it in the Result
 )
 
-// Options of Copy and Verify. The zero value copies with one worker a CPU and
+// Options of Copy and Verify. The zero value copies with two workers a CPU and
 // stops at the first thing that cannot be kept.
 type Options struct {
-	Workers     int    // 0: one a CPU, at least 2 and at most 8; 1 when Rotational
+	Workers     int    // 0: two a CPU, at least 4 and at most 8; 1 when Rotational
 	Rotational  bool   // either disk has heads to move: large files one at a time
 	OnReadError Policy // source data or metadata that cannot be read
 	OnLoss      Policy // an attribute that the target refuses to hold
