@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"migrate-init/pkg/machine"
 )
@@ -33,6 +34,7 @@ type options struct {
 	to, engine, metadata, onFailure, output string
 	image                                   string
 	disks, wipe, leave                      words
+	checkpoint                              time.Duration
 }
 
 // words is an option that may be given several times.
@@ -87,6 +89,7 @@ func verbs() []verb {
 		{"copy", "SRC DST", "copy a directory tree with everything, and verify it", []string{"a source", "a target"}, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.engine, "engine", "tree", "tree: file by file, between directories")
 			fs.BoolVar(&o.dryRun, "dry-run", false, "look at what could not be kept, and copy nothing (tries on the target what it can hold, in a directory that it removes)")
+			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "how often to save what a power cut must not cost, such as 2s; by itself every 0.5 to 5 seconds")
 			asJSON(fs, o)
 		}, cmdCopy},
 		{"version", "", "print the version", nil, nil, func(_ context.Context, c *call) error {

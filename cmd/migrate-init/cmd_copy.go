@@ -65,6 +65,9 @@ func cmdCopy(ctx context.Context, c *call) error {
 	default:
 		return usageError{fmt.Errorf("engine %q: not known; the engines of copy are: tree", c.opt.engine)}
 	}
+	if c.opt.checkpoint < 0 {
+		return usageError{fmt.Errorf("checkpoint %s: not a time between two of them", c.opt.checkpoint)}
+	}
 	src, dst, err := c.directories(ctx, c.args[0], c.args[1])
 	if err != nil {
 		return err
@@ -176,6 +179,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 	show := newProgress(c.err)
 	job := stage.Job{From: src, To: dst, Engine: "tree", Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
 	o := stage.TreeOptions(job)
+	o.CheckpointEvery = c.opt.checkpoint
 	st.into(&o)
 	done, err := stage.CopiedTree(tree.Copy(ctx, src, dst, o))
 	show.clear()
