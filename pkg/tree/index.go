@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type blockRef struct {
 	at       int64
 	low, top uint64
 	next     uint32
+	bytes    uint32
 }
 
 // dirDone is what is below a finished directory, itself not counted.
@@ -34,7 +36,7 @@ type dirDone struct{ files, sizeLow, sizeHigh uint32 }
 func (d dirDone) size() int64 { return int64(d.sizeHigh)<<32 | int64(d.sizeLow) }
 
 // linkSeen is the block of the first name, in halves to stay small, and the number of names.
-type linkSeen struct{ atLow, atHigh, seen uint32 }
+type linkSeen struct{ atLow, atHigh, bytes, seen uint32 }
 
 // OpenManifest indexes the first size bytes of r. A torn or damaged block ends
 // the index quietly: what follows is copied, or hashed, again.
@@ -50,10 +52,18 @@ func (m *Manifest) Close() {
 
 func indexManifest(r io.ReaderAt, size int64, links bool) (*Manifest, error) {
 	m := &Manifest{r: r}
+	in := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 256<<10)
+	var buf []byte
 	for m.size < size {
-		b, n, err := m.block(m.size, size)
+		var b block
+		var n int
+		raw, err := nextBlock(in, buf, size-m.size)
 		if err == nil {
-			err = m.index(&b, links)
+			buf = raw
+			b, n, err = parseBlock(raw)
+		}
+		if err == nil {
+			err = m.index(&b, n, links)
 		}
 		if errors.Is(err, errManifest) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
@@ -62,16 +72,31 @@ func indexManifest(r io.ReaderAt, size int64, links bool) (*Manifest, error) {
 			m.Close()
 			return nil, err
 		}
-		m.size += n
+		m.size += int64(n)
 	}
 	return m, nil
 }
 
-func (m *Manifest) index(b *block, links bool) error {
+// nextBlock reads one block, of at most limit bytes, into buf or a larger one.
+func nextBlock(r *bufio.Reader, buf []byte, limit int64) ([]byte, error) {
+	head, err := r.Peek(8)
+	if err != nil {
+		return nil, err
+	}
+	n := int64(binary.LittleEndian.Uint32(head[4:])) + 16
+	if n > manifestMaxBody+16 || n > limit {
+		return nil, errManifest
+	}
+	buf = slices.Grow(buf[:0], int(n))[:n]
+	_, err = io.ReadFull(r, buf)
+	return buf, err
+}
+
+func (m *Manifest) index(b *block, n int, links bool) error {
 	if b.dir.ino == 0 {
 		return errManifest
 	}
-	ref := blockRef{at: m.size, low: ^uint64(0)}
+	ref := blockRef{at: m.size, low: ^uint64(0), bytes: uint32(n)}
 	for _, r := range b.recs {
 		if r.kind == kindDirDone {
 			if err := m.done.put(b.dir, dirDone{r.nlink, uint32(r.size), uint32(r.size >> 32)}); err != nil {
@@ -84,7 +109,7 @@ func (m *Manifest) index(b *block, links bool) error {
 			k := inode{b.dir.dev, r.ino}
 			l, ok := m.links.get(k)
 			if !ok {
-				l.atLow, l.atHigh = uint32(m.size), uint32(m.size>>32)
+				l.atLow, l.atHigh, l.bytes = uint32(m.size), uint32(m.size>>32), uint32(n)
 			}
 			l.seen++
 			if err := m.links.put(k, l); err != nil {
@@ -113,21 +138,17 @@ func (m *Manifest) blocks(d inode) (refs []blockRef) {
 	return refs
 }
 
-func (m *Manifest) block(at, limit int64) (block, int64, error) {
-	var head [8]byte
-	if _, err := m.r.ReadAt(head[:], at); err != nil {
-		return block{}, 0, err
-	}
-	n := int64(binary.LittleEndian.Uint32(head[4:])) + 16
-	if n > manifestMaxBody+16 || at+n > limit {
-		return block{}, 0, errManifest
-	}
+// block reads the block of n bytes at at.
+func (m *Manifest) block(at int64, n uint32) (block, error) {
 	b := make([]byte, n)
 	if _, err := m.r.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
-		return block{}, 0, err
+		return block{}, err
 	}
 	blk, used, err := parseBlock(b)
-	return blk, int64(used), err
+	if err == nil && used != len(b) {
+		err = errManifest
+	}
+	return blk, err
 }
 
 // names returns the records of one directory for the inodes of es, by name; a
@@ -150,7 +171,7 @@ func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
 		if ref.top < low || ref.low > top {
 			continue
 		}
-		b, _, err := m.block(ref.at, m.size)
+		b, err := m.block(ref.at, ref.bytes)
 		if err != nil {
 			return nil, fmt.Errorf("manifest: block at %d: %w", ref.at, err)
 		}
@@ -169,7 +190,7 @@ func (m *Manifest) first(k inode) (string, error) {
 	if !ok {
 		return "", errManifest
 	}
-	b, _, err := m.block(int64(l.atHigh)<<32|int64(l.atLow), m.size)
+	b, err := m.block(int64(l.atHigh)<<32|int64(l.atLow), l.bytes)
 	if err != nil {
 		return "", err
 	}

@@ -91,7 +91,7 @@ func TestTenMillionLinksFitTheBudget(t *testing.T) {
 	b := block{recs: []record{{kind: kindFile, ino: 12}, {kind: kindDirDone}}}
 	for i := range uint64(1_000_000) {
 		b.dir.ino, b.recs[0].ino = i*11+2, i*11+3
-		if err := m.index(&b, false); err != nil {
+		if err := m.index(&b, 100, false); err != nil {
 			t.Fatal(err)
 		}
 	}
