@@ -22,7 +22,7 @@ UNIT := ./boot/... ./cmd/... ./cpio/... ./pkg/...
 # What decides and spells must not lean on one system. survey does: its parser of mountinfo exists for Linux only.
 PURE := ./boot/... ./cpio/... $(addsuffix /...,$(addprefix ./pkg/,plan md gpt probe fstab conf kmod elf mkfs))
 
-.PHONY: help setup build check test demo qemu-tests fuzz bench clean
+.PHONY: help setup build check test demo qemu-tests fuzz bench gobench clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,8 +77,18 @@ fuzz: setup ## every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
-bench: setup ## Go benchmarks of every room
-	@echo "bench: every benchmark, on this machine as it is"
+# SCALE=0.05 ROUNDS=1 for a quick look; BENCHFLAGS as of qemu-tests/bench. The tables in docs are for scale 1 only.
+SCALE ?= 1
+ROUNDS ?= 3
+BENCHFLAGS ?=
+bench: setup ## the copy engines against cp, rsync, tar, partclone, e2image (root; 45 GB, an hour; SCALE=0.05 is quick)
+	@echo "bench: scale $(SCALE), $(ROUNDS) rounds, on this machine as it is"
+	@go build -o bin/bench ./qemu-tests/bench
+	@go test -c -o bin/bench-driver ./qemu-tests/bench
+	@bin/bench -scale $(SCALE) -rounds $(ROUNDS) $(if $(filter 1,$(SCALE)),-o docs/benchmarks.md) $(BENCHFLAGS)
+
+gobench: setup ## Go benchmarks of every room
+	@echo "gobench: every benchmark, on this machine as it is"
 	@go test -run '^$$' -bench . -benchmem -timeout 2h $(UNIT)
 
 clean: ## remove what was built and the lab's cache

@@ -80,11 +80,6 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 		err = e
 	}
 	quiet()
-	if err == nil {
-		if e := unix.Syncfs(c.dst.fd); e != nil {
-			err = &Error{Side: Target, Op: "syncfs", Path: ".", Err: e}
-		}
-	}
 	// After an error, what is finished is still worth keeping.
 	if e := c.checkpoint(); err == nil {
 		err = e

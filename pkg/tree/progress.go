@@ -148,7 +148,8 @@ func (c *copier) startCheckpoints() func() error {
 		}
 		return min(5*time.Second, max(500*time.Millisecond, time.Since(begin)/20, last))
 	}
-	if c.o.Checkpoint != nil {
+	// Without anybody to tell, the sync spares the end a long one.
+	if c.o.Checkpoint != nil || !c.o.Rotational {
 		wg.Go(func() {
 			t := time.NewTimer(wait(0))
 			defer t.Stop()
@@ -177,7 +178,7 @@ func (c *copier) startCheckpoints() func() error {
 // checkpoint makes durable what is finished and says so.
 func (c *copier) checkpoint() error {
 	if c.o.Checkpoint == nil {
-		return nil
+		return c.sync()
 	}
 	c.jobMu.Lock()
 	jobs := make([]*fileJob, 0, len(c.jobs))
@@ -193,8 +194,15 @@ func (c *copier) checkpoint() error {
 		}
 	}
 	cp := Checkpoint{ManifestBytes: c.man.offset(), Files: c.prog.files.Load(), Dirs: c.prog.dirs.Load(), Bytes: c.prog.bytes.Load()}
+	if err := c.sync(); err != nil {
+		return err
+	}
+	return c.o.Checkpoint(cp)
+}
+
+func (c *copier) sync() error {
 	if err := unix.Syncfs(c.dst.fd); err != nil {
 		return &Error{Side: Target, Op: "syncfs", Path: ".", Err: err}
 	}
-	return c.o.Checkpoint(cp)
+	return nil
 }
