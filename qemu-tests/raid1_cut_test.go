@@ -3,6 +3,7 @@ package qemutests
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +25,9 @@ func stageCuts() []cut {
 		{"prepare", `prepare: begins`, 0, false, false},
 		{"prepare, table", `prepare: partition table`, 100 * time.Millisecond, false, false},
 		{"prepare, arrays", `prepare: (ext4|swap) `, 50 * time.Millisecond, false, false},
-		{"copy", `copy: /, `, 300 * time.Millisecond, true, false},
-		{"copy again", `copy: /, `, 1200 * time.Millisecond, false, false},
-		{"verify", `verify: begins`, 300 * time.Millisecond, false, false},
+		{"copy", `copy: /, `, 1500 * time.Millisecond, true, false},
+		{"copy again", `copy: /, `, 4 * time.Second, false, false},
+		{"verify", `verify: begins`, 2 * time.Second, false, false},
 		{"rewrite", `rewrite: begins`, 200 * time.Millisecond, false, true},
 		{"rewrite, later", `rewrite: begins`, 400 * time.Millisecond, false, false},
 		{"rebuild", `rebuild: begins`, 8 * time.Second, true, true},
@@ -34,6 +35,7 @@ func stageCuts() []cut {
 		{"prove", `prove: begins`, 500 * time.Millisecond, false, false},
 		{"commit", `commit: begins`, 0, false, false},
 		{"commit, later", `commit: begins`, 400 * time.Millisecond, true, false},
+		{"commit, done", `commit: done`, 0, true, false},
 	}
 }
 
@@ -148,7 +150,7 @@ func (r *rig) cutStages(n *tally) bool {
 		vm, root := r.after(c, n)
 		st := r.status(vm)
 		switch {
-		case root == "new" && begun[len(begun)-1] == "commit" && st.State == "migrated":
+		case root == "new" && slices.Contains(begun, "commit") && st.State == "migrated":
 			r.off(vm)
 			return true
 		case root == "new":

@@ -17,10 +17,11 @@ func failsToOld(t *testing.T, s *stock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Between places where mkfs puts something (multiples of 128 MiB in the filesystem), in what the copy fills.
+	// Behind the journal that mkfs writes, in what the copy fills, and not at multiples of 128 MiB of the filesystem, where
+	// mkfs puts copies of the superblock.
 	const mib = 1 << 20 / 512
 	bad := r.newDisk()
-	bad.Faults = []lab.Fault{{First: 150 * mib, Last: 245 * mib, Step: 128, Writes: true}}
+	bad.Faults = []lab.Fault{{First: 300*mib + 401, Last: 640 * mib, Step: 512, Writes: true}}
 	vm := r.start("migration to a failing disk", r.oldDisk(), bad)
 	ctx, cancel := context.WithTimeout(r.ctx, 20*time.Minute)
 	defer cancel()
