@@ -149,6 +149,9 @@ func (c *call) directories(ctx context.Context, src, dst string) (string, string
 }
 
 func precheck(ctx context.Context, src, dst string) ([]copyFinding, error) {
+	if err := dropProbes(src, dst); err != nil {
+		return nil, err
+	}
 	caps, err := tree.ProbeCaps(dst)
 	if err != nil {
 		return nil, err

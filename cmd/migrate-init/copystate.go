@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"migrate-init/pkg/tree"
@@ -32,6 +33,31 @@ type mark struct {
 func begun(dst string) bool {
 	_, err := os.Lstat(filepath.Join(dst, stateMarks))
 	return err == nil
+}
+
+// dropProbes removes the directories in which tree.ProbeCaps was trying what the target can hold when the power went.
+// Trying flags makes ext4 commit its journal, so they do outlive it. What the source has too is part of the copy.
+func dropProbes(src, dst string) error {
+	top, err := os.ReadDir(dst)
+	if err != nil {
+		return fmt.Errorf("target %s: %w", dst, err)
+	}
+	for _, e := range top {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), ".migrate-init-probe-") {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(src, e.Name())); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		probe := filepath.Join(dst, e.Name())
+		// No RemoveAll: with anything else inside it is not ours.
+		for _, n := range []string{"f", "d", ""} {
+			if err := os.Remove(filepath.Join(probe, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("target %s: left by a copy that was cut short: %w", dst, err)
+			}
+		}
+	}
+	return nil
 }
 
 type copyState struct {
