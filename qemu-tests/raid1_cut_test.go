@@ -178,10 +178,7 @@ func stagesBegun(console string) []string {
 // partOf matches the reason of a migration that stopped in the last stage that it told of, or before it could note that
 // in its journal.
 func partOf(begun []string) *regexp.Regexp {
-	names := []string{"mkfs", "settle"}
-	for _, s := range begun[max(0, len(begun)-2):] {
-		names = append(names, s)
-	}
+	names := append([]string{"mkfs", "settle"}, begun[max(0, len(begun)-2):]...)
 	return regexp.MustCompile("^stage (" + strings.Join(names, "|") + `)\b`)
 }
 
@@ -203,9 +200,10 @@ func (r *rig) cutHandover(n *tally) {
 		r.t.Fatal(err)
 	}
 	vm = r.start("first try of the new system")
-	if _, err := vm.Console.Expect(r.slow(), `Loading Linux [^\r\n]*\r?\n[\s\S]*Linux version|Run /init|Begin: `); err != nil {
+	if _, err := vm.Console.Expect(r.slow(), `Loading initial ramdisk`); err != nil {
 		r.t.Fatal(err)
 	}
+	time.Sleep(3 * time.Second)
 	if err := vm.Cut(); err != nil {
 		r.t.Fatal(err)
 	}

@@ -58,8 +58,6 @@ func (l *links) forget(k inode) {
 	delete(l.paths, k)
 }
 
-const linkFailed = 255
-
 type busyLink struct {
 	waiting []waiter
 }
@@ -209,7 +207,7 @@ func (c *copier) freeze(k inode, r linkRec, path string) error {
 // freezeRest handles inodes with names outside the copied tree.
 func (c *copier) freezeRest() error {
 	return c.links.ready.each(func(k inode, p storedLink) error {
-		if p.frozen == 0 || p.hlen == linkFailed {
+		if p.frozen == 0 {
 			return nil
 		}
 		r, _ := c.links.load(k)

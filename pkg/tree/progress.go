@@ -19,7 +19,6 @@ type progress struct {
 	total   int64
 	inodes  int64
 	started time.Time
-	first   int64
 	samples []sample
 }
 

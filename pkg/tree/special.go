@@ -34,7 +34,8 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 }
 
 func (c *copier) makeSpecial(w *worker, d *dir, name string, m *meta) error {
-	op, try := "", func() error { return nil }
+	var op string
+	var try func() error
 	switch m.typ() {
 	case unix.S_IFLNK:
 		n, err := unix.Readlinkat(d.src, name, w.data)
@@ -87,10 +88,6 @@ func (c *copier) claimLink(w *worker, d *dir, name string, m *meta) (first bool,
 
 // link makes a further name, with d held, and records it.
 func (c *copier) link(w *worker, d *dir, name string, k inode, r linkRec, size int64) error {
-	if r.hlen == linkFailed {
-		c.problem(Problem{Path: d.path(name), What: "entry", Err: unix.EIO})
-		return nil
-	}
 	if err := c.makeLink(d, name, k, r); err != nil {
 		return err
 	}
@@ -145,12 +142,4 @@ func (c *copier) serve(w *worker, k inode, rec linkRec, path string) error {
 		}
 	}
 	return nil
-}
-
-// failed tells those who wait for k that there will be no copy.
-func (c *copier) failed(w *worker, m *meta) error {
-	if m.nlink < 2 {
-		return nil
-	}
-	return c.serve(w, m.inode(), linkRec{left: m.nlink - 1, hlen: linkFailed}, "")
 }

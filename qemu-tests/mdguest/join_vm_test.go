@@ -1,7 +1,6 @@
 package mdguest
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -159,6 +158,6 @@ func (g *guest) progress(seen []md.Status, s shape, watch bool) {
 		g.Errorf("a slow recovery was seen to advance %d times, with a rate %d times, in %d looks", steps, rates, len(seen))
 	}
 	if watch {
-		g.Log(fmt.Sprintf("recovery seen to advance %d times in %d looks, last %+v", steps, len(seen), last))
+		g.Logf("recovery seen to advance %d times in %d looks, last %+v", steps, len(seen), last)
 	}
 }
