@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -37,11 +38,28 @@ func (b *builder) booting() {
 	if bt.Root == "" {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
 	}
-	for _, w := range strings.Fields(f.Kernel.Cmdline) {
-		if strings.HasPrefix(w, "console=") || w == "norandmaps" || strings.HasPrefix(w, "mitigations=") {
-			bt.Consoles = append(bt.Consoles, w)
+	bt.Words = keptWords(f.Kernel.Cmdline)
+}
+
+// keptWords are those of the running kernel's command line that the migration's kernel gets too: its consoles, and what
+// the hardware may need (pci=, iommu=, nvme_core.*, nomodeset). What tells a system how to boot is left out, and so are
+// quotes, which GRUB cannot hand on.
+func keptWords(cmdline string) []string {
+	drop := []string{"BOOT_IMAGE", "initrd", "root", "rootflags", "rootfstype", "rootwait", "rootdelay", "ro", "rw", "init", "rdinit", "resume", "noresume", "resume_offset",
+		"quiet", "splash", "single", "S", "s", "1", "3", "5", "emergency", "rescue", "break", "crashkernel", "panic", "oops", "raid", "boot", "zfs", "bootfs", "cryptdevice", "cryptopts",
+		"loglevel", "nosplash", "fsck.mode", "fsck.repair", "bootdegraded", "plymouth.enable", "vt.handoff"}
+	var out []string
+	for _, w := range strings.Fields(cmdline) {
+		if w == "--" {
+			break
 		}
+		key, _, _ := strings.Cut(w, "=")
+		if slices.Contains(drop, key) || strings.HasPrefix(key, "systemd.") || strings.HasPrefix(key, "rd.") || strings.HasPrefix(key, "migrate.") || strings.ContainsAny(w, "'\"\\") {
+			continue
+		}
+		out = append(out, w)
 	}
+	return out
 }
 
 // kernel takes the image of the kernel that runs: it is known to drive this machine.

@@ -42,6 +42,7 @@ func checks() []check {
 		{"boot.one-shot", Planning | Live, checkOneShot},
 		{"boot.room", Planning | Live, checkRoom},
 		{"schedule.once", Live, checkScheduled},
+		{"init.confirm", Planning | Live, checkConfirm},
 		{"fstab.resolves", Planning | Live, checkFstab},
 		{"boot.resume", Planning | Live, checkResume},
 	}

@@ -161,7 +161,7 @@ func TestCheckIDs(t *testing.T) {
 		got = append(got, c.id)
 	}
 	stable := []string{"survey.complete", "user.root", "machine.same", "source.present", "source.clean", "swap.hibernation", "target.present", "target.unused", "target.empty", "identity.unique", "array.name",
-		"filesystem.type", "package.present", "kernel.modules", "boot.one-shot", "boot.room", "schedule.once", "fstab.resolves", "boot.resume"}
+		"filesystem.type", "package.present", "kernel.modules", "boot.one-shot", "boot.room", "schedule.once", "init.confirm", "fstab.resolves", "boot.resume"}
 	if !slices.Equal(got, stable) {
 		t.Errorf("ids are %q", got)
 	}

@@ -155,3 +155,10 @@ func checkResume(_ *Plan, f *Facts, a *answers) {
 		}
 	}
 }
+
+// checkConfirm warns where nothing will confirm the new system by itself.
+func checkConfirm(_ *Plan, f *Facts, a *answers) {
+	if f.Distro.Init != "systemd" {
+		a.warn("init", "run `migrate-init confirm` once the new system is up; without it the old boot loader tries it once and then goes back", "it is not systemd, so no unit confirms the first boot")
+	}
+}

@@ -29,7 +29,7 @@ func TestNewGoodMachine(t *testing.T) {
 	if b.Root != p.Target.Filesystems[0].UUID || b.Volume != p.Target.Filesystems[0].On || b.Mount != "/" || b.Kernel != "/boot/vmlinuz-6.1.0-18-amd64" || b.BootFS != p.Source.Filesystems[0].UUID || b.Prefix != "/boot" {
 		t.Errorf("boot: %+v", b)
 	}
-	if d := cmp.Diff([]string{"console=tty0", "console=ttyS0,115200"}, b.Consoles); d != "" {
+	if d := cmp.Diff([]string{"console=tty0", "console=ttyS0,115200"}, b.Words); d != "" {
 		t.Error(d)
 	}
 	if p.Created.Nanosecond() != 0 {
@@ -316,5 +316,13 @@ func TestNewWipe(t *testing.T) {
 	}
 	if p := planned(t, good(), wish()); p.Target.Disks[0].Wipe {
 		t.Error("wipe without --wipe")
+	}
+}
+
+func TestKeptWords(t *testing.T) {
+	got := keptWords(`BOOT_IMAGE=/vmlinuz root=UUID=1 ro quiet pci=nomsi nvme_core.default_ps_max_latency_us=0 nomodeset console=ttyS1,57600n8 systemd.unit=x rd.break foo="a b" resume=/dev/sda2 iommu=pt -- single`)
+	want := []string{"pci=nomsi", "nvme_core.default_ps_max_latency_us=0", "nomodeset", "console=ttyS1,57600n8", "iommu=pt"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }

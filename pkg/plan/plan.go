@@ -193,13 +193,13 @@ type Booting struct {
 	Volume     Ref      `toml:"commit_volume"` // the volume whose file is the commit
 	Mount      string   `toml:"commit_mount"`  // where that volume is mounted in the new system
 	FSType     string   `toml:"commit_fs"`
-	Root       string   `toml:"root"`     // UUID of the NewFS mounted at /
-	Kernel     string   `toml:"kernel"`   // path in the old system
-	Release    string   `toml:"release"`  // of that kernel
-	Consoles   []string `toml:"consoles"` // console= words kept from the running command line
-	Prefix     string   `toml:"prefix"`   // the old /boot as the boot loader sees it
-	Dir        string   `toml:"dir"`      // where the loader's own files are: "/boot/grub"
-	BootFS     string   `toml:"boot_fs"`  // UUID of the old filesystem that holds kernel and image
+	Root       string   `toml:"root"`    // UUID of the NewFS mounted at /
+	Kernel     string   `toml:"kernel"`  // path in the old system
+	Release    string   `toml:"release"` // of that kernel
+	Words      []string `toml:"words"`   // of the running command line, kept for the migration: consoles, and what the hardware needs
+	Prefix     string   `toml:"prefix"`  // the old /boot as the boot loader sees it
+	Dir        string   `toml:"dir"`     // where the loader's own files are: "/boot/grub"
+	BootFS     string   `toml:"boot_fs"` // UUID of the old filesystem that holds kernel and image
 	Custom     string   `toml:"custom"`
 	Env        string   `toml:"env"`
 }

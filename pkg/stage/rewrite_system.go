@@ -73,7 +73,6 @@ const ConfirmUnit = "/etc/systemd/system/migrate-init-confirm.service"
 
 const confirmText = `[Unit]
 Description=Confirm the migrated system to the old boot loader
-Documentation=man:migrate-init(8)
 After=multi-user.target
 ConditionPathExists=` + StateDir + `/migrate-init
 

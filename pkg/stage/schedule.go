@@ -48,9 +48,9 @@ func ReadScheduled(root fs.FS) (*Scheduled, error) {
 	return &s, nil
 }
 
-// Cmdline is the kernel command line of the migration: the consoles of the running system, and a panic that reboots.
+// Cmdline is the kernel command line of the migration: the consoles and hardware words of the running system, and a panic that reboots.
 func Cmdline(p *plan.Plan) string {
-	words := append([]string(nil), p.Boot.Consoles...)
+	words := append([]string(nil), p.Boot.Words...)
 	words = append(words, fmt.Sprintf("panic=%d", p.Policy.Panic), "oops=panic", "raid=noautodetect", "migrate.mode=migrate", "migrate.plan="+p.ID)
 	return strings.Join(words, " ")
 }

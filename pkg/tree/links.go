@@ -22,7 +22,7 @@ type links struct {
 type linkRec struct {
 	left   uint32
 	frozen uint8 // flFrozen bits to be set after the last name
-	hlen   uint8 // 0: look in paths; 255: the inode could not be copied
+	hlen   uint8 // 0: look in paths
 	htype  uint16
 	handle [20]byte
 }
