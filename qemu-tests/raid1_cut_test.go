@@ -229,6 +229,10 @@ func (r *rig) cutFinish(n *tally) {
 	r.t.Helper()
 	vm := r.comesUp("finish", "new")
 	for _, c := range chosen(finishCuts()) {
+		if c.name == "resync" {
+			// This disk is whole again within one look at the machine.
+			r.quiet(vm, "echo 20000 >/proc/sys/dev/raid/speed_limit_max")
+		}
 		seen := &spotter{want: regexp.MustCompile(c.line), found: make(chan struct{})}
 		ended := make(chan error, 1)
 		go func() {
