@@ -14,6 +14,8 @@ type Disk struct {
 	Serial   string // at most 20 characters; udev makes /dev/disk/by-id/virtio-SERIAL of it
 	ReadOnly bool
 	Faults   []Fault
+	// BytesPerSecond makes the disk as slow as that, reads and writes together; 0 leaves it as it is.
+	BytesPerSecond int64
 }
 
 // Fault makes requests that touch a sector fail with an I/O error, until the guest ends.
@@ -41,6 +43,17 @@ func (d Disk) args(i int) ([]string, error) {
 		file = object{"driver": "blkdebug", "image": file, "inject-error": rules, "read-only": d.ReadOnly}
 	}
 	node := fmt.Sprintf("node-%d", i)
+	var args []string
+	if d.BytesPerSecond > 0 {
+		// qemu docs/throttle.txt: the limits are those of a group, here of one.
+		group := fmt.Sprintf("throttle-%d", i)
+		b, err := json.Marshal(object{"qom-type": "throttle-group", "id": group, "limits": object{"bps-total": d.BytesPerSecond}})
+		if err != nil {
+			return nil, err
+		}
+		args = []string{"-object", string(b)}
+		file = object{"driver": "throttle", "throttle-group": group, "file": file, "read-only": d.ReadOnly}
+	}
 	b, err := json.Marshal(object{"driver": "raw", "node-name": node, "file": file, "read-only": d.ReadOnly,
 		"cache": object{"direct": false, "no-flush": true}, "discard": "unmap"})
 	if err != nil {
@@ -54,7 +67,7 @@ func (d Disk) args(i int) ([]string, error) {
 	if d.Serial != "" {
 		device += ",serial=" + d.Serial
 	}
-	return []string{"-blockdev", string(b), "-device", device}, nil
+	return append(args, "-blockdev", string(b), "-device", device), nil
 }
 
 // rules spells faults for blkdebug (qemu docs/devel/blkdebug.txt), whose errors name a single sector each.
