@@ -49,7 +49,7 @@ check: setup build ## gofmt, vet, staticcheck, tidy, import law, portability, si
 	@GOOS=darwin go vet $(PURE)
 	@size=$$(stat -c %s $(BINARY)); echo "check: size $$size of $(BUDGET) bytes"; [ $$size -le $(BUDGET) ]
 	@echo "check: static link"
-	@ldd $(BINARY) 2>&1 | grep 'not a dynamic executable'
+	@out=$$(ldd $(BINARY) 2>&1 || true); echo "$$out"; grep -q 'not a dynamic executable' <<<"$$out"
 
 test: setup ## unit tests, command line, fuzz seeds, and the quick scenarios in QEMU
 	@echo "test: unit tests, command line, fuzz seeds"
