@@ -186,8 +186,8 @@ func migrationLines(console string) []string {
 	return regexp.MustCompile(`migrate-init: [^\r\n]*`).FindAllString(console, -1)
 }
 
-// cutHandover tries the new system and cuts it before it confirms that it runs: the next boot is the old one, and arming
-// the entry again enters the new system without copying.
+// cutHandover tries the new system and cuts it before it confirms that it runs: the next boot is the old one, and the
+// new one can be chosen again.
 func (r *rig) cutHandover(n *tally) {
 	r.t.Helper()
 	if !full() {
@@ -208,20 +208,16 @@ func (r *rig) cutHandover(n *tally) {
 		r.t.Fatal(err)
 	}
 	vm, root := r.after(cut{name: "the first boot of the new system"}, n)
-	if st := r.status(vm); root != "old" || st.State != "old system after a commit" {
-		r.t.Errorf("an unconfirmed new system was cut: the %s system came up and says %q", root, st.State)
+	st := r.status(vm)
+	if root != "old" || st.State != "old system after a commit" {
+		r.t.Fatalf("an unconfirmed new system was cut: the %s system came up and says %q", root, st.State)
 	}
-	if root == "old" {
-		r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
-	}
+	r.refused(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img", "committed already")
+	// The entry of the boot menu, chosen as one does without a keyboard.
+	r.must(vm, "grub-reboot migrate-init-new-"+st.Plan)
 	r.off(vm)
-	if root == "old" {
-		vm = r.start("armed again after the commit")
-		r.follow(vm)
-		r.ready(vm)
-		r.wantRoot(vm, "new")
-		r.off(vm)
-	}
+	r.off(r.comesUp("the new system, chosen from the menu", "new"))
+	r.off(r.comesUp("the new system, confirmed", "new"))
 }
 
 // cutFinish cuts finish at its own points, and goes on with it in the boot that follows.

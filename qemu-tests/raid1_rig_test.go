@@ -205,6 +205,7 @@ func (r *rig) install(vm *lab.VM) {
 
 // status is what the tool says about itself, as far as the tests ask.
 type status struct {
+	Plan     string
 	State    string
 	Reason   string
 	Migrated bool
