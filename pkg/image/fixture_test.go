@@ -84,9 +84,10 @@ func aPlan() *plan.Plan {
 		Version: plan.Version, ID: "6f1c", Created: time.Unix(1700000000, 0).UTC(), Strategy: "offline", To: "raid1", Stages: plan.StagesOf("offline"),
 		Policy:  plan.Policy{OnFailure: "reboot", Panic: 30, ReadError: "stop", DeadlineSecs: 60},
 		Machine: plan.Host{Hostname: "h", Firmware: "bios", Family: "debian"},
-		Source:  plan.Source{Filesystems: []plan.SourceFS{{UUID: "old", Type: "ext4", Mount: "/"}}, Swaps: []plan.SwapOld{{UUID: "s"}}},
+		Source:  plan.Source{Disks: []plan.DiskID{{Key: "old1", Size: 1 << 30}}, Filesystems: []plan.SourceFS{{UUID: "old", Type: "ext4", Mount: "/"}}, Swaps: []plan.SwapOld{{UUID: "s"}}},
 		Target: plan.Target{
-			Arrays:      []plan.NewArray{{UUID: "a", Name: "h:root", Level: 1, Devices: 2}},
+			Disks:       []plan.TargetDisk{{DiskID: plan.DiskID{Key: "new1", Size: 1 << 30}, Partitions: []plan.NewPart{{Number: 1, Role: plan.RoleRaid, GUID: "p", Start: 1 << 20, Size: 1 << 29}}}},
+			Arrays:      []plan.NewArray{{UUID: "a", Name: "h:root", Level: 1, Devices: 2, Members: []plan.Ref{"part:p", ""}, MemberUUIDs: []string{"m", "n"}}},
 			Filesystems: []plan.NewFS{{UUID: "new", Type: "ext4", Mount: "/"}},
 			Swaps:       []plan.NewSwap{{UUID: "t"}},
 		},
