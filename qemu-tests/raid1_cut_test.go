@@ -224,6 +224,12 @@ func (r *rig) cutHandover(n *tally) {
 func (r *rig) cutFinish(n *tally) {
 	r.t.Helper()
 	vm := r.comesUp("finish", "new")
+	finish := "migrate-init finish 2>&1"
+	if full() {
+		// The old system ran after the commit, in cutHandover.
+		r.refused(vm, "migrate-init finish", "it changed since it was copied")
+		finish = "migrate-init finish --discard-changes 2>&1"
+	}
 	for _, c := range chosen(finishCuts()) {
 		if c.name == "resync" {
 			// This disk is whole again within one look at the machine.
@@ -232,7 +238,7 @@ func (r *rig) cutFinish(n *tally) {
 		seen := &spotter{want: regexp.MustCompile(c.line), found: make(chan struct{})}
 		ended := make(chan error, 1)
 		go func() {
-			_, err := vm.RunTo(r.slow(), "migrate-init finish 2>&1", seen)
+			_, err := vm.RunTo(r.slow(), finish, seen)
 			ended <- err
 		}()
 		select {
@@ -261,7 +267,7 @@ func (r *rig) cutFinish(n *tally) {
 		}
 		r.refused(vm, "migrate-init rollback", "no old system to go back to")
 	}
-	r.must(vm, "migrate-init finish 2>&1")
+	r.must(vm, finish)
 	r.wantLegs(vm, "UU")
 	if st := r.status(vm); st.State != "finished" {
 		r.t.Errorf("status says %q", st.State)
