@@ -31,12 +31,14 @@ func TestLabDiskInterrupted(t *testing.T) {
 	}
 	loopName := regexp.MustCompile(`loop device: /dev/(loop\d+)`)
 	seen := 0
-	for _, after := range []time.Duration{700 * time.Millisecond, 1500 * time.Millisecond, 2500 * time.Millisecond} {
+	// Later and later, until two came while the loop device was there: how long the steps before it take is the machine's affair.
+	for after := 700 * time.Millisecond; seen < 2 && after < 2*time.Minute; after = after * 3 / 2 {
 		short, cancel := context.WithTimeout(ctx, after)
 		path, failure := mine.Disk(short, spec)
 		cancel()
 		if failure == nil {
-			t.Fatalf("disk %s was made within %s: nothing was interrupted", path, after)
+			t.Logf("disk %s was made within %s", path, after)
+			break
 		}
 		loops, err := exec.Command("losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE").Output()
 		if err != nil {
@@ -58,6 +60,6 @@ func TestLabDiskInterrupted(t *testing.T) {
 		}
 	}
 	if seen == 0 {
-		t.Error("no interruption came after the loop device was there; the moments are too early")
+		t.Error("no interruption came while the loop device was there")
 	}
 }
