@@ -157,3 +157,12 @@ func (e *Env) present(dev string) bool {
 	r.Close()
 	return true
 }
+
+// disk finds a planned disk that must be there.
+func (e *Env) disk(noun string, id plan.DiskID) (*plan.Device, error) {
+	d, err := e.Facts.Disk(id)
+	if err == nil && d == nil {
+		err = fmt.Errorf("%s %s: no disk of serial %q and %d bytes is here", noun, id.Was, id.Serial, id.Size)
+	}
+	return d, err
+}

@@ -10,6 +10,7 @@ import (
 
 	"migrate-init/boot"
 	"migrate-init/pkg/distro"
+	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -128,9 +129,9 @@ func (e *Env) finish(ctx context.Context) error {
 
 // cloneDisk gives an old disk the new layout.
 func (e *Env) cloneDisk(ctx context.Context, m *plan.TargetDisk) error {
-	d, err := e.Facts.Disk(m.DiskID)
-	if err != nil || d == nil {
-		return fmt.Errorf("old disk %s: not here: %w", m.Was, err)
+	d, err := e.disk("old disk", m.DiskID)
+	if err != nil {
+		return err
 	}
 	want, err := tableOf(m)
 	if err != nil {
@@ -157,16 +158,7 @@ func (e *Env) cloneDisk(ctx context.Context, m *plan.TargetDisk) error {
 			}
 		}
 		e.tell("finish", "partition table %s on %s", want.ID, d.Path)
-		for _, p := range e.Facts.Parts(d.Name) {
-			if err := e.wipe(ctx, p); err != nil {
-				return err
-			}
-		}
-		lba0, err := e.readAt(d.Path, 0, int(d.Sector))
-		if err != nil {
-			return err
-		}
-		if err := e.writeTable(ctx, d, want, lba0); err != nil {
+		if err := e.retable(ctx, d, want); err != nil {
 			return err
 		}
 	}
@@ -174,6 +166,20 @@ func (e *Env) cloneDisk(ctx context.Context, m *plan.TargetDisk) error {
 		return err
 	}
 	return e.refresh(ctx)
+}
+
+// retable wipes what an old disk's partitions hold and gives it the new table; the boot sector's code stays.
+func (e *Env) retable(ctx context.Context, d *plan.Device, want gpt.Table) error {
+	for _, p := range e.Facts.Parts(d.Name) {
+		if err := e.wipe(ctx, p); err != nil {
+			return err
+		}
+	}
+	lba0, err := e.readAt(d.Path, 0, int(d.Sector))
+	if err != nil {
+		return err
+	}
+	return e.writeTable(ctx, d, want, lba0)
 }
 
 func (e *Env) readAt(dev string, off int64, n int) ([]byte, error) {
@@ -347,9 +353,9 @@ func (e *Env) bootLoaders(ctx context.Context) error {
 		return err
 	}
 	for _, m := range e.Plan.Target.Mirrors {
-		d, err := e.Facts.Disk(m.DiskID)
-		if err != nil || d == nil {
-			return fmt.Errorf("old disk %s: not here: %w", m.Was, err)
+		d, err := e.disk("old disk", m.DiskID)
+		if err != nil {
+			return err
 		}
 		for _, x := range fam.Loader(e.Plan, "", []string{d.Path}) {
 			e.tell("finish", "%s", x)
@@ -394,47 +400,4 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// PreviewFinish prints, through a machine that only prints, what can be told of Finish in advance. Later steps depend
-// on what earlier ones make and are named in words.
-func PreviewFinish(ctx context.Context, e *Env) error {
-	if err := e.refresh(ctx); err != nil {
-		return err
-	}
-	for i := range e.Plan.Target.Mirrors {
-		m := &e.Plan.Target.Mirrors[i]
-		d, err := e.Facts.Disk(m.DiskID)
-		if err != nil || d == nil {
-			return fmt.Errorf("old disk %s: not here: %w", m.Was, err)
-		}
-		want, err := tableOf(m)
-		if err != nil {
-			return err
-		}
-		if same(d.Table, want) {
-			continue
-		}
-		if err := e.switchBootSector(ctx, d, want); err != nil {
-			return err
-		}
-		for _, p := range e.Facts.Parts(d.Name) {
-			if err := e.wipe(ctx, p); err != nil {
-				return err
-			}
-		}
-		lba0, err := e.readAt(d.Path, 0, int(d.Sector))
-		if err != nil {
-			return err
-		}
-		if err := e.writeTable(ctx, d, want, lba0); err != nil {
-			return err
-		}
-	}
-	for _, n := range e.Plan.Target.Arrays {
-		for _, r := range n.Later {
-			e.tell("finish", "%s would join array %s and be resynced", r, n.Name)
-		}
-	}
-	return e.removeLeftovers(ctx)
 }

@@ -17,9 +17,9 @@ func (e *Env) switchBootSector(ctx context.Context, d *plan.Device, want gpt.Tab
 		return nil
 	}
 	const sector = 512
-	src, err := e.Facts.Disk(e.Plan.Target.Disks[0].DiskID)
-	if err != nil || src == nil {
-		return fmt.Errorf("new disk %s: not here: %w", e.Plan.Target.Disks[0].Was, err)
+	src, err := e.disk("new disk", e.Plan.Target.Disks[0].DiskID)
+	if err != nil {
+		return err
 	}
 	r, err := e.Open(src.Path)
 	if err != nil {

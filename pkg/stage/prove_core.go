@@ -11,9 +11,9 @@ import (
 
 // proveBootSector reads the new disk's boot sector and core image from the disk.
 func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
-	d, err := e.Facts.Disk(t.DiskID)
-	if err != nil || d == nil {
-		return fmt.Errorf("target disk %s: not here: %w", t.Was, err)
+	d, err := e.disk("target disk", t.DiskID)
+	if err != nil {
+		return err
 	}
 	r, err := e.Open(d.Path)
 	if err != nil {

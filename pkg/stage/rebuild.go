@@ -2,7 +2,6 @@ package stage
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"path"
 
@@ -39,9 +38,9 @@ func runRebuild(ctx context.Context, e *Env) error {
 	}
 	var disks []string
 	for _, t := range e.Plan.Target.Disks {
-		d, err := e.Facts.Disk(t.DiskID)
-		if err != nil || d == nil {
-			return fmt.Errorf("target disk %s: not here: %w", t.Was, err)
+		d, err := e.disk("target disk", t.DiskID)
+		if err != nil {
+			return err
 		}
 		disks = append(disks, d.Path)
 	}
