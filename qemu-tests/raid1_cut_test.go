@@ -273,7 +273,9 @@ func (r *rig) cutFinish(n *tally) {
 		r.t.Errorf("status says %q", st.State)
 	}
 	r.off(vm)
-	r.eachAlone()
+	if full() {
+		r.eachAlone()
+	}
 	vm = r.comesUp("both disks", "new")
 	r.wantLegs(vm, "UU")
 	r.off(vm)
