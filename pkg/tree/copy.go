@@ -62,6 +62,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	defer c.links.ready.free()
 	c.q = newQueue(o.workers())
 	c.fds.limit = fdLimit()
+	c.buffered.Store(o.cached)
 	c.bornModes = bornModes()
 	c.man.w = o.Manifest
 	if err := c.loadResume(); err != nil {

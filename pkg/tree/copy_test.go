@@ -52,6 +52,25 @@ func TestCopyEverything(t *testing.T) {
 	}
 }
 
+// The page cache is the way where there is no direct I/O, and for disks with heads.
+func TestCopyThroughTheCache(t *testing.T) {
+	for _, o := range []Options{{cached: true}, {Rotational: true}} {
+		src, dst := newDisk(t, "ext4", 512<<20), newDisk(t, "ext4", 512<<20)
+		apply(t, src.dir, everything(src)...)
+		src.remount(t, unix.MS_RDONLY)
+		if _, err := Copy(t.Context(), src.dir, dst.dir, o); err != nil {
+			t.Fatal(err)
+		}
+		dst.remount(t, unix.MS_RDONLY)
+		src.remount(t, unix.MS_RDONLY)
+		sameTree(t, src.dir, dst.dir)
+		rep, err := Verify(t.Context(), src.dir, dst.dir, Options{})
+		if err != nil || !rep.Equal() {
+			t.Errorf("verify: %v, differences: %v", err, rep.Differences)
+		}
+	}
+}
+
 // The journal flag wants CAP_SYS_RESOURCE, which not every root has.
 func TestCopyJournalFlag(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)

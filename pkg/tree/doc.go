@@ -20,10 +20,14 @@
 //     come from SEEK_DATA, preallocation from FIEMAP; zeros that are allocated
 //     stay allocated.
 //  3. An inode of any type but directory with more than one link is copied
-//     once; its other names are links to it. Only these inodes are remembered.
+//     once; its other names are links to it. Only these inodes are remembered, 28 bytes each.
 //     Immutable and append-only wait for the last name.
 //  4. A directory gets its metadata when its last descendant has finished.
 //  5. syncfs of the target ends the copy. Every Close and sync error is an error.
+//
+// Files are read past the page cache (O_DIRECT) where the filesystem can, and
+// large ones written so: nobody would look for their pages again. The target is
+// synced while the copy goes on, so that the end has little left to write.
 //
 // The source must not change during the copy; a file found shorter or longer
 // than its inode said is an error.

@@ -120,6 +120,11 @@ func (j *fileJob) copyPieces(w *worker) error {
 	if err := j.prepare(); err != nil {
 		return err
 	}
+	if j.c.o.Rotational {
+		if err := j.readBuffered(); err != nil {
+			return &Error{Side: Source, Op: "read", Path: j.path(), Err: err}
+		}
+	}
 	return j.copyRange(w, j.from, j.meta.size)
 }
 

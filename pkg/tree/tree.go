@@ -54,6 +54,7 @@ type Options struct {
 	// Hashes lets Verify trust the manifest for the source's data. Without it,
 	// or where it lacks a file, the source is read again.
 	Hashes *Manifest
+	cached bool   // no direct I/O; tests take this way too
 	chunk  int    // names of a directory read at a time, 0: chunkEntries; tests make it small
 	pace   func() // called before each batch of files; tests hold the copy up with it
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,7 +108,22 @@ func (d *disk) umount() error {
 		return fmt.Errorf("umount %s: %w", d.dir, err)
 	}
 	d.mounted = false
-	return nil
+	return d.released()
+}
+
+// released waits for the kernel to let go of the filesystem: until then a mount
+// finds everything in its cache, and mkfs the device in use.
+func (d *disk) released() error {
+	for end := time.Now().Add(10 * time.Second); ; {
+		f, err := os.OpenFile(d.dev, os.O_RDONLY|unix.O_EXCL, 0)
+		if err == nil {
+			return f.Close()
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: still in use after it was unmounted: %w", d.dev, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // cold drops all that the kernel knows of d, by unmounting it and flushing the device's buffers.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +19,12 @@ import (
 // sample is one measured run: seconds, and bytes of peak resident memory.
 type sample struct {
 	wall, cpu, machine float64
+	others             float64 // share of the machine that other processes took, as far as it can be seen
 	memory             int64
 }
+
+// disturbed is the share of others above which a run does not count, if there are better ones.
+const disturbed = 0.10
 
 // measure runs a pass, and counts the sync of the target.
 func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
@@ -50,9 +55,13 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 		return s, err
 	}
 	defer end.Close() //nolint:errcheck // only for its syncs
-	busy, begin := machineCPU(), time.Now()
+	busy, user := machineCPU()
+	begin, own := time.Now(), 0.0
 	for _, c := range cmds {
 		c.Stderr = &errs
+		if c.Stdout == nil {
+			c.Stdout = &errs
+		}
 		if err := c.Start(); err != nil {
 			return s, err
 		}
@@ -66,6 +75,7 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 		if e := c.Wait(); e != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w: %s", strings.Join(c.Args, " "), e, errs.Bytes()))
 		}
+		own += c.ProcessState.UserTime().Seconds()
 		s.cpu += (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
 	}
 	if src.mounted {
@@ -74,7 +84,9 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 		err = errors.Join(err, end.Sync())
 	}
 	s.wall = time.Since(begin).Seconds()
-	s.machine = machineCPU() - busy
+	busy2, user2 := machineCPU()
+	s.machine = busy2 - busy
+	s.others = max(0, user2-user-own) / s.wall / float64(runtime.NumCPU())
 	close(quit)
 	s.memory = <-peak
 	return s, err
@@ -129,16 +141,33 @@ func status(pid int) int64 {
 	return 0
 }
 
-// machineCPU is the busy time of all CPUs: user, nice, system, irq and softirq
-// of /proc/stat, which counts in hundredths of a second.
-func machineCPU() float64 {
+// machineCPU is the busy time of all CPUs of /proc/stat, which counts in
+// hundredths of a second: user, nice, system, irq and softirq; and of it user and
+// nice. What is user time and not the engine's is others': the kernel's
+// helpers for the engine have system time only.
+func machineCPU() (busy, user float64) {
 	b, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(b), "\n")
-	sum := int64(0)
 	for i, w := range strings.Fields(line) {
-		if n, err := strconv.ParseInt(w, 10, 64); err == nil && i != 4 && i != 5 && i < 8 {
-			sum += n
+		n, err := strconv.ParseInt(w, 10, 64)
+		if err != nil || i == 4 || i == 5 || i > 7 { // idle, iowait, steal and guest
+			continue
+		}
+		busy += float64(n) / 100
+		if i < 3 {
+			user += float64(n) / 100
 		}
 	}
-	return float64(sum) / 100
+	return busy, user
+}
+
+// quiet waits, but not for ever, until other processes take less than a tenth of the machine.
+func quiet(patience time.Duration) {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		_, before := machineCPU()
+		time.Sleep(500 * time.Millisecond)
+		if _, now := machineCPU(); (now-before)/0.5 < disturbed*float64(runtime.NumCPU()) {
+			return
+		}
+	}
 }

@@ -46,8 +46,21 @@ func median(v []float64) float64 {
 
 func wall(s sample) float64 { return s.wall }
 
+// quietest leaves out the runs that others disturbed, unless all were.
+func quietest(ss []sample) (best []sample) {
+	for _, s := range ss {
+		if s.others < disturbed {
+			best = append(best, s)
+		}
+	}
+	if best == nil {
+		return ss
+	}
+	return best
+}
+
 func (r *results) wall(fs, source, engine string) float64 {
-	return median(values(r.all[key{fs, source, engine}], wall))
+	return median(values(quietest(r.all[key{fs, source, engine}]), wall))
 }
 
 // ratio is how many times faster the row is; empty where there is nothing to compare with.
@@ -65,7 +78,7 @@ func (r *results) markdown(o options, took time.Duration) string {
 	last := key{}
 	for _, k := range r.order {
 		if k.fs != last.fs || k.source != last.source {
-			fmt.Fprintf(&b, "\n### %s on %s\n\n| engine | runs | wall s, median (spread) | CPU s | machine CPU s | peak MiB | faster than cp -ax | than rsync | than partclone | of its copy |\n|---|---|---|---|---|---|---|---|---|---|\n", k.source, k.fs)
+			fmt.Fprintf(&b, "\n### %s on %s\n\n| engine | runs | wall s, median (spread) | CPU s | machine CPU s | others | peak MiB | faster than cp -ax | than rsync | than partclone | of its copy |\n|---|---|---|---|---|---|---|---|---|---|---|\n", k.source, k.fs)
 			for _, in := range r.order {
 				if in.fs == k.fs && in.source == k.source {
 					r.row(&b, in)
@@ -78,7 +91,8 @@ func (r *results) markdown(o options, took time.Duration) string {
 }
 
 func (r *results) row(b *strings.Builder, k key) {
-	ss := r.all[k]
+	all := r.all[k]
+	ss := quietest(all)
 	v := values(ss, wall)
 	m := median(v)
 	cp, rs, pc, of := ratio(r.wall(k.fs, k.source, "cp -ax"), m), ratio(r.wall(k.fs, k.source, "rsync -aHAXSx"), m), ratio(r.wall(k.fs, k.source, "partclone"), m), ""
@@ -87,9 +101,9 @@ func (r *results) row(b *strings.Builder, k key) {
 	} else if k.engine == "raw read" {
 		cp, rs, pc = "", "", ""
 	}
-	fmt.Fprintf(b, "| %s | %d | %.2f (%.2f-%.2f) | %.2f | %.2f | %.0f | %s | %s | %s | %s |\n", k.engine, len(ss), m, v[0], v[len(v)-1],
+	fmt.Fprintf(b, "| %s | %d of %d | %.2f (%.2f-%.2f) | %.2f | %.2f | %.0f %% | %.0f | %s | %s | %s | %s |\n", k.engine, len(ss), len(all), m, v[0], v[len(v)-1],
 		median(values(ss, func(s sample) float64 { return s.cpu })), median(values(ss, func(s sample) float64 { return s.machine })),
-		median(values(ss, func(s sample) float64 { return float64(s.memory) / (1 << 20) })), cp, rs, pc, of)
+		100*median(values(ss, func(s sample) float64 { return s.others })), median(values(ss, func(s sample) float64 { return float64(s.memory) / (1 << 20) })), cp, rs, pc, of)
 }
 
 // machine describes it without its name.
