@@ -44,7 +44,6 @@ func finishCuts() []cut {
 	return []cut{
 		{"boot sector", `boot sector of`, 150 * time.Millisecond, false, false},
 		{"table", `partition table`, 50 * time.Millisecond, true, false},
-		{"table, later", `joins /dev/`, 0, false, false},
 		{"resync", `resync of`, time.Second, true, false},
 		{"before grub-install", `grub-install`, 0, false, false},
 		{"grub-install", `grub-install`, 2 * time.Second, false, false},

@@ -312,6 +312,9 @@ func (e *Env) watchSync(ctx context.Context) error {
 			if a.Degraded == 0 && (a.Sync == "idle" || a.Sync == "") {
 				break
 			}
+			if err := e.rouse(ctx, n); err != nil {
+				return err
+			}
 			pr := &Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate), Path: "/dev/" + a.Node}
 			if a.SyncRate > 0 {
 				pr.ETA = float64(a.SyncAll-a.SyncDone) / float64(a.SyncRate)
@@ -334,6 +337,25 @@ func (e *Env) watchSync(ctx context.Context) error {
 			}
 		}
 		e.tell("finish", "array %s is whole", n.Name)
+	}
+	return nil
+}
+
+// rouse makes an array writable that has been assembled and not yet written to, such as an idle swap's: until then the
+// kernel does not rebuild a member, and after a power cut nothing else would write.
+func (e *Env) rouse(ctx context.Context, n plan.NewArray) error {
+	const asleep = "read-auto"
+	a := e.Facts.Array(n.UUID)
+	if a.State != asleep {
+		return nil
+	}
+	call := md.RestartArrayRW()
+	err := e.do(ctx, machine.Ioctl{Dev: "/dev/" + a.Node, Name: call.Name, Req: call.Req, Arg: call.Arg, Value: call.Value})
+	if rerr := e.refresh(ctx); rerr != nil {
+		return rerr
+	}
+	if a = e.Facts.Array(n.UUID); err != nil && a != nil && a.State == asleep {
+		return fmt.Errorf("array /dev/%s: %w", a.Node, err)
 	}
 	return nil
 }
