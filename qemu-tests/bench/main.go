@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,10 +68,14 @@ func alone(o options) error {
 	c.Env = append(os.Environ(), inside+"=1")
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	// An interrupt reaches both; this one waits.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT)
 	return c.Run()
 }
 
 func run(o options) (err error) {
+	// An interrupt ends the engine under way, and what was made is released.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM)
 	if _, err := os.Stat(o.driver); err != nil {
 		return fmt.Errorf("engines' process: %w", err)
 	}
