@@ -21,7 +21,7 @@ type maker struct {
 
 // fill makes the source called name in dir:
 //
-//	root   200,000 files, 5 GB: 1,900 packages over /usr and /var/lib, a mail spool, a few large files
+//	root   about 195,000 names, 4 GB: 1,900 packages over /usr and /var/lib, a mail spool, a few large files
 //	tiny   300,000 files of 0 to 4 KiB, 200 to a directory
 //	large  8 files of 1 GiB, of which one has a 64 KiB piece of data every MiB
 func fill(name, dir string, seed uint64, scale float64) error {
