@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"fmt"
@@ -90,7 +89,8 @@ func (l *Lab) mkdisk(ctx context.Context, s DiskSpec, tar, agent, path string) e
 	return os.Chmod(path, 0o444)
 }
 
-// releaseLoops detaches the loop devices of one image, and no other.
+// releaseLoops detaches the loop devices of one image, and no other. Their partitions go first: they would outlive the
+// device, and the mount namespace of the script that held one takes a moment to end.
 func releaseLoops(image string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -98,8 +98,17 @@ func releaseLoops(image string) {
 	if err != nil {
 		return
 	}
-	for _, loop := range strings.Fields(string(bytes.TrimSpace(out))) {
-		_ = exec.CommandContext(ctx, "partx", "--delete", loop).Run()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for _, loop := range strings.Fields(string(out)) {
+		for range 100 {
+			_ = exec.CommandContext(ctx, "partx", "--delete", loop).Run()
+			name := filepath.Base(loop)
+			if parts, _ := filepath.Glob(filepath.Join("/sys/block", name, name+"p*")); len(parts) == 0 {
+				break
+			}
+			<-tick.C
+		}
 		_ = exec.CommandContext(ctx, "losetup", "--detach", loop).Run()
 	}
 }

@@ -9,16 +9,18 @@ loop=
 cleanup() {
 	set +e
 	cd /
-	umount --recursive --quiet "$root"
-	if [ -n "$loop" ]; then
-		# A program of ours that was just killed may hold a partition for a moment.
-		for _ in 1 2 3 4 5 6 7 8 9 10; do
-			partx --delete "$loop" 2>/dev/null
-			compgen -G "/sys/block/${loop##*/}/${loop##*/}p*" >/dev/null || break
-			sleep 0.3
-		done
-		losetup --detach "$loop"
-	fi
+	# A program of ours that was just killed may hold the root or a partition for a moment. What is held for longer is left
+	# attached for lab.Disk, which frees it when this mount namespace is gone: once detached it could not be found again.
+	for _ in {1..20}; do
+		umount --recursive --quiet "$root"
+		[ -z "$loop" ] && break
+		partx --delete "$loop" 2>/dev/null
+		if ! compgen -G "/sys/block/${loop##*/}/${loop##*/}p*" >/dev/null; then
+			losetup --detach "$loop"
+			break
+		fi
+		sleep 0.2
+	done
 	rmdir "$root"
 }
 trap cleanup EXIT
