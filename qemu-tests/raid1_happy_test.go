@@ -8,13 +8,19 @@ import (
 )
 
 // happyPath is the whole transcript of the documentation, and then every way in which the machine must boot.
-func happyPath(t *testing.T, spec lab.DiskSpec) {
+//
+// The plan chooses the used blocks by itself; files have to be asked for.
+func happyPath(t *testing.T, spec lab.DiskSpec, engine string) {
 	r := newRig(t, spec)
 	began := time.Now()
 	vm := r.comesUp("old system", "old")
 	r.install(vm)
 	r.must(vm, "migrate-init inspect")
-	r.must(vm, "cd /root && migrate-init plan --to raid1 --disk /dev/vdb")
+	ask := ""
+	if engine == "tree" {
+		ask = " --engine tree"
+	}
+	r.must(vm, "cd /root && migrate-init plan --to raid1 --disk /dev/vdb"+ask)
 	r.must(vm, "cd /root && migrate-init check plan.toml")
 	r.must(vm, "cd /root && migrate-init build plan.toml -o migrate.img && ls -l migrate.img /usr/local/sbin/migrate-init")
 	r.must(vm, "cd /root && migrate-init schedule --dry-run plan.toml --image migrate.img")
@@ -41,6 +47,9 @@ func happyPath(t *testing.T, spec lab.DiskSpec) {
 		t.Errorf("status says %q", st.State)
 	}
 	r.showTimes(st)
+	if by := st.engine(); by != engine {
+		t.Errorf("the root was copied by the engine %q, want %q", by, engine)
+	}
 	r.must(vm, "migrate-init status; cat /var/lib/migrate-init/report.txt")
 	r.off(vm)
 	r.sameTree()

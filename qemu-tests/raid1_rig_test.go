@@ -358,6 +358,16 @@ func rewritten() *regexp.Regexp {
 	}, "|") + `)$`)
 }
 
+// engine names what copied the root, as the journal has it.
+func (s status) engine() string {
+	for _, x := range s.Records {
+		if x.Stage == "copy:/" && x.Event == "done" {
+			return x.Facts["engine"]
+		}
+	}
+	return ""
+}
+
 // showTimes prints how long each stage took, and what was copied, as the journal has it.
 func (r *rig) showTimes(st status) {
 	r.t.Helper()

@@ -15,7 +15,13 @@ func TestRaid1(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"HappyPath", func(t *testing.T) { happyPath(t, lab.Debian()) }},
+		{"HappyPath", func(t *testing.T) { happyPath(t, lab.Debian(), "extent") }},
+		{"HappyPathByFiles", func(t *testing.T) {
+			if !full() {
+				t.Skip("SKIPPED: HappyPath by the other engine is in make qemu-tests only; PowerCut copies by files, too")
+			}
+			happyPath(t, lab.Debian(), "tree")
+		}},
 		{"ZeroLiveWrites", func(t *testing.T) { zeroLiveWrites(t, s) }},
 		{"PowerCut", func(t *testing.T) { powerCut(t, s) }},
 		{"FailsToOld", func(t *testing.T) { failsToOld(t, s) }},
