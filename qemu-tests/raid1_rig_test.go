@@ -361,7 +361,7 @@ func rewritten() *regexp.Regexp {
 // engine names what copied the root, as the journal has it.
 func (s status) engine() string {
 	for _, x := range s.Records {
-		if x.Stage == "copy:/" && x.Event == "done" {
+		if strings.HasPrefix(x.Stage, "copy:") && x.Text == "/" && x.Event == "done" {
 			return x.Facts["engine"]
 		}
 	}
