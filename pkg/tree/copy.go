@@ -44,6 +44,7 @@ type worker struct {
 	dents []byte
 	recs  []record
 	done  map[string]record // what a manifest says of the batch
+	ahead ahead
 }
 
 // Copy copies the directory src, with all below on its filesystem, into the
@@ -171,6 +172,7 @@ func (c *copier) checkEmpty() error {
 
 func (c *copier) run() error {
 	w := newWorker()
+	defer w.close()
 	if err := c.openTop(w); err != nil {
 		return err
 	}
@@ -190,6 +192,8 @@ func newWorker() *worker {
 	skip := -uintptr(unsafe.Pointer(&b[0])) & 4095
 	return &worker{data: b[skip : skip+blockSize+4096], xattr: make([]byte, 64<<10), dents: make([]byte, 256<<10)}
 }
+
+func (w *worker) close() { w.ahead.close() }
 
 // openTop makes the root the first directory.
 func (c *copier) openTop(w *worker) error {

@@ -15,12 +15,20 @@ const (
 // file copies one regular file, or makes it a link, or starts a fileJob.
 func (c *copier) file(w *worker, d *dir, name string) error {
 	path := pathOnce(d, name)
-	src, err := c.openSource(d, name)
-	if err != nil {
+	var (
+		src   int
+		m     meta
+		early []byte
+		err   error
+	)
+	if s := w.ahead.take(name); s != nil {
+		src, m = s.fd, s.m
+		if s.read {
+			early = s.room[:s.got]
+		}
+	} else if src, err = c.openSource(d, name); err != nil {
 		return c.readError(path(), "open", err)
-	}
-	var m meta
-	if err := readMeta(object{fd: src}, c.src.magic, &m, w.xattr); err != nil {
+	} else if err := readMeta(object{fd: src}, c.src.magic, &m, w.xattr); err != nil {
 		_ = unix.Close(src)
 		return c.readError(path(), "read metadata", err)
 	}
@@ -40,6 +48,7 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 	}
 	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, out: -1, path: path, next: from, sum: sum, from: from, upTo: from}
 	if m.size < bigFile {
+		j.early = early
 		return c.smallFile(w, j)
 	}
 	return j.start()
@@ -95,15 +104,19 @@ func (j *fileJob) copySmall(w *worker) error {
 	if j.meta.size > blockSize || j.from > 0 {
 		return j.copyPieces(w)
 	}
-	// One read beyond the end shows that the size is true.
-	n, err := unix.Pread(j.src, w.data[:roundUp(int(j.meta.size)+1)], 0)
-	if err != nil || int64(n) < j.meta.size {
-		return j.copyPieces(w)
+	b := j.early
+	if b == nil {
+		// One read beyond the end shows that the size is true.
+		n, err := unix.Pread(j.src, w.data[:roundUp(int(j.meta.size)+1)], 0)
+		if err != nil || int64(n) < j.meta.size {
+			return j.copyPieces(w)
+		}
+		b = w.data[:n]
 	}
+	n := len(b)
 	if int64(n) != j.meta.size {
 		return j.changed(int64(n))
 	}
-	b := w.data[:n]
 	if hasZeroBlock(b, j.c.granule()) {
 		return j.copyPieces(w)
 	}

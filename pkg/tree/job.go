@@ -19,6 +19,7 @@ type fileJob struct {
 	path     func() string
 	from     int64 // bytes that were there already
 	prepared bool
+	early    []byte // a small file's data that was read ahead; ends with the task
 
 	next    int64 // start of the next range; under the queue's lock
 	running atomic.Int64

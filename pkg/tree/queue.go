@@ -81,6 +81,7 @@ func (q *queue) run(newWorker func() *worker) error {
 	for range q.workers {
 		wg.Go(func() {
 			w := newWorker()
+			defer w.close()
 			for t := q.next(); t != nil; t = q.next() {
 				q.done(t(w))
 			}

@@ -15,23 +15,31 @@ func (v *verifier) file(w *worker, d *dir, e entry) error {
 		return v.unreadable(d.path(name), Source, err)
 	}
 	defer func() { _ = unix.Close(src) }()
-	dst, err := openBelow(d.dst, name, unix.O_RDONLY|unix.O_DIRECT, 0)
-	direct := err == nil
-	if errors.Is(err, unix.EINVAL) {
-		dst, err = openBelow(d.dst, name, unix.O_RDONLY, 0)
+	f := &pair{v: v, path: func() string { return d.path(name) }, src: src, direct: true}
+	early := w.ahead.take(name)
+	if early != nil {
+		f.dst, f.t = early.fd, early.m
+		if early.read {
+			f.early = early.room[:early.got]
+		}
+	} else if f.dst, err = openBelow(d.dst, name, unix.O_RDONLY|unix.O_DIRECT, 0); errors.Is(err, unix.EINVAL) {
+		f.direct = false
+		f.dst, err = openBelow(d.dst, name, unix.O_RDONLY, 0)
 	}
 	if err != nil {
 		return v.unopened(d, e, err)
 	}
-	defer func() { _ = unix.Close(dst) }()
-	f := &pair{v: v, path: func() string { return d.path(name) }, src: src, dst: dst}
+	defer func() { _ = unix.Close(f.dst) }()
 	if err := readMeta(object{fd: src}, v.src.magic, &f.s, w.xattr); err != nil {
 		return v.unreadable(f.path(), Source, err)
 	}
-	if err := readMeta(object{fd: dst}, v.dst.magic, &f.t, w.xattr); err != nil || !f.t.isReg() {
+	if early == nil {
+		err = readMeta(object{fd: f.dst}, v.dst.magic, &f.t, w.xattr)
+	}
+	if err != nil || !f.t.isReg() {
 		return v.unopened(d, e, err)
 	}
-	f.direct = direct && f.t.direct
+	f.direct = f.direct && f.t.direct
 	d.files.Add(1)
 	v.prog.files.Add(1)
 	v.compare(f.path, &f.s, &f.t)
@@ -56,6 +64,7 @@ type pair struct {
 	direct   bool // dst reads past the cache
 	src, dst int
 	s, t     meta
+	early    []byte // of dst, when all of it has been read past the cache already
 }
 
 // data compares data and allocation. sum is the source's, if known.
@@ -75,7 +84,7 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 		// Whatever O_DIRECT cannot do is at least not answered from the cache.
 		_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
 	}
-	got, dense, n, err := sumFile(v.ctx, w, f.dst, f.t.size, true, int(v.src.bsize))
+	got, dense, n, err := f.target(w)
 	if err != nil {
 		return v.unreadable(f.path(), Target, err)
 	}
@@ -91,6 +100,16 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 		return nil
 	}
 	return f.layout()
+}
+
+// target hashes the target's data.
+func (f *pair) target(w *worker) (sum Sum, dense bool, read int64, err error) {
+	bsize := int(f.v.src.bsize)
+	if int64(len(f.early)) == f.t.size && f.t.size > 0 {
+		sum, _ = blockSum(0, f.early)
+		return sum, !hasZeroBlock(f.early, min(bsize, 4096)), f.t.size, nil
+	}
+	return sumFile(f.v.ctx, w, f.dst, f.t.size, true, bsize)
 }
 
 // sumFile hashes what SEEK_DATA calls data. dense says that no aligned block of

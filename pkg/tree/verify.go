@@ -98,6 +98,7 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 
 func (v *verifier) run() error {
 	w := newWorker()
+	defer w.close()
 	top := &dir{src: v.src.fd, dst: v.dst.fd, refs: 1}
 	if err := v.enter(w, top); err != nil {
 		return err
@@ -182,9 +183,16 @@ func (v *verifier) batch(w *worker, d *dir, es []entry) error {
 	if w.done, err = v.o.Hashes.names(d.key(), es); err != nil {
 		return err
 	}
-	for _, e := range es {
+	defer w.ahead.drain()
+	for i, e := range es {
 		if err = v.ctx.Err(); err != nil {
 			break
+		}
+		// Only where no device can be opened by mistake.
+		if i%aheadFiles == 0 && v.dst.cloned && !v.o.Rotational {
+			w.ahead.fill(d.dst, v.dst.magic, es[i:min(i+aheadFiles, len(es))], w.xattr, func(name string) bool {
+				return len(v.exclude) == 0 || !v.exclude[d.path(name)]
+			})
 		}
 		if err = v.entry(w, d, e); err != nil {
 			break

@@ -42,7 +42,7 @@ func (f *frame) take(workers int) task {
 	}
 	n := 1
 	if f.es[0].typ != unix.DT_DIR {
-		limit := min(64, max(1, len(f.es)/(2*workers)))
+		limit := min(64, max(16, len(f.es)/(2*workers)), len(f.es))
 		for n < limit && f.es[n].typ != unix.DT_DIR {
 			n++
 		}
@@ -103,6 +103,7 @@ func (c *copier) batch(w *worker, d *dir, es []entry) error {
 }
 
 func (c *copier) each(w *worker, d *dir, es []entry) error {
+	defer w.ahead.drain()
 	for i, e := range es {
 		if c.ctx.Err() != nil {
 			return c.ctx.Err()
@@ -110,11 +111,25 @@ func (c *copier) each(w *worker, d *dir, es []entry) error {
 		if i == 0 {
 			c.prog.at(d, e.name)
 		}
+		if i%aheadFiles == 0 {
+			c.lookAhead(w, d, es[i:min(i+aheadFiles, len(es))])
+		}
 		if err := c.entry(w, d, e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lookAhead has the next files read. One head of one spinning disk is not faster for more requests.
+func (c *copier) lookAhead(w *worker, d *dir, es []entry) {
+	if c.o.Rotational || c.buffered.Load() {
+		return
+	}
+	w.ahead.fill(d.src, c.src.magic, es, w.xattr, func(name string) bool {
+		_, done := w.done[name]
+		return !done && (len(c.exclude) == 0 || !c.exclude[d.path(name)])
+	})
 }
 
 func (c *copier) entry(w *worker, d *dir, e entry) error {
