@@ -106,7 +106,7 @@ func (o *Options) workers() int {
 	case o.Rotational:
 		return 1
 	}
-	return min(8, max(4, 2*runtime.NumCPU())) // half of them wait for a disk
+	return min(16, max(4, 4*runtime.NumCPU())) // most of them wait for a disk
 }
 
 // fdLimit leaves half of the descriptors to files and to the caller.
