@@ -26,7 +26,8 @@
 //  5. syncfs of the target ends the copy. Every Close and sync error is an error.
 //
 // Files are read past the page cache (O_DIRECT) where the filesystem can, and
-// large ones written so: nobody would look for their pages again. The target is
+// large ones written so: nobody would look for their pages again. The small
+// files of a batch are read at once (io_submit). The target is
 // synced while the copy goes on, so that the end has little left to write.
 //
 // The source must not change during the copy; a file found shorter or longer
