@@ -84,8 +84,9 @@ func ParseBitmap(v Version, b []byte) (Bitmap, error) {
 	if g := le.Uint32(b); g != bitmapMagic {
 		return Bitmap{}, fmt.Errorf("md bitmap: magic %#08x, not %#08x", g, uint32(bitmapMagic))
 	}
-	if g := le.Uint32(b[4:]); g < 3 || g > 6 {
-		return Bitmap{}, fmt.Errorf("md bitmap: version %d, 3 to 6 are known", g)
+	// 5 has a bitmap for each node of a cluster, 6 (lockless) a byte for each chunk: Marshal would make neither.
+	if g := le.Uint32(b[4:]); g != 3 && g != bitmapVersion {
+		return Bitmap{}, fmt.Errorf("md bitmap: version %d, only 3 and %d are known: add members with mdadm --add", g, bitmapVersion)
 	}
 	m := Bitmap{Version: v}
 	var raw UUID

@@ -25,8 +25,11 @@ func Join(existing Superblock, j JoinSpec) (Superblock, []Write, error) {
 	bad := func(format string, args ...any) (Superblock, []Write, error) {
 		return Superblock{}, nil, fmt.Errorf("array %s: new member: %s", s.UUID, fmt.Sprintf(format, args...))
 	}
-	if s.Features.Has(FeatureReshape) {
+	switch {
+	case s.Features.Has(FeatureReshape):
 		return bad("a reshape is under way")
+	case s.Features.Has(FeatureClustered | FeaturePPL | FeatureMultiplePPLs):
+		return bad("features %s, whose place on a new member is not known here: add it with mdadm --add", s.Features)
 	}
 	if j.Time.IsZero() {
 		return bad("no time given")
@@ -42,7 +45,7 @@ func Join(existing Superblock, j JoinSpec) (Superblock, []Write, error) {
 	if err != nil {
 		return bad("%v", err)
 	}
-	reserve := existing.SuperOffset - existing.DataOffset - existing.DataSize
+	reserve := max(existing.SuperOffset-existing.DataOffset-existing.DataSize, 0)
 	s.DevNumber, s.SuperOffset, s.UTime = number, off, j.Time.UTC()
 	s.Features &^= FeatureRecoveryOffset | FeatureBadBlocks | FeatureReplacement | FeatureRecoveryBitmap
 	s.RecoveryOffset, s.CorrectedReads, s.DevFlags = 0, 0, 0

@@ -144,6 +144,12 @@ func inspect(v Version, b []byte, off, size int64) (f found, ok bool) {
 		return fail(Misplaced, "array %s: records its own position as byte %d: it belongs to another device",
 			s.UUID, s.SuperOffset)
 	}
+	if rest := s.Features &^ knownFeatures; rest != 0 {
+		return fail(Unsupported, "array %s: features %s, which this version does not know", s.UUID, rest)
+	}
+	if v != V10 && s.DataOffset < off+f.length {
+		return fail(BadField, "array %s: data at byte %d, inside the superblock of %d bytes at %d", s.UUID, s.DataOffset, f.length, off)
+	}
 	room := size
 	if v == V10 {
 		room = off

@@ -94,6 +94,8 @@ const (
 	FeaturePPL              Feature = 1 << 10
 	FeatureMultiplePPLs     Feature = 1 << 11
 	FeatureRaid0Layout      Feature = 1 << 12
+
+	knownFeatures = FeatureRaid0Layout<<1 - 1
 )
 
 func featureNames() []string {
@@ -152,6 +154,7 @@ type Superblock struct {
 	Reshape        Reshape // with FeatureReshape
 	DevFlags       uint8   // 1: write-mostly, 2: fail-fast
 	CorrectedReads uint32
+	BlockSize      uint32 // bytes of the array's logical block, since Linux 6.19; 0: not recorded
 
 	Legacy Legacy // 0.90
 }

@@ -69,6 +69,7 @@ func raw1(super uint64) []byte {
 	le.PutUint64(b[200:], 77)
 	le.PutUint64(b[208:], 1234)
 	le.PutUint32(b[220:], 4)
+	le.PutUint32(b[224:], 4096)
 	for i, r := range []uint16{0, 0xfffe, 0xffff, 2} {
 		le.PutUint16(b[256+2*i:], r)
 	}
@@ -93,7 +94,7 @@ func TestParseByHeader1(t *testing.T) {
 			DataOffset: 1 << 20, DataSize: 9000 * 512, Size: 4 << 20, SuperOffset: int64(super) * 512,
 			Features:       FeatureBitmap | FeatureRecoveryOffset | FeatureBadBlocks,
 			RecoveryOffset: 4096, BitmapOffset: 4096, BadBlocks: BadBlockLog{Offset: -4096, Size: 4096, Shift: 2},
-			DevFlags: 1, CorrectedReads: 9,
+			DevFlags: 1, CorrectedReads: 9, BlockSize: 4096,
 		}
 		for i := range 16 {
 			want.UUID[i], want.DeviceUUID[i] = byte(i*0x11), 0xa0+byte(i)
@@ -228,7 +229,7 @@ func genSuper1(t *rapid.T) Superblock {
 		DeviceUUID: genUUID().Draw(t, "device"), Events: rapid.Uint64().Draw(t, "events"), ResyncOffset: rapid.Uint64().Draw(t, "resync"),
 		CTime: genTime().Draw(t, "ctime"), UTime: genTime().Draw(t, "utime"), DataOffset: sectors("offset"), DataSize: sectors("datasize"),
 		Size: sectors("size"), SuperOffset: sectors("super"), Features: Feature(rapid.Uint32().Draw(t, "features")),
-		RecoveryOffset: rapid.Uint64().Draw(t, "recovery"), DevFlags: rapid.Byte().Draw(t, "flags"), CorrectedReads: rapid.Uint32().Draw(t, "reads"),
+		RecoveryOffset: rapid.Uint64().Draw(t, "recovery"), DevFlags: rapid.Byte().Draw(t, "flags"), CorrectedReads: rapid.Uint32().Draw(t, "reads"), BlockSize: rapid.Uint32().Draw(t, "lbs"),
 		BadBlocks: BadBlockLog{Offset: rel("bbl"), Size: int64(rapid.Uint16().Draw(t, "bblsize")) * Sector, Shift: rapid.Byte().Draw(t, "shift")},
 	}
 	s.Roles = make([]Role, rapid.IntRange(0, maxRoles).Draw(t, "roles"))

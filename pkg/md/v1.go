@@ -55,6 +55,11 @@ func parse1(v Version, b []byte) (Superblock, error) {
 	if got, want := le.Uint32(b[216:]), checksum1(b); got != want {
 		return s, damaged(v, BadChecksum, "superblock checksum %#08x, computed %#08x", got, want)
 	}
+	for _, pad := range [][]byte{b[12:16], b[228:v1Fixed]} {
+		if !bytes.Equal(pad, make([]byte, len(pad))) {
+			return s, damaged(v, Unsupported, "fields that this version does not know are set: %x", pad)
+		}
+	}
 	s.Version = v
 	s.Features = Feature(le.Uint32(b[8:]))
 	copy(s.UUID[:], b[16:32])
@@ -112,6 +117,7 @@ func parse1(v Version, b []byte) (Superblock, error) {
 	s.UTime = fromTime1(le.Uint64(b[192:]))
 	s.Events = le.Uint64(b[200:])
 	s.ResyncOffset = le.Uint64(b[208:])
+	s.BlockSize = le.Uint32(b[224:])
 	s.Roles = make([]Role, maxDev)
 	for i := range s.Roles {
 		s.Roles[i] = Role(le.Uint16(b[v1Fixed+2*i:]))
@@ -171,6 +177,7 @@ func (s Superblock) marshal1() ([]byte, error) {
 	le.PutUint64(b[200:], s.Events)
 	le.PutUint64(b[208:], s.ResyncOffset)
 	le.PutUint32(b[220:], uint32(len(s.Roles)))
+	le.PutUint32(b[224:], s.BlockSize)
 	for i, r := range s.Roles {
 		le.PutUint16(b[v1Fixed+2*i:], uint16(r))
 	}
