@@ -54,6 +54,13 @@ func (s Set) Startable(p Policy) Decision {
 		}
 		d.Use = append(d.Use, m)
 	}
+	// A power cut may leave the feature on those members only that were written first.
+	reshaping := ""
+	for _, m := range d.Use {
+		if m.Super.Features.Has(FeatureReshape) {
+			reshaping = fmt.Sprintf("a reshape stopped at sector %d by %s", m.Super.Reshape.Position, m.Device)
+		}
+	}
 	var absent, lost []string
 	for slot, known := range ref.Believes() {
 		if present[slot] {
@@ -81,8 +88,8 @@ func (s Set) Startable(p Policy) Decision {
 		return refuse("all members found are stale: event count %d by %s, known to have reached %d", f.Events, f.Reference.Device, p.KnownEvents)
 	case ref.Features.Has(FeatureClustered):
 		return refuse("clustered, which needs its cluster")
-	case ref.Features.Has(FeatureReshape) && !p.Reshaping:
-		return refuse("a reshape stopped at sector %d", ref.Reshape.Position)
+	case reshaping != "" && !p.Reshaping:
+		return refuse("%s", reshaping)
 	case ref.Features.Has(FeatureJournal) && !journal:
 		return refuse("its journal device is absent")
 	}
@@ -95,7 +102,7 @@ func (s Set) Startable(p Policy) Decision {
 		return refuse("%s: too few members: without slot %s%s", state, strings.Join(absent, ", "), also(f))
 	}
 	parity := ref.Level == 4 || ref.Level == 5 || ref.Level == 6
-	if parity && d.Dirty && d.Degraded > 0 && !ref.Features.Has(FeaturePPL|FeatureMultiplePPLs|FeatureJournal) && !p.DirtyDegraded {
+	if parity && d.Dirty && d.Degraded > 0 && !ref.Features.Has(FeaturePPL|FeatureMultiplePPLs) && !p.DirtyDegraded {
 		return refuse("%s: degraded with a resync due: blocks without parity may be wrong", state)
 	}
 	if d.NewlyDegraded && !p.NewlyDegraded {
@@ -115,10 +122,11 @@ func (s Set) Startable(p Policy) Decision {
 	return d
 }
 
-// rebuilding reports that a slot's device is here and is being filled.
+// rebuilding reports that a slot's device is here and is being filled. A
+// replacement is not: the device it was to replace had the data.
 func (f Freshness) rebuilding(slot int) bool {
 	for _, o := range f.Others {
-		if o.Member.Super.Role() == Role(slot) {
+		if o.Member.Super.Role() == Role(slot) && !o.Member.Super.Features.Has(FeatureReplacement) {
 			return true
 		}
 	}

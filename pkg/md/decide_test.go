@@ -156,7 +156,7 @@ func TestEnoughRaid10(t *testing.T) {
 			t.Errorf("%#x %s: %v, %v", c.layout, c.present, got, err)
 		}
 	}
-	for _, layout := range []uint32{0, 0x100, 0x302, 0xffffffff, 0x80102} {
+	for _, layout := range []uint32{0, 0x100, 0x101, 0x302, 0xffffffff, 0x80102} {
 		if _, err := Enough(10, layout, make([]bool, 4)); err == nil {
 			t.Errorf("layout %#x: no error", layout)
 		}

@@ -77,7 +77,7 @@ func countIn(set []int, present []bool) int {
 // elsewhere, so both sets must be served.
 func mirrorSets(layout uint32, n int) ([][]int, error) {
 	near, far := copies(layout)
-	if near < 1 || far < 1 || near*far > n {
+	if near < 1 || far < 1 || near*far < 2 || near*far > n {
 		return nil, fmt.Errorf("raid10: layout %#x: near %d, far %d on %d disks", layout, near, far, n)
 	}
 	setSize := n

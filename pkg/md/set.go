@@ -58,6 +58,16 @@ type Freshness struct {
 	Diverged  []string  // two halves that each ran alone
 }
 
+// later tells of two members at one event count which to believe. A member that
+// knows the other as gone, while the other still knows it as active, went on
+// alone: a cut update and a start without the other add up to the same count.
+func later(a, b Superblock) bool {
+	if a.InSync() != b.InSync() {
+		return a.InSync()
+	}
+	return a.roleOf(b.DevNumber) != b.Role() && b.roleOf(a.DevNumber) == a.Role()
+}
+
 // Fresh picks the freshest member by event count and judges the others by it.
 // A count one behind is still fresh, as the kernel has it: a power cut between
 // the superblock writes of two members leaves that. A member that the reference
@@ -69,7 +79,7 @@ func (s Set) Fresh() Freshness {
 		if m.Super.Role() == RoleSpare && m.Super.Events == 0 {
 			continue // hot-added a moment ago, knows nothing yet
 		}
-		better := m.Super.Events > f.Events || m.Super.Events == f.Events && m.Super.InSync() && !f.Reference.Super.InSync()
+		better := m.Super.Events > f.Events || m.Super.Events == f.Events && later(m.Super, f.Reference.Super)
 		if first || better {
 			f.Reference, f.Events, first = m, m.Super.Events, false
 		}
@@ -97,15 +107,22 @@ func (s Set) Fresh() Freshness {
 	return f
 }
 
+// behind reports an event count from before the array's last but one.
+func (f Freshness) behind(s Superblock) bool { return s.Events < f.Events && s.Events+1 < f.Events }
+
 func (f Freshness) stale(m Member) (string, bool) {
 	ref, own := f.Reference.Super, m.Super
 	switch own.Role() {
 	case RoleSpare:
+		if r := ref.roleOf(own.DevNumber); r.Active() {
+			return fmt.Sprintf("calls itself spare at event count %d, but %s, at %d, has device number %d as %s: what it holds is not known",
+				own.Events, f.Reference.Device, f.Events, own.DevNumber, r), true
+		}
 		return "", false
 	case RoleFaulty:
 		return "calls itself faulty", true
 	}
-	if own.Events < f.Events && own.Events+1 < f.Events {
+	if f.behind(own) {
 		return fmt.Sprintf("event count %d, the array is at %d by %s", own.Events, f.Events, f.Reference.Device), true
 	}
 	if r := ref.roleOf(own.DevNumber); r != own.Role() {
@@ -139,7 +156,7 @@ func conflicts(s Set, f Freshness) []string {
 		o := m.Super
 		if o.Version != ref.Version || o.Level != ref.Level || o.RaidDisks != ref.RaidDisks || o.Size != ref.Size ||
 			o.Layout != ref.Layout || o.ChunkSize != ref.ChunkSize {
-			if o.Events+1 >= f.Events || !o.Role().Active() {
+			if !f.behind(o) || !o.Role().Active() {
 				out = append(out, fmt.Sprintf("%s (%s %s, %d disks of %d bytes) and %s (%s %s, %d disks of %d bytes) share the UUID but not the geometry",
 					m.Device, o.Version, levelName(o.Level), o.RaidDisks, o.Size,
 					f.Reference.Device, ref.Version, levelName(ref.Level), ref.RaidDisks, ref.Size))
