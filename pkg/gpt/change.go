@@ -65,10 +65,14 @@ func Diff(kernel []Extent, want []Partition) []Change {
 	var out []Change
 	for _, p := range want {
 		size := p.Size
-		if p.Extended() {
-			size = min(size, 1024) // Linux shows only the container's first sectors
-		}
 		e, ok := have[p.Number]
+		if p.Extended() {
+			// Linux shows only the container's first KiB, or its first sector where that is larger.
+			size = min(size, 1024)
+			if ok && e.Size == min(p.Size, 4096) {
+				size = e.Size
+			}
+		}
 		switch {
 		case ok && e.Start == p.Start && e.Size == size:
 			wanted[p.Number] = true

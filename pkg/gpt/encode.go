@@ -177,9 +177,9 @@ func protective(old []byte, ss int, last int64) ([]byte, error) {
 	if old != nil && len(old) != 512 && len(old) != ss {
 		return nil, fmt.Errorf("boot sector of %d bytes: neither 512 nor %d", len(old), ss)
 	}
+	// On sectors of 4096 bytes what follows may be the header of a table written for 512.
 	b := make([]byte, ss)
-	copy(b, old)
-	clear(b[440:510])
+	copy(b[:440], old)
 	e := b[446:]
 	copy(e, []byte{0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff})
 	binary.LittleEndian.PutUint32(e[8:], 1)

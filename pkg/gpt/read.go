@@ -9,9 +9,6 @@ import (
 	"unicode/utf16"
 )
 
-// Bounds the entry array read from a header that may lie: 4096 slots of 512 bytes.
-const maxArray = 2 << 20
-
 // Read finds the table of a disk of size bytes. The error wraps [ErrNone] when there is none; any other error means
 // that there is one but it cannot be trusted. Of a DOS table the whole chain of logical partitions is read.
 func Read(r io.ReaderAt, size int64, sectorSize int) (Table, error) {
@@ -106,10 +103,10 @@ func readCopy(r io.ReaderAt, size int64, ss int, lba uint64) (tableCopy, error) 
 	if err != nil {
 		return tableCopy{}, err
 	}
-	n := uint64(h.count) * uint64(h.entry)
+	n := uint64(h.count) * entryBytes
 	sectors := uint64(size / int64(ss))
-	if n > maxArray || h.count > maxEntries {
-		return tableCopy{}, fmt.Errorf("header at byte %d: entry array of %d slots of %d bytes is too large", lba*uint64(ss), h.count, h.entry)
+	if h.count > maxEntries {
+		return tableCopy{}, fmt.Errorf("header at byte %d: entry array of %d slots is too large, at most %d", lba*uint64(ss), h.count, maxEntries)
 	}
 	need := (n + uint64(ss) - 1) / uint64(ss)
 	if h.array < 2 || h.array >= sectors || need > sectors-h.array || h.array <= h.last && h.array+need > h.first {
@@ -156,8 +153,8 @@ func readHeader(r io.ReaderAt, size int64, ss int, lba uint64) (header, error) {
 		return h, fmt.Errorf("header at byte %d: says that it lies at sector %d", at, h.lba)
 	case h.first < 2 || h.last < h.first || h.last >= sectors || h.first <= lba && lba <= h.last:
 		return h, fmt.Errorf("header at byte %d: usable sectors %d-%d of a disk of %d", at, h.first, h.last, sectors)
-	case h.entry < entryBytes || h.entry > 4096 || h.entry&(h.entry-1) != 0:
-		return h, fmt.Errorf("header at byte %d: entry size %d", at, h.entry)
+	case h.entry != entryBytes || h.count == 0:
+		return h, fmt.Errorf("header at byte %d: %d entries of %d bytes; Linux reads none but those of %d", at, h.count, h.entry, entryBytes)
 	}
 	return h, nil
 }
@@ -168,7 +165,7 @@ func differ(a, b tableCopy) string {
 		return "disk guid"
 	case a.first != b.first || a.last != b.last:
 		return "usable range"
-	case a.count != b.count || a.entry != b.entry || a.arraySum != b.arraySum:
+	case a.count != b.count || a.arraySum != b.arraySum:
 		return "partitions"
 	}
 	return ""
@@ -178,7 +175,7 @@ func (c tableCopy) partitions(ss int) ([]Partition, error) {
 	le := binary.LittleEndian
 	var out []Partition
 	for i := range int(c.count) {
-		e := c.raw[i*int(c.entry):][:entryBytes]
+		e := c.raw[i*entryBytes:][:entryBytes]
 		typ := GUID(e[:16])
 		if typ.IsZero() {
 			continue
