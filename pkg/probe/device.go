@@ -14,6 +14,8 @@ type device struct {
 	r    io.ReaderAt
 	size int64
 	err  error
+
+	known bool // something was found already
 }
 
 // read gives n bytes from off, or nil when they do not lie on the device or an error happened.

@@ -2,39 +2,187 @@ package probe
 
 import (
 	"bytes"
+	"os/exec"
+	"strings"
 	"testing"
 )
 
 // What this tool does not handle is found all the same, is no empty disk, and is gone once it is wiped.
 func TestForeign(t *testing.T) {
-	const size = 8 << 20
-	for _, tt := range []struct {
-		typ   string
-		at    int64
-		magic string
-	}{
-		{"ntfs", 3, "NTFS    "}, {"f2fs", 1024, "\x10\x20\xf5\xf2"}, {"bcache", 4120, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81"},
-		{"ocfs2", 8192, "OCFSV2"}, {"gfs2", 65536, "\x01\x16\x19\x70"}, {"nilfs2", 1024, "\x02\x00\x00\x00\x00\x00\x34\x34"}, {"apfs", 32, "NXSB"},
-		{"hfsplus", 1024, "H+\x00\x04"}, {"udf", 32769, "BEA01"},
-		{"stratis", 516, "!Stra0tis\x86\xff\x02^Arh"}, {"vdo", 0, "dmvdo001"}, {"drbd", size - 4036, "\x83\x74\x02\x6d"},
-	} {
-		b := make([]byte, size)
-		copy(b[tt.at:], tt.magic)
-		res, err := Probe(bytes.NewReader(b), size)
-		if err != nil || len(res.Signatures) != 1 || res.Signatures[0].Type != tt.typ || res.Empty() {
-			t.Errorf("%s: %v, %v", tt.typ, res.Signatures, err)
+	const size = 64 * mib
+	for _, f := range append(foreignMagics(), ufsMagics()...) {
+		at := f.at
+		if at < 0 {
+			at += size
+		}
+		d := disk{size, map[int64][]byte{at: []byte(f.magic)}}
+		res, err := Probe(d, size)
+		if err != nil || len(res.Signatures) != 1 || res.Signatures[0].Type != f.typ || res.Signatures[0].Kind != f.kind || res.Empty() {
+			t.Errorf("%s at %d: %v, %v", f.typ, at, res.Signatures, err)
 			continue
 		}
 		for _, w := range res.Wipes() {
-			clear(b[w.Offset:][:w.Length])
+			zero(d, w)
 		}
-		if res, err := Probe(bytes.NewReader(b), size); err != nil || !res.Empty() {
-			t.Errorf("%s, wiped: %v, %v", tt.typ, res.Signatures, err)
+		if res, err := Probe(d, size); err != nil || !res.Empty() {
+			t.Errorf("%s at %d, wiped: %v, %v", f.typ, at, res.Signatures, err)
 		}
 	}
-	for _, tiny := range []int64{0, 1, 60, 4000} {
+	for _, tiny := range []int64{0, 1, 60, 512, 4000, 5000, 8192, 12000} {
 		if res, err := Probe(bytes.NewReader(make([]byte, tiny)), tiny); err != nil || !res.Empty() {
 			t.Errorf("%d bytes: %v, %v", tiny, res.Signatures, err)
 		}
+	}
+}
+
+// libblkid calls the same what it believes by the magic alone, as we do.
+func TestOracleForeign(t *testing.T) {
+	if _, err := exec.LookPath("blkid"); err != nil {
+		t.Skipf("ORACLE MISSING: %v", err)
+	}
+	const size = 64 * mib
+	agreed := 0
+	for _, f := range append(foreignMagics(), ufsMagics()...) {
+		at := f.at
+		if at < 0 {
+			at += size
+		}
+		c := exec.Command("blkid", "-p", "-o", "value", "-s", "TYPE", disk{size, map[int64][]byte{at: []byte(f.magic)}}.file(t))
+		out, _ := c.Output() // it fails where the magic alone does not do
+		theirs := strings.TrimSpace(string(out))
+		if theirs == "" {
+			continue
+		}
+		agreed++
+		if theirs != f.typ && !(f.typ == "squashfs" && theirs == "squashfs3") { // their version is another field's
+			t.Errorf("%s at %d: libblkid calls it %s", f.typ, at, theirs)
+		}
+	}
+	t.Logf("%d rows that libblkid takes by their magic alone", agreed)
+	if agreed < 60 {
+		t.Errorf("libblkid knows %d rows only", agreed)
+	}
+}
+
+func TestFirmwareRAID(t *testing.T) {
+	const size = 8*mib + 512
+	jm, sil, via := make([]byte, 512), make([]byte, 512), make([]byte, 512)
+	copy(jm, "JM")
+	le.PutUint16(jm[4:], -le.Uint16(jm))
+	le.PutUint32(sil[96:], 0x2f000000)
+	le.PutUint16(sil[318:], 0xd100)
+	copy(via, "\x55\xaa\x01")
+	via[50] = 0x55 + 0xaa + 1 - 256
+	for _, c := range []struct {
+		typ  string
+		at   int64
+		data []byte
+	}{
+		{"isw_raid_member", size - 1024, []byte("Intel Raid ISM Cfg Sig. 1.3.00")},
+		{"isw_raid_member", size/4096*4096 - 8192, []byte("Intel Raid ISM Cfg Sig. 1.3.00")},
+		{"ddf_raid_member", size - 512, []byte("\xde\x11\xde\x11")},
+		{"ddf_raid_member", size - 257*512, []byte("\xde\x11\xde\x11")},
+		{"promise_fasttrack_raid_member", size - 3087*512, []byte("Promise Technology, Inc.")},
+		{"jmicron_raid_member", size - 512, jm},
+		{"silicon_medley_raid_member", size - 512, sil},
+		{"via_raid_member", size - 512, via},
+	} {
+		d := disk{size, map[int64][]byte{c.at: c.data, 1024: craftExt(4096)}}
+		res, err := Probe(d, size)
+		if err != nil || len(res.Signatures) != 2 || res.Signatures[0].Type != c.typ || res.Signatures[0].Kind != RAID {
+			t.Errorf("%s: %v, %v", c.typ, res.Signatures, err)
+			continue
+		}
+		if fs, err := res.Filesystem(); err == nil {
+			t.Errorf("%s with an ext superblock is %s", c.typ, fs)
+		}
+		delete(d.pieces, 1024)
+		res, _ = Probe(d, size)
+		for _, w := range res.Wipes() {
+			zero(d, w)
+		}
+		if left, err := Probe(d, size); err != nil || !left.Empty() {
+			t.Errorf("%s, wiped: %v, %v", c.typ, left, err)
+		}
+	}
+	for _, b := range [][]byte{jm, sil, via} {
+		b[20] += 5 // now the sum is wrong, and two or four bytes are no evidence
+		if res, err := Probe(disk{size, map[int64][]byte{size - 512: b}}, size); err != nil || !res.Empty() {
+			t.Errorf("% x: %v, %v", b[:4], res, err)
+		}
+	}
+}
+
+func TestWeakMagics(t *testing.T) {
+	const size = 16 * mib
+	sun, mac, minix := make([]byte, 512), make([]byte, 516), make([]byte, 64)
+	copy(sun[508:], "\xda\xbe\xda\xbe")
+	copy(mac, "ER\x02\x00")
+	copy(mac[512:], "PM")
+	le.PutUint16(minix, 5000)
+	le.PutUint16(minix[4:], 1)
+	le.PutUint16(minix[16:], 0x138f)
+	hfs := append([]byte("BD"), make([]byte, 64)...)
+	be.PutUint32(hfs[20:], 4096)
+	xlog := craftXFSLog()
+	be.PutUint32(xlog[300:], 1)
+	for _, c := range []struct {
+		typ  string
+		at   int64
+		data []byte
+	}{
+		{"sun", 0, sun}, {"mac", 0, mac}, {"minix", 1024, minix}, {"hfs", 1024, hfs}, {"xfs_external_log", 5 * 512, xlog},
+		{"nilfs2", size - 4096, []byte("\x02\x00\x00\x00\x00\x00\x34\x34")}, {"xenix", 2048, []byte("\x2b\x55\x44")},
+	} {
+		d := disk{size, map[int64][]byte{c.at: c.data}}
+		res, err := Probe(d, size)
+		if err != nil || len(res.Signatures) != 1 || res.Signatures[0].Type != c.typ {
+			t.Errorf("%s: %v, %v", c.typ, res.Signatures, err)
+			continue
+		}
+		if c.at == 0 || c.at == 1024 {
+			continue // an ext superblock shares these bytes or the next ones
+		}
+		d.pieces[1024] = craftExt(4096)
+		if res, err = Probe(d, size); err != nil || len(res.Signatures) != 1 || res.Signatures[0].Type != "ext2" {
+			t.Errorf("%s beside ext: %v, %v", c.typ, res.Signatures, err)
+		}
+	}
+	// The counter of free inodes lies where minix has its magic.
+	ext := craftExt(4096)
+	le.PutUint32(ext, 5000)
+	le.PutUint32(ext[4:], 1<<20)
+	le.PutUint32(ext[16:], 0x138f)
+	res, err := Probe(disk{size, map[int64][]byte{1024: ext}}, size)
+	if err != nil || len(res.Signatures) != 1 || res.Signatures[0].Type != "ext2" {
+		t.Errorf("ext with an unlucky counter: %v, %v", res.Signatures, err)
+	}
+}
+
+func TestOracleMinix(t *testing.T) {
+	for _, version := range []string{"-1", "-2", "-3"} {
+		path := made(t, 8*mib, "mkfs.minix", version, "@")
+		if res := probeFile(t, path); len(res.Signatures) != 1 || res.Signatures[0].Type != "minix" {
+			t.Errorf("minix %s: %v", version, res.Signatures)
+		}
+	}
+}
+
+// What no magic tells is told by not being empty.
+func TestUnnamed(t *testing.T) {
+	for _, c := range []struct {
+		at, size int64
+		want     bool
+	}{{0, mib, true}, {mib - 1, 2 * mib, true}, {mib, 2 * mib, false}, {700, 1024, true}, {700, 600, false}} {
+		s, found, err := Unnamed(disk{c.size, map[int64][]byte{c.at: {7}}}, c.size)
+		if err != nil || found != c.want || found && (s.Offset != c.at || !s.Ghost || len(s.Wipes()) > 0) {
+			t.Errorf("byte %d of %d: %+v, %v, %v", c.at, c.size, s, found, err)
+		}
+	}
+	if _, found, err := Unnamed(disk{}, 0); found || err != nil {
+		t.Errorf("no bytes at all: %v, %v", found, err)
+	}
+	if _, _, err := Unnamed(broken{disk{mib, nil}, 5000}, mib); err == nil {
+		t.Error("a place that cannot be read is called empty")
 	}
 }

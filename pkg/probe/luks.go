@@ -15,6 +15,8 @@ func probeLUKS(d *device) []Signature {
 		case 2:
 			out = append(out, luks2(d, b, 0))
 			first = &out[0]
+		default:
+			return []Signature{{Kind: LUKS, Type: "LUKS", Version: decimal(uint64(be.Uint16(b[6:]))), Length: 6, copies: []Range{d.clip(0, 4096)}}}
 		}
 	}
 	for at := int64(0x4000); at <= 0x400000; at *= 2 {

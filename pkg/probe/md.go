@@ -58,38 +58,38 @@ func md1(d *device, version string, at int64) (Signature, bool) {
 }
 
 func md0(d *device, at int64) (Signature, bool) {
-	le := binary.LittleEndian
 	b := d.read(at, 4096)
-	if b == nil || le.Uint32(b) != mdMagic || le.Uint32(b[4:]) != 0 {
+	if b == nil {
+		return Signature{}, false
+	}
+	// The words are in the order of the machine that wrote them.
+	var order binary.ByteOrder = binary.LittleEndian
+	if binary.BigEndian.Uint32(b) == mdMagic {
+		order = binary.BigEndian
+	}
+	if order.Uint32(b) != mdMagic || order.Uint32(b[4:]) != 0 {
 		return Signature{}, false
 	}
 	id := make([]byte, 16)
 	for i, off := range []int{20, 52, 56, 60} {
-		binary.BigEndian.PutUint32(id[4*i:], le.Uint32(b[off:]))
+		binary.BigEndian.PutUint32(id[4*i:], order.Uint32(b[off:]))
 	}
-	want := le.Uint32(b[152:])
-	le.PutUint32(b[152:], 0)
+	want := order.Uint32(b[152:])
+	order.PutUint32(b[152:], 0)
 	var total uint64
 	for i := 0; i < len(b); i += 4 {
-		total += uint64(le.Uint32(b[i:]))
+		total += uint64(order.Uint32(b[i:]))
 	}
 	minor := "0.90"
-	if m := le.Uint32(b[8:]); m != 90 {
+	if m := order.Uint32(b[8:]); m != 90 {
 		minor = "0." + decimal(uint64(m))
 	}
 	return Signature{Kind: RAID, Type: "linux_raid_member", Version: minor, UUID: uuid(id), Offset: at, Length: 4,
-		Checksum: check(uint32(total&math.MaxUint32)+uint32(total>>32) == want), copies: []Range{{at, 4096}}}, true
+		Checksum: check(fold16(uint32(total&math.MaxUint32)+uint32(total>>32)) == fold16(want)), copies: []Range{{at, 4096}}}, true
 }
 
-// probeFakeRAID finds the two metadata formats of firmware RAID that md also runs, both at the end of the disk.
-func probeFakeRAID(d *device) []Signature {
-	var out []Signature
-	if b := d.read(d.size-1024, 32); b != nil && string(b[:24]) == "Intel Raid ISM Cfg Sig. " {
-		out = append(out, Signature{Kind: RAID, Type: "isw_raid_member", Version: text(b[24:30]), Offset: d.size - 1024, Length: 24,
-			copies: []Range{{d.size - 1024, 512}}})
-	}
-	if b := d.read(d.size-512, 4); b != nil && string(b) == "\xde\x11\xde\x11" {
-		out = append(out, Signature{Kind: RAID, Type: "ddf_raid_member", Offset: d.size - 512, Length: 4, copies: []Range{{d.size - 512, 512}}})
-	}
-	return out
+// fold16 is all that the kernel compares of a 0.90 checksum: some machines stored it folded.
+func fold16(c uint32) uint32 {
+	c = c&0xffff + c>>16
+	return c&0xffff + c>>16
 }

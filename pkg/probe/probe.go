@@ -11,7 +11,7 @@
 //   - Magics alone are trusted only after the fields around them make sense. A checksum that does not match is told in
 //     Signature.Checksum, not hidden: a damaged superblock still marks data that somebody may want.
 //   - Counters (Used, free blocks, mount count) are what the superblock says; of a mounted filesystem that is old.
-//   - Reads are bounded: at most some 2.5 MiB at fixed places, and for an XFS log a binary search and its last 2 MiB.
+//   - Reads are bounded: at most some 3 MiB at fixed places, and for an XFS log a binary search and its last 2 MiB.
 //   - An I/O error ends the probe: what could not be read cannot be called empty.
 //
 // Sources are named in each format's file. The md part knows only what identifies a member; pkg/md knows the rest.
@@ -122,6 +122,7 @@ func Probe(r io.ReaderAt, size int64) (Result, error) {
 	d := &device{r: r, size: size}
 	var res Result
 	for _, f := range registry() {
+		d.known = !res.Empty()
 		res.Signatures = append(res.Signatures, f.probe(d)...)
 		if d.err != nil {
 			return Result{}, fmt.Errorf("probe for %s: %w", f.name, d.err)

@@ -293,7 +293,7 @@ func FuzzProbe(f *testing.F) {
 			}
 		}
 		// Zeroing one signature may uncover another (a table under a boot record), but it ends.
-		for range 4 {
+		for range 8 {
 			if res.Empty() {
 				return
 			}

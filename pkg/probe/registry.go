@@ -21,5 +21,6 @@ func registry() []format {
 		{"btrfs", probeBtrfs},
 		{"vfat", probeVFAT},
 		{"foreign", probeForeign},
+		{"weak magics", probeWeak},
 	}
 }

@@ -9,11 +9,15 @@ type SwapState struct {
 	Hibernated string // the magic of the image; "" for plain swap
 }
 
+const tuxOnIce = "\xed\xc3\x02\xe9\x98\x56\xe5\x0c"
+
 // probeSwap looks at the last ten bytes of the first page, for every page size Linux has (mm/swapfile.c,
 // kernel/power/swap.c, and the older suspenders that replaced the same magic). The header behind byte 1024 survives
 // a suspend, so UUID and label do too.
 func probeSwap(d *device) []Signature {
 	var out []Signature
+	// libblkid knows TuxOnIce by its magic at the very start; whatever then ends the page.
+	suspended := string(d.read(0, 8)) == tuxOnIce
 	for page := int64(4096); page <= 65536; page *= 2 {
 		m := d.read(page-10, 10)
 		if m == nil {
@@ -26,12 +30,18 @@ func probeSwap(d *device) []Signature {
 			s.Version = "1"
 		case magic == "SWAP-SPACE":
 			s.Version = "0"
-		case magic == "S1SUSPEND\x00", magic == "S2SUSPEND\x00", magic == "ULSUSPEND\x00", magic == "LINHIB0001":
-			s.Type, s.Swap.Hibernated = "hibernation", text(m)
-		case magic[:8] == "\xed\xc3\x02\xe9\x98\x56\xe5\x0c":
+		case magic[:9] == "S1SUSPEND", magic[:9] == "S2SUSPEND", magic[:9] == "ULSUSPEND":
+			s.Type, s.Swap.Hibernated = "hibernation", magic[:9]
+		case magic == "LINHIB0001":
+			s.Type, s.Swap.Hibernated = "hibernation", magic
+		case magic[:8] == tuxOnIce:
 			s.Type, s.Swap.Hibernated = "hibernation", "TuxOnIce"
 		default:
 			continue
+		}
+		if suspended {
+			s.Type, s.Swap.Hibernated = "hibernation", "TuxOnIce"
+			s.copies = append(s.copies, Range{0, 8})
 		}
 		if h := d.read(1024, 60); h != nil && s.Version != "0" {
 			var order binary.ByteOrder = binary.LittleEndian
@@ -46,6 +56,9 @@ func probeSwap(d *device) []Signature {
 			}
 		}
 		out = append(out, s)
+	}
+	if suspended && len(out) == 0 {
+		out = []Signature{{Kind: Swap, Type: "hibernation", Length: 8, Swap: &SwapState{Hibernated: "TuxOnIce"}, copies: []Range{{0, 8}}}}
 	}
 	return out
 }

@@ -25,7 +25,7 @@ func probeTable(d *device) []Signature {
 	var out []Signature
 	boot := d.read(0, 512)
 	if boot != nil && boot[510] == 0x55 && boot[511] == 0xaa {
-		switch protective, dos := entries(d, boot); {
+		switch protective, dos := entries(boot); {
 		case protective && gpt != nil:
 			gpt.Ghost = false
 			gpt.copies = append(gpt.copies, Range{446, 66})
@@ -42,26 +42,22 @@ func probeTable(d *device) []Signature {
 	return out
 }
 
-// entries judges the four entries of sector 0.
-func entries(d *device, b []byte) (protective, dos bool) {
-	used := false
+// entries judges the four entries of sector 0. Of a protective one the kernel looks at type and start only, and pkg/gpt
+// does the same.
+func entries(b []byte) (protective, dos bool) {
+	used, odd := false, false
 	for i := range 4 {
 		e := b[446+16*i:][:16]
 		start, count := binary.LittleEndian.Uint32(e[8:]), binary.LittleEndian.Uint32(e[12:])
-		if e[0]&0x7f != 0 {
-			return false, false
-		}
-		if e[4] == 0 || count == 0 {
-			continue
-		}
-		used = true
 		protective = protective || e[4] == 0xee && start == 1
-		if start == 0 {
-			return false, false
+		odd = odd || e[0]&0x7f != 0
+		if e[4] != 0 && count != 0 {
+			used = true
+			odd = odd || start == 0
 		}
 	}
 	// Without entries only a disk id tells an empty table from a boot record.
-	return protective, used || binary.LittleEndian.Uint32(b[440:]) != 0 && !bootRecord(b)
+	return protective, !odd && (used || binary.LittleEndian.Uint32(b[440:]) != 0 && !bootRecord(b))
 }
 
 // bootRecord knows the volumes whose first sector ends in 0x55aa too.
