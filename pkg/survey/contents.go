@@ -36,6 +36,13 @@ func (l *looker) contents(d *plan.Device) {
 	}
 	if d.Kind == plan.KindDisk || d.Kind == plan.KindLoop {
 		l.table(d, r)
+		if len(d.Contents) == 0 && d.Table == nil && err == nil {
+			s, found, err := probe.Unnamed(r, d.Size)
+			l.problem(d.Path, err)
+			if found {
+				d.Contents = append(d.Contents, content(s))
+			}
+		}
 	}
 	if len(res.Find(probe.RAID)) > 0 || len(d.Contents) > 0 || d.Kind == plan.KindPart {
 		l.members(d, r)

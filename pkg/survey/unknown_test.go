@@ -1,0 +1,31 @@
+package survey
+
+import (
+	"bytes"
+	"io"
+	"testing"
+
+	"migrate-init/pkg/plan"
+)
+
+// A disk with nothing known on it is not empty for that; a blank one is, and a partition's boot code is left alone.
+func TestUnknownDataIsSeen(t *testing.T) {
+	data := make([]byte, 4<<20)
+	data[70000] = 0xa5
+	m := &box{disks: map[string]io.ReaderAt{"/dev/sda": bytes.NewReader(data), "/dev/sdb": bytes.NewReader(make([]byte, 4<<20))}}
+	m.block("sda", "8192")
+	m.block("sdb", "8192")
+	f := m.look(t, Deep)
+	a, b := f.Dev("sda"), f.Dev("sdb")
+	if a.Empty() || len(a.Contents) != 1 || a.Contents[0].Type != "unknown data" || !a.Contents[0].Ghost || len(a.Contents[0].Wipe) > 0 {
+		t.Errorf("%+v", a.Contents)
+	}
+	if !b.Empty() {
+		t.Errorf("blank disk: %+v", b.Contents)
+	}
+	d := debian(t)
+	d.disks["vda1"] = device{mib, map[int64][]byte{0: {0x52, 0x56, 0xbe}}}
+	if got := d.look(t, Deep).Dev("vda1"); got == nil || got.Kind != plan.KindPart || len(got.Contents) > 0 {
+		t.Errorf("bios_grub with a core image: %+v", got)
+	}
+}
