@@ -199,7 +199,7 @@ func TestFilesystemOf(t *testing.T) {
 		kind  string
 		ghost bool
 		fs    bool
-	}{{ContentRaid, false, false}, {ContentLVM, false, false}, {ContentLUKS, false, false}, {ContentZFS, false, false}, {ContentFS, false, false}, {ContentZFS, true, true}, {ContentFS, true, true}, {ContentRaid, true, true}} {
+	}{{ContentRaid, false, false}, {ContentLVM, false, false}, {ContentLUKS, false, false}, {ContentZFS, false, false}, {ContentOther, false, false}, {ContentFS, false, false}, {ContentZFS, true, true}, {ContentOther, true, true}, {ContentFS, true, true}, {ContentRaid, true, true}} {
 		d := Device{Contents: []Content{ext, {Kind: c.kind, Type: "x", Ghost: c.ghost}}}
 		if got := d.Filesystem() != nil; got != c.fs {
 			t.Errorf("ext4 beside %s (ghost %v): filesystem %v", c.kind, c.ghost, got)

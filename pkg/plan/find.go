@@ -157,7 +157,7 @@ func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {
 // layered tells whether a label is present that makes a device no filesystem, whatever else is seen on it.
 func (d *Device) layered() bool {
 	return slices.ContainsFunc(d.Contents, func(c Content) bool {
-		return !c.Ghost && slices.Contains([]string{ContentRaid, ContentLVM, ContentLUKS, ContentZFS}, c.Kind)
+		return !c.Ghost && slices.Contains([]string{ContentRaid, ContentLVM, ContentLUKS, ContentZFS, ContentOther}, c.Kind)
 	})
 }
 
