@@ -34,7 +34,7 @@ type Entry struct {
 	UID, GID uint32
 	// MTime is in seconds since 1970; newc can say 0 to 2^32-1.
 	MTime int64
-	// Nlink and Ino tell hard links from each other: entries of one archive
+	// Nlink and Ino tell hard links from each other: entries of one archive (up to its trailer)
 	// with Nlink > 1 and equal Ino (and device) are one file.
 	Nlink     uint32
 	Ino       uint64
@@ -52,6 +52,7 @@ type Entry struct {
 	Open func() (io.ReadCloser, error)
 
 	devMajor, devMinor uint32
+	archive            int // trailers before it in the image: at each of them the kernel forgets its hard links
 }
 
 // IsDir reports whether the entry is a directory.

@@ -26,7 +26,7 @@ type Archive struct {
 	root     *node
 	Segments []Segment
 	// Dropped names entries which the kernel silently leaves out: their directory
-	// is not there, or is a file.
+	// is not there, or is a file; or they have data and are neither a file nor a link.
 	Dropped []string
 }
 
@@ -66,9 +66,10 @@ func newDir(name string) *node {
 	return &node{entry: Entry{Name: name, Mode: ModeDir | 0o755, Nlink: 2}, child: map[string]*node{}}
 }
 
+// linkKey is what the kernel's find_link compares.
 type linkKey struct {
-	segment            int
-	major, minor, mode uint32
+	archive            int
+	major, minor, kind uint32
 	ino                uint64
 }
 
@@ -98,6 +99,14 @@ func (b *builder) add(seg Segment, e Entry) error {
 	}
 	name := path.Base(e.Name)
 	e.Name = path.Join(dir.entry.Name, name)
+	if len(e.Name) >= pathMax {
+		// Links to directories let short names nest without end, and each entry would hold its whole path.
+		return fmt.Errorf("entry %q: its path through symbolic links has %d bytes, limit is %d", name, len(e.Name), pathMax-1)
+	}
+	if e.Size != 0 && !e.IsRegular() && !e.IsSymlink() {
+		a.Dropped = append(a.Dropped, e.Name)
+		return nil
+	}
 	body := e.Body
 	e.Body = nil
 	n := &node{entry: e}
@@ -113,7 +122,7 @@ func (b *builder) add(seg Segment, e Entry) error {
 		a.Dropped = append(a.Dropped, e.Name)
 		return nil
 	case e.IsRegular():
-		n.file, err = b.body(seg, e, body)
+		n.file, err = b.body(e, body, old)
 		if err != nil {
 			return err
 		}
@@ -123,17 +132,22 @@ func (b *builder) add(seg Segment, e Entry) error {
 }
 
 // body takes the contents of a regular file. Of hard links any may carry them,
-// usually the last.
-func (b *builder) body(seg Segment, e Entry, r io.Reader) (*contents, error) {
-	f := &contents{}
-	if e.Nlink > 1 {
-		key := linkKey{segment: seg.Index, major: e.devMajor, minor: e.devMinor, mode: e.Mode, ino: e.Ino}
-		if known := b.links[key]; known != nil {
-			f = known
-		}
-		b.links[key] = f
-	}
+// usually the last. A file that is there already is emptied and written, so its other names show the new contents.
+func (b *builder) body(e Entry, r io.Reader, old *node) (*contents, error) {
 	keep := b.opts.Keep != nil && b.opts.Keep(e)
+	key := linkKey{archive: e.archive, major: e.devMajor, minor: e.devMinor, kind: e.Mode & ModeType, ino: e.Ino}
+	f := &contents{}
+	if known := b.links[key]; e.Nlink > 1 && known != nil {
+		f = known
+	} else {
+		if old != nil && old.file != nil {
+			f, keep = old.file, keep || old.file.kept
+			*f = contents{}
+		}
+		if e.Nlink > 1 {
+			b.links[key] = f
+		}
+	}
 	if e.Size == 0 {
 		f.kept = f.kept || keep && f.size == 0
 		return f, nil

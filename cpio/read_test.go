@@ -263,6 +263,88 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// What the kernel does with archives behind each other (init/initramfs.c: find_link, do_name, do_header).
+func TestIndexUnpacksAsTheKernel(t *testing.T) {
+	reg, trailer := uint32(ModeRegular|0o644), raw(trailerName, 0, 1, 0, 0, "")
+	for _, c := range []struct {
+		what, image string
+		want        map[string]string
+		dropped     []string
+	}{
+		{
+			"a trailer ends the groups of hard links, and inode numbers start again",
+			raw("a1", reg, 2, 5, 0, "") + raw("a2", reg, 2, 5, 3, "old") + trailer + raw("b1", reg, 2, 5, 0, "") + raw("b2", reg, 2, 5, 5, "other") + trailer,
+			map[string]string{"a1": "old", "a2": "old", "b1": "other", "b2": "other"}, nil,
+		},
+		{
+			"permissions do not tell links apart",
+			raw("a1", reg, 2, 5, 0, "") + raw("a2", ModeRegular|0o600, 2, 5, 3, "old"),
+			map[string]string{"a1": "old", "a2": "old"}, nil,
+		},
+		{
+			"a file that is there is emptied and written under all of its names",
+			raw("a1", reg, 2, 5, 0, "") + raw("a2", reg, 2, 5, 3, "old") + trailer + raw("a1", reg, 1, 9, 3, "new"),
+			map[string]string{"a1": "new", "a2": "new"}, nil,
+		},
+		{
+			"emptied, even by an empty one",
+			raw("a1", reg, 1, 5, 3, "old") + raw("a1", reg, 1, 9, 0, ""),
+			map[string]string{"a1": ""}, nil,
+		},
+		{
+			"a link in place of a file leaves that file's other name alone",
+			raw("a1", reg, 2, 5, 0, "") + raw("a2", reg, 2, 5, 3, "old") + trailer + raw("b", reg, 2, 7, 1, "b") + raw("a1", reg, 2, 7, 0, ""),
+			map[string]string{"a1": "b", "b": "b", "a2": "old"}, nil,
+		},
+		{
+			"a directory with data is passed over",
+			raw("d", ModeDir|0o755, 2, 1, 4, "data") + raw("d/x", reg, 1, 2, 1, "x") + raw("y", reg, 1, 3, 1, "y"),
+			map[string]string{"y": "y"}, []string{"d", "d/x"},
+		},
+	} {
+		a, err := Index(strings.NewReader(c.image), IndexOptions{Keep: func(Entry) bool { return true }})
+		if err != nil {
+			t.Errorf("%s: %v", c.what, err)
+			continue
+		}
+		got := map[string]string{}
+		for _, e := range a.List() {
+			if e.IsRegular() {
+				data, err := a.ReadFile(e.Name)
+				if err != nil || int64(len(data)) != e.Size {
+					t.Errorf("%s: %s has %d bytes, %d read, %v", c.what, e.Name, e.Size, len(data), err)
+				}
+				got[e.Name] = string(data)
+			}
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: -want +got:\n%s", c.what, d)
+		}
+		if d := cmp.Diff(c.dropped, a.Dropped); d != "" {
+			t.Errorf("%s: dropped -want +got:\n%s", c.what, d)
+		}
+	}
+}
+
+// Links to directories make short names nest: each entry would hold a path of its own, longer than the image.
+func TestIndexBoundsPaths(t *testing.T) {
+	var b strings.Builder
+	dir := strings.Repeat("d/", 100)
+	b.WriteString(raw("l0", ModeSymlink|0o777, 1, 1, 1, "."))
+	for i := range 60 {
+		at := fmt.Sprintf("l%d/", i)
+		for n := 2; n <= len(dir); n += 2 {
+			b.WriteString(raw(at+dir[:n], ModeDir|0o755, 2, 1, 0, ""))
+		}
+		target := at + strings.TrimSuffix(dir, "/")
+		b.WriteString(raw(fmt.Sprintf("l%d", i+1), ModeSymlink|0o777, 1, 1, uint32(len(target)), target))
+	}
+	_, err := Index(strings.NewReader(b.String()), IndexOptions{})
+	if err == nil || !strings.Contains(err.Error(), "through symbolic links") {
+		t.Errorf("got %v, want a limit on paths", err)
+	}
+}
+
 func FuzzWalk(f *testing.F) {
 	for _, m := range []Method{None, Gzip, Zstd} {
 		f.Add(image(f, sample(), ImageOptions{Method: m}))

@@ -41,10 +41,11 @@ func parseHeader(b []byte) (header, error) {
 
 // walker carries the counts of a whole image through its segments.
 type walker struct {
-	opts    Options
-	entries int
-	bytes   int64
-	fn      func(Segment, Entry) error
+	opts     Options
+	entries  int
+	bytes    int64
+	trailers int
+	fn       func(Segment, Entry) error
 }
 
 // stopped marks an error as the callback's own, which is passed on as it is.
@@ -109,10 +110,10 @@ func (w *walker) record(s *source, seg Segment) error {
 		return fmt.Errorf("image unpacks to more than %d bytes", w.opts.MaxBytes)
 	}
 	body := io.LimitedReader{R: s, N: int64(h.size)}
-	if string(raw) != trailerName {
-		if err := w.emit(h, string(raw), &body, seg); err != nil {
-			return err
-		}
+	if string(raw) == trailerName {
+		w.trailers++
+	} else if err := w.emit(h, string(raw), &body, seg); err != nil {
+		return err
 	}
 	if _, err := io.Copy(io.Discard, &body); err != nil {
 		return fmt.Errorf("entry %q: %w", raw, err)
@@ -130,7 +131,7 @@ func (w *walker) emit(h header, name string, body *io.LimitedReader, seg Segment
 	e := Entry{
 		Name: clean(name), Mode: h.mode, UID: h.uid, GID: h.gid, MTime: int64(h.mtime),
 		Nlink: h.nlink, Ino: uint64(h.ino), RdevMajor: h.rdevMajor, RdevMinor: h.rdevMinor,
-		Size: int64(h.size), Body: body, devMajor: h.devMajor, devMinor: h.devMinor,
+		Size: int64(h.size), Body: body, devMajor: h.devMajor, devMinor: h.devMinor, archive: w.trailers,
 	}
 	if e.IsSymlink() {
 		if h.size == 0 || h.size >= pathMax {

@@ -222,9 +222,6 @@ func (w *Writer) record(e *Entry) error {
 	if err := w.w.WriteHeader(h); err != nil {
 		return err
 	}
-	if h.Size == 0 {
-		return nil
-	}
 	if body == nil && e.Open != nil {
 		opened, err := e.Open()
 		if err != nil {
@@ -232,6 +229,9 @@ func (w *Writer) record(e *Entry) error {
 		}
 		defer opened.Close() //nolint:errcheck // read only
 		body = opened
+	}
+	if body == nil && h.Size == 0 {
+		return nil
 	}
 	if body == nil {
 		return fmt.Errorf("size is %d and there is no body", h.Size)

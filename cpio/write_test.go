@@ -202,6 +202,10 @@ func TestAddRefuses(t *testing.T) {
 		{"late directory", []Entry{file("d/a", ""), dir}, "before its contents"},
 		{"short body", []Entry{{Name: "a", Mode: ModeRegular, Size: 5, Body: strings.NewReader("abc")}}, "after 3 of 5"},
 		{"long body", []Entry{{Name: "a", Mode: ModeRegular, Size: 2, Body: strings.NewReader("abc")}}, "longer"},
+		{"body of an empty file", []Entry{{Name: "a", Mode: ModeRegular, Body: strings.NewReader("abc")}}, "longer"},
+		{"opened body of an empty file", []Entry{{Name: "a", Mode: ModeRegular, Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("abc")), nil
+		}}}, "longer"},
 		{"no body", []Entry{{Name: "a", Mode: ModeRegular, Size: 2}}, "no body"},
 		{"no target", []Entry{{Name: "a", Mode: ModeSymlink}}, "target"},
 		{"device on file", []Entry{{Name: "a", Mode: ModeRegular, RdevMajor: 1}}, "device number"},
