@@ -65,9 +65,19 @@ func ReadConfig(root fs.FS) (*Config, error) {
 			return nil, fmt.Errorf("modprobe configuration: %w", err)
 		}
 		for _, e := range list {
-			if _, masked := files[e.Name()]; !masked && strings.HasSuffix(e.Name(), ".conf") {
-				files[e.Name()] = path.Join(dir, e.Name())
+			p := path.Join(dir, e.Name())
+			if _, masked := files[e.Name()]; masked || e.Name()[0] == '.' || !strings.HasSuffix(e.Name(), ".conf") {
+				continue
 			}
+			// A link to nowhere and a directory are passed over, and hide nothing.
+			info, err := fs.Stat(root, p)
+			if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("modprobe configuration: %w", err)
+			}
+			files[e.Name()] = p
 		}
 	}
 	c := &Config{}
@@ -91,7 +101,7 @@ func ReadConfig(root fs.FS) (*Config, error) {
 // Parse adds one file of modprobe.d; name is for messages. The error is that
 // of a line longer than 1 MiB.
 func (c *Config) Parse(name string, data []byte) error {
-	return lines(name, data, func(line int, s string) error {
+	return wrapped(name, data, func(line int, s string) error {
 		where := fmt.Sprintf("%s:%d", name, line)
 		if !c.parseLine(strings.Fields(s), s, where) {
 			c.Ignored = append(c.Ignored, where+": "+s)
@@ -236,37 +246,64 @@ func afterWords(s string, n int) string {
 	return strings.TrimSpace(s)
 }
 
-// lines calls fn with each line that is not empty and not a comment; a
-// backslash at the end joins the next line.
+// maxLine bounds a line, joined from several where it is.
+const maxLine = 1 << 20
+
+// lines calls fn with each line of a table of depmod that is not empty and not a comment.
 func lines(name string, data []byte, fn func(line int, s string) error) error {
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	sc.Buffer(nil, 1<<20)
-	var joined string
-	start := 0
+	sc.Buffer(nil, maxLine)
 	for n := 1; sc.Scan(); n++ {
-		if joined == "" {
-			start = n
-		}
-		if head, more := strings.CutSuffix(sc.Text(), `\`); more && len(joined) < 1<<20 {
-			joined += head + " "
-			continue
-		}
-		s := strings.TrimSpace(joined + sc.Text())
-		joined = ""
-		if s == "" || s[0] == '#' {
-			continue
-		}
-		if err := fn(start, s); err != nil {
-			return err
+		if s := strings.TrimSpace(sc.Text()); s != "" && s[0] != '#' {
+			if err := fn(n, s); err != nil {
+				return err
+			}
 		}
 	}
 	if err := sc.Err(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if s := strings.TrimSpace(joined); s != "" && s[0] != '#' {
+	return nil
+}
+
+// wrapped is lines for modprobe's configuration: a backslash goes, and with it the line end behind it, so that the next
+// line belongs to this one (freadline_wrapped in kmod's shared/util.c).
+func wrapped(name string, data []byte, fn func(line int, s string) error) error {
+	var b strings.Builder
+	number, start := 1, 1
+	end := func() error {
+		s := strings.TrimSpace(b.String())
+		b.Reset()
+		if s == "" || s[0] == '#' {
+			return nil
+		}
 		return fn(start, s)
 	}
-	return nil
+	for i := 0; i < len(data); i++ {
+		c := data[i]
+		if c == '\n' {
+			number++
+			if err := end(); err != nil {
+				return err
+			}
+			start = number
+			continue
+		}
+		if c == '\\' {
+			if i++; i == len(data) {
+				break
+			}
+			if c = data[i]; c == '\n' {
+				number++
+				continue
+			}
+		}
+		if b.Len() == maxLine {
+			return fmt.Errorf("%s:%d: %w", name, start, bufio.ErrTooLong)
+		}
+		b.WriteByte(c)
+	}
+	return end()
 }
 
 func readTable(fsys fs.FS, name string) ([]byte, error) {

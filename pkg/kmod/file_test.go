@@ -137,9 +137,26 @@ func TestRelease(t *testing.T) {
 func FuzzReadInfo(f *testing.F) {
 	f.Add(moduleFile(modinfo))
 	f.Add([]byte("\x7fELF\x02\x01\x01"))
-	f.Fuzz(func(_ *testing.T, b []byte) {
+	f.Add(vmlinuz("6.1 (a)\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _ = ReadInfo(b)
-		_, _ = Release(b)
+		if r, err := Release(b); err == nil && strings.ContainsAny(r, " /\x00") {
+			t.Fatalf("release %q", r)
+		}
+	})
+}
+
+func FuzzDecompress(f *testing.F) {
+	for name, magic := range map[string]string{
+		"m.ko": "\x7fELF", "m.ko.gz": "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "m.ko.xz": "\xfd7zXZ\x00\x00\x01\x69\x22\xde\x36\x02\x00\x21\x01",
+		"m.ko.zst": "\x28\xb5\x2f\xfd\x20\x04\x21\x00\x00\x7fELF",
+	} {
+		f.Add(name, []byte(magic))
+	}
+	f.Fuzz(func(t *testing.T, name string, b []byte) {
+		if plain, err := Decompress(name, b); err == nil && !bytes.HasPrefix(plain, []byte("\x7fELF")) {
+			t.Fatalf("%q of %d bytes is no ELF file", name, len(b))
+		}
 	})
 }
 

@@ -102,7 +102,7 @@ func TestClosureAndOptions(t *testing.T) {
 	if d := cmp.Diff([]string{"kernel/drivers/md/md-mod.ko.xz", "kernel/drivers/md/raid1.ko.xz"}, paths); d != "" || err != nil {
 		t.Errorf("Closure: %v\n%s", err, d)
 	}
-	if got, want := x.Options("raid1"), `foo=1 bar="a  b"   baz max=3 flag s="x y"`; got != want {
+	if got, want := x.Options("raid1"), `foo=1 bar="a  b"  baz max=3 flag s="x y"`; got != want {
 		t.Errorf("options of raid1 are %s, want %s", got, want)
 	}
 	soft, err := x.Resolve("btrfs", "xxhash_generic")
@@ -139,6 +139,112 @@ func TestReadConfig(t *testing.T) {
 		Ignored:   []string{"etc/modprobe.d/b.conf:4: nonsense", "etc/modprobe.d/b.conf:5: alias short"},
 	}
 	if d := cmp.Diff(want, c); d != "" {
+		t.Error(d)
+	}
+}
+
+// Lines are joined as kmod does it: nothing comes between them, and a backslash before something else goes alone.
+func TestContinuedLines(t *testing.T) {
+	c := &Config{}
+	const text = "options m list=1,\\\n2,\\\n3 path=a\\b\noptions n\\\n x=1 \\\n\n# note \\\noptions hidden y=1\nblacklist last\\"
+	if err := c.Parse("t.conf", []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Options:   map[string][]string{"m": {"list=1,2,3 path=ab"}, "n": {"x=1"}},
+		Blacklist: map[string]string{"last": "t.conf:9"},
+	}
+	if d := cmp.Diff(want, c); d != "" {
+		t.Error(d)
+	}
+	// Two million continuations: quadratic work would show here as minutes.
+	if err := (&Config{}).Parse("t.conf", []byte(strings.Repeat("\\\n", 2<<20))); err != nil {
+		t.Error(err)
+	}
+	if err := (&Config{}).Parse("t.conf", []byte(strings.Repeat("x\\\n", 1<<20+1))); !errors.Is(err, bufio.ErrTooLong) {
+		t.Errorf("a line of more than 1 MiB: %v", err)
+	}
+}
+
+// modprobe shows what it made of the same lines.
+func TestConfigOracle(t *testing.T) {
+	if _, err := exec.LookPath("modprobe"); err != nil {
+		t.Skipf("SKIPPED, the oracle is not there: %v", err)
+	}
+	const text = "options m-a list=1,\\\n2,\\\n3 path=a\\b \"q  q\"\noptions n\\\n  x=1 \\\n\n# note \\\noptions hidden y=1\nblack\\\nlist x-y\n" +
+		"softdep s pre: a b\nsoftdep p post: c\nalias net-[a-f]-* m-a\ninstall i /bin/echo\\\n $x \n"
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "t.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("modprobe", "-C", dir, "-d", dir, "-S", "none", "-c").Output()
+	if len(out) == 0 {
+		t.Fatalf("modprobe -c: %v", err)
+	}
+	c := &Config{}
+	if err := c.Parse("t.conf", []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	var ours []string
+	for m, o := range c.Options {
+		ours = append(ours, "options "+m+" "+strings.Join(o, " "))
+	}
+	for m := range c.Blacklist {
+		ours = append(ours, "blacklist "+m)
+	}
+	for _, d := range c.SoftDeps {
+		for kind, list := range map[string][]string{" pre: ": d.Pre, " post: ": d.Post} {
+			if list != nil {
+				ours = append(ours, "softdep "+d.Module+kind+strings.Join(list, " "))
+			}
+		}
+	}
+	for _, a := range c.Aliases {
+		ours = append(ours, "alias "+a.Pattern+" "+a.Module)
+	}
+	for _, i := range c.Installs {
+		ours = append(ours, "install "+i.Module+" "+i.Command)
+	}
+	want := map[string]bool{}
+	for l := range strings.Lines(string(out)) {
+		want[strings.Join(strings.Fields(l), " ")] = true // it prints more lines, of the kernel's own command line
+	}
+	for _, o := range ours {
+		if !want[strings.Join(strings.Fields(o), " ")] {
+			t.Errorf("%q is not among\n%s", o, out)
+		}
+	}
+	if len(ours) != 7 || want["options hidden y=1"] {
+		t.Errorf("%q of\n%s", ours, out)
+	}
+}
+
+// What modprobe passes over is no obstacle: hidden files, directories, links to nowhere. None hides a file elsewhere.
+func TestReadConfigPassesOver(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"etc/modprobe.d/.hidden.conf": "blacklist a\n", "etc/modprobe.d/dir.conf/x": "", "usr/lib/modprobe.d/dir.conf": "blacklist b\n",
+		"usr/lib/modprobe.d/gone.conf": "blacklist c\n", "usr/lib/modprobe.d/masked.conf": "blacklist d\n",
+	} {
+		p := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range map[string]string{"gone.conf": "nowhere", "masked.conf": os.DevNull} {
+		if err := os.Symlink(target, filepath.Join(root, "etc/modprobe.d", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := ReadConfig(os.DirFS(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"b": "usr/lib/modprobe.d/dir.conf:1", "c": "usr/lib/modprobe.d/gone.conf:1"}
+	if d := cmp.Diff(want, c.Blacklist); d != "" {
 		t.Error(d)
 	}
 }
@@ -184,22 +290,29 @@ func TestName(t *testing.T) {
 	}
 }
 
-// modulesRoot is a root with depmod's binary indexes: the host's, or that of an unpacked
-// kernel package in MIGRATE_INIT_MODULES_ROOT.
+// modulesRoot is a root with depmod's binary indexes: that of an unpacked kernel package in MIGRATE_INIT_MODULES_ROOT, the
+// host's, or the Debian that the QEMU scenarios unpacked.
 func modulesRoot(t *testing.T) (root, release string) {
 	t.Helper()
 	if _, err := exec.LookPath("modprobe"); err != nil {
 		t.Skipf("SKIPPED, the oracle is not there: %v", err)
 	}
-	root = os.Getenv("MIGRATE_INIT_MODULES_ROOT")
-	if root == "" {
-		root = "/"
+	roots := []string{os.Getenv("MIGRATE_INIT_MODULES_ROOT")}
+	if roots[0] == "" {
+		made, _ := filepath.Glob("../../.cache/root-*.tree")
+		roots = append([]string{"/"}, made...)
 	}
-	found, _ := filepath.Glob(filepath.Join(root, "lib/modules/*/modules.dep.bin"))
-	if len(found) == 0 {
-		t.Skipf("SKIPPED: no modules.dep.bin below %s/lib/modules", root)
+	for _, root := range roots {
+		root, err := filepath.Abs(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, _ := filepath.Glob(filepath.Join(root, "lib/modules/*/modules.dep.bin")); len(found) > 0 {
+			return root, filepath.Base(filepath.Dir(found[0]))
+		}
 	}
-	return root, filepath.Base(filepath.Dir(found[0]))
+	t.Skipf("SKIPPED: no modules.dep.bin below lib/modules of %v", roots)
+	return "", ""
 }
 
 // Every module of a real kernel is resolved by modprobe and by us.
