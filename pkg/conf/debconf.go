@@ -150,8 +150,8 @@ func (d Debconf) line(q question, field string) int {
 	return -1
 }
 
-// SplitChoices takes the value of a multiselect question apart (grub-pc/install_devices): choices are separated by comma
-// and blank; a comma inside one has a backslash.
+// SplitChoices takes the value of a multiselect question apart (grub-pc/install_devices) as Debconf::Question does: choices
+// are separated by a comma and blanks; a comma without blank belongs to one, and so does what has a backslash.
 func SplitChoices(value string) []string {
 	var out []string
 	var b strings.Builder
@@ -166,7 +166,7 @@ func SplitChoices(value string) []string {
 		case value[i] == '\\' && i+1 < len(value) && (value[i+1] == ',' || value[i+1] == ' '):
 			i++
 			b.WriteByte(value[i])
-		case value[i] == ',':
+		case value[i] == ',' && i+1 < len(value) && strings.IndexByte(" \t\n\r\f", value[i+1]) >= 0:
 			flush()
 		default:
 			b.WriteByte(value[i])

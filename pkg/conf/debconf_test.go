@@ -73,6 +73,20 @@ func TestDebconf(t *testing.T) {
 	}
 }
 
+func TestChoices(t *testing.T) {
+	for value, want := range map[string][]string{
+		"": nil, "/dev/a": {"/dev/a"}, "/dev/a, /dev/b": {"/dev/a", "/dev/b"}, "a,  b,\tc": {"a", "b", "c"}, "x,y, z": {"x,y", "z"},
+		`x\, y, z`: {"x, y", "z"}, "a, ": {"a"}, "a,": {"a,"},
+	} {
+		if got := SplitChoices(value); !cmp.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+		if got := SplitChoices(JoinChoices(want)); !cmp.Equal(got, want) {
+			t.Errorf("%q written and read: %q", want, got)
+		}
+	}
+}
+
 func TestDebconfAmbiguity(t *testing.T) {
 	for want, in := range map[string]string{
 		"again at line 4": "Name: a\nValue: 1\n\nName: a\nValue: 2\n", "second name": "Name: a\nName: b\n",

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// maxSize bounds what is parsed, in bytes; settings files are a few kilobytes.
-const maxSize = 1 << 20
+// maxSize bounds what is parsed, in bytes: the parser calls itself for all that nests, and at a megabyte of brackets its stack
+// would end the program. Settings files are a few kilobytes.
+const maxSize = 32 << 10
 
 // ErrDynamic says that only running the file could tell the value of a variable.
 var ErrDynamic = errors.New("value depends on running the file")
@@ -79,21 +81,40 @@ func last(data []byte, key string) (*assignment, error) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return nil, fmt.Errorf("settings file: NUL byte at offset %d, not a text file", i)
 	}
+	text := plainUTF8(data)
 	// As bash, a superset here: it tells export, += and $'' apart, which sh and bash read differently and which we refuse.
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(data), "")
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(text), "")
 	if err != nil {
 		return nil, fmt.Errorf("settings file: not shell syntax: %w", err)
 	}
-	s := search{data: data, key: key}
+	s := search{data: data, text: text, key: key}
 	for _, stmt := range file.Stmts {
 		s.statement(stmt)
 	}
 	return s.found, s.err
 }
 
+// plainUTF8 puts a byte that is no letter, blank or sign of the shell in place of each that is no UTF-8: the parser stops
+// at those, and an old comment in Latin-1 is no obstacle.
+func plainUTF8(data []byte) []byte {
+	if utf8.Valid(data) {
+		return data
+	}
+	out := bytes.Clone(data)
+	for i := 0; i < len(out); {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			out[i] = 0x7f
+		}
+		i += n
+	}
+	return out
+}
+
 // search remembers what the statements so far do to the key: a found assignment, or the reason why it is unknown.
 type search struct {
-	data  []byte
+	data  []byte // as it is
+	text  []byte // as it was parsed
 	key   string
 	found *assignment
 	err   error
@@ -119,12 +140,19 @@ func (s *search) statement(stmt *syntax.Stmt) {
 		if a.Value != nil {
 			start, end = int(a.Value.Pos().Offset()), int(a.Value.End().Offset())
 		}
-		if start > end || end > len(s.data) {
+		if start > end || end > len(s.data) || !s.faithful(int(a.Pos().Offset()), end) {
 			s.unknown(a)
 			continue
 		}
 		s.found, s.err = &assignment{start: start, end: end, line: a.Pos().Line(), value: value, quote: quote}, nil
 	}
+}
+
+// faithful tells whether the parser saw these bytes as a shell does: it leaves out a carriage return, which to the shell
+// is a letter like others, and belongs to the value.
+func (s *search) faithful(start, end int) bool {
+	around := s.data[max(0, start-1):min(len(s.data), end+1)]
+	return bytes.IndexByte(around, '\r') < 0 && bytes.Equal(s.data[start:end], s.text[start:end])
 }
 
 // plain returns the assignments of a statement which does nothing else: A=b, or export A=b.
@@ -201,6 +229,8 @@ func (s *search) command(args []*syntax.Word) bool {
 	switch name {
 	case ".", "source", "eval":
 		return true
+	case "command", "builtin":
+		return len(args) > 1 && s.command(args[1:])
 	case "unset", "read", "getopts", "printf", "mapfile", "readarray", "let":
 		for _, w := range args[1:] {
 			if v, _, ok := literal(w); !ok || v == s.key {
@@ -225,9 +255,12 @@ func literal(w *syntax.Word) (value string, quote byte, ok bool) {
 		return "", 0, true
 	}
 	var b strings.Builder
-	for _, part := range w.Parts {
+	for i, part := range w.Parts {
 		switch p := part.(type) {
 		case *syntax.Lit:
+			if i == 0 && strings.HasPrefix(p.Value, "~") || strings.Contains(p.Value, ":~") {
+				return "", 0, false // a home directory
+			}
 			b.WriteString(unescape(p.Value, ""))
 		case *syntax.SglQuoted:
 			if p.Dollar {

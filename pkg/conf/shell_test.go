@@ -77,6 +77,7 @@ func TestDynamic(t *testing.T) {
 		"A=1\n[ -f x ] && . ./x", "A=1\neval \"$x\"", "A=1\nunset A", ": ${A:=1}", "A=1\nread A", "for A in 1 2; do :; done", "f() { A=1; }",
 		"A=1\nexport A=$x", "A=1\n\"$cmd\" A", "A=1 cmd", "A=1\n( A=2 )", "A=1 &", "A=1\nA=2 > /dev/null", "B=${A:=1}", "A=~/x$B",
 		"A=$'x'", "A=(1 2)", ": $((A=1))", ": $((A++))", "declare A=1", "A='x'$B",
+		"A=~", "A=~/x", "A=/a:~/x", "A=x\r", "A=\"x\r\n y\"", "A='x'\r", "B=1\rA=2", "A=\xe9", "A='\xe9'", "A=1\ncommand eval \"$x\"", "A=1\nbuiltin read A",
 	} {
 		data := []byte("# c\n" + in + "\n")
 		if v, found, err := Get(data, "A"); !errors.Is(err, ErrDynamic) || !strings.Contains(err.Error(), "line ") {
@@ -116,6 +117,31 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := Set(nil, "A", "a\nb"); err == nil {
 		t.Error("line end accepted")
+	}
+}
+
+// What is no UTF-8, or has a carriage return, hinders nothing but the value it stands in.
+func TestOddBytes(t *testing.T) {
+	const in = "# \xe9t\xe9\r\nB='\xff'\r\nA=1 # \xfc\nC=2\r\n"
+	if v, found, err := Get([]byte(in), "A"); v != "1" || !found || err != nil {
+		t.Errorf("%q %v %v", v, found, err)
+	}
+	got, err := Set([]byte(in), "A", "x y")
+	if want := strings.Replace(in, "A=1", `A="x y"`, 1); err != nil || string(got) != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+	if _, _, err := Get([]byte(in), "A\x7f"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The parser calls itself: what nests without end must be an error, for no goroutine survives its stack.
+func TestNesting(t *testing.T) {
+	for _, open := range []string{"(", "{ ", "$(", "`", "\"$(", "${A:-", "$((", "((", "[[ ! ", "[[ (", "if ", "while ", "f()", "! ", "A=(", "case x in x) ", "<(", "a|", "time ", "@(", "${a[", "$(( (", "<<E $("} {
+		in := []byte(strings.Repeat(open, maxSize/len(open)))
+		if _, found, err := Get(in, "B"); found || err == nil && !strings.Contains("f()! time ", open) {
+			t.Errorf("%q nested %d times: %v %v", open, len(in)/len(open), found, err)
+		}
 	}
 }
 
