@@ -70,7 +70,9 @@ func newEntry(line int, r row) Entry {
 	}
 }
 
-// Malformed returns the lines with one or two fields, or with a freq or passno that is no number.
+// Malformed returns the lines with one or two fields, or with something else than numbers behind the options. mount(8)
+// passes over the whole line then (mnt_parse_table_line in libmount), getmntent(3) reads zeros: a comment is only one at
+// the beginning of a line, or behind all six fields.
 func (f File) Malformed() []Malformed {
 	var out []Malformed
 	for i, r := range f.t.rows {
@@ -82,12 +84,16 @@ func (f File) Malformed() []Malformed {
 			bad("%d fields, at least 3 expected", n)
 			continue
 		}
+		if s := r.field(fieldOptions); strings.HasPrefix(s, "#") {
+			bad("field %d is %q, options expected", fieldOptions+1, clip(s))
+			continue
+		}
 		for _, k := range []int{fieldFreq, fieldPassno} {
-			// A comment may follow the options: mount(8) reads the rest as zero.
-			if s := r.field(k); strings.HasPrefix(s, "#") {
+			if s := r.field(k); s == "" {
 				break
-			} else if _, err := strconv.Atoi(s); s != "" && err != nil {
+			} else if _, err := strconv.ParseInt(s, 10, 32); err != nil {
 				bad("field %d is %q, a number expected", k+1, clip(s))
+				break
 			}
 		}
 	}

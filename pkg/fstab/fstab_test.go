@@ -1,7 +1,13 @@
 package fstab
 
 import (
+	"encoding/json"
+	"errors"
 	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,9 +136,51 @@ func TestRefusals(t *testing.T) {
 	if _, err := Parse([]byte("a\x00b")); err == nil {
 		t.Error("NUL byte accepted")
 	}
-	f, _ := Parse([]byte("/dev/b\n/dev/a / ext4 ro x 0\n/dev/a / ext4 ro # why\n"))
-	if m := f.Malformed(); len(m) != 2 || m[0].Line != 1 || m[1].Line != 2 {
-		t.Errorf("malformed %+v", m)
+	f, _ := Parse([]byte("/dev/b\n/dev/a / ext4 ro x 0\n/dev/a / ext4 ro # why\n/dev/a / ext4 #why\n/dev/a / ext4 ro 0 # why\n/dev/a / ext4 ro 0 2 # why\n"))
+	var lines []int
+	for _, m := range f.Malformed() {
+		lines = append(lines, m.Line)
+	}
+	if d := cmp.Diff([]int{1, 2, 3, 4, 5}, lines); d != "" {
+		t.Errorf("malformed: %s", d)
+	}
+}
+
+// findmnt reads the lines that we do not call malformed, and what we read of them.
+func TestFindmntOracle(t *testing.T) {
+	tool, err := exec.LookPath("findmnt")
+	if err != nil {
+		t.Skip("SKIPPED: findmnt is missing (package util-linux)")
+	}
+	const in = debian + "/dev/a / ext4 ro x 0\n/dev/c /c ext4 ro # why\n/dev/d /d ext4 # why\n/dev/e /e ext4 ro 0 # why\n/dev/g\t/g\\011\\134 ext4 a\\040b -1 2 why\r\n"
+	name := filepath.Join(t.TempDir(), "fstab")
+	if err := os.WriteFile(name, []byte(in), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(tool, "--tab-file", name, "--json", "--list", "-o", "SOURCE,TARGET,FSTYPE,OPTIONS,FREQ,PASSNO").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		Source, Target, FSType, Options string
+		Freq, Passno                    int
+	}
+	var theirs struct{ Filesystems []row }
+	if err := json.Unmarshal(out, &theirs); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	f, err := Parse([]byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []row
+	for _, e := range f.Entries() {
+		if !slices.ContainsFunc(f.Malformed(), func(m Malformed) bool { return m.Line == e.Line }) {
+			ours = append(ours, row{Unescape(e.Spec.String()), e.File, e.VFSType, string(e.Options), e.Freq, e.Passno})
+		}
+	}
+	if d := cmp.Diff(theirs.Filesystems, ours); d != "" {
+		t.Errorf("-findmnt +ours:\n%s", d)
 	}
 }
 
@@ -274,10 +322,41 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%+v became %+v", e.Spec, again)
 			}
 		}
+		changeOne(t, data)
 		c, err := ParseCrypttab(data)
 		if err != nil || string(c.Bytes()) != string(data) {
 			t.Fatalf("crypttab: render is not the identity: %v", err)
 		}
 		c.Entries()
 	})
+}
+
+// changeOne changes the first entries each by itself: that line holds it then, and no other line moves.
+func changeOne(t *testing.T, data []byte) {
+	t.Helper()
+	before, _ := Parse(data)
+	old := strings.SplitAfter(string(data), "\n")
+	for i, e := range before.Entries()[:min(8, len(before.Entries()))] {
+		f, _ := Parse(data)
+		if err := errors.Join(f.SetOptions(e.Line, e.Options.With("nofail")), f.SetFile(e.Line, "/new place")); err != nil {
+			t.Fatalf("line %d: %v", e.Line, err)
+		}
+		lines := strings.SplitAfter(string(f.Bytes()), "\n")
+		if len(lines) != len(old) {
+			t.Fatalf("%d lines became %d", len(old), len(lines))
+		}
+		for n := range lines {
+			if n+1 != e.Line && lines[n] != old[n] {
+				t.Fatalf("line %d changed, too: %q", n+1, lines[n])
+			}
+		}
+		again, err := Parse(f.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := again.Entries()[i]
+		if got.File != "/new place" || got.Options != e.Options.With("nofail") || got.Spec != e.Spec || got.Passno != e.Passno || got.VFSType != e.VFSType {
+			t.Fatalf("%q became %q", e.Raw, got.Raw)
+		}
+	}
 }
