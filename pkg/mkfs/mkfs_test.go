@@ -38,6 +38,7 @@ func TestArgv(t *testing.T) {
 // TestOracle makes each type with the host's program and asks our prober what came of it; the features of what was made
 // make the same again.
 func TestOracle(t *testing.T) {
+	made := 0
 	for _, f := range Families() {
 		prog, err := exec.LookPath(f.Program)
 		if err != nil {
@@ -45,6 +46,7 @@ func TestOracle(t *testing.T) {
 			continue
 		}
 		for _, typ := range f.Types {
+			made++
 			first := make1(t, prog, Spec{Type: typ, UUID: id, Label: "label", BlockSize: blockSize(typ)})
 			again := Spec{Type: typ, UUID: id, Label: "label", BlockSize: blockSize(typ)}
 			if first.Ext != nil {
