@@ -32,9 +32,14 @@ type GRUBEntry struct {
 	Line         int
 }
 
-// Path is how next_entry and saved_entry name the entry: its id behind those of its submenus, with '>' between.
+// Path is how next_entry and saved_entry name the entry: its id behind those of its submenus, with '>' between, and each
+// '>' in them doubled.
 func (e GRUBEntry) Path() string {
-	return strings.Join(append(slices.Clone(e.Submenus), or(e.ID, e.Title)), ">")
+	levels := append(slices.Clone(e.Submenus), or(e.ID, e.Title))
+	for i, l := range levels {
+		levels[i] = strings.ReplaceAll(l, ">", ">>")
+	}
+	return strings.Join(levels, ">")
 }
 
 // ParseGRUBConfig reads a grub.cfg or custom.cfg. It fails on quotes and braces without end: then nothing can be said.
@@ -198,6 +203,11 @@ func (r *grubReader) run() {
 			for _, a := range args {
 				r.config.Entries[r.entry].Initrds = append(r.config.Entries[r.entry].Initrds, a.text)
 			}
+		}
+	default:
+		// What is no command is an assignment (grub-core/script/execute.c).
+		if strings.IndexByte(words[0].text, '=') > 0 {
+			r.set(words[:1])
 		}
 	}
 	r.mention(words)

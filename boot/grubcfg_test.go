@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,26 @@ func TestGRUBConfigAnswers(t *testing.T) {
 	}
 }
 
+// GRUB takes what is no command for an assignment.
+func TestBareAssignments(t *testing.T) {
+	const text = "default=\"${saved_entry}\"\ntimeout=3\nsuperusers=root; root=(hd0,msdos1)\nif load_env; then default=1; fi\nmenuentry $\"Title\" --id=x { linux /v root=/dev/sda1 }\n"
+	c, err := ParseGRUBConfig([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scriptCheck(t, []byte(text))
+	want := GRUBConfig{
+		LoadsEnv: true, Superusers: true, Timeout: "3", Defaults: []string{"${saved_entry}", "1"},
+		Entries: []GRUBEntry{{Title: "Title", ID: "x", Kernel: "/v", Cmdline: "root=/dev/sda1", Line: 5}},
+		Mentions: []Mention{
+			{MentionVolume, "(hd0,msdos1)", 3}, {MentionRoot, "/dev/sda1", 5}, {MentionDevice, "/dev/sda1", 5},
+		},
+	}
+	if d := cmp.Diff(want, c); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestGRUBConfigRefusals(t *testing.T) {
 	for want, in := range map[string]string{
 		"line 2: single": "a\nb 'c\n", "line 1: double": "a\"b", "line 2: brace": "\nmenuentry x {\n", "line 3: closing": "\n\n}",
@@ -194,6 +215,27 @@ func TestGRUBConfigOracle(t *testing.T) {
 	if !c.SourcesCustom || !c.LoadsEnv || !c.NextEntry {
 		t.Errorf("%+v of\n%s", c, all)
 	}
+}
+
+// FuzzGRUBKernelArgs plays the way of a command line through GRUB (grub-core/lib/cmdline.c joins the arguments) to the kernel.
+func FuzzGRUBKernelArgs(f *testing.F) {
+	f.Add(spec().Cmdline)
+	f.Add("a \"b c\" d=\"e f\" \"g=h i\" -- \"\" x=$y {z}")
+	f.Fuzz(func(t *testing.T, cmdline string) {
+		args, err := grubKernelArgs(cmdline)
+		if err != nil {
+			return
+		}
+		c, err := ParseGRUBConfig([]byte("menuentry x {\nlinux /v " + args + "\n}\n"))
+		if err != nil || len(c.Entries) != 1 {
+			t.Fatalf("%q: %+v, %v", args, c, err)
+		}
+		// An empty word is nothing to the kernel, and GRUB does not make one of it.
+		some := func(c Cmdline) []string { return slices.DeleteFunc(words(c), func(s string) bool { return s == "" }) }
+		if d := cmp.Diff(some(ParseCmdline(cmdline)), some(ParseCmdline(c.Entries[0].Cmdline))); d != "" {
+			t.Fatalf("%q through GRUB as %s: %s", cmdline, args, d)
+		}
+	})
 }
 
 func FuzzGRUBConfig(f *testing.F) {

@@ -43,6 +43,29 @@ func TestChosen(t *testing.T) {
 	}
 }
 
+// A digit at the beginning makes a number of any title, and a doubled '>' is one of a title.
+func TestChosenNames(t *testing.T) {
+	const text = "menuentry 'first' { linux /1 }\nmenuentry '2 disks > one array' { linux /2 }\nmenuentry 'A > B' { linux /3 }\n" +
+		"submenu 'C>' { menuentry 'D>E' { linux /4 }\nmenuentry 'F' { linux /5 }\n}\n"
+	cfg, err := ParseGRUBConfig([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		"2 disks >> one array": "A > B", "1x": "2 disks > one array", "0x2": "A > B", "02": "A > B", "08": "first", " 1": "2 disks > one array", "99999999999999999999": "first",
+		"A >> B": "A > B", "A > B": "first", "C>>>D>>E": "D>E", "C>>>F": "F", "3>1": "F", "3>": "D>E",
+	} {
+		if e, ok := cfg.Chosen(value); !ok || e.Title != want {
+			t.Errorf("%q leads to %q, want %q", value, e.Title, want)
+		}
+	}
+	for _, e := range cfg.Entries[2:] {
+		if got, ok := cfg.Chosen(e.Path()); !ok || got.Title != e.Title {
+			t.Errorf("%q, the path of %q, leads to %q", e.Path(), e.Title, got.Title)
+		}
+	}
+}
+
 func FuzzChosen(f *testing.F) {
 	f.Add([]byte(menuText), "more>Deep>C")
 	f.Add([]byte("submenu x {\nsubmenu x { menuentry x { true\n}\n}\n}\n"), "0>0>0>0")

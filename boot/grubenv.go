@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -15,8 +16,8 @@ const grubenvMagic = "# GRUB Environment Block\n"
 // ErrGrubenvFull says that a variable does not fit into the block.
 var ErrGrubenvFull = errors.New("no room")
 
-// Grubenv is GRUB's environment block (grub-core/lib/envblk.c): a signature line, name=value lines in which a backslash
-// escapes the next byte, and '#' up to the end. The zero Grubenv is an empty block.
+// Grubenv is GRUB's environment block (grub-core/lib/envblk.c): a signature line, lines name=value in whose values a
+// backslash escapes the next byte, comments, and '#' up to the end. The zero Grubenv is an empty block.
 type Grubenv struct{ block []byte }
 
 // NewGrubenv is an empty block of 1024 bytes.
@@ -35,8 +36,15 @@ func ParseGrubenv(data []byte) (Grubenv, error) {
 		return Grubenv{}, fmt.Errorf("grubenv: signature %q, %q expected", data[:len(grubenvMagic)], grubenvMagic)
 	}
 	g := Grubenv{block: bytes.Clone(data)}
-	if l := g.lines(); len(l) > 0 && l[len(l)-1].open {
-		return Grubenv{}, fmt.Errorf("grubenv: last line %q has no line end", clip(string(g.body()[l[len(l)-1].start:])))
+	for _, l := range g.lines() {
+		text := clip(string(g.body()[l.start:l.end]))
+		switch {
+		case l.open:
+			return Grubenv{}, fmt.Errorf("grubenv: last line %q has no line end", text)
+		case !l.variable && !l.comment:
+			// GRUB reads on to the next '=', so that the variable on the following line is lost to it.
+			return Grubenv{}, fmt.Errorf("grubenv: line %q: name=value or a comment expected", text)
+		}
 	}
 	return g, nil
 }
@@ -53,12 +61,13 @@ func (g Grubenv) body() []byte {
 	return g.block[len(grubenvMagic):end]
 }
 
-// envLine is one line of the body: text without its line end, at a byte range that includes it.
+// envLine is one line of the body, at a byte range that includes its line end.
 type envLine struct {
 	start, end int
 	name       string
 	value      string // unescaped
 	variable   bool
+	comment    bool
 	open       bool // no line end
 }
 
@@ -66,40 +75,45 @@ func (g Grubenv) lines() []envLine {
 	body := g.body()
 	var out []envLine
 	for i := 0; i < len(body); {
-		start, esc := i, false
-		var text []byte
+		l := envLine{start: i, comment: body[i] == '#'}
 		eq := -1
-		for i < len(body) && (esc || body[i] != '\n') {
-			switch {
-			case !esc && body[i] == '\\':
-				esc = true
-			default:
-				if body[i] == '=' && eq < 0 && !esc {
-					eq = len(text)
+		var value []byte
+		for i < len(body) && body[i] != '\n' {
+			// A name is taken as it stands; comments and values have escapes.
+			if eq < 0 && !l.comment {
+				if body[i] == '=' {
+					eq = i
 				}
-				text = append(text, body[i])
-				esc = false
+				i++
+				continue
 			}
+			if body[i] == '\\' {
+				if i++; i == len(body) {
+					break
+				}
+			}
+			value = append(value, body[i])
 			i++
 		}
-		l := envLine{start: start, end: min(i+1, len(body)), open: i == len(body)}
-		i = l.end
-		if eq > 0 && text[0] != '#' {
-			l.name, l.value, l.variable = string(text[:eq]), string(text[eq+1:]), true
+		l.open = i == len(body)
+		i = min(i+1, len(body))
+		l.end = i
+		if eq > l.start {
+			l.name, l.value, l.variable = string(body[l.start:eq]), string(value), true
 		}
 		out = append(out, l)
 	}
 	return out
 }
 
-// Get returns a variable's value; of two lines with one name the first counts, as for grub_envblk_set.
-func (g Grubenv) Get(name string) (string, bool) {
+// Get returns a variable's value; of two lines with one name the last counts, as for load_env.
+func (g Grubenv) Get(name string) (value string, found bool) {
 	for _, l := range g.lines() {
 		if l.variable && l.name == name {
-			return l.value, true
+			value, found = l.value, true
 		}
 	}
-	return "", false
+	return value, found
 }
 
 // Keys returns the names in the order of the block.
@@ -113,20 +127,31 @@ func (g Grubenv) Keys() []string {
 	return out
 }
 
-// Set changes a variable in its place, or adds it behind the others. The block stays as it was when it returns an error;
+// Set changes a variable in its place, or adds it behind the others. Of several lines with the name one is left: GRUB's
+// save_env would change the first and its load_env heed the last. The block stays as it was when it returns an error;
 // errors.Is(err, ErrGrubenvFull) says that the block is too small.
 func (g *Grubenv) Set(name, value string) error {
 	if err := checkVariable(name, value); err != nil {
 		return fmt.Errorf("grubenv: %w", err)
 	}
 	line := name + "=" + strings.NewReplacer(`\`, `\\`, "\n", "\\\n").Replace(value) + "\n"
-	for _, l := range g.lines() {
-		if l.variable && l.name == name {
-			return g.splice(l.start, l.end, line, name)
+	next, found := Grubenv{block: g.block}, false
+	start, end := len(g.body()), len(g.body())
+	for _, l := range slices.Backward(g.lines()) {
+		if !l.variable || l.name != name {
+			continue
 		}
+		if found {
+			// Less text always fits, and what is before it stays where it was.
+			_ = next.splice(start, end, "", name)
+		}
+		start, end, found = l.start, l.end, true
 	}
-	n := len(g.body())
-	return g.splice(n, n, line, name)
+	if err := next.splice(start, end, line, name); err != nil {
+		return err
+	}
+	*g = next
+	return nil
 }
 
 // Unset takes a variable out, every line of it.

@@ -28,7 +28,17 @@ func TestGrubenv(t *testing.T) {
 	if d := cmp.Diff([]string{"saved_entry", "next_entry", "saved_entry"}, g.Keys()); d != "" {
 		t.Error(d)
 	}
-	if v, ok := g.Get("saved_entry"); !ok || v != "a\\b\nc" {
+	if v, ok := g.Get("saved_entry"); !ok || v != "second" {
+		t.Errorf("saved_entry %q %v", v, ok)
+	}
+	once := g
+	if err := once.Set("saved_entry", "a\\b\nc"); err != nil {
+		t.Fatal(err)
+	}
+	if want := block(t, "# WARNING: not a variable=x\nsaved_entry=a\\\\b\\\nc\nnext_entry=\n"); !bytes.Equal(once.Bytes(), want) {
+		t.Errorf("one of two lines is left: %q", once.Bytes())
+	}
+	if v, ok := once.Get("saved_entry"); !ok || v != "a\\b\nc" {
 		t.Errorf("saved_entry %q %v", v, ok)
 	}
 	if v, ok := g.Get("next_entry"); !ok || v != "" {
@@ -53,6 +63,9 @@ func TestGrubenvRefusals(t *testing.T) {
 		"signature":   bytes.Repeat([]byte{'#'}, GrubenvSize),
 		"no line end": block(t, "a=b"),
 		"a=b\\":       block(t, "x=y\na=b\\\n"),
+		`"word\n"`:    block(t, "x=y\nword\nnext_entry=1\n"),
+		`"\n"`:        block(t, "x=y\n\nnext_entry=1\n"),
+		`"=y\n"`:      block(t, "=y\nnext_entry=1\n"),
 	} {
 		if _, err := ParseGrubenv(data); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), `\\`, `\`), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -166,6 +179,7 @@ func TestGrubenvModel(t *testing.T) {
 
 func FuzzGrubenv(f *testing.F) {
 	f.Add(block(f, "saved_entry=1\nx=\\\\\\\n\n"), "next_entry", "v")
+	f.Add(block(f, "next_entry=1\n# c\nnext_entry=2\nnext_entry=3\n"), "next_entry", "v")
 	f.Fuzz(func(t *testing.T, data []byte, name, value string) {
 		g, err := ParseGrubenv(data)
 		if err != nil {
@@ -181,6 +195,15 @@ func FuzzGrubenv(f *testing.F) {
 			}
 			if v, ok := again.Get(name); !ok || v != value {
 				t.Fatalf("%q: %q, want %q", name, v, value)
+			}
+			n := 0
+			for _, k := range again.Keys() {
+				if k == name {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Fatalf("%q is there %d times", name, n)
 			}
 		}
 		g.Unset(name)

@@ -95,7 +95,10 @@ func (l *grubLexer) word() (grubWord, error) {
 				return w, err
 			}
 		case '$':
-			w.vars = l.variable(&b) || w.vars
+			// A text to be translated: $"...".
+			if l.at == len(l.in) || l.in[l.at] != '"' {
+				w.vars = l.variable(&b) || w.vars
+			}
 		default:
 			b.WriteByte(c)
 		}

@@ -11,7 +11,7 @@ const (
 	MentionMD     MentionKind = "mduuid" // 32 hex digits behind mduuid/
 	MentionSearch MentionKind = "search" // what a search command looks for: UUID, label or file
 	MentionRoot   MentionKind = "root"   // value of root= on a kernel command line
-	MentionVolume MentionKind = "volume" // value of GRUB's own set root=
+	MentionVolume MentionKind = "volume" // value of GRUB's own set root=, or root= alone
 	MentionResume MentionKind = "resume" // value of resume= on a kernel command line
 	MentionDevice MentionKind = "device" // a path below /dev
 )
@@ -25,10 +25,10 @@ type Mention struct {
 
 // mention notes what the words of one command name.
 func (r *grubReader) mention(words []grubWord) {
-	for _, w := range words {
+	for i, w := range words {
 		for _, m := range Mentions(w.text) {
 			m.Line = w.line
-			if words[0].text == "set" && m.Kind == MentionRoot {
+			if (words[0].text == "set" || i == 0) && m.Kind == MentionRoot {
 				m.Kind = MentionVolume
 			}
 			r.config.Mentions = append(r.config.Mentions, m)

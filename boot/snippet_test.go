@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -204,4 +205,29 @@ func TestSnippetDamage(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
+}
+
+func FuzzSnippet(f *testing.F) {
+	snippet, err := GRUBSnippet(spec())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte("set a=b"), []byte("later\n"))
+	f.Add([]byte("a\r\n"), []byte(nil))
+	f.Add(snippet, []byte("x"))
+	f.Add([]byte(beginMarker+"x\n"), []byte(endMarker+"x\n"))
+	f.Fuzz(func(t *testing.T, old, later []byte) {
+		with, err := InsertSnippet(old, snippet)
+		if err != nil {
+			return
+		}
+		if rest, found, err := RemoveSnippet(with); err != nil || !found || !bytes.Equal(rest, old) {
+			t.Fatalf("%q became %q, %v, %v", old, rest, found, err)
+		}
+		// What the administrator wrote behind it is never lost, unless it makes a second snippet: then nothing is taken.
+		rest, found, err := RemoveSnippet(slices.Concat(with, later))
+		if err == nil && (!found || !bytes.HasPrefix(rest, old) || !bytes.HasSuffix(rest, later)) {
+			t.Fatalf("%q and %q became %q, %v", old, later, rest, found)
+		}
+	})
 }
