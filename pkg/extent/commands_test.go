@@ -28,6 +28,7 @@ func TestExtNewUUIDAndGrow(t *testing.T) {
 	for _, opts := range []string{
 		"-t ext4 -O metadata_csum,^metadata_csum_seed", "-t ext4 -O metadata_csum,metadata_csum_seed",
 		"-t ext4 -O ^metadata_csum,uninit_bg,^64bit", "-t ext2", "-t ext4 -O bigalloc -C 16384", "-t ext4 -b 1024 -O ^resize_inode,meta_bg",
+		"-t ext4 -O orphan_file,metadata_csum,^metadata_csum_seed",
 	} {
 		t.Run(strings.ReplaceAll(opts, " ", "_"), func(t *testing.T) {
 			path := mkext(t, opts, 48, tree)
@@ -36,7 +37,7 @@ func TestExtNewUUIDAndGrow(t *testing.T) {
 			runCommands(t, []Command{a.Check(dev)})
 			cmds, err := a.NewUUID(dev, newUUID)
 			must(t, err)
-			runCommands(t, cmds)
+			runCommands(t, append(cmds, a.Check(dev)))
 			cmds, err = a.Grow(dev, "")
 			if a.Has("bigalloc") {
 				if !errors.Is(err, ErrUnsupported) {

@@ -69,7 +69,7 @@ type copier struct {
 	ahead   map[int]int64 // windows after low that are done, and their bytes
 	offset  int64
 	saved   int // sums handed out
-	told    time.Time
+	pace    *pace
 
 	saving sync.Mutex
 	savedA time.Time
@@ -77,7 +77,7 @@ type copier struct {
 }
 
 func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation, o Options) (Result, error) {
-	c := &copier{a: a, o: o, dst: dst, src: newReader("source", src, a, &o), win: windows{ranges: a.Ranges}, ahead: map[int]int64{}, savedA: time.Now()}
+	c := &copier{a: a, o: o, dst: dst, src: newReader("source", src, a, &o), win: windows{ranges: a.Ranges}, ahead: map[int]int64{}, savedA: time.Now(), pace: newPace(a.CopyBytes())}
 	c.src.skipBad = o.SkipBad
 	if o.CheckpointEvery == 0 {
 		c.o.CheckpointEvery = 5 * time.Second
@@ -94,7 +94,6 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 			c.res.Sums, c.saved = slices.Clone(r.Sums), len(r.Sums)
 		}
 	}
-	total := a.CopyBytes()
 	var wg sync.WaitGroup
 	for range o.workers() {
 		buf, release, err := alignedBuffer(Window)
@@ -104,20 +103,20 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 		}
 		wg.Go(func() {
 			defer release()
-			c.run(ctx, buf, total)
+			c.run(ctx, buf)
 		})
 	}
 	wg.Wait()
-	return c.finish(total)
+	return c.finish()
 }
 
-func (c *copier) finish(total int64) (Result, error) {
+func (c *copier) finish() (Result, error) {
 	if err := c.save(); err != nil {
 		c.err = errors.Join(c.err, err)
 	}
 	c.res.Bytes, c.res.Bad = c.lowSize, sortedSet(c.res.Bad)
 	if c.o.Progress != nil {
-		c.o.Progress(Event{c.lowSize, total, c.offset})
+		c.o.Progress(c.pace.event(time.Now(), c.lowSize, c.offset))
 	}
 	if c.err != nil {
 		return c.res, fmt.Errorf("copy of %s %s: %w", c.a.Type, c.a.UUID, c.err)
@@ -159,7 +158,7 @@ func (c *copier) claim(ctx context.Context, buf []Range) (n int, base int64, pie
 	return n, base, pieces, n < c.saved, ok
 }
 
-func (c *copier) run(ctx context.Context, buf []byte, total int64) {
+func (c *copier) run(ctx context.Context, buf []byte) {
 	var pieces []Range
 	for {
 		n, base, p, known, ok := c.claim(ctx, pieces[:0])
@@ -186,7 +185,7 @@ func (c *copier) run(ctx context.Context, buf []byte, total int64) {
 				return
 			}
 		}
-		c.done(n, p, sum, bad, copied, known, total)
+		c.done(n, p, sum, bad, copied, known)
 		if err := c.maybeSave(); err != nil {
 			c.fail(err)
 			return
@@ -214,7 +213,7 @@ func hashPieces(buf []byte, base int64, pieces []Range) Sum {
 	return h.Sum128().Bytes()
 }
 
-func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known bool, all int64) {
+func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := total(pieces)
@@ -236,9 +235,8 @@ func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known
 		c.low++
 		c.lowSize += s
 	}
-	if c.o.Progress != nil && time.Since(c.told) >= 200*time.Millisecond {
-		c.told = time.Now()
-		c.o.Progress(Event{c.lowSize, all, c.offset})
+	if now := time.Now(); c.o.Progress != nil && c.pace.due(now) {
+		c.o.Progress(c.pace.event(now, c.lowSize, c.offset))
 	}
 }
 

@@ -39,7 +39,7 @@ func readExt(r io.ReaderAt, size int64, super []byte) (*Allocation, error) {
 	}
 	label, _, _ := strings.Cut(string(super[0x78:0x88]), "\x00")
 	a := &Allocation{
-		Type: s.extType(), BlockSize: s.blockSize, Size: int64(s.blocks) * s.blockSize,
+		Type: s.extType(), BlockSize: s.blockSize, SectorSize: s.blockSize, Size: int64(s.blocks) * s.blockSize,
 		Ranges: list.ranges, UsedBytes: list.used, UUID: formatUUID(s.uuid), Label: label, Features: s.features,
 	}
 	a.Identity = a.identity(super)

@@ -34,6 +34,8 @@ type Allocation struct {
 	Type      string // "ext2", "ext3", "ext4" or "xfs", as blkid names them
 	BlockSize int64  // bytes
 	Size      int64  // bytes of the filesystem, at most those of the device
+	// SectorSize is the smallest unit in which the filesystem is written: no device with larger sectors can hold it.
+	SectorSize int64
 	// Ranges are the bytes to copy: sorted, disjoint, never touching, each a
 	// multiple of BlockSize. They cover all used blocks and, for ext, the
 	// boot block; beyond [MaxRanges] small gaps of free blocks too.
@@ -43,7 +45,7 @@ type Allocation struct {
 	Label     string
 	Features  []string // features that matter to a copy, by the filesystem's own names
 
-	// Identity is a digest of the superblock and of Ranges: two Allocations
+	// Identity is a digest of the superblock, of Ranges and, for xfs, of the log's last record: two Allocations
 	// with one Identity describe the same state of the same filesystem.
 	Identity string
 }

@@ -36,11 +36,13 @@ type Options struct {
 	Source io.ReaderAt
 }
 
-// An Event is the state of a copy or verification.
+// An Event is the state of a copy or verification. Rate is in bytes a second, over the last ten.
 type Event struct {
 	Bytes  int64 // done, those done before Resume included
 	Total  int64 // to do in all
 	Offset int64 // where on the disk, roughly
+	Rate   float64
+	ETA    time.Duration // 0: not known yet
 }
 
 // A Checkpoint says how far a copy is on the target's medium.

@@ -9,23 +9,15 @@ import (
 	"strings"
 )
 
-// headSize is what Hidden holds back, in bytes: the primary superblock of ext lies at bytes 1024 to 2047, the smallest
-// unit of a direct write on any disk is at most 4096, and the unit of ranges is a block.
+// headSize is what Hidden holds back, in bytes: the primary superblock of ext lies at bytes 1024 to 2047, that of xfs in
+// the first sector, which is at most a block, the smallest unit of a direct write on any disk is at most 4096, and the
+// unit of ranges is a block.
 func (a *Allocation) headSize() int64 { return max(4096, a.BlockSize) }
 
-// Hidden is the allocation without the first 4096 bytes, or the first block where that is larger, of an ext filesystem.
+// Hidden is the allocation without the first 4096 bytes, or the first block where that is larger.
 // A copy of it has no superblock where anybody looks for one: until [Allocation.Reveal] it can be found by no UUID, not
 // even after a power cut. Two filesystems of one UUID would let the old system mount the wrong one.
-func (a *Allocation) Hidden() (*Allocation, error) {
-	if a.Type == "xfs" {
-		return nil, fmt.Errorf("xfs %s: its superblocks cannot be held back yet: %w", a.UUID, ErrUnsupported)
-	}
-	if a.Has("uninit_bg") && !a.Has("metadata_csum") {
-		return nil, fmt.Errorf("%s %s: feature uninit_bg ties the group descriptors' checksums to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
-	}
-	if a.Has("stable_inodes") {
-		return nil, fmt.Errorf("%s %s: feature stable_inodes binds encrypted files to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
-	}
+func (a *Allocation) Hidden() *Allocation {
 	h := *a
 	h.Ranges = slices.Clone(a.Ranges)
 	head := a.headSize()
@@ -35,45 +27,95 @@ func (a *Allocation) Hidden() (*Allocation, error) {
 	if len(h.Ranges) > 0 && h.Ranges[0].Offset < head {
 		h.Ranges[0] = Range{head, h.Ranges[0].End() - head}
 	}
-	return &h, nil
+	return &h
 }
 
-// Reveal gives the bytes that Hidden held back, which make a hidden copy a filesystem with the new UUID from the first
-// instant, to be written at offset 0 of dev in one write, and the commands that follow. It has no label: a power cut
-// may come before it gets one, and an old system that mounts by label would find the source's twice. With
-// metadata_csum the old UUID stays the checksums' seed until tune2fs has rewritten them: for that while the superblock says so (metadata_csum_seed), which
-// every e2fsprogs and kernel of ext4 reads but GRUB 2.06 does not. Source: the kernel's fs/ext4/ext4.h, struct
-// ext4_super_block.
-func (a *Allocation) Reveal(src io.ReaderAt, dev, uuid string) ([]byte, []Command, error) {
+// Renamable refuses a filesystem that Reveal cannot give another UUID: it can be copied, but only as it is.
+func (a *Allocation) Renamable() error {
+	if a.Has("uninit_bg") && !a.Has("metadata_csum") {
+		return fmt.Errorf("%s %s: feature uninit_bg ties the group descriptors' checksums to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
+	}
+	if a.Has("ea_inode") && !a.Has("metadata_csum") {
+		// tune2fs rewrites the hashes of ea_inode only together with the UUID.
+		return fmt.Errorf("%s %s: feature ea_inode ties the hashes of large attributes to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
+	}
+	if a.Has("stable_inodes") {
+		return fmt.Errorf("%s %s: feature stable_inodes binds encrypted files to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
+	}
+	return nil
+}
+
+// A Write is bytes for one place of the target.
+type Write struct {
+	Offset int64
+	Data   []byte
+}
+
+// Reveal gives the writes, in order, each to be on the medium before the next, that make a hidden copy on dev a
+// filesystem: the last one, a sector or a block at offset 0, makes it one with the new UUID from the first instant. The
+// commands are to follow. It has no label: a power cut may come before it gets one, and an old system that mounts by
+// label would find the source's twice. With no uuid it becomes what the source is, label and all.
+//
+// In ext with metadata_csum the old UUID stays the checksums' seed until tune2fs has rewritten them: for that while the
+// superblock says so (metadata_csum_seed), which every e2fsprogs and kernel of ext4 reads but GRUB 2.06 does not.
+// Source: the kernel's fs/ext4/ext4.h, struct ext4_super_block. For xfs see xfs_reveal.go.
+func (a *Allocation) Reveal(src io.ReaderAt, dev, uuid string) ([]Write, []Command, error) {
+	head := make([]byte, a.headSize())
+	if err := readFull(src, head, 0); err != nil {
+		return nil, nil, fmt.Errorf("superblock: %w", err)
+	}
+	if !a.isHead(head) {
+		return nil, nil, fmt.Errorf("superblock: not that of filesystem %s: %w", a.UUID, ErrCorrupt)
+	}
+	if uuid == "" {
+		return a.splitHead(head), nil, nil
+	}
+	if err := a.Renamable(); err != nil {
+		return nil, nil, err
+	}
 	id, err := hex.DecodeString(strings.ReplaceAll(uuid, "-", ""))
 	if err != nil || len(id) != 16 {
 		return nil, nil, fmt.Errorf("uuid %q: 16 bytes in hexadecimal expected", uuid)
 	}
-	head := make([]byte, a.headSize())
-	if _, err := src.ReadAt(head, 0); err != nil {
-		return nil, nil, fmt.Errorf("superblock: %w", err)
+	if a.Type == "xfs" {
+		first, err := a.renameXFS(src, head, id)
+		return append(first, a.splitHead(head)...), nil, err
 	}
-	sb := head[1024:2048]
-	if !slices.Equal(sb[0x38:0x3a], []byte{0x53, 0xef}) || formatUUID(sb[0x68:]) != a.UUID {
-		return nil, nil, fmt.Errorf("superblock: not that of filesystem %s: %w", a.UUID, ErrCorrupt)
+	return a.splitHead(head), a.renameExt(head[1024:2048], dev, id), nil
+}
+
+func (a *Allocation) isHead(head []byte) bool {
+	if a.Type == "xfs" {
+		return isXFS(head) && formatUUID(head[32:]) == a.UUID
 	}
+	return isExt(head) && formatUUID(head[1024+0x68:]) == a.UUID
+}
+
+// splitHead: what is in an xfs's head beside its superblock comes first. In ext that is nothing but a boot sector.
+func (a *Allocation) splitHead(head []byte) []Write {
+	if sector := int(binary.BigEndian.Uint16(head[102:])); a.Type == "xfs" && sector >= 512 && sector < len(head) {
+		return []Write{{int64(sector), head[sector:]}, {0, head[:sector]}}
+	}
+	return []Write{{0, head}}
+}
+
+func (a *Allocation) renameExt(sb []byte, dev string, id []byte) (cmds []Command) {
 	const (
-		incompatCsumSeed = 0x2000
-		uuidAt, seedAt   = 0x68, 0x270
-		labelAt          = 0x78
-		incompatAt       = 0x60
+		uuidAt, seedAt = 0x68, 0x270
+		labelAt        = 0x78
+		incompatAt     = 0x60
 	)
-	var cmds []Command
 	if a.Has("metadata_csum") && !a.Has("metadata_csum_seed") {
 		binary.LittleEndian.PutUint32(sb[seedAt:], rawCRC32C(^uint32(0), sb[uuidAt:uuidAt+16]))
-		binary.LittleEndian.PutUint32(sb[incompatAt:], binary.LittleEndian.Uint32(sb[incompatAt:])|incompatCsumSeed)
+		binary.LittleEndian.PutUint32(sb[incompatAt:], binary.LittleEndian.Uint32(sb[incompatAt:])|extIncompatCsumSeed)
 		cmds = append(cmds, a.fsck(dev, "tune2fs rewrites checksums only of a filesystem just checked"),
 			Command{[]string{"tune2fs", "-O", "^metadata_csum_seed", dev}, "the new uuid seeds the checksums: all metadata is rewritten", []int{0}})
+		cmds = append(cmds, a.mendOrphans(dev)...)
 	}
 	copy(sb[uuidAt:], id)
 	clear(sb[labelAt : labelAt+16])
 	if a.Has("metadata_csum") {
-		binary.LittleEndian.PutUint32(sb[0x3fc:], rawCRC32C(^uint32(0), sb[:0x3fc]))
+		binary.LittleEndian.PutUint32(sb[extSuperChecksum:], rawCRC32C(^uint32(0), sb[:extSuperChecksum]))
 	}
-	return head, cmds, nil
+	return cmds
 }

@@ -55,12 +55,11 @@ type verifier struct {
 	err    error
 	rep    Report
 	missed int64 // differing ranges beyond maxDiffers
-	told   time.Time
+	pace   *pace
 }
 
 func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []Sum, o Options) (Report, error) {
-	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a, &o), win: windows{ranges: a.Ranges}}
-	all := a.CopyBytes()
+	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a, &o), win: windows{ranges: a.Ranges}, pace: newPace(a.CopyBytes())}
 	var wg sync.WaitGroup
 	for range o.workers() {
 		buf, release, err := alignedBuffer(Window)
@@ -70,7 +69,7 @@ func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []S
 		}
 		wg.Go(func() {
 			defer release()
-			v.stop(v.run(ctx, buf, all))
+			v.stop(v.run(ctx, buf))
 		})
 	}
 	wg.Wait()
@@ -105,7 +104,7 @@ func (v *verifier) claim(ctx context.Context, buf []Range) (n int, base int64, p
 	return n, base, pieces, ok, nil
 }
 
-func (v *verifier) run(ctx context.Context, buf []byte, all int64) error {
+func (v *verifier) run(ctx context.Context, buf []byte) error {
 	var pieces []Range
 	for {
 		n, base, p, ok, err := v.claim(ctx, pieces[:0])
@@ -123,11 +122,11 @@ func (v *verifier) run(ctx context.Context, buf []byte, all int64) error {
 		if hashPieces(buf, base, p) != v.sums[n] {
 			differs = v.narrow(ctx, buf, base, p)
 		}
-		v.done(p, differs, all)
+		v.done(p, differs)
 	}
 }
 
-func (v *verifier) done(pieces, differs []Range, all int64) {
+func (v *verifier) done(pieces, differs []Range) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.rep.Bytes += total(pieces)
@@ -138,9 +137,8 @@ func (v *verifier) done(pieces, differs []Range, all int64) {
 			v.missed++
 		}
 	}
-	if v.o.Progress != nil && (v.rep.Bytes == all || time.Since(v.told) >= 200*time.Millisecond) {
-		v.told = time.Now()
-		v.o.Progress(Event{v.rep.Bytes, all, pieces[len(pieces)-1].End()})
+	if now := time.Now(); v.o.Progress != nil && (v.rep.Bytes == v.pace.total || v.pace.due(now)) {
+		v.o.Progress(v.pace.event(now, v.rep.Bytes, pieces[len(pieces)-1].End()))
 	}
 }
 

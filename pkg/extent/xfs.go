@@ -24,8 +24,14 @@ func readXFS(r io.ReaderAt, size int64, head []byte) (*Allocation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkLog(r); err != nil {
+	record, err := s.checkLog(r)
+	if err != nil {
 		return nil, err
+	}
+	// A mount that only overwrote data may leave superblock and allocation as they were, but not the log.
+	unmount := make([]byte, logBlock)
+	if err := readFull(r, unmount, record); err != nil {
+		return nil, fmt.Errorf("xfs log: %w", err)
 	}
 	list := rangeList{max: MaxRanges, unit: s.blockSize}
 	for ag := range s.agCount {
@@ -34,10 +40,10 @@ func readXFS(r io.ReaderAt, size int64, head []byte) (*Allocation, error) {
 		}
 	}
 	a := &Allocation{
-		Type: "xfs", BlockSize: s.blockSize, Size: int64(s.blocks) * s.blockSize, Ranges: list.ranges, UsedBytes: list.used,
+		Type: "xfs", BlockSize: s.blockSize, SectorSize: s.sectSize, Size: int64(s.blocks) * s.blockSize, Ranges: list.ranges, UsedBytes: list.used,
 		UUID: formatUUID(s.uuid), Label: s.label, Features: s.features,
 	}
-	a.Identity = a.identity(head[:s.sectSize])
+	a.Identity = a.identity(append(bytes.Clone(head[:s.sectSize]), unmount...))
 	return a, nil
 }
 

@@ -75,16 +75,16 @@ func (l *xfsLog) head() (int64, uint32, error) {
 	return hi, first, nil
 }
 
-// checkLog refuses unless the last record of the log is that of an unmount.
-// Anything unexpected counts as dirty: only replay can tell.
-func (s *xfsSuper) checkLog(r io.ReaderAt) error {
-	dirty := func(format string, args ...any) error {
-		return fmt.Errorf("xfs log: "+format+"; mount and unmount the filesystem: %w", append(args, ErrDirty)...)
+// checkLog refuses unless the last record of the log is that of an unmount, and returns where that is, in bytes of the
+// filesystem. Anything unexpected counts as dirty: only replay can tell.
+func (s *xfsSuper) checkLog(r io.ReaderAt) (int64, error) {
+	dirty := func(format string, args ...any) (int64, error) {
+		return 0, fmt.Errorf("xfs log: "+format+"; mount and unmount the filesystem: %w", append(args, ErrDirty)...)
 	}
 	l := &xfsLog{r: r, start: s.logBlock, n: s.logSize / logBlock}
 	head, cycle, err := l.head()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if cycle == 0 {
 		return dirty("is empty")
@@ -94,14 +94,14 @@ func (s *xfsSuper) checkLog(r io.ReaderAt) error {
 	if head < back && head < l.n {
 		// Before block 0 the ring continues at its end, one cycle earlier.
 		if b, err := l.read(l.n-1, 1); err != nil {
-			return err
+			return 0, err
 		} else if logCycle(b) == 0 {
 			back = head
 		}
 	}
 	before, err := l.read(head-back, back)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	last := int64(-1)
 	for i := range back {
@@ -119,7 +119,7 @@ func (s *xfsSuper) checkLog(r io.ReaderAt) error {
 	ahead := min(logInFlight, l.n-head)
 	after, err := l.read(head, ahead)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range ahead {
 		if got := logCycle(after[i*logBlock:]); got >= cycle {
@@ -145,5 +145,5 @@ func (s *xfsSuper) checkLog(r io.ReaderAt) error {
 	if flags := rec[headers*logBlock+9]; flags&logUnmountFlag == 0 {
 		return dirty("its last operation has flags %#x: it is not that of an unmount", flags)
 	}
-	return nil
+	return s.logBlock + ((head-back+last)%l.n+l.n)%l.n*logBlock, nil
 }

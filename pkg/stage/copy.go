@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -20,14 +21,17 @@ type Job struct {
 	ToDev    string
 	Type     string
 	Engine   string
-	NewUUID  string // identity of the new filesystem, and its label: a copy by blocks brings the old ones
+	NewUUID  string // identity of the new filesystem, and its label: a copy by blocks brings the old ones; "": they stay
 	NewLabel string
+	NoGrow   bool // a copy by blocks keeps its size
 	SkipBad  bool // read errors are listed, not fatal
 	// Rotational says that a disk with heads is involved.
 	Rotational bool
 	Progress   func(Progress)
 	Checkpoint func(data any) error // says that what data (JSON) tells is on the target's medium; nil: nobody asks
-	Resume     json.RawMessage      // what the last checkpoint of an interrupted copy said; nil: from the start
+	// CheckpointEvery is the time between two checkpoints of a copy by blocks; 0: the engine's own.
+	CheckpointEvery time.Duration
+	Resume          json.RawMessage // what the last checkpoint of an interrupted copy said; nil: from the start
 }
 
 // Counts of a finished job.

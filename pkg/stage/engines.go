@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"migrate-init/pkg/extent"
-	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/tree"
 )
@@ -146,10 +145,11 @@ func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Alloca
 	if err == nil {
 		whole, err = extent.Read(src, size)
 	}
-	if err == nil {
-		hidden, err = whole.Hidden()
+	if err == nil && j.NewUUID != "" {
+		err = whole.Renamable()
 	}
 	if err == nil {
+		hidden = whole.Hidden()
 		dst, err = os.OpenFile(j.ToDev, os.O_RDWR|os.O_EXCL, 0) // on a device: only while nobody else has it
 	}
 	if err != nil {
@@ -159,10 +159,15 @@ func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Alloca
 	return src, dst, whole, hidden, nil
 }
 
+// maxListed is how many unreadable ranges a checkpoint of a copy by blocks holds: 60 bytes each at most, in a slot of 4096.
+const maxListed = 50
+
 func extentOptions(j Job) extent.Options {
-	o := extent.Options{SkipBad: j.SkipBad}
+	o := extent.Options{SkipBad: j.SkipBad, CheckpointEvery: j.CheckpointEvery}
 	if j.Progress != nil {
-		o.Progress = func(e extent.Event) { j.Progress(Progress{Bytes: e.Bytes, TotalBytes: e.Total}) }
+		o.Progress = func(e extent.Event) {
+			j.Progress(Progress{Bytes: e.Bytes, TotalBytes: e.Total, Rate: e.Rate, ETA: e.ETA.Seconds()})
+		}
 	}
 	return o
 }
@@ -182,6 +187,10 @@ func (g *Engines) copyExtent(ctx context.Context, j Job) (c Counts, err error) {
 	}
 	if j.Checkpoint != nil {
 		o.Checkpoint = func(c extent.Checkpoint) error {
+			// A slot has no room for many of these. What comes after the last checkpoint is copied again, and listed again.
+			if len(c.Bad) > maxListed {
+				return nil
+			}
 			// Sums stay out: they would not fit a slot, and what lacks them is only read again.
 			c.First, c.Sums = c.Windows, nil
 			return j.Checkpoint(c)
@@ -223,31 +232,4 @@ func (g *Engines) verifyExtent(ctx context.Context, j Job) (c Counts, err error)
 	rep, err := extent.Verify(ctx, dst, hidden, know.sums, o)
 	c.Bytes = rep.Bytes
 	return c, err
-}
-
-// Settle implements Settler: what is left of the engine's own is removed, and a copy by blocks gets its identity.
-func (g *Engines) Settle(j Job) ([]machine.Effect, error) {
-	if j.Engine != plan.EngineExtent {
-		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, manifestName)}}, nil
-	}
-	src, dst, whole, _, err := openExtent(j)
-	if err != nil {
-		return nil, err
-	}
-	defer src.Close()
-	defer dst.Close()
-	head, cmds, err := whole.Reveal(src, j.ToDev, j.NewUUID)
-	if err != nil {
-		return nil, err
-	}
-	grow, err := whole.Grow(j.ToDev, j.To)
-	if err != nil {
-		return nil, err
-	}
-	out := []machine.Effect{machine.WriteDevice{Dev: j.ToDev, Why: "superblock with uuid " + j.NewUUID, Chunks: []machine.Chunk{{Offset: 0, Data: head}}}}
-	label := extent.Command{Argv: []string{"tune2fs", "-L", j.NewLabel, j.ToDev}, OK: []int{0}}
-	for _, c := range append(append(append(cmds, grow...), label), whole.Check(j.ToDev)) {
-		out = append(out, machine.Exec{Argv: c.Argv, OK: c.OK, Alters: []string{j.ToDev}})
-	}
-	return out, nil
 }

@@ -1,0 +1,75 @@
+package stage
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"migrate-init/pkg/extent"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// Settle implements Settler: what is left of the engine's own is removed, and a copy by blocks gets its identity and
+// the size of its volume. Without a new UUID it becomes what the source is, in label and size, too.
+func (g *Engines) Settle(j Job) ([]machine.Effect, error) {
+	if j.Engine != plan.EngineExtent {
+		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, manifestName)}}, nil
+	}
+	src, dst, whole, hidden, err := openExtent(j)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	defer dst.Close()
+	if know, ok := g.sums[j.ToDev]; ok && know.alloc.Identity != hidden.Identity {
+		return nil, fmt.Errorf("source %s: it changed since it was copied; copy it again, from a source that nobody writes to", j.FromDev)
+	}
+	writes, cmds, err := whole.Reveal(src, j.ToDev, j.NewUUID)
+	if err != nil {
+		return nil, err
+	}
+	eff := machine.WriteDevice{Dev: j.ToDev, Why: "superblock with uuid " + j.NewUUID}
+	if j.NewUUID == "" {
+		eff.Why = "superblock with the uuid of the source, " + whole.UUID
+	}
+	for _, w := range writes {
+		eff.Chunks = append(eff.Chunks, machine.Chunk{Offset: w.Offset, Data: w.Data})
+	}
+	out := append([]machine.Effect{eff}, execs(j, cmds)...)
+	if j.NewUUID != "" {
+		size, err := dst.Seek(0, io.SeekEnd)
+		if err != nil {
+			return nil, err
+		}
+		grow, err := grown(j, whole, size)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, grow...)
+		if j.NewLabel != "" {
+			out = append(out, execs(j, []extent.Command{whole.Name(j.ToDev, j.NewLabel)})...)
+		}
+	}
+	return append(out, execs(j, []extent.Command{whole.Check(j.ToDev)})...), nil
+}
+
+// grown are the effects that give a filesystem the whole of its volume; xfs does that mounted.
+func grown(j Job, a *extent.Allocation, size int64) ([]machine.Effect, error) {
+	if j.NoGrow || size-a.Size < a.BlockSize {
+		return nil, nil
+	}
+	cmds, err := a.Grow(j.ToDev, j.To)
+	if err != nil || a.Type != "xfs" {
+		return execs(j, cmds), err
+	}
+	out := []machine.Effect{machine.Mkdir{Path: j.To, Mode: 0o755}, machine.Mount{Source: j.ToDev, Target: j.To, Type: a.Type}}
+	return append(append(out, execs(j, cmds)...), machine.Unmount{Target: j.To}), nil
+}
+
+func execs(j Job, cmds []extent.Command) (out []machine.Effect) {
+	for _, c := range cmds {
+		out = append(out, machine.Exec{Argv: c.Argv, OK: c.OK, Alters: []string{j.ToDev}})
+	}
+	return out
+}
