@@ -231,11 +231,15 @@ func notByBlocks(c *Content) string {
 	for _, f := range c.Features {
 		switch f {
 		case "has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "extents", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
-			"dir_nlink", "extra_isize", "metadata_csum", "metadata_csum_seed", "orphan_file", "orphan_present", "needs_recovery", "quota", "project", "inline_data", "ea_inode",
+			"dir_nlink", "extra_isize", "metadata_csum", "metadata_csum_seed", "orphan_file", "orphan_present", "needs_recovery", "quota", "project", "inline_data",
 			"large_dir", "sparse_super2", "meta_bg":
 		case "uninit_bg":
 			if !csum {
 				return "feature uninit_bg ties its checksums to its UUID"
+			}
+		case "ea_inode":
+			if !csum {
+				return "feature ea_inode ties the hashes of its large attributes to its UUID"
 			}
 		default:
 			return "feature " + f + " is not known to be safe"
