@@ -32,7 +32,8 @@ type call struct {
 type options struct {
 	json, dryRun, list, discard             bool
 	to, engine, metadata, onFailure, output string
-	image                                   string
+	image, label                            string
+	keepUUID, noGrow                        bool
 	disks, wipe, leave                      words
 	checkpoint                              time.Duration
 }
@@ -86,8 +87,12 @@ func verbs() []verb {
 		}, cmdFinish},
 		{"rollback", "", "the old system is the default again", nil, dry, cmdRollback},
 		{"confirm", "", "mark this boot of the migrated system as good (its unit calls this)", nil, dry, cmdConfirm},
-		{"copy", "SRC DST", "copy a directory tree with everything, and verify it", []string{"a source", "a target"}, func(fs *flag.FlagSet, o *options) {
-			fs.StringVar(&o.engine, "engine", "tree", "tree: file by file, between directories")
+		{"copy", "SRC DST", "copy a directory tree, or a device's filesystem, with everything, and verify it", []string{"a source", "a target"}, func(fs *flag.FlagSet, o *options) {
+			fs.StringVar(&o.engine, "engine", "tree", "tree: file by file, between directories; extent: the used blocks of an ext2, ext3, ext4 or xfs, between devices that are not mounted")
+			fs.Var(&o.wipe, "wipe", "extent: the target `device`, if what is on it may be destroyed")
+			fs.BoolVar(&o.keepUUID, "keep-uuid", false, "extent: the copy is what the source is, with its UUID, label and size; by itself it gets a new UUID, no label, and the size of its device")
+			fs.BoolVar(&o.noGrow, "no-grow", false, "extent: the copy keeps the source's size")
+			fs.StringVar(&o.label, "label", "", "extent: the label of the copy, `text`; the source's, if both stay in one machine, would be there twice")
 			fs.BoolVar(&o.dryRun, "dry-run", false, "look at what could not be kept, and copy nothing (tries on the target what it can hold, in a directory that it removes)")
 			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "how often to save what a power cut must not cost, such as 2s; by itself every 0.5 to 5 seconds")
 			asJSON(fs, o)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 	"migrate-init/pkg/survey"
 	"migrate-init/pkg/tree"
@@ -19,6 +20,7 @@ type copied struct {
 	Resumed  bool          `json:"resumed,omitempty"`
 	Copied   *counts       `json:"copied,omitempty"`
 	Verified *counts       `json:"verified,omitempty"`
+	Target   *settled      `json:"target,omitempty"` // of a copy by blocks
 }
 
 type counts struct {
@@ -59,14 +61,18 @@ func (f copyFinding) line() string {
 
 func cmdCopy(ctx context.Context, c *call) error {
 	switch c.opt.engine {
-	case "tree":
-	case "extent":
-		return errors.New("engine extent: not among those of this command yet; say --engine tree, between mounted directories")
+	case plan.EngineTree, plan.EngineExtent:
 	default:
-		return usageError{fmt.Errorf("engine %q: not known; the engines of copy are: tree", c.opt.engine)}
+		return usageError{fmt.Errorf("engine %q: not known; the engines of copy are: tree, extent", c.opt.engine)}
 	}
 	if c.opt.checkpoint < 0 {
 		return usageError{fmt.Errorf("checkpoint %s: not a time between two of them", c.opt.checkpoint)}
+	}
+	if c.opt.engine == plan.EngineExtent {
+		return copyBlocks(ctx, c)
+	}
+	if len(c.opt.wipe) > 0 || c.opt.keepUUID || c.opt.noGrow || c.opt.label != "" {
+		return usageError{errors.New("options --wipe, --keep-uuid, --no-grow, --label: they are of --engine extent; the tree engine copies into a filesystem that is there already")}
 	}
 	src, dst, err := c.directories(ctx, c.args[0], c.args[1])
 	if err != nil {

@@ -34,6 +34,8 @@ import (
 //	world hold DEV HOLDER           a md, dm or LVM device holds it
 //	world attr DEV NAME VALUE       an attribute in sysfs
 //	world ext4|swap|hibernation DEV UUID   a signature
+//	world mdmember DEV              it is one of the two members of an array
+//	world table DEV                 a partition table without partitions
 //	world touched                   the old root was mounted once more
 //	world booted                    GRUB has used up next_entry, and a new kernel runs
 //	world journal PLAN [STAGE EVENT [TEXT]]   the target has its table and a journal; a record more
@@ -112,6 +114,10 @@ func change(dir, what string, args []string, abs func(string) string) error {
 		return putAt(dir, "vda2", 1024, extSuper(rootUUID, 3072*mib, 4))
 	case "swap":
 		return putAt(dir, args[0], 0, swapHeader(args[1], 512*mib, "SWAPSPACE2"))
+	case "mdmember":
+		return mdMember(dir, args[0])
+	case "table":
+		return putTable(dir, args[0], diskSize, gpt.Table{Scheme: gpt.SchemeGPT, ID: "bbbbbbbb-0000-4000-8000-00000000000b", SectorSize: 512})
 	case "hibernation":
 		return putAt(dir, args[0], 0, swapHeader(args[1], 512*mib, "S1SUSPEND\x00"))
 	case "booted":
@@ -134,6 +140,19 @@ func change(dir, what string, args []string, abs func(string) string) error {
 		return migrated(dir, p, b)
 	}
 	return errors.New("no such change")
+}
+
+func mdMember(dir, dev string) error {
+	images, err := md.New(md.Spec{Version: md.V12, UUID: md.UUID{1, 2, 3}, Level: 1, RaidDisks: 2, CTime: time.Unix(1e9, 0), Members: []md.MemberSpec{{DeviceUUID: md.UUID{4}, Size: diskSize}, {DeviceUUID: md.UUID{5}, Missing: true, Size: diskSize}}})
+	if err != nil {
+		return err
+	}
+	for _, w := range images[0].Writes {
+		if err := putAt(dir, dev, w.Offset, w.Data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func appendTo(root, name, text string) error {

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// newUUID makes a random UUID (RFC 9562, version 4), lower case.
-func newUUID(r io.Reader) (string, error) {
+// NewUUID makes a random UUID (RFC 9562, version 4), lower case.
+func NewUUID(r io.Reader) (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return "", fmt.Errorf("random identity: %w", err)
@@ -33,7 +33,7 @@ type maker struct {
 }
 
 func (m *maker) uuid() string {
-	s, err := newUUID(m.r)
+	s, err := NewUUID(m.r)
 	if m.err == nil {
 		m.err = err
 	}
