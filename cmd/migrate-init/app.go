@@ -52,6 +52,13 @@ func thisMachine() *app {
 					}
 					return free
 				},
+				Unused: func(p string) int64 {
+					n, err := machine.UnusedBytes(p)
+					if err != nil {
+						return -1
+					}
+					return n
+				},
 			}
 		},
 		machine: func() machine.Machine { return &machine.Real{} },

@@ -276,6 +276,19 @@ func FreeBytes(path string) (free, total int64, err error) {
 	return int64(st.Bavail) * unit, int64(st.Blocks) * unit, nil
 }
 
+// UnusedBytes returns how many bytes of the filesystem of path nothing uses, root's reserve included.
+func UnusedBytes(path string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, pathError("statfs", path, err)
+	}
+	unit := int64(st.Frsize)
+	if unit == 0 {
+		unit = int64(st.Bsize)
+	}
+	return int64(st.Bfree) * unit, nil
+}
+
 // Uptime returns the seconds since the kernel started, suspended time included.
 func Uptime() float64 {
 	var t unix.Timespec

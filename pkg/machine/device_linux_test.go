@@ -243,6 +243,13 @@ func TestFreeBytesAndUptime(t *testing.T) {
 	if _, _, err := FreeBytes("/nonexistent"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
+	unused, err := UnusedBytes(t.TempDir())
+	if err != nil || unused < free || unused > total {
+		t.Errorf("%d unused, %d free of %d, %v", unused, free, total, err)
+	}
+	if _, err := UnusedBytes("/nonexistent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
 	a, b := Uptime(), Uptime()
 	if a <= 0 || b < a {
 		t.Errorf("uptime %g, then %g", a, b)

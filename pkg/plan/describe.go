@@ -115,7 +115,7 @@ func (d *Device) flags() string {
 	if d.Removable {
 		rm = "removable"
 	}
-	return joined(ro, rm)
+	return joined(ro, rm, d.Remote)
 }
 
 // carries tells what signatures are on a device.

@@ -62,6 +62,7 @@ type Device struct {
 	ByID       string    `json:"by_id,omitempty"`   // its most telling link in /dev/disk/by-id
 	ReadOnly   bool      `json:"read_only,omitempty"`
 	Removable  bool      `json:"removable,omitempty"`
+	Remote     string    `json:"remote,omitempty"` // by what it is reached over a network, or built in software; "" for a disk on a bus of this machine
 	Rotational bool      `json:"rotational,omitempty"`
 	Holders    []string  `json:"holders,omitempty"`
 	MountedAt  []string  `json:"mounted_at,omitempty"`
@@ -115,10 +116,11 @@ type Content struct {
 	BlockSize int64    `json:"block_size,omitempty"`
 	InodeSize int64    `json:"inode_size,omitempty"`
 	Features  []string `json:"features,omitempty"`
-	Dirty     string   `json:"dirty,omitempty"` // evidence that its journal has not been replayed, or that it has errors
-	Stamp     string   `json:"stamp,omitempty"` // changes whenever the filesystem is mounted for writing
-	Ghost     bool     `json:"ghost,omitempty"` // a remnant that nothing acts on
-	Wipe      []Span   `json:"wipe,omitempty"`  // what to zero so that it is not seen any more
+	Dirty     string   `json:"dirty,omitempty"`  // evidence that its journal has not been replayed, or that it has errors
+	Damage    string   `json:"damage,omitempty"` // evidence that the kernel found it inconsistent; unlike Dirty it counts while it is mounted
+	Stamp     string   `json:"stamp,omitempty"`  // changes whenever the filesystem is mounted for writing
+	Ghost     bool     `json:"ghost,omitempty"`  // a remnant that nothing acts on
+	Wipe      []Span   `json:"wipe,omitempty"`   // what to zero so that it is not seen any more
 }
 
 // Span is a range of bytes.

@@ -17,11 +17,12 @@ func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("%s: found %d times: %s; nothing is picked", e.Noun, len(e.Candidates), strings.Join(e.Candidates, ", "))
 }
 
-// Dev returns the device with the name, or nil. A leading /dev/ is ignored.
+// Dev returns the device with the name or path, or nil. A leading /dev/ is ignored; the two differ where nodes have a
+// directory (cciss!c0d0).
 func (f *Facts) Dev(name string) *Device {
 	name = strings.TrimPrefix(name, "/dev/")
 	for i := range f.Devices {
-		if f.Devices[i].Name == name {
+		if d := &f.Devices[i]; d.Name == name || d.Path == "/dev/"+name {
 			return &f.Devices[i]
 		}
 	}

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 
 	"migrate-init/boot"
@@ -32,6 +33,12 @@ func (l *looker) contents(d *plan.Device) {
 	for _, s := range res.Signatures {
 		if s.Kind != probe.Table || s.Ghost {
 			d.Contents = append(d.Contents, content(s))
+		}
+	}
+	// What the superblock of a mounted filesystem counts is as old as the mount.
+	if n, ok := l.unused[d.Name]; ok {
+		if c := d.Filesystem(); c != nil && n <= c.Size {
+			c.Used = c.Size - n
 		}
 	}
 	if d.Kind == plan.KindDisk || d.Kind == plan.KindLoop {
@@ -92,6 +99,9 @@ func content(s probe.Signature) plan.Content {
 	}
 	if x := s.Ext; x != nil {
 		c.Features, c.Inodes, c.InodeSize, c.BlockSize = x.Features, int64(x.Inodes), int64(x.InodeSize), x.BlockSize
+		if x.Errors || x.ErrorCount > 0 {
+			c.Damage = fmt.Sprintf("the kernel noted errors in it (%d)", x.ErrorCount)
+		}
 	}
 	if s.Checksum == probe.Invalid && c.Dirty == "" {
 		c.Dirty = "its superblock's checksum does not match"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -22,9 +23,11 @@ func (l *looker) devices() {
 	if len(names) == 0 {
 		l.problem("/sys/class/block", errors.New("no block device is there; is sysfs mounted?"))
 	}
+	paths := map[string][]string{}
 	for _, n := range names {
 		dir := path.Join("sys/class/block", n)
 		if l.attr(dir, "hidden") == "1" {
+			paths[wholeOf(n)] = append(paths[wholeOf(n)], l.bus(n))
 			continue
 		}
 		d := plan.Device{Name: n, Path: "/dev/" + strings.ReplaceAll(n, "!", "/"), Size: l.number(dir, "size") * sector, ReadOnly: l.attr(dir, "ro") == "1"}
@@ -54,6 +57,11 @@ func (l *looker) devices() {
 			}
 		}
 		l.f.Devices = append(l.f.Devices, d)
+	}
+	for i := range l.f.Devices {
+		if d := &l.f.Devices[i]; d.Kind == plan.KindDisk && len(paths[d.Name]) > 0 {
+			l.byPaths(d, paths[d.Name])
+		}
 	}
 	sort.SliceStable(l.f.Devices, func(i, j int) bool { return natural(l.f.Devices[i].Name, l.f.Devices[j].Name) })
 }
@@ -104,16 +112,84 @@ func (l *looker) identity(d *plan.Device, dir string) {
 	}
 	d.Model = printable(l.attr(dir, "device/model"))
 	d.Removable = l.attr(dir, "removable") == "1"
-	if link, err := fs.ReadLink(l.w.Root, path.Join("sys/class/block", d.Name)); err == nil {
-		at := path.Dir(path.Dir(link)) // .../virtio2/block/vda -> .../virtio2
-		if _, tail, ok := strings.Cut(at, "devices/"); ok {
-			d.Bus = tail
-		}
-	}
+	bus := l.bus(d.Name)
+	d.Bus, d.Remote, d.Drivers = steady(bus), remote(bus), l.drivers(bus)
 	if link, err := fs.ReadLink(l.w.Root, path.Join(dir, "device/driver")); err == nil {
 		d.Driver = path.Base(link)
 	}
-	d.Drivers = l.drivers(d.Bus)
+}
+
+// bus is where a block device is attached, below /sys/devices.
+func (l *looker) bus(name string) string {
+	link, err := fs.ReadLink(l.w.Root, path.Join("sys/class/block", name))
+	if err != nil {
+		return ""
+	}
+	_, tail, _ := strings.Cut(path.Dir(path.Dir(link)), "devices/") // .../virtio2/block/vda -> .../virtio2
+	return tail
+}
+
+// steady leaves out of a place on the buses the numbers that the kernel gives in the order in which drivers come: an
+// image has fewer of them, and counts otherwise. What tells two disks of one controller apart stays.
+func steady(bus string) string {
+	const digits = "0123456789"
+	dirs := strings.Split(bus, "/")
+	for i, d := range dirs {
+		name := strings.TrimRight(d, digits)
+		_, unit, ok := strings.Cut(d, ":") // 2:0:0:1: host, channel, target, unit
+		switch {
+		case name == "virtio", name == "host", name == "ata":
+			dirs[i] = name
+		case ok && strings.HasPrefix(d, "target"):
+			dirs[i] = "target:" + unit
+		case ok && i > 0 && strings.HasPrefix(dirs[i-1], "target:"):
+			dirs[i] = unit
+		}
+	}
+	return strings.Join(dirs, "/")
+}
+
+// wholeOf names the disk that a hidden path is one of: nvme0n1 of nvme0c1n1 (drivers/nvme/host/multipath.c).
+func wholeOf(name string) string {
+	ctrl, tail, _ := strings.Cut(name, "c")
+	_, ns, _ := strings.Cut(tail, "n")
+	return ctrl + "n" + ns
+}
+
+// byPaths asks the paths of a disk what the disk itself, which is of no bus, cannot tell: the drivers, and whether one of
+// them stays in this machine.
+func (l *looker) byPaths(d *plan.Device, buses []string) {
+	d.Drivers, d.Remote = nil, remote(buses[0])
+	for _, bus := range buses {
+		for _, m := range l.drivers(bus) {
+			if !slices.Contains(d.Drivers, m) {
+				d.Drivers = append(d.Drivers, m)
+			}
+		}
+		if remote(bus) == "" {
+			d.Remote = ""
+		}
+	}
+}
+
+// remote says of a place on the buses why an image without network and without programs for it would not find the disk;
+// "" for a disk that the kernel finds by itself.
+func remote(bus string) string {
+	top, below, _ := strings.Cut(bus, "/")
+	switch {
+	case top == "rbd":
+		return "reached over a network (rbd)"
+	case top == "virtual" && strings.HasPrefix(below, "nvme-fabrics"):
+		return "reached over a network (NVMe)"
+	case bus == "virtual":
+		return "made by software (such as bcache, DRBD or a ZFS volume)"
+	}
+	for dir := range strings.SplitSeq(bus, "/") {
+		if n, ok := strings.CutPrefix(dir, "session"); ok && n != "" && strings.Trim(n, "0123456789") == "" {
+			return "reached over a network (iSCSI)"
+		}
+	}
+	return ""
 }
 
 // unitSerial reads SCSI's page 80h of vital product data: a byte for the kind of device, 0x80, the length of the serial

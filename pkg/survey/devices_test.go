@@ -115,6 +115,96 @@ func TestNVMePathsAreNoDisks(t *testing.T) {
 	}
 }
 
+// linked adds a device at its place below /sys/devices.
+func (m *box) linked(name, at string, attrs ...string) {
+	m.file("sys/class/block/"+name, "../../devices/"+at+"/"+name)
+	m.files["sys/class/block/"+name].Mode = fs.ModeSymlink
+	for i := 0; i < len(attrs); i += 2 {
+		m.file("sys/devices/"+at+"/"+name+"/"+attrs[i], attrs[i+1])
+	}
+}
+
+// A disk of several controllers is on no bus: what leads to it has the drivers that an image needs.
+func TestNVMeDriversAreThoseOfThePaths(t *testing.T) {
+	m := &box{}
+	m.linked("nvme0n1", "virtual/nvme-subsystem/nvme-subsys0", "size", "8192", "wwid", "eui.1")
+	m.linked("nvme0c0n1", "pci0000:00/0000:00:1d.0/0000:03:00.0/nvme/nvme0", "size", "8192", "hidden", "1")
+	m.linked("nvme0c2n1", "virtual/nvme-fabrics/ctl/nvme2", "size", "8192", "hidden", "1")
+	m.linked("nvme1n1", "virtual/nvme-subsystem/nvme-subsys1", "size", "8192")
+	m.linked("nvme1c3n1", "virtual/nvme-fabrics/ctl/nvme3", "size", "8192", "hidden", "1")
+	for name, to := range map[string]string{"0000:00:1d.0/0000:03:00.0": "nvme", "0000:00:1d.0": "pcieportdrv"} {
+		m.file("sys/devices/pci0000:00/"+name+"/driver/module", "/sys/module/"+to)
+		m.files["sys/devices/pci0000:00/"+name+"/driver/module"].Mode = fs.ModeSymlink
+	}
+	f := m.look(t, Shallow)
+	if d := f.Dev("nvme0n1"); !slices.Equal(d.Drivers, []string{"nvme", "pcieportdrv"}) || d.Remote != "" {
+		t.Errorf("by PCI and by network: %+v", d)
+	}
+	if d := f.Dev("nvme1n1"); !strings.Contains(d.Remote, "NVMe") {
+		t.Errorf("by network alone: %+v", d)
+	}
+	if len(f.Devices) != 2 {
+		t.Errorf("devices %v", f.Devices)
+	}
+}
+
+// What an image could not find again without a network or programs is told apart.
+func TestRemoteDisks(t *testing.T) {
+	for at, want := range map[string]string{
+		"pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block": "",
+		"pci0000:00/0000:00:03.0/virtio1/block":                        "",
+		"platform/host3/session1/target3:0:0/3:0:0:1/block":            "iSCSI",
+		"platform/sessions/block":                                      "",
+		"virtual/nvme-fabrics/ctl/nvme0":                               "NVMe",
+		"rbd/0/block":                                                  "rbd",
+		"virtual/block":                                                "bcache",
+	} {
+		m := &box{}
+		m.linked("sda", at, "size", "8192")
+		if d := m.look(t, Shallow).Dev("sda"); want == "" && d.Remote != "" || !strings.Contains(d.Remote, want) {
+			t.Errorf("%s: %q, want %q", at, d.Remote, want)
+		}
+	}
+}
+
+// A disk without a serial number is found again by its place, in a kernel that has loaded other drivers in another order.
+func TestPlaceIsSteady(t *testing.T) {
+	for _, c := range []struct{ live, image, want string }{
+		{"pci0000:00/0000:00:05.0/virtio2/block", "pci0000:00/0000:00:05.0/virtio0/block", "pci0000:00/0000:00:05.0/virtio"},
+		{"pci0000:00/0000:00:05.0/virtio2/host2/target2:0:0/2:0:0:1/block", "pci0000:00/0000:00:05.0/virtio0/host0/target0:0:0/0:0:0:1/block", "pci0000:00/0000:00:05.0/virtio/host/target:0:0/0:0:1"},
+		{"pci0000:00/0000:00:1f.2/ata3/host2/target2:0:0/2:0:0:0/block", "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block", "pci0000:00/0000:00:1f.2/ata/host/target:0:0/0:0:0"},
+		{"vbd-51712/block", "vbd-51712/block", "vbd-51712"},
+	} {
+		for _, at := range []string{c.live, c.image} {
+			m := &box{}
+			m.linked("sda", at, "size", "8192")
+			if d := m.look(t, Shallow).Dev("sda"); d.Bus != c.want {
+				t.Errorf("%s: at %q, want %q", at, d.Bus, c.want)
+			}
+		}
+	}
+}
+
+// A node may have a directory of its own, for which sysfs has another letter.
+func TestNodeInDirectory(t *testing.T) {
+	m := &box{}
+	m.block("cciss!c0d0", "8192")
+	f := m.look(t, Shallow)
+	if d := f.Dev("/dev/cciss/c0d0"); d == nil || d != f.Dev("cciss!c0d0") {
+		t.Errorf("found %v", d)
+	}
+}
+
+// The kernel says of a swap's node that it was made anew since.
+func TestSwapOfDeletedNode(t *testing.T) {
+	m := &box{}
+	m.block("sda", "8192")
+	m.file("proc/swaps", "Filename Type Size Used Priority\n/dev/sda\\040(deleted) partition 1 0 -2\n")
+	if f := m.look(t, Shallow); !f.Dev("sda").Swapping {
+		t.Error("not in use")
+	}
+}
+
 // SCSI pads the serial number, and puts a binary header before it.
 func TestSerialOfSCSI(t *testing.T) {
 	m := &box{}

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -29,6 +30,18 @@ func (l *looker) mounts() {
 		}
 		l.f.Mounts = append(l.f.Mounts, m)
 	}
+	if l.w.Unused == nil {
+		return
+	}
+	for i, m := range l.f.Mounts {
+		// A path tells of what was mounted there last.
+		if m.Device == "" || slices.ContainsFunc(l.f.Mounts[i+1:], func(o plan.Mount) bool { return o.Target == m.Target }) {
+			continue
+		}
+		if n := l.w.Unused(m.Target); n >= 0 {
+			l.unused[m.Device] = n
+		}
+	}
 }
 
 // swaps reads /proc/swaps: "Filename Type Size Used Priority", a header line first.
@@ -40,7 +53,8 @@ func (l *looker) swaps() {
 			first = false
 			continue
 		}
-		if d := l.f.Dev(fstab.Unescape(f[0])); d != nil {
+		// The kernel adds the remark where the node was made anew since.
+		if d := l.f.Dev(strings.TrimSuffix(fstab.Unescape(f[0]), " (deleted)")); d != nil {
 			d.Swapping = true
 		}
 	}
@@ -63,6 +77,8 @@ func (l *looker) fstab() {
 		l.problem("fstab line "+x.Spec, err)
 		if d != nil {
 			x.Device = d.Name
+		} else if err == nil && strings.HasPrefix(x.Spec, "/dev/") {
+			x.Device = l.node(x.Spec) // of a kind that is not surveyed: zram0, sr0
 		}
 		l.f.Fstab = append(l.f.Fstab, x)
 	}

@@ -9,15 +9,22 @@ import (
 )
 
 // byNode follows /dev links (by-uuid, mapper, md) to the device that they name now.
-func (l *looker) byNode(spec string) *plan.Device {
+func (l *looker) byNode(spec string) *plan.Device { return l.f.Dev(l.node(spec)) }
+
+// node follows links to the name of a block device, "" when they lead to none.
+func (l *looker) node(spec string) string {
 	p := path.Clean(spec)
 	for range 8 {
-		if d := l.f.Dev(strings.TrimPrefix(p, "/dev/")); d != nil {
-			return d
+		name, isNode := strings.CutPrefix(p, "/dev/")
+		if d := l.f.Dev(name); isNode && d != nil {
+			return d.Name
+		}
+		if isNode && l.exists("sys/class/block/"+strings.ReplaceAll(name, "/", "!")) {
+			return name
 		}
 		link, err := fs.ReadLink(l.w.Root, strings.TrimPrefix(p, "/"))
 		if err != nil {
-			return nil
+			return ""
 		}
 		if path.IsAbs(link) {
 			p = path.Clean(link)
@@ -25,5 +32,5 @@ func (l *looker) byNode(spec string) *plan.Device {
 			p = path.Join(path.Dir(p), link)
 		}
 	}
-	return nil
+	return ""
 }

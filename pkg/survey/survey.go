@@ -28,6 +28,9 @@ type World struct {
 	UID int
 	// Free tells the free bytes of the filesystem mounted at a path; nil when that is not known.
 	Free func(path string) int64
+	// Unused tells how many bytes of the filesystem mounted at a path nothing uses, those kept for root included; nil or
+	// negative when that is not known.
+	Unused func(path string) int64
 	// Firmware, when set, is not looked up: an init may run before efivarfs is there.
 	Firmware string
 }
@@ -52,13 +55,17 @@ const (
 )
 
 type looker struct {
-	w World
-	f *plan.Facts
+	w      World
+	f      *plan.Facts
+	unused map[string]int64 // by the name of a mounted device
 }
 
 // Look surveys the world. Only the context's end is an error.
 func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
-	l := &looker{w: w, f: &plan.Facts{}}
+	l := &looker{w: w, f: &plan.Facts{}, unused: map[string]int64{}}
+	if depth >= Whole {
+		l.exists("boot/grub/grub.cfg") // an automounted /boot is mounted by being looked at, and only then in the list
+	}
 	l.machine()
 	l.devices()
 	l.mounts()

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -152,6 +153,91 @@ func TestBootPartition(t *testing.T) {
 	}
 	if b := debian(t).look(t, Whole).Boot; b.Prefix != "/boot" {
 		t.Errorf("prefix %q", b.Prefix)
+	}
+}
+
+// TestUnused: what a mounted filesystem uses is what the kernel says, not what the superblock said when it was mounted.
+func TestUnused(t *testing.T) {
+	used := func(unused func(string) int64, change func(machine)) int64 {
+		m := debian(t)
+		change(m)
+		f, err := Look(context.Background(), World{Root: m.root, Open: func(p string) (Device, error) { return m.disks[strings.TrimPrefix(p, "/dev/")], nil }, Unused: unused}, Deep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Dev("vda2").Filesystem().Used
+	}
+	nothing := func(machine) {}
+	old := used(nil, nothing)
+	for n, want := range map[int64]int64{100 * mib: 700 * mib, 0: 800 * mib, -1: old, 900 * mib: old} {
+		if got := used(func(string) int64 { return n }, nothing); got != want {
+			t.Errorf("%d unused: %d used, want %d", n, got, want)
+		}
+	}
+	over := func(m machine) {
+		m.file("proc/self/mountinfo", "22 1 254:2 / /x rw - ext4 /dev/vda2 rw\n23 22 9:127 / /x rw - ext4 /dev/md127 rw\n")
+	}
+	if got := used(func(string) int64 { return 0 }, over); got != old {
+		t.Errorf("something else is mounted over it: %d used", got)
+	}
+}
+
+// onDemand mounts /boot when a file below it is looked for.
+type onDemand struct{ fstest.MapFS }
+
+func (d onDemand) Open(name string) (fs.File, error) {
+	if strings.HasPrefix(name, "boot/") {
+		d.MapFS["proc/self/mountinfo"] = &fstest.MapFile{Data: []byte("22 1 9:127 / / rw - ext4 /dev/md127 rw\n23 22 0:55 / /boot rw - autofs systemd-1 rw\n24 23 254:2 / /boot rw - ext4 /dev/vda2 rw\n")}
+	}
+	return d.MapFS.Open(name)
+}
+
+func (d onDemand) Stat(name string) (fs.FileInfo, error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return f.Stat()
+}
+
+// TestAutomountedBoot: what is mounted on demand is seen at the first look.
+func TestAutomountedBoot(t *testing.T) {
+	m := debian(t)
+	m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n23 22 0:55 / /boot rw - autofs systemd-1 rw\n")
+	f, err := Look(context.Background(), World{Root: onDemand{m.root}, Open: func(p string) (Device, error) { return m.disks[strings.TrimPrefix(p, "/dev/")], nil }}, Whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Boot.Device != "vda2" || f.Boot.NoOneShot != "" {
+		t.Errorf("/boot on %q: %s", f.Boot.Device, f.Boot.NoOneShot)
+	}
+}
+
+// TestErrorsNoted: what the kernel found wrong in a filesystem counts while it is mounted, too.
+func TestErrorsNoted(t *testing.T) {
+	m := debian(t)
+	if c := m.look(t, Deep).Dev("vda2").Filesystem(); c.Damage != "" {
+		t.Errorf("a whole one: %q", c.Damage)
+	}
+	binary.LittleEndian.PutUint32(m.disks["vda2"].pieces[1024][404:], 3)
+	if c := m.look(t, Deep).Dev("vda2").Filesystem(); !strings.Contains(c.Damage, "(3)") {
+		t.Errorf("three errors: %q", c.Damage)
+	}
+}
+
+// TestFstabOfOtherDevices: a line for a device that is not surveyed is no line into nowhere.
+func TestFstabOfOtherDevices(t *testing.T) {
+	m := debian(t)
+	m.file("sys/devices/virtual/block/zram0/size", "8\n")
+	m.link("sys/class/block/zram0", "../../devices/virtual/block/zram0")
+	m.link("dev/cdrom", "sr0")
+	m.file("etc/fstab", "/dev/zram0 none swap defaults 0 0\n/dev/cdrom /media udf noauto 0 0\n/dev/nothing /y ext4 defaults 0 0\ntmpfs /tmp tmpfs defaults 0 0\n")
+	var got []string
+	for _, e := range m.look(t, Whole).Fstab {
+		got = append(got, e.Device)
+	}
+	if !slices.Equal(got, []string{"zram0", "sr0", "", ""}) {
+		t.Errorf("devices %q", got)
 	}
 }
 
