@@ -86,13 +86,14 @@ func aPlan() *plan.Plan {
 		Machine: plan.Host{Hostname: "h", Firmware: "bios", Family: "debian"},
 		Source:  plan.Source{Disks: []plan.DiskID{{Key: "old1", Size: 1 << 30}}, Filesystems: []plan.SourceFS{{UUID: "old", Type: "ext4", Mount: "/"}}, Swaps: []plan.SwapOld{{UUID: "s"}}},
 		Target: plan.Target{
-			Disks:       []plan.TargetDisk{{DiskID: plan.DiskID{Key: "new1", Size: 1 << 30}, Partitions: []plan.NewPart{{Number: 1, Role: plan.RoleRaid, GUID: "p", Start: 1 << 20, Size: 1 << 29}}}},
+			Disks:       []plan.TargetDisk{{DiskID: plan.DiskID{Key: "new1", Size: 1 << 30, Sector: 512}, TableID: "table", Partitions: []plan.NewPart{{Number: 1, Role: plan.RoleRaid, GUID: "p", Start: 1 << 20, Size: 1 << 29}}}},
 			Arrays:      []plan.NewArray{{UUID: "a", Name: "h:root", Level: 1, Devices: 2, Members: []plan.Ref{"part:p", ""}, MemberUUIDs: []string{"m", "n"}}},
 			Filesystems: []plan.NewFS{{UUID: "new", Type: "ext4", Mount: "/"}},
 			Swaps:       []plan.NewSwap{{UUID: "t"}},
 		},
 		Copies:  []plan.Copy{{From: "old", To: "new", Engine: plan.EngineTree}},
-		Boot:    plan.Booting{Kernel: "/boot/vmlinuz-" + release, Release: release},
+		Journal: "part:p",
+		Boot:    plan.Booting{Root: "new", Kernel: "/boot/vmlinuz-" + release, Release: release},
 		Drivers: []string{"virtio_blk", "libata", "pcieportdrv"},
 	}
 }

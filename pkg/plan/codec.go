@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"slices"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -138,44 +136,6 @@ func (p Policy) check() error {
 	}
 	if p.DeadlineSecs < 5 || p.DeadlineSecs > 3600 {
 		return fmt.Errorf("plan: policy.deadline is %d; it is 5 to 3600 seconds", p.DeadlineSecs)
-	}
-	return nil
-}
-
-// sound refuses a plan with holes that stages would fall into: a seal says only that nobody edited it.
-func (p *Plan) sound() error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("plan %s: %s; make a new one with `migrate-init plan`", p.ID, fmt.Sprintf(format, args...))
-	}
-	switch {
-	case len(p.Stages) == 0:
-		return bad("no stages")
-	case len(p.Source.Disks) == 0, len(p.Source.Filesystems) == 0:
-		return bad("no source disk or no source filesystem")
-	case len(p.Target.Disks) == 0:
-		return bad("no target disk")
-	case len(p.Target.Mirrors) > 0 && len(p.Target.Mirrors) != len(p.Source.Disks):
-		return bad("%d mirrors for %d old disks", len(p.Target.Mirrors), len(p.Source.Disks))
-	}
-	for _, t := range slices.Concat(p.Target.Disks, p.Target.Mirrors) {
-		if len(t.Partitions) == 0 {
-			return bad("target disk %s: no partitions", t.Key)
-		}
-		for _, n := range t.Partitions {
-			if n.Start <= 0 || n.Size <= 0 || n.Start > math.MaxInt64-n.Size {
-				return bad("target disk %s: partition %d starts at byte %d and has %d", t.Key, n.Number, n.Start, n.Size)
-			}
-		}
-	}
-	for _, a := range p.Target.Arrays {
-		if a.Devices < 1 || len(a.Members) != a.Devices || len(a.MemberUUIDs) != a.Devices || !slices.ContainsFunc(a.Members, func(r Ref) bool { return r != "" }) {
-			return bad("array %s: %d devices, %d members, %d member identities", a.UUID, a.Devices, len(a.Members), len(a.MemberUUIDs))
-		}
-	}
-	for _, c := range p.Copies {
-		if p.FindSource(c.From) == nil || p.FindFS(c.To) == nil {
-			return bad("copy %s to %s: not a pair of its filesystems", c.From, c.To)
-		}
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func TestCodecRoundTrip(t *testing.T) {
 		}
 		p.ID, p.Created = text.Draw(t, "id"), time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "time"), 0).UTC()
 		p.Notes, p.Drivers = rapid.SliceOfN(text, 0, 3).Draw(t, "notes"), rapid.SliceOfN(text, 0, 3).Draw(t, "drivers")
-		p.Machine.Hostname, p.Journal = text.Draw(t, "host"), Ref(text.Draw(t, "ref"))
+		p.Machine.Hostname, p.Boot.Volume = text.Draw(t, "host"), Ref(text.Draw(t, "ref"))
 		for range rapid.IntRange(0, 3).Draw(t, "filesystems") {
 			p.Source.Filesystems = append(p.Source.Filesystems, SourceFS{Label: text.Draw(t, "label"), Mount: text.Draw(t, "mount"), Used: num.Draw(t, "used"), Options: text.Draw(t, "options")})
 		}
@@ -156,6 +156,19 @@ func TestReadHoles(t *testing.T) {
 		"members":    {func(p *Plan) { p.Target.Arrays[0].MemberUUIDs = nil }, "0 member identities"},
 		"missing":    {func(p *Plan) { p.Target.Arrays[0].Members = []Ref{"", ""} }, "2 devices"},
 		"copies":     {func(p *Plan) { p.Copies[0].To = "x" }, "to x"},
+		"overlap":    {func(p *Plan) { p.Target.Disks[0].Partitions[2].Start -= mib }, "another has not ended"},
+		"sector":     {func(p *Plan) { p.Target.Disks[0].Sector = 0 }, "sectors of 0"},
+		"odd sector": {func(p *Plan) { p.Target.Mirrors[0].Sector = 520 }, "sectors of 520"},
+		"root":       {func(p *Plan) { p.Boot.Root = "x" }, `root "x"`},
+		"journal":    {func(p *Plan) { p.Journal = "part:x" }, `journal "part:x"`},
+		"one GUID": {func(p *Plan) {
+			p.Target.Mirrors[0].Partitions[3].GUID = strings.ToUpper(p.Target.Disks[0].Partitions[3].GUID)
+		}, "two things have it"},
+		"one UUID":   {func(p *Plan) { p.Target.Swaps[0].UUID = p.Target.Filesystems[0].UUID }, "two things have it"},
+		"old UUID":   {func(p *Plan) { p.Target.Swaps[0].UUID = p.Source.Filesystems[0].UUID }, "two things have it"},
+		"one member": {func(p *Plan) { p.Target.Arrays[0].MemberUUIDs[1] = p.Target.Arrays[0].MemberUUIDs[0] }, "two things have it"},
+		"no table":   {func(p *Plan) { p.Target.Disks[0].TableID = "" }, "missing"},
+		"copy twice": {func(p *Plan) { p.Copies = append(p.Copies, p.Copies[0]) }, "two things have it"},
 	} {
 		p := planned(t, good(), wish())
 		c.change(p)
