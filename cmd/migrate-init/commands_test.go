@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,7 +27,7 @@ import (
 
 // scriptCommands change the made-up machine:
 //
-//	world uid|free NUMBER           who asks; bytes free
+//	world uid|free|unused NUMBER    who asks; bytes free, for everybody and at all
 //	world disk NAME SERIAL          one more disk, as large as the others ("" for no serial)
 //	world md NAME                   an md array of unknown members runs
 //	world mount DEV DIR             it is mounted
@@ -36,13 +37,17 @@ import (
 //	world ext4|swap|hibernation DEV UUID   a signature
 //	world mdmember DEV              it is one of the two members of an array
 //	world table DEV                 a partition table without partitions
+//	world twin PLAN DEV             the planned root filesystem's UUID is on it already
+//	world member PLAN DEV           it is a member of the planned root array already
+//	world array DEV NAME            it is a member of another array
 //	world touched                   the old root was mounted once more
 //	world booted                    GRUB has used up next_entry, and a new kernel runs
 //	world journal PLAN [STAGE EVENT [TEXT]]   the target has its table and a journal; a record more
 //	world stamped PLAN              the journal has the old root's state at its copy
 //	world migrated PLAN             the new system runs, degraded
 //
-// and look at it: `snapshot NAME` and `same NAME` compare the whole of it, `json FILE [KEY VALUE]...` reads a JSON file
+// `refused ARGS` runs the program and insists on exit code 1, which no other failure has. The rest looks at the machine:
+// `snapshot NAME` and `same NAME` compare the whole of it, `json FILE [KEY VALUE]...` reads a JSON file
 // (stdout is one).
 func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -51,6 +56,12 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 				ts.Fatalf("usage: world WHAT ...")
 			}
 			ts.Check(change(ts.Getenv(worldVar), args[0], args[1:], ts.MkAbs))
+		},
+		"refused": func(ts *testscript.TestScript, neg bool, args []string) {
+			var exit *exec.ExitError
+			if err := ts.Exec("migrate-init", args...); neg || !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				ts.Fatalf("migrate-init %v: %v, want exit code 1", args, err)
+			}
 		},
 		"snapshot": func(ts *testscript.TestScript, neg bool, args []string) {
 			s, err := fingerprint(ts.Getenv(worldVar))
@@ -87,7 +98,7 @@ func change(dir, what string, args []string, abs func(string) string) error {
 		return put(root, filepath.Join("sys/class/block", dev, name), value+"\n", 0o644)
 	}
 	switch what {
-	case "uid", "free":
+	case "uid", "free", "unused":
 		return put(dir, what, args[0]+"\n", 0o644)
 	case "disk":
 		return addDisk(dir, args[0], args[1], diskSize, int(args[0][2]-'a'))
@@ -122,6 +133,9 @@ func change(dir, what string, args []string, abs func(string) string) error {
 		return putAt(dir, args[0], 0, swapHeader(args[1], 512*mib, "S1SUSPEND\x00"))
 	case "booted":
 		return booted(root)
+	case "array":
+		return addMember(dir, args[0], diskSize, plan.NewArray{UUID: "deadbeef:00000000:00000000:00000001", Name: args[1], Metadata: "1.2",
+			MemberUUIDs: []string{"deadbeef:00000000:00000000:00000002"}})
 	}
 	b, err := os.ReadFile(abs(args[0]))
 	if err != nil {
@@ -132,6 +146,10 @@ func change(dir, what string, args []string, abs func(string) string) error {
 		return err
 	}
 	switch what {
+	case "twin":
+		return putAt(dir, args[1], 1024, extSuper(p.Boot.Root, 1024*mib, 1))
+	case "member":
+		return addMember(dir, args[1], diskSize, p.Target.Arrays[0])
 	case "journal":
 		return journal(dir, p, args[1:])
 	case "stamped":
@@ -282,26 +300,11 @@ func runArray(dir string, p *plan.Plan, n plan.NewArray) error {
 	d := p.Target.Disks[0]
 	i := slices.IndexFunc(d.Partitions, func(x plan.NewPart) bool { return n.Members[0] == plan.Ref("part:"+x.GUID) })
 	part := d.Partitions[i]
-	id, err := md.ParseUUID(n.UUID)
-	if err != nil {
-		return err
-	}
-	dev, err := md.ParseUUID(n.MemberUUIDs[0])
-	if err != nil {
-		return err
-	}
-	images, err := md.New(md.Spec{Version: md.Version(n.Metadata), UUID: id, Name: n.Name, Level: 1, RaidDisks: 2, Bitmap: n.Bitmap, CTime: time.Unix(1700000000, 0),
-		Members: []md.MemberSpec{{Size: part.Size, DeviceUUID: dev}, {Size: part.Size, Missing: true}}})
-	if err != nil {
-		return err
-	}
 	member := "vdb" + strconv.Itoa(part.Number)
-	for _, w := range images[0].Writes {
-		if err := putAt(dir, member, w.Offset, w.Data); err != nil {
-			return err
-		}
+	size, err := writeMember(dir, member, part.Size, n)
+	if err != nil {
+		return err
 	}
-	size := images[0].Super.Size
 	if err := put(dir, "disks/"+n.Node, "", 0o600); err != nil {
 		return err
 	}
@@ -319,6 +322,35 @@ func runArray(dir string, p *plan.Plan, n plan.NewArray) error {
 		return err
 	}
 	return put(root, "sys/class/block/"+member+"/holders/"+n.Node, "", 0o644)
+}
+
+// addMember makes a device the first member of an array that does not run.
+func addMember(dir, dev string, size int64, n plan.NewArray) error {
+	_, err := writeMember(dir, dev, size, n)
+	return err
+}
+
+// writeMember writes the superblock of an array's first member, and tells the array's size.
+func writeMember(dir, dev string, size int64, n plan.NewArray) (int64, error) {
+	id, err := md.ParseUUID(n.UUID)
+	if err != nil {
+		return 0, err
+	}
+	member, err := md.ParseUUID(n.MemberUUIDs[0])
+	if err != nil {
+		return 0, err
+	}
+	images, err := md.New(md.Spec{Version: md.Version(n.Metadata), UUID: id, Name: n.Name, Level: 1, RaidDisks: 2, Bitmap: n.Bitmap, CTime: time.Unix(1700000000, 0),
+		Members: []md.MemberSpec{{Size: size, DeviceUUID: member}, {Size: size, Missing: true}}})
+	if err != nil {
+		return 0, err
+	}
+	for _, w := range images[0].Writes {
+		if err := putAt(dir, dev, w.Offset, w.Data); err != nil {
+			return 0, err
+		}
+	}
+	return images[0].Super.Size, nil
 }
 
 // fingerprint is every file of the machine by mode and content, and the ends of its disks.

@@ -154,6 +154,9 @@ func buildWorld(dir string) error {
 	if err := put(dir, "uid", "0\n", 0o644); err != nil {
 		return err
 	}
+	if err := put(dir, "unused", "-1\n", 0o644); err != nil {
+		return err
+	}
 	if err := put(dir, "free", strconv.FormatInt(1024*mib, 10)+"\n", 0o644); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 //	disks/  its disks, as sparse files
 //	uid     who runs the program
 //	free    bytes that are free in every filesystem
+//	unused  bytes of it that nothing uses; -1 for what its superblock says
 const worldVar = "MIGRATE_INIT_TEST_WORLD"
 
 func TestMain(m *testing.M) {
@@ -49,6 +50,8 @@ func madeUp(dir string) *app {
 			Open: func(p string) (survey.Device, error) { return openPart(dir, p) },
 			UID:  int(numberIn(dir, "uid")),
 			Free: func(string) int64 { return numberIn(dir, "free") },
+			// What nobody changed is as the superblock has it.
+			Unused: func(string) int64 { return numberIn(dir, "unused") },
 		}
 	}
 	a.machine = func() machine.Machine { return moved{root: root, keep: filepath.Dir(dir)} }

@@ -1,8 +1,6 @@
 package plan
 
-import (
-	"strings"
-)
+import "strings"
 
 // Moment is when a plan is checked.
 type Moment int
@@ -29,11 +27,13 @@ func checks() []check {
 		{"user.root", Live, checkRoot},
 		{"machine.same", Live | Offline, checkMachine},
 		{"source.present", everywhere, checkSource},
+		{"source.whole", everywhere, checkWhole},
 		{"source.clean", everywhere, checkClean},
 		{"swap.hibernation", everywhere, checkHibernation},
 		{"target.present", everywhere, checkTarget},
 		{"target.unused", everywhere, checkUnused},
 		{"target.empty", everywhere, checkEmpty},
+		{"target.room", everywhere, checkFits},
 		{"identity.unique", everywhere, checkUnique},
 		{"array.name", everywhere, checkArrayName},
 		{"filesystem.type", everywhere, checkTypes},
@@ -43,6 +43,7 @@ func checks() []check {
 		{"boot.room", Planning | Live, checkRoom},
 		{"schedule.once", Live, checkScheduled},
 		{"init.confirm", Planning | Live, checkConfirm},
+		{"fstab.same", Planning | Live, checkMounts},
 		{"fstab.resolves", Planning | Live, checkFstab},
 		{"boot.resume", Planning | Live, checkResume},
 	}
@@ -68,7 +69,8 @@ func Check(p *Plan, f *Facts, when Moment) Findings {
 // checkProblems refuses where what could not be read is of the plan: a target that cannot be read is not known to be
 // empty, a source not known to be whole. Elsewhere it warns.
 func checkProblems(p *Plan, f *Facts, a *answers) {
-	ours := map[string]bool{"/etc/fstab": true}
+	// Without these nothing is known to be out of use.
+	ours := map[string]bool{"/etc/fstab": true, "/proc/self/mountinfo": true, "/proc/swaps": true, "/sys/class/block": true}
 	for _, id := range p.Disks() {
 		d, _ := f.Disk(id)
 		if d == nil {
@@ -122,52 +124,3 @@ func checkMachine(p *Plan, f *Facts, a *answers) {
 }
 
 const twins = "disconnect the other one: disks that cannot be told apart are not touched"
-
-func checkSource(p *Plan, f *Facts, a *answers) {
-	const mend = "make a new plan; nothing was written"
-	for _, id := range p.Source.Disks {
-		d, err := f.Disk(id)
-		switch {
-		case err != nil:
-			a.refuse("source disk "+id.Was, twins, "%v", err)
-		case d == nil:
-			a.refuse("source disk "+id.Was, "connect it, or make a new plan; nothing was written", "no disk with %s is here", id)
-		case d.Table == nil || !strings.EqualFold(d.Table.ID, id.Table):
-			a.refuse("source disk "+d.Path, mend, "its partition table is not %s", id.Table)
-		}
-	}
-	for _, s := range p.Source.Filesystems {
-		d, err := f.FS(s.UUID)
-		part, perr := f.Volume(p, s.On)
-		switch {
-		case err != nil:
-			a.refuse("source filesystem "+s.UUID, "disconnect or re-identify the copies (tune2fs -U random)", "%v", err)
-		case d == nil:
-			a.refuse("source filesystem "+s.UUID, mend, "it is on no device")
-		case perr != nil:
-			a.refuse("source filesystem "+s.UUID, mend, "%v", perr)
-		case part != d:
-			a.refuse("source filesystem "+s.UUID, mend, "it is on %s, planned on %s", d.Path, s.On)
-		}
-	}
-}
-
-// checkClean refuses a source that would have to be replayed. One that is mounted is in use, and becomes clean when the
-// old system shuts down; so the init looks again.
-func checkClean(p *Plan, f *Facts, a *answers) {
-	for _, s := range p.Source.Filesystems {
-		if d, _ := f.FS(s.UUID); d != nil && len(d.MountedAt) == 0 && d.Filesystem().Dirty != "" {
-			a.refuse("source filesystem "+d.Path, "let the old system mount or e2fsck it, and shut down cleanly; then schedule again", "not clean: %s", d.Filesystem().Dirty)
-		}
-	}
-}
-
-func checkHibernation(_ *Plan, f *Facts, a *answers) {
-	for _, d := range f.Devices {
-		for _, c := range d.Contents {
-			if c.Type == "hibernation" {
-				a.refuse("swap "+d.Path, "resume and shut down cleanly, or recreate it: mkswap "+d.Path, "it holds a hibernation image: the filesystems are in use by a sleeping kernel")
-			}
-		}
-	}
-}

@@ -36,6 +36,44 @@ func offline(f *Facts) {
 	}
 }
 
+// added gives the source disk a partition that the plan does not know.
+func added(f *Facts, contents ...Content) *Device {
+	vda, vdb := f.Dev("vda").Size, f.Dev("vdb").Size
+	d := withPart(f, 1, RoleLinux, contents...)
+	f.Dev("vda").Size, f.Dev("vdb").Size = vda, vdb
+	return d
+}
+
+// What is on a source disk and cannot be lost is nothing that came since.
+func TestCheckWholePasses(t *testing.T) {
+	for name, change := range map[string]func(f *Facts){
+		"empty":    func(f *Facts) { added(f) },
+		"swap":     func(f *Facts) { added(f, Content{Kind: ContentSwap, Type: "swap", UUID: "5"}) },
+		"remnant":  func(f *Facts) { added(f, Content{Kind: ContentRaid, Ghost: true}) },
+		"idle ESP": func(f *Facts) { added(f, fsOf("vfat", "44-44", 0)); f.Dev("vda").Table.Partitions[3].Role = RoleESP },
+		"extended": func(f *Facts) {
+			d := added(f)
+			d.GUID, d.Size = "", 1024
+			t := f.Dev("vda").Table
+			t.Scheme, t.Partitions[3].Type = "dos", "0x0f"
+		},
+		"as planned": func(*Facts) {},
+	} {
+		f := good()
+		p := planned(t, f, wish())
+		change(f)
+		if err := Check(p, f, Live).Err(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f, in := good(), wish()
+	withPart(f, 1, RoleLinux, fsOf("xfs", "left", 0))
+	in.Leave = []string{"/dev/vda4"}
+	if err := Check(planned(t, f, in), f, Live).Err(); err != nil {
+		t.Errorf("left: %v", err)
+	}
+}
+
 func TestCheckPasses(t *testing.T) {
 	for name, change := range map[string]func(p *Plan, f *Facts) Moment{
 		"live":           func(*Plan, *Facts) Moment { return Live },
@@ -87,6 +125,29 @@ func TestCheckRefuses(t *testing.T) {
 		}, "source.present", []string{"found 2 times", "nothing is picked"}},
 		{"source dirty", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda2").Contents[0].Dirty = "needs_recovery" }, "source.clean", []string{"/dev/vda2", "needs_recovery", "shut down cleanly"}},
 		{"hibernated", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda3").Contents[0].Type = "hibernation" }, "swap.hibernation", []string{"sleeping kernel"}},
+		{"source with other sectors", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda").Sector = 4096 }, "source.present", []string{"/dev/vda", "4096", "planned 512"}},
+		{"target with other sectors", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vdb").Sector = 4096 }, "target.present", []string{"/dev/vdb", "4096", "planned 512"}},
+		{"swap made anew", Live, func(_ *Plan, f *Facts) { f.Dev("vda3").Contents[0].UUID = other }, "source.present", []string{"source swap", "on no device", "new plan"}},
+		{"swap elsewhere", Live, func(_ *Plan, f *Facts) { f.Dev("vda3").GUID = other }, "source.present", []string{"source swap", "/dev/vda3", "planned on"}},
+		{"partition added since", Live, func(_ *Plan, f *Facts) { added(f, fsOf("ext4", "44", 0)).MountedAt = []string{"/data"} }, "source.whole", []string{"/dev/vda4", "ext4, mounted at /data", "finish would destroy it", "new plan"}},
+		{"partition filled since", Offline, func(_ *Plan, f *Facts) { added(f, Content{Kind: ContentLVM, Type: "LVM2_member"}); offline(f) }, "source.whole", []string{"/dev/vda4", "LVM2_member"}},
+		{"partition used since", Live, func(_ *Plan, f *Facts) { added(f).Holders = []string{"dm-0"} }, "source.whole", []string{"/dev/vda4", "held by dm-0"}},
+		{"partition unseen since", Offline, func(_ *Plan, f *Facts) { added(f); f.Devices = f.Devices[:len(f.Devices)-1]; offline(f) }, "source.whole", []string{"partition 4", "does not show it so"}},
+		{"filled since, by files", Offline, func(p *Plan, f *Facts) {
+			p.Copies[0].Engine = EngineTree
+			f.Dev("vda2").Contents[0].Used, f.Dev("vda2").Contents[0].Size = 18*gib+700*mib, 19*gib
+			offline(f)
+		}, "target.room", []string{"filesystem at /", "19 GiB are used by now", "free space"}},
+		{"filled beyond all", Live, func(p *Plan, f *Facts) { p.Copies[0].Engine, f.Dev("vda2").Contents[0].Used = EngineTree, 1<<63-1 }, "target.room", []string{"are used by now"}},
+		{"grown since, by blocks", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 19 * gib }, "target.room", []string{"filesystem at /", "grown to 19 GiB", "new plan"}},
+		{"grown beyond all", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 1<<63 - 1 }, "target.room", []string{"grown to"}},
+		{"errors noted since", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (1)" }, "source.clean", []string{"/dev/vda2", "noted errors"}},
+		{"list of mounts unreadable", Live, func(_ *Plan, f *Facts) { f.Problems = []Problem{{"/proc/self/mountinfo", "EOF"}} }, "survey.complete", []string{"/proc/self/mountinfo"}},
+		{"kernels moved", Live, func(_ *Plan, f *Facts) { f.Boot.Prefix = "" }, "boot.one-shot", []string{"path of kernels", `planned "/boot"`}},
+		{"boot moved", Live, func(_ *Plan, f *Facts) { f.Boot.Device = "vda3" }, "boot.one-shot", []string{"its filesystem is", "planned"}},
+		{"custom.cfg moved", Live, func(_ *Plan, f *Facts) { f.Boot.Custom = "/boot/other.cfg" }, "boot.one-shot", []string{"custom.cfg", "/boot/other.cfg"}},
+		{"mounted elsewhere by now", Live, func(_ *Plan, f *Facts) { f.Fstab[0].Target = "/old" }, "fstab.same", []string{"/dev/vda2", "/old", "planned at /"}},
+		{"not in fstab by now", Live, func(_ *Plan, f *Facts) { f.Fstab = f.Fstab[1:] }, "fstab.same", []string{"/dev/vda2", "it is gone", "new plan"}},
 		{"target gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").WWN = "w" }, "target.present", []string{"no disk with serial NEW1"}},
 		{"target resized", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").Size-- }, "target.present", []string{"no disk with serial NEW1, 21474836480 bytes"}},
 		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Disks[0].Partitions[3].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},
@@ -160,8 +221,8 @@ func TestCheckIDs(t *testing.T) {
 		}
 		got = append(got, c.id)
 	}
-	stable := []string{"survey.complete", "user.root", "machine.same", "source.present", "source.clean", "swap.hibernation", "target.present", "target.unused", "target.empty", "identity.unique", "array.name",
-		"filesystem.type", "package.present", "kernel.modules", "boot.one-shot", "boot.room", "schedule.once", "init.confirm", "fstab.resolves", "boot.resume"}
+	stable := []string{"survey.complete", "user.root", "machine.same", "source.present", "source.whole", "source.clean", "swap.hibernation", "target.present", "target.unused", "target.empty", "target.room",
+		"identity.unique", "array.name", "filesystem.type", "package.present", "kernel.modules", "boot.one-shot", "boot.room", "schedule.once", "init.confirm", "fstab.same", "fstab.resolves", "boot.resume"}
 	if !slices.Equal(got, stable) {
 		t.Errorf("ids are %q", got)
 	}
@@ -186,6 +247,16 @@ func TestCheckRoom(t *testing.T) {
 	if x := CheckRoom(f, 101); x.Severity != Refuse || x.Noun != "filesystem at /boot" || x.Mend == "" {
 		t.Errorf("101 of 100 bytes: %+v", x)
 	}
+	// Mounted on demand: the trigger lies below, and has no room; then something is mounted over the place.
+	f.Mounts = append(f.Mounts[:2:2], Mount{Source: "systemd-1", Target: "/boot", Type: "autofs"}, f.Mounts[2])
+	if x := CheckRoom(f, 100); x.Severity != OK {
+		t.Errorf("automounted: %+v", x)
+	}
+	f.Mounts = append(f.Mounts, Mount{Target: "/boot", Type: "ext4", Free: 1000})
+	if x := CheckRoom(f, 1000); x.Severity != OK {
+		t.Errorf("mounted over: %+v", x)
+	}
+	f.Mounts = f.Mounts[:len(f.Mounts)-1]
 	f.Distro.Family = ""
 	if x := CheckRoom(f, 101); x.Mend == "" {
 		t.Errorf("no mend: %+v", x)

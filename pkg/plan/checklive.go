@@ -17,13 +17,17 @@ func makeable(typ string) bool {
 func checkTypes(p *Plan, _ *Facts, a *answers) {
 	for _, n := range p.Target.Filesystems {
 		if !makeable(n.Type) {
-			mend := "this version moves ext2, ext3 and ext4"
-			if n.Mount != "/" {
-				mend += "; say --leave with its partition to lose it at finish"
-			}
-			a.refuse("filesystem at "+n.Mount, mend, "its type is %s", n.Type)
+			refuseType(a, n.Mount, n.Type)
 		}
 	}
+}
+
+func refuseType(a *answers, mount, typ string) {
+	mend := "this version moves ext2, ext3 and ext4"
+	if mount != "/" {
+		mend += "; say --leave with its partition to lose it at finish"
+	}
+	a.refuse("filesystem at "+mount, mend, "its type is %s", typ)
 }
 
 // packagesFor names the command that installs what is missing, in the words of the family.
@@ -72,9 +76,27 @@ func checkOneShot(p *Plan, f *Facts, a *answers) {
 	if f.Boot.Loader != p.Boot.Loader {
 		a.refuse("boot loader", "make a new plan", "it is %s, planned %s", orUnknown(f.Boot.Loader), p.Boot.Loader)
 	}
+	for _, x := range []struct{ what, is, was string }{
+		{"environment block", f.Boot.Env, p.Boot.Env},
+		{"custom.cfg", f.Boot.Custom, p.Boot.Custom},
+		{"path of kernels", f.Boot.Prefix, p.Boot.Prefix},
+		{"filesystem", f.bootFS(), p.Boot.BootFS},
+	} {
+		if f.Boot.NoOneShot == "" && x.is != x.was {
+			a.refuse("boot loader", "make a new plan", "its %s is %q, planned %q", x.what, x.is, x.was)
+		}
+	}
 	if f.Boot.NoOneShot != "" {
 		a.refuse("one-shot boot entry", "kexec, or a machine whose /boot is a plain ext2/3/4 partition; this version has no other mechanism", "%s", f.Boot.NoOneShot)
 	}
+}
+
+// bootFS is the UUID of the filesystem that the boot loader reads, "" when that is not known.
+func (f *Facts) bootFS() string {
+	if d := f.Dev(f.Boot.Device); d != nil && d.Filesystem() != nil {
+		return d.Filesystem().UUID
+	}
+	return ""
 }
 
 // roomEstimate is what schedule writes, kernel and image, while the image is not built yet.
@@ -92,8 +114,12 @@ func CheckRoom(f *Facts, need int64) Finding {
 	at := f.mountOf(f.Boot.Dir)
 	noun := "filesystem at " + orUnknown(at)
 	for _, m := range slices.Backward(f.Mounts) {
-		if m.Target != at || m.Free >= need {
+		// The last one at a place is what is seen there; below an automounted one lies the trigger, which has no room at all.
+		if m.Target != at || m.Type == "autofs" {
 			continue
+		}
+		if m.Free >= need {
+			break
 		}
 		mend := "free space there"
 		if f.Distro.Family == "debian" {

@@ -23,6 +23,9 @@ func checkTarget(p *Plan, f *Facts, a *answers) {
 				a.refuse("target disk "+d.Path, "name another disk", "it is the source disk")
 			}
 		}
+		if d.Sector != t.Sector {
+			a.refuse("target disk "+d.Path, "make a new plan", "its sectors have %d bytes, planned %d", d.Sector, t.Sector)
+		}
 		if d.ReadOnly {
 			a.refuse("target disk "+d.Path, "make it writable (blockdev --setrw), or name another disk", "it is read-only")
 		}
@@ -82,8 +85,35 @@ func checkUnused(p *Plan, f *Facts, a *answers) {
 				}
 				a.refuse("target disk "+d.Path, holderMend(f, h), "%s is held by /dev/%s", x.Path, h)
 			}
+			for _, c := range x.Contents {
+				if at := f.shared(d, c); at != "" {
+					a.refuse("target disk "+d.Path, "unmount or export it first, and take the disk out of it", "%s on %s belongs to what is mounted at %s", c.Type, x.Path, at)
+				}
+			}
 		}
 	}
+}
+
+// shared tells where something is mounted that a signature on a disk may be a part of, "" for nowhere: a filesystem of
+// several devices is mounted by one of them and holds the others unseen, and so does a pool.
+func (f *Facts) shared(disk *Device, c Content) string {
+	switch {
+	case c.Ghost:
+	case c.Kind == ContentFS && c.UUID != "":
+		for i := range f.Devices {
+			d := &f.Devices[i]
+			if len(d.MountedAt) > 0 && f.DiskOf(d.Name) != disk && slices.ContainsFunc(d.Contents, func(o Content) bool { return o.Type == c.Type && o.UUID == c.UUID }) {
+				return d.MountedAt[0] + " from " + d.Path
+			}
+		}
+	case c.Kind == ContentZFS && c.Label != "":
+		for _, m := range f.Mounts {
+			if pool, _, _ := strings.Cut(m.Source, "/"); m.Type == "zfs" && pool == c.Label {
+				return m.Target + " from pool " + pool
+			}
+		}
+	}
+	return ""
 }
 
 // checkOwnArray looks at an array of this plan that runs: udev may have assembled what an earlier run began.
@@ -130,6 +160,9 @@ func (f *Facts) seenOn(d *Device) []string {
 	if len(seen) == 0 && d.Table != nil {
 		seen = []string{fmt.Sprintf("%s: partition table %s %s with %d partitions", d.Path, d.Table.Scheme, d.Table.ID, len(d.Table.Partitions))}
 	}
+	if parts := f.Parts(d.Name); len(seen) == 0 && len(parts) > 0 {
+		seen = []string{fmt.Sprintf("%s: a partition table of another kind, with %d partitions", d.Path, len(parts))}
+	}
 	return seen
 }
 
@@ -142,6 +175,8 @@ func checkEmpty(p *Plan, f *Facts, a *answers) {
 		seen := f.seenOn(d)
 		if len(seen) > 0 {
 			a.refuse("target disk "+d.Path, fmt.Sprintf("if nothing on it is wanted: migrate-init plan --to %s --disk %s --wipe %s", p.To, d.Path, d.Path), "it is not empty: %s", strings.Join(seen, "; "))
+		} else if d.BootSector == "unknown" {
+			a.warn("target disk "+d.Path, "look what it is: hexdump -C -n 512 "+d.Path, "nothing known is on it, and yet its first sector is not empty")
 		}
 	}
 }

@@ -224,6 +224,22 @@ func TestNewNames(t *testing.T) {
 	}
 }
 
+// The old system may find a partition by its name, and boots beside the new disk until finish.
+func TestNewPartitionNamesAreNew(t *testing.T) {
+	f := good()
+	f.Dev("vda").Table.Partitions[1].Name, f.Fstab[0].Spec = "root", "PARTLABEL=root"
+	f.Dev("vdb").Table = &Table{Scheme: "gpt", ID: "x", Partitions: []Partition{{Number: 1, Name: "swap"}}}
+	in := wish()
+	in.Wipe = []string{"/dev/vdb"}
+	p := planned(t, f, in)
+	if n := p.Target.Disks[0].Partitions[2].Name; n != "root2" {
+		t.Errorf("beside a partition called root: %q", n)
+	}
+	if n := p.Target.Disks[0].Partitions[3].Name; n != "swap" {
+		t.Errorf("in place of a partition called swap: %q", n)
+	}
+}
+
 func TestNewNodesInUse(t *testing.T) {
 	f := good()
 	f.Devices = append(f.Devices, Device{Name: "md0", Path: "/dev/md0", Kind: KindArray, Size: gib})

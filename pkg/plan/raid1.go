@@ -17,11 +17,15 @@ func (b *builder) raid1() {
 	}
 	d := b.f.Dev(b.in.Disks[0])
 	if d == nil {
-		b.refuse("target disk "+b.in.Disks[0], "`migrate-init inspect` lists the disks", "no such block device")
+		b.refuse("target disk "+b.in.Disks[0], "`migrate-init inspect` lists the disks", "no such block device is here, or it is one that holds no system (a CD, RAM, the network)")
 		return
 	}
 	if d.Kind != KindDisk {
-		b.refuse("target disk "+d.Path, "name a whole disk", "it is of kind %s", d.Kind)
+		b.refuse("target disk "+d.Path, "name a whole disk", "it is %s", kindWords(d.Kind))
+		return
+	}
+	if d.Remote != "" {
+		b.refuse("target disk "+d.Path, "name a disk that a bus of this machine has", "it is %s", d.Remote)
 		return
 	}
 	if !slices.Contains([]string{"1.0", "1.1", "1.2"}, b.metadata()) {
@@ -110,7 +114,7 @@ func (b *builder) partitions(t *TargetDisk, total int64) {
 		return
 	}
 	rest, growAt := total-endGap-mib, 0
-	names := map[string]bool{}
+	names := b.namesInUse()
 	for i, s := range b.srcs {
 		want := (s.part.Size + mib - 1) / mib * mib
 		if s.fs != nil {
@@ -136,6 +140,20 @@ func (b *builder) partitions(t *TargetDisk, total int64) {
 		t.Partitions[i].Start = at
 		at += t.Partitions[i].Size
 	}
+}
+
+// namesInUse are the names that partitions elsewhere have: the old system may find one of its own by it, and has to stay
+// bootable beside the new disk.
+func (b *builder) namesInUse() map[string]bool {
+	m := map[string]bool{}
+	for i := range b.f.Devices {
+		if d := &b.f.Devices[i]; d.Kind == KindDisk && d != b.f.Dev(b.in.Disks[0]) {
+			for _, x := range d.Table.partitions() {
+				m[x.Name] = true
+			}
+		}
+	}
+	return m
 }
 
 // name is what a source's partition and array are called.

@@ -18,7 +18,19 @@ func TestNewRefuses(t *testing.T) {
 		{"no target", func(_ *Facts, in *Intent) { in.Disks = nil }, "plan.target", []string{"0 given", "--disk"}},
 		{"two targets", func(_ *Facts, in *Intent) { in.Disks = []string{"vdb", "vdc"} }, "plan.target", []string{"2 given"}},
 		{"target not there", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vdz"} }, "plan.target", []string{"/dev/vdz", "no such block device", "inspect"}},
-		{"target is a partition", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vda3"} }, "plan.target", []string{"part", "whole disk"}},
+		{"target is a partition", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vda3"} }, "plan.target", []string{"a partition", "whole disk"}},
+		{"target by network", func(f *Facts, _ *Intent) { f.Dev("vdb").Remote = "reached over a network (iSCSI)" }, "plan.target", []string{"target disk /dev/vdb", "iSCSI", "a bus of this machine"}},
+		{"source by network", func(f *Facts, _ *Intent) { f.Dev("vda").Remote = "reached over a network (NVMe)" }, "plan.source", []string{"source disk /dev/vda", "NVMe"}},
+		{"target is part of what is mounted", func(f *Facts, in *Intent) {
+			in.Wipe = []string{"/dev/vdb"}
+			f.Dev("vdb").Contents = []Content{fsOf("btrfs", "b", 0)}
+			f.Devices = append(f.Devices, Device{Name: "vdc", Path: "/dev/vdc", Kind: KindDisk, Size: gib, MountedAt: []string{"/data"}, Contents: []Content{fsOf("btrfs", "b", 0)}})
+		}, "target.unused", []string{"btrfs on /dev/vdb", "mounted at /data from /dev/vdc"}},
+		{"target is part of a pool in use", func(f *Facts, in *Intent) {
+			in.Wipe = []string{"/dev/vdb"}
+			f.Dev("vdb").Contents = []Content{{Kind: ContentZFS, Type: "zfs_member", Label: "tank"}}
+			f.Mounts = append(f.Mounts, Mount{Source: "tank/home", Target: "/home", Type: "zfs"})
+		}, "target.unused", []string{"zfs_member on /dev/vdb", "/home from pool tank"}},
 		{"target is the source", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vda"} }, "target.present", []string{"/dev/vda", "it is the source disk", "another"}},
 		{"target is read-only", func(f *Facts, _ *Intent) { f.Dev("vdb").ReadOnly = true }, "target.present", []string{"read-only", "--setrw"}},
 		{"target is removable", func(f *Facts, _ *Intent) { f.Dev("vdb").Removable = true }, "target.present", []string{"removable", "fixed disk"}},
@@ -40,6 +52,9 @@ func TestNewRefuses(t *testing.T) {
 			f.Devices = append(f.Devices, Device{Name: "vdb1", Path: "/dev/vdb1", Kind: KindPart, Parent: "vdb", Number: 1, Contents: []Content{{Kind: ContentLUKS, Type: "crypto_LUKS", UUID: "u"}}})
 		}, "target.empty", []string{"/dev/vdb1: crypto_LUKS", "--wipe /dev/vdb"}},
 		{"target has a table", func(f *Facts, _ *Intent) { f.Dev("vdb").Table = &Table{Scheme: "dos", ID: "1234abcd"} }, "target.empty", []string{"partition table dos 1234abcd"}},
+		{"target has partitions of an unknown table", func(f *Facts, _ *Intent) {
+			f.Devices = append(f.Devices, Device{Name: "vdb1", Path: "/dev/vdb1", Kind: KindPart, Parent: "vdb", Number: 1})
+		}, "target.empty", []string{"table of another kind, with 1 partitions", "--wipe /dev/vdb"}},
 		{"target's table is unreadable", func(f *Facts, _ *Intent) {
 			f.Problems = []Problem{{"partition table of /dev/vdb", "both copies are damaged"}}
 		}, "survey.complete", []string{"both copies are damaged"}},
@@ -81,6 +96,44 @@ func TestNewRefuses(t *testing.T) {
 		}, "plan.source", []string{"mount point /data", "host:/x"}},
 		{"xfs root", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Type = "xfs" }, "filesystem.type", []string{"xfs", "ext4"}},
 		{"btrfs root", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Type = "btrfs" }, "filesystem.type", []string{"btrfs", "ext4"}},
+		{"btrfs root with subvolumes", func(f *Facts, _ *Intent) {
+			f.Dev("vda2").Contents[0].Type, f.Mounts[0].Root = "btrfs", "/@"
+			f.Fstab = append(f.Fstab, Fstab{Spec: f.Fstab[0].Spec, Target: "/home", Type: "btrfs", Options: "subvol=@home", Device: "vda2"})
+		}, "filesystem.type", []string{"filesystem at /", "btrfs", "ext4"}},
+		{"subvolumes beside", func(f *Facts, _ *Intent) {
+			withMount(f, 1, "44", "/data", 0).Contents[0].Type = "btrfs"
+			f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=44", Target: "/more", Type: "btrfs", Options: "subvol=more", Device: "vda4"})
+		}, "filesystem.type", []string{"btrfs", "--leave"}},
+		{"filesystem larger than its partition", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Size = 19 * gib }, "plan.source", []string{"/dev/vda2", "20401094656 bytes, its partition has 19327352832", "e2fsck -n"}},
+		{"impossible use", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Used = 1<<63 - 1 }, "plan.source", []string{"9223372036854775807 bytes"}},
+		{"partition that the kernel does not show", func(f *Facts, _ *Intent) {
+			t := f.Dev("vda").Table
+			t.Partitions = append(t.Partitions, Partition{Number: 4, Start: 19*gib + 2*mib, Size: mib})
+		}, "plan.source", []string{"partition table of /dev/vda", "partition 4", "partprobe /dev/vda"}},
+		{"partition that the kernel shows elsewhere", func(f *Facts, _ *Intent) { f.Dev("vda3").Start += mib }, "plan.source", []string{"partition 3", "partprobe"}},
+		{"label twice", func(f *Facts, _ *Intent) {
+			withMount(f, 1, "44", "/data", 0).Contents[0].Label = "data"
+			f.Fstab[2].Spec, f.Fstab[2].Device = "LABEL=data", ""
+			twin := fsOf("ext4", "45", 0)
+			twin.Label = "data"
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{twin}})
+		}, "plan.source", []string{"label data: found 2 times: /dev/vda4, /dev/sdz1", "e2label"}},
+		{"partition GUID twice", func(f *Facts, _ *Intent) {
+			d := withMount(f, 1, "44", "/data", 0)
+			f.Fstab[2].Spec, f.Fstab[2].Device = "PARTUUID="+d.GUID, ""
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: d.GUID})
+		}, "plan.source", []string{"found 2 times: /dev/vda4, /dev/sdz1", "sgdisk"}},
+		{"errors in a mounted source", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (3)" }, "source.clean", []string{"/dev/vda2", "errors in it (3)", "fsck.mode=force"}},
+		{"etc by bind, not in fstab", func(f *Facts, _ *Intent) {
+			f.Mounts = append(f.Mounts, Mount{Source: "/dev/vda2", Target: "/etc", Type: "ext4", Device: "vda2", Root: "/srv/etc"})
+		}, "plan.source", []string{"directory /etc", "/srv/etc of /dev/vda2"}},
+		{"var by network, not in fstab", func(f *Facts, _ *Intent) {
+			f.Mounts = append(f.Mounts, Mount{Source: "host:/var", Target: "/var", Type: "nfs4"})
+		}, "plan.source", []string{"directory /var", "host:/var"}},
+		{"list of mounts unreadable", func(f *Facts, _ *Intent) {
+			f.Problems = []Problem{{"/proc/self/mountinfo", "line 3: too few fields"}}
+		}, "survey.complete", []string{"/proc/self/mountinfo", "too few fields"}},
+		{"list of swaps unreadable", func(f *Facts, _ *Intent) { f.Problems = []Problem{{"/proc/swaps", "permission denied"}} }, "survey.complete", []string{"/proc/swaps"}},
 		{"another type beside", func(f *Facts, _ *Intent) { withMount(f, 1, "44", "/data", 0).Contents[0].Type = "xfs" }, "filesystem.type", []string{"xfs", "--leave"}},
 		{"mounted, not in fstab", func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44", "/data", 0)
@@ -130,6 +183,7 @@ func TestNewRefuses(t *testing.T) {
 			withMount(f, 1, "44", "/data", 0)
 			in.Leave = []string{"/dev/vda4"}
 		}, "plan.source", []string{"--leave /dev/vda4", "/data", "nofail"}},
+		{"leave the swap that fstab wants", func(_ *Facts, in *Intent) { in.Leave = []string{"/dev/vda3"} }, "plan.source", []string{"--leave /dev/vda3", "fstab has it as swap", "nofail"}},
 		{"idle ESP that fstab wants", func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44-44", "/boot/efi", 0)
 			f.Dev("vda").Table.Partitions[3].Role = RoleESP
@@ -223,6 +277,7 @@ func TestNewWarns(t *testing.T) {
 		{"a remnant", func(f *Facts, _ *Intent) {
 			withPart(f, 1, RoleOther, Content{Kind: ContentRaid, Type: "linux_raid_member", Ghost: true})
 		}, "plan.source", []string{"remnant", "finish destroys it"}},
+		{"something unknown", func(f *Facts, _ *Intent) { f.Dev("vdb").BootSector = "unknown" }, "target.empty", []string{"/dev/vdb", "first sector is not empty", "hexdump"}},
 		{"another sector", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector = 4096 }, "plan.target", []string{"4096", "512"}},
 		{"much larger", func(f *Facts, _ *Intent) { f.Dev("vdb").Size = 30 * gib }, "plan.target", []string{"10 GiB", "unused"}},
 		{"swap file for resume", func(f *Facts, _ *Intent) { f.Kernel.Cmdline += " resume_offset=1234" }, "boot.resume", []string{"resume_offset=1234", "filefrag"}},
@@ -249,6 +304,9 @@ func TestNewWarns(t *testing.T) {
 			}
 			want(t, found, Warn, c.id, c.words...)
 			checkLayout(t, p, f)
+			if err := Check(p, f, Live).Err(); err != nil {
+				t.Errorf("accepted, and refused a moment later: %v", err)
+			}
 		})
 	}
 }
@@ -271,6 +329,17 @@ func TestNewAllows(t *testing.T) {
 		"table, wipe": func(f *Facts, in *Intent) {
 			f.Dev("vdb").Table, in.Wipe = &Table{Scheme: "dos", ID: "1"}, []string{"/dev/vdb"}
 		},
+		"automounted /boot": func(f *Facts, _ *Intent) {
+			withMount(f, 1, "44", "/boot", 0)
+			last := len(f.Mounts) - 1
+			f.Fstab[2].Options, f.Boot.Device, f.Boot.Prefix = "noauto,x-systemd.automount", "vda4", ""
+			f.Mounts = append(f.Mounts[:last], Mount{Source: "systemd-1", Target: "/boot", Type: "autofs"}, f.Mounts[last])
+		},
+		"extended partition": func(f *Facts, _ *Intent) {
+			d := withPart(f, 1, RoleOther)
+			d.GUID, d.Size = "", 1024 // the kernel shows its first sectors only
+			f.Dev("vda").Table.Scheme, f.Dev("vda").Table.Partitions[3].Type = "dos", "0x05"
+		},
 		"data elsewhere": func(f *Facts, _ *Intent) {
 			f.Devices = append(f.Devices, Device{Name: "vdc", Path: "/dev/vdc", Kind: KindDisk, Size: gib})
 			f.Mounts = append(f.Mounts, Mount{Target: "/var/lib/docker", Device: "vdc"})
@@ -279,11 +348,12 @@ func TestNewAllows(t *testing.T) {
 	} {
 		f, in := good(), wish()
 		change(f, &in)
-		_, found, err := New(in, f)
+		p, found, err := New(in, f)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
+			continue
 		}
-		for _, x := range found {
+		for _, x := range append(found, Check(p, f, Live)...) {
 			if x.Severity != OK {
 				t.Errorf("%s: %v", name, x)
 			}

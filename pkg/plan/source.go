@@ -14,6 +14,14 @@ func option(list, name string) bool { return slices.Contains(strings.Split(list,
 // optional tells whether a boot goes on when the line's device is not there.
 func (e *Fstab) optional() bool { return option(e.Options, "nofail") || option(e.Options, "noauto") }
 
+// use tells what a line is for.
+func (e *Fstab) use() string {
+	if e.Type == "swap" {
+		return "has it as swap"
+	}
+	return "mounts it at " + e.Target
+}
+
 func (e *Fstab) bind() bool { return option(e.Options, "bind") || option(e.Options, "rbind") }
 
 // needed are the places that the copied system's own tools run from and write to while it is rebuilt.
@@ -42,6 +50,15 @@ func (b *builder) findSource() {
 		b.refuse("root filesystem "+b.root.Path, "run as root, on a disk whose partition table is sound", "the partition table of its disk could not be read")
 		return
 	}
+	if fs := b.root.Filesystem(); fs != nil && !makeable(fs.Type) {
+		b.typed("/", fs.Type)
+		return
+	}
+	if b.disk.Remote != "" {
+		b.refuse("source disk "+b.disk.Path, "this version moves disks that a bus of this machine has", "it is %s", b.disk.Remote)
+		return
+	}
+	b.f.refuseUnseen(b.disk, &b.answers)
 	left := b.leaves()
 	for _, p := range b.f.Parts(b.disk.Name) {
 		b.addPart(p, left[p.Name])
@@ -52,6 +69,13 @@ func (b *builder) findSource() {
 	sort.SliceStable(b.p.Source.Filesystems, func(i, j int) bool {
 		return b.p.Source.Filesystems[i].Mount < b.p.Source.Filesystems[j].Mount
 	})
+}
+
+// typed refuses a filesystem that cannot be made here, in the words of the check.
+func (b *builder) typed(mount, typ string) {
+	a := &answers{id: "filesystem.type"}
+	refuseType(a, mount, typ)
+	b.out = append(b.out, a.out...)
 }
 
 // system tells which needed directory a partition is mounted over, "" when it is none.
@@ -70,6 +94,10 @@ func system(p *Device, tab *Fstab) string {
 
 func kindWords(kind string) string {
 	switch kind {
+	case KindPart:
+		return "a partition"
+	case KindLoop:
+		return "a loop device, which is a file"
 	case KindArray:
 		return "an md array"
 	case KindDM:
@@ -105,6 +133,9 @@ func (b *builder) line(p *Device) *Fstab {
 		if e.Device != p.Name || e.bind() {
 			continue
 		}
+		if fs := p.Filesystem(); tab != nil && fs != nil && !makeable(fs.Type) {
+			break // its type is refused, and may well have a line for each subvolume
+		}
 		if tab != nil {
 			b.refuse("partition "+p.Path, "keep one line for it, and use bind mounts for the rest", "two lines of fstab name it: %s at %s and %s at %s", tab.Spec, tab.Target, e.Spec, e.Target)
 			break
@@ -123,7 +154,7 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case role == RoleBIOSGrub && !used:
 	case leave:
 		b.leave(p, tab)
-	case tab == nil && b.twin(noun, fs, swap):
+	case tab == nil && b.twin(p, fs, swap):
 	case role == RoleESP && b.f.Firmware != "efi" && p != b.root && system(p, tab) == "":
 		b.idleESP(p, tab)
 	case fs != nil && swap != nil:
@@ -150,19 +181,44 @@ func (b *builder) addPart(p *Device, leave bool) {
 	}
 }
 
-// twin refuses a volume whose UUID is on another device too: fstab's line for it then means neither, and was not found.
-func (b *builder) twin(noun string, fs, swap *Content) bool {
+// twin refuses a volume whose UUID, GUID or label is on another device too: fstab's line for it then means neither, and
+// was not found.
+func (b *builder) twin(p *Device, fs, swap *Content) bool {
+	c, find := fs, b.f.FS
+	if fs == nil {
+		c, find = swap, b.f.Swap
+	}
+	if c == nil {
+		return false
+	}
 	var err error
-	switch {
-	case fs != nil && fs.UUID != "":
-		_, err = b.f.FS(fs.UUID)
-	case swap != nil && swap.UUID != "":
-		_, err = b.f.Swap(swap.UUID)
+	if c.UUID != "" {
+		_, err = find(c.UUID)
+	}
+	if err == nil && p.GUID != "" {
+		_, err = b.f.PartByGUID(p.GUID)
+	}
+	if err == nil && c.Label != "" && b.byLabel(c.Label) {
+		_, err = one(b.f, "label "+c.Label, func(d *Device) bool {
+			x := d.Filesystem()
+			if x == nil {
+				x = d.Swap()
+			}
+			return x != nil && x.Label == c.Label
+		})
 	}
 	if err != nil {
-		b.refuse(noun, "disconnect the other one, or give it another identity (tune2fs -U random, mkswap)", "%v", err)
+		b.refuse("partition "+p.Path, "disconnect the other one, or give it another identity (tune2fs -U random, e2label, mkswap, sgdisk -G)", "%v", err)
 	}
 	return err != nil
+}
+
+// byLabel tells whether fstab has a line for a label that resolved to nothing.
+func (b *builder) byLabel(label string) bool {
+	return slices.ContainsFunc(b.f.Fstab, func(e Fstab) bool {
+		l, ok := strings.CutPrefix(e.Spec, "LABEL=")
+		return ok && e.Device == "" && strings.Trim(l, `"`) == label
+	})
 }
 
 func orNothing(s string) string {
@@ -212,7 +268,7 @@ func (b *builder) leave(p *Device, tab *Fstab) {
 		return
 	}
 	if tab != nil && !tab.optional() {
-		b.refuse("--leave "+p.Path, "add nofail to its line in /etc/fstab, or remove the line", "fstab mounts it at %s: without it the new system ends in emergency mode", tab.Target)
+		b.refuse("--leave "+p.Path, "add nofail to its line in /etc/fstab, or remove the line", "fstab %s: the new system would wait for it in vain", tab.use())
 	}
 	if u := p.usedBy(); u != "" {
 		b.warn("--leave "+p.Path, "", "it is %s: the new system does not have it, and finish destroys it", u)
@@ -267,6 +323,10 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 	}
 	s := &SourceFS{UUID: c.UUID, Type: c.Type, Label: c.Label, On: Ref("part:" + p.GUID), Spec: tab.Spec,
 		Mount: path.Clean(tab.Target), Used: c.Used, Device: p.Path, Options: tab.Options}
+	if c.Size > p.Size || c.Used > p.Size {
+		b.refuse("filesystem "+p.Path, "find out which of the two is wrong (e2fsck -n, and the partition table) before anything is copied", "it says that it has %d bytes, its partition has %d", max(c.Size, c.Used), p.Size)
+		return
+	}
 	if p == b.root && s.Mount != "/" || p != b.root && s.Mount == "/" {
 		b.refuse("filesystem "+p.Path, "mend the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
 		return
@@ -301,7 +361,7 @@ func (b *builder) elsewhere() {
 			return
 		}
 		seen[target] = true
-		b.refuse("directory "+target, mend, "%s is mounted there, which is not on %s", what, b.disk.Path)
+		b.refuse("directory "+target, mend, "%s is mounted there, which is no partition of %s", what, b.disk.Path)
 	}
 	for _, e := range b.f.Fstab {
 		if path.IsAbs(e.Target) && !option(e.Options, "noauto") {
@@ -313,8 +373,15 @@ func (b *builder) elsewhere() {
 		}
 	}
 	for _, m := range b.f.Mounts {
-		if m.Device != "" {
-			look(m.Target, m.Device, "/dev/"+m.Device)
+		dev, what := m.Device, m.Source
+		if dev != "" {
+			what = "/dev/" + dev
+		}
+		if m.Root != "" && m.Root != "/" {
+			dev, what = "", m.Root+" of "+what
+		}
+		if m.Type != "autofs" { // only what it mounts counts
+			look(m.Target, dev, what)
 		}
 	}
 }

@@ -1,0 +1,173 @@
+package plan
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+func checkSource(p *Plan, f *Facts, a *answers) {
+	const mend = "make a new plan; nothing was written"
+	for _, id := range p.Source.Disks {
+		d, err := f.Disk(id)
+		switch {
+		case err != nil:
+			a.refuse("source disk "+id.Was, twins, "%v", err)
+		case d == nil:
+			a.refuse("source disk "+id.Was, "connect it, or make a new plan; nothing was written", "no disk with %s is here", id)
+		case d.Table == nil || !strings.EqualFold(d.Table.ID, id.Table):
+			a.refuse("source disk "+d.Path, mend, "its partition table is not %s", id.Table)
+		case d.Sector != id.Sector:
+			a.refuse("source disk "+d.Path, mend, "its sectors have %d bytes, planned %d", d.Sector, id.Sector)
+		}
+	}
+	for _, s := range p.Source.Filesystems {
+		d, err := f.FS(s.UUID)
+		p.stays(f, a, "source filesystem "+s.UUID, s.On, d, err)
+	}
+	for _, s := range p.Source.Swaps {
+		d, err := f.Swap(s.UUID)
+		p.stays(f, a, "source swap "+s.UUID, s.On, d, err)
+	}
+}
+
+// stays refuses what is not, once, on the volume that it was on when the plan was made.
+func (p *Plan) stays(f *Facts, a *answers, noun string, on Ref, d *Device, err error) {
+	const mend = "make a new plan; nothing was written"
+	part, perr := f.Volume(p, on)
+	switch {
+	case err != nil:
+		a.refuse(noun, "disconnect or re-identify the copies (tune2fs -U random, mkswap)", "%v", err)
+	case d == nil:
+		a.refuse(noun, mend, "it is on no device")
+	case perr != nil:
+		a.refuse(noun, mend, "%v", perr)
+	case part != d:
+		a.refuse(noun, mend, "it is on %s, planned on %s", d.Path, on)
+	}
+}
+
+// checkWhole refuses what came onto a source disk after the plan was made: it would not be copied, and finish destroys it.
+func checkWhole(p *Plan, f *Facts, a *answers) {
+	for _, id := range p.Source.Disks {
+		d, _ := f.Disk(id)
+		if d == nil {
+			continue
+		}
+		f.refuseUnseen(d, a)
+		for _, x := range f.Parts(d.Name) {
+			if !p.accounted(f, d, x) {
+				a.refuse("partition "+x.Path, "make a new plan, which moves it or says what to do about it; nothing was written",
+					"the plan does not know of it, so it would not be copied, and finish would destroy it: %s", joined(orNothing(x.carries()), x.usedBy()))
+			}
+		}
+	}
+}
+
+// accounted tells whether a partition of a source disk is moved, was given up, or has nothing to lose, as New sees it.
+func (p *Plan) accounted(f *Facts, disk, x *Device) bool {
+	ref, role := Ref("part:"+x.GUID), roleIn(disk.Table, x.Number)
+	switch {
+	case x.GUID != "" && (slices.ContainsFunc(p.Source.Filesystems, func(s SourceFS) bool { return s.On == ref }) ||
+		slices.ContainsFunc(p.Source.Swaps, func(s SwapOld) bool { return s.On == ref }) || slices.Contains(p.Source.Left, x.GUID)):
+		return true
+	case role == RoleESP && f.Firmware != "efi":
+		return true
+	case x.usedBy() != "":
+		return false
+	}
+	return role == RoleBIOSGrub || extended(disk.Table, x.Number) || x.remnants() || x.Swap() != nil
+}
+
+// refuseUnseen refuses partitions of a table that the kernel does not show, or elsewhere: what is on them is not known.
+func (f *Facts) refuseUnseen(d *Device, a *answers) {
+	for _, x := range d.Table.partitions() {
+		seen := extended(d.Table, x.Number) || slices.ContainsFunc(f.Parts(d.Name), func(k *Device) bool {
+			return k.Number == x.Number && k.Start == x.Start && k.Size == x.Size
+		})
+		if !seen {
+			a.refuse("partition table of "+d.Path, "let the kernel read it again: partprobe "+d.Path+", or reboot",
+				"partition %d begins at byte %d and has %d; the kernel does not show it so, and what is on it is not known", x.Number, x.Start, x.Size)
+		}
+	}
+}
+
+func (t *Table) partitions() []Partition {
+	if t == nil {
+		return nil
+	}
+	return t.Partitions
+}
+
+// checkFits holds what is used now against the layout: a filesystem may have grown since the plan was made. Half of New's
+// margin has to be left.
+func checkFits(p *Plan, f *Facts, a *answers) {
+	for _, c := range p.Copies {
+		s, n := p.FindSource(c.From), p.FindFS(c.To)
+		d, _ := f.FS(c.From)
+		if s == nil || n == nil || d == nil {
+			continue
+		}
+		use, noun, x := d.Filesystem(), "filesystem at "+s.Mount, p.under(n.On)
+		switch {
+		case c.Engine == EngineExtent && (use.Size > x || volume(use.Size) > x):
+			a.refuse(noun, "make a new plan", "it has grown to %s, and its planned partition of %s is too small for the whole of it", size(use.Size), size(x))
+		case c.Engine != EngineExtent && (use.Used > x || volume(use.Used+use.Used/20+32*mib) > x):
+			a.refuse(noun, "free space in it, or make a new plan", "%s are used by now, and its planned partition has %s", size(use.Used), size(x))
+		}
+	}
+}
+
+// under is the size of the planned partition that a volume lies on.
+func (p *Plan) under(on Ref) int64 {
+	for _, t := range p.Target.Disks {
+		for _, x := range t.Partitions {
+			if p.partOf(on, x.GUID) {
+				return x.Size
+			}
+		}
+	}
+	return 0
+}
+
+// checkClean refuses a source that would have to be replayed. One that is mounted is in use, and becomes clean when the
+// old system shuts down; so the init looks again. What the kernel found wrong stays, mounted or not.
+func checkClean(p *Plan, f *Facts, a *answers) {
+	for _, s := range p.Source.Filesystems {
+		d, _ := f.FS(s.UUID)
+		switch {
+		case d == nil:
+		case d.Filesystem().Damage != "":
+			a.refuse("source filesystem "+d.Path, "let e2fsck mend it: boot once with fsck.mode=force fsck.repair=yes, or check it while it is not mounted", "%s", d.Filesystem().Damage)
+		case len(d.MountedAt) == 0 && d.Filesystem().Dirty != "":
+			a.refuse("source filesystem "+d.Path, "let the old system mount or e2fsck it, and shut down cleanly; then schedule again", "not clean: %s", d.Filesystem().Dirty)
+		}
+	}
+}
+
+func checkHibernation(_ *Plan, f *Facts, a *answers) {
+	for _, d := range f.Devices {
+		for _, c := range d.Contents {
+			if c.Type == "hibernation" {
+				a.refuse("swap "+d.Path, "resume and shut down cleanly, or recreate it: mkswap "+d.Path, "it holds a hibernation image: the filesystems are in use by a sleeping kernel")
+			}
+		}
+	}
+}
+
+// checkMounts refuses where fstab mounts a moved filesystem elsewhere by now: the copy is put together by the plan.
+func checkMounts(p *Plan, f *Facts, a *answers) {
+	for _, s := range p.Source.Filesystems {
+		d, _ := f.FS(s.UUID)
+		if d == nil {
+			continue
+		}
+		i := slices.IndexFunc(f.Fstab, func(e Fstab) bool { return e.Device == d.Name && !e.bind() })
+		switch {
+		case i < 0:
+			a.refuse("fstab line of "+d.Path, "make a new plan", "it is gone; planned at %s", s.Mount)
+		case path.Clean(f.Fstab[i].Target) != s.Mount:
+			a.refuse("fstab line of "+d.Path, "make a new plan", "it says %s, planned at %s", f.Fstab[i].Target, s.Mount)
+		}
+	}
+}
