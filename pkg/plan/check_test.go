@@ -147,7 +147,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"boot moved", Live, func(_ *Plan, f *Facts) { f.Boot.Device = "vda3" }, "boot.one-shot", []string{"its filesystem is", "planned"}},
 		{"custom.cfg moved", Live, func(_ *Plan, f *Facts) { f.Boot.Custom = "/boot/other.cfg" }, "boot.one-shot", []string{"custom.cfg", "/boot/other.cfg"}},
 		{"mounted elsewhere by now", Live, func(_ *Plan, f *Facts) { f.Fstab[0].Target = "/old" }, "fstab.same", []string{"/dev/vda2", "/old", "planned at /"}},
-		{"not in fstab by now", Live, func(_ *Plan, f *Facts) { f.Fstab = f.Fstab[1:] }, "fstab.same", []string{"/dev/vda2", "it is gone", "new plan"}},
+		{"not in fstab by now", Live, func(_ *Plan, f *Facts) { f.Fstab = f.Fstab[1:] }, "fstab.same", []string{"/dev/vda2", "no line leads to it", "new plan"}},
 		{"target gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").WWN = "w" }, "target.present", []string{"no disk with serial NEW1"}},
 		{"target resized", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").Size-- }, "target.present", []string{"no disk with serial NEW1, 21474836480 bytes"}},
 		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Disks[0].Partitions[3].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},

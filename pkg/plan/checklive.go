@@ -114,8 +114,8 @@ func CheckRoom(f *Facts, need int64) Finding {
 	at := f.mountOf(f.Boot.Dir)
 	noun := "filesystem at " + orUnknown(at)
 	for _, m := range slices.Backward(f.Mounts) {
-		// The last one at a place is what is seen there; below an automounted one lies the trigger, which has no room at all.
-		if m.Target != at || m.Type == "autofs" {
+		// The last one at a place is what is seen there; below one that was mounted on demand lies the trigger, without room.
+		if m.Target != at {
 			continue
 		}
 		if m.Free >= need {

@@ -165,7 +165,7 @@ func checkMounts(p *Plan, f *Facts, a *answers) {
 		i := slices.IndexFunc(f.Fstab, func(e Fstab) bool { return e.Device == d.Name && !e.bind() })
 		switch {
 		case i < 0:
-			a.refuse("fstab line of "+d.Path, "make a new plan", "it is gone; planned at %s", s.Mount)
+			a.refuse("fstab line of "+d.Path, "make a new plan", "no line leads to it any more; planned at %s", s.Mount)
 		case path.Clean(f.Fstab[i].Target) != s.Mount:
 			a.refuse("fstab line of "+d.Path, "make a new plan", "it says %s, planned at %s", f.Fstab[i].Target, s.Mount)
 		}

@@ -226,17 +226,21 @@ func TestNewNames(t *testing.T) {
 
 // The old system may find a partition by its name, and boots beside the new disk until finish.
 func TestNewPartitionNamesAreNew(t *testing.T) {
-	f := good()
-	f.Dev("vda").Table.Partitions[1].Name, f.Fstab[0].Spec = "root", "PARTLABEL=root"
-	f.Dev("vdb").Table = &Table{Scheme: "gpt", ID: "x", Partitions: []Partition{{Number: 1, Name: "swap"}}}
-	in := wish()
-	in.Wipe = []string{"/dev/vdb"}
-	p := planned(t, f, in)
-	if n := p.Target.Disks[0].Partitions[2].Name; n != "root2" {
-		t.Errorf("beside a partition called root: %q", n)
-	}
-	if n := p.Target.Disks[0].Partitions[3].Name; n != "swap" {
-		t.Errorf("in place of a partition called swap: %q", n)
+	name := func(f *Facts) string { return planned(t, f, wish()).Target.Disks[0].Partitions[2].Name }
+	for what, use := range map[string]func(f *Facts){
+		"fstab":        func(f *Facts) { f.Fstab[0].Spec = `PARTLABEL="root"` },
+		"link":         func(f *Facts) { f.Fstab[0].Spec = "/dev/disk/by-partlabel/root" },
+		"command line": func(f *Facts) { f.Kernel.Cmdline += " root=PARTLABEL=root" },
+	} {
+		f := good()
+		f.Dev("vda").Table.Partitions[1].Name = "root"
+		if n := name(f); n != "root" {
+			t.Errorf("a name that nothing looks for: %q", n)
+		}
+		use(f)
+		if n := name(f); n != "root2" {
+			t.Errorf("a name that is looked for by %s: %q", what, n)
+		}
 	}
 }
 

@@ -142,15 +142,20 @@ func (b *builder) partitions(t *TargetDisk, total int64) {
 	}
 }
 
-// namesInUse are the names that partitions elsewhere have: the old system may find one of its own by it, and has to stay
+// namesInUse are the partition names by which fstab or the command line finds something: the old system has to stay
 // bootable beside the new disk.
 func (b *builder) namesInUse() map[string]bool {
 	m := map[string]bool{}
-	for i := range b.f.Devices {
-		if d := &b.f.Devices[i]; d.Kind == KindDisk && d != b.f.Dev(b.in.Disks[0]) {
-			for _, x := range d.Table.partitions() {
-				m[x.Name] = true
+	for _, e := range b.f.Fstab {
+		for _, p := range []string{"PARTLABEL=", "/dev/disk/by-partlabel/"} {
+			if n, ok := strings.CutPrefix(e.Spec, p); ok {
+				m[strings.Trim(n, `"`)] = true
 			}
+		}
+	}
+	for _, w := range strings.Fields(b.f.Kernel.Cmdline) {
+		if _, n, ok := strings.Cut(w, "=PARTLABEL="); ok {
+			m[n] = true
 		}
 	}
 	return m

@@ -99,6 +99,7 @@ func TestNewRefuses(t *testing.T) {
 		{"btrfs root with subvolumes", func(f *Facts, _ *Intent) {
 			f.Dev("vda2").Contents[0].Type, f.Mounts[0].Root = "btrfs", "/@"
 			f.Fstab = append(f.Fstab, Fstab{Spec: f.Fstab[0].Spec, Target: "/home", Type: "btrfs", Options: "subvol=@home", Device: "vda2"})
+			f.Mounts = append(f.Mounts, Mount{Source: "/dev/vda2", Target: "/var", Type: "btrfs", Device: "vda2", Root: "/@var"})
 		}, "filesystem.type", []string{"filesystem at /", "btrfs", "ext4"}},
 		{"subvolumes beside", func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44", "/data", 0).Contents[0].Type = "btrfs"
