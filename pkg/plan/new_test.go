@@ -199,6 +199,19 @@ func TestNewFullSmallFilesystem(t *testing.T) {
 	}
 }
 
+// As many inodes as before, as far as a smaller volume has blocks for them.
+func TestNewInodes(t *testing.T) {
+	f := good()
+	f.Dev("vdb").Size = 8 * gib
+	for have, want := range map[int64]int64{100000: 100000, 1 << 20: 1 << 20, 1 << 32: 1828526} {
+		f.Dev("vda2").Contents[0].Inodes = have
+		p := planned(t, f, wish())
+		if n := p.Target.Filesystems[0].Inodes; n != want {
+			t.Errorf("%d inodes before, %d planned, want %d", have, n, want)
+		}
+	}
+}
+
 func TestNewNames(t *testing.T) {
 	f := good()
 	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/root", 0)

@@ -88,6 +88,15 @@ func (b *builder) mirror(t TargetDisk) TargetDisk {
 // volume is the size of a partition whose array holds at least n bytes: md keeps less than a 500th and 3 MiB to itself.
 func volume(n int64) int64 { return (n + n/500 + 3*mib + mib - 1) / mib * mib }
 
+// inodes is the source's number of inodes, where a smaller volume can have as many: mke2fs cuts odd groups of blocks for
+// more than one a block.
+func inodes(c *Content, part int64) int64 {
+	if c.BlockSize <= 0 {
+		return c.Inodes
+	}
+	return min(c.Inodes, (part-part/500-3*mib)/c.BlockSize)
+}
+
 // least is what a source's new volume has to hold.
 func (b *builder) least(s source) int64 {
 	if b.in.Engine == EngineExtent {
@@ -202,7 +211,7 @@ func (b *builder) arrays(t, mirror *TargetDisk) {
 			continue
 		}
 		fs := NewFS{UUID: b.ids.uuid(), Type: s.fs.Type, Label: s.fs.Label, On: on, Mount: s.fs.Mount, Options: s.fs.Options, Features: s.use.Features,
-			BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize, Inodes: s.use.Inodes, HashSeed: b.ids.uuid()}
+			BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize, Inodes: inodes(s.use, part.Size), HashSeed: b.ids.uuid()}
 		if fs.Label != "" && labels[fs.Label] {
 			// Two filesystems of one label are ambiguous to the old system, which must stay bootable.
 			b.warn("label "+fs.Label, "after finish: e2label DEVICE "+fs.Label, "the old system finds its filesystem by it, so the new one at %s gets none and is found by UUID", fs.Mount)
