@@ -180,7 +180,10 @@ func TestBackupIsUsedAndSaid(t *testing.T) {
 			if len(got.Damage) != 1 || !strings.Contains(got.Damage[0], c.says) {
 				t.Errorf("damage = %q, wants %q", got.Damage, c.says)
 			}
-			got.Damage = nil
+			if primary := strings.HasPrefix(c.says, "primary"); got.Backup != primary {
+				t.Errorf("backup = %v", got.Backup)
+			}
+			got.Damage, got.Backup = nil, false
 			if d := cmp.Diff(want, got); d != "" {
 				t.Error(d)
 			}

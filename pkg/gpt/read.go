@@ -77,7 +77,7 @@ func readGPT(r io.ReaderAt, boot []byte, size int64, ss int) (Table, error) {
 			damage = append(damage, fmt.Sprintf("backup: lies at byte %d, not in the disk's last sector at %d", backup.lba*uint64(ss), lastLBA*uint64(ss)))
 		}
 	}
-	t := Table{Scheme: SchemeGPT, ID: use.disk.String(), SectorSize: ss, Damage: damage, Hybrid: isHybrid(boot),
+	t := Table{Scheme: SchemeGPT, ID: use.disk.String(), SectorSize: ss, Damage: damage, Backup: perr != nil, Hybrid: isHybrid(boot),
 		FirstUsable: int64(use.first) * int64(ss), LastUsable: int64(use.last+1)*int64(ss) - 1}
 	if use.count != defaultEntries {
 		t.Entries = int(use.count)

@@ -37,6 +37,7 @@ type Table struct {
 	Partitions  []Partition
 
 	Damage []string // what Read found wrong and got around; nil for a table in order
+	Backup bool     // the primary copy is no good, and this is the backup: neither kernel nor boot loader looks there by itself
 	Hybrid bool     // GPT whose sector 0 has more than the protective entry
 }
 

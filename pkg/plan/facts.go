@@ -76,6 +76,7 @@ type Device struct {
 type Table struct {
 	Scheme     string      `json:"scheme"`
 	ID         string      `json:"id"`
+	Backup     bool        `json:"backup,omitempty"` // only its backup is whole: the kernel sees no partitions
 	Partitions []Partition `json:"partitions,omitempty"`
 }
 
