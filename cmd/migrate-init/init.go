@@ -194,6 +194,10 @@ func (d *initd) say(err error) {
 		d.v.say("the migration was committed before: the old disk's boot loader enters the new system, once; if that fails too, the old one is back, unchanged")
 		return
 	}
+	if d.run != nil && d.run.Records().Committing() {
+		d.v.say("the commit was begun, and whether it was made only the boot loader can see: the next boot is the new system, once, or the old one, unchanged")
+		return
+	}
 	if d.run == nil || len(d.run.Records()) == 0 {
 		d.v.say("nothing was committed: the next boot is the old system, unchanged; the target has no journal yet, so the reason stands only here")
 		return

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
+	"strings"
 
 	"migrate-init/pkg/machine"
 )
@@ -60,6 +61,21 @@ var ErrNoJournal = errors.New("no journal of this plan")
 // ErrJournalFull says that no slot is left.
 var ErrJournalFull = errors.New("journal is full; `migrate-init cancel` and make a new plan")
 
+// kept is how many of the last slots a record may not take. A commit that could not be noted, and a finish that cannot begin
+// for want of a slot, would be worse than one more try refused; and its reason still fits.
+func kept(rec Record) int64 {
+	const late = 64
+	switch name, _, _ := strings.Cut(rec.Stage, ":"); {
+	case name == "commit" && rec.Event == Begin:
+		return late / 4
+	case name == "commit", name == "handover", name == "finish":
+		return 0
+	case rec.Event == Failed:
+		return late / 2
+	}
+	return late
+}
+
 func sum(seq int, plan string, payload []byte) uint32 {
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	var n [8]byte
@@ -108,11 +124,30 @@ func ReadJournal(r io.ReaderAt, plan string, size int64) (Records, error) {
 		}
 		rec, ok := decode(b, seq, plan)
 		if !ok {
+			if at := nextWhole(r, seq, plan, size); at > 0 {
+				return out, fmt.Errorf("journal: record %d is damaged, and record %d is whole: what happened cannot be told, and nothing goes on from here; make a new plan with `migrate-init plan`", seq, at)
+			}
 			break
 		}
 		out = append(out, rec)
 	}
 	return out, nil
+}
+
+// nextWhole finds a record behind one that is not whole, 0 for none. Records are written one after the other: there is one
+// only when a medium lost what it had, and then the journal has no end that could be believed. What cannot be read there
+// tells nothing.
+func nextWhole(r io.ReaderAt, seq int, plan string, size int64) int {
+	b := make([]byte, slotSize)
+	for seq++; int64(seq+1+checkpointSlots)*slotSize <= size; seq++ {
+		if _, err := r.ReadAt(b, int64(seq)*slotSize); err != nil {
+			return 0
+		}
+		if _, ok := decode(b, seq, plan); ok {
+			return seq
+		}
+	}
+	return 0
 }
 
 func decode(b []byte, seq int, plan string) (Record, bool) {
@@ -207,6 +242,13 @@ func (rs Records) last(stage string) string {
 		}
 	}
 	return ""
+}
+
+// Committing tells whether a commit was begun of which no record says that it was made: then only the file on the target
+// knows, and the boot loader that reads it.
+func (rs Records) Committing() bool {
+	last := rs.last("commit")
+	return last == Begin || last == Failed
 }
 
 // Begun tells whether a stage was ever begun.
