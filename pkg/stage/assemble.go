@@ -15,6 +15,17 @@ import (
 
 // runAssemble starts what is needed and already there: after a first try that was cut short, the target's own arrays.
 func runAssemble(ctx context.Context, e *Env) error {
+	if err := e.assembleKnown(ctx); err != nil {
+		return err
+	}
+	if err := e.refresh(ctx); err != nil {
+		return err
+	}
+	return e.committed(ctx)
+}
+
+// assembleKnown starts the planned arrays that have a superblock already.
+func (e *Env) assembleKnown(ctx context.Context) error {
 	for _, n := range e.Plan.Target.Arrays {
 		if a := e.Facts.Array(n.UUID); a != nil && a.Node == "" {
 			if err := e.assembleArray(ctx, n); err != nil {
@@ -22,10 +33,7 @@ func runAssemble(ctx context.Context, e *Env) error {
 			}
 		}
 	}
-	if err := e.refresh(ctx); err != nil {
-		return err
-	}
-	return e.committed(ctx)
+	return nil
 }
 
 // committed looks for the commit itself where the journal does not know how the last try ended: the rename decides, and
@@ -62,13 +70,30 @@ func (e *Env) noteCommit(ctx context.Context, dir string) error {
 	switch {
 	case err != nil:
 		return err
+	case there && last != Done && dir == TargetDir && e.usedSince() != "":
+		return fmt.Errorf("plan %s: its commit was made, the power went before that was noted, and source filesystem %s was in use since: which system is current cannot be told here; boot the new one from the boot menu, and for another copy take it back there: migrate-init rollback, then a new plan", e.Plan.ID, e.usedSince())
 	case there && last != Done:
 		return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
 	case !there && last == Done && dir == TargetDir:
 		// The old system has run since, and the copy is of before.
 		return fmt.Errorf("plan %s: its commit was taken back; make a new plan with `migrate-init plan`", e.Plan.ID)
+	case !there && dir == TargetDir:
+		// What follows may make that filesystem anew; a try after a further cut must not want to mount it.
+		return e.Record(ctx, Record{Stage: "commit", Event: Note, Text: "begun in an earlier boot, and not on the target"})
 	}
 	return nil
+}
+
+// usedSince names a source filesystem that was mounted for writing since it was copied, "" for none.
+func (e *Env) usedSince() string {
+	now := e.stamps()
+	for _, s := range e.Plan.Source.Filesystems {
+		key := "stamp:" + s.UUID
+		if now[key] != "" && now[key] != e.records.Fact(key) {
+			return s.UUID
+		}
+	}
+	return ""
 }
 
 // refresh looks at the world again.

@@ -44,6 +44,8 @@ type state struct {
 	world *world
 }
 
+const cacheLost = ", and the page cache lost"
+
 func (w *world) digest() string {
 	var b strings.Builder
 	for _, d := range w.disks {
@@ -68,6 +70,9 @@ func record(w *world, run func()) []state {
 				what = w.log[len(w.log)-1]
 			}
 			out = append(out, state{w.n - 1, what, w.clone(w.t)})
+			if l := w.lost(w.t); l != nil {
+				out = append(out, state{w.n - 1, what + cacheLost, l})
+			}
 			last = d
 		}
 	}
@@ -82,6 +87,7 @@ func sound(t *testing.T, w *world, p *plan.Plan, source uint64, want fstest.MapF
 	if w.disks[0].whole != source {
 		t.Errorf("source disk changed")
 	}
+	w.apart(t, p)
 	if !w.committedFile(p) {
 		return
 	}
@@ -90,11 +96,41 @@ func sound(t *testing.T, w *world, p *plan.Plan, source uint64, want fstest.MapF
 	}
 }
 
+// apart fails when something of the target could be taken for the old system: a filesystem or a swap of the source seen a
+// second time, or one seen on a member beside its array.
+func (w *world) apart(t *testing.T, p *plan.Plan) {
+	t.Helper()
+	c := w.clone(t)
+	c.boot()
+	for _, b := range c.parts(c.disks[1]) {
+		if id := c.fsOn(b); id != "" {
+			t.Errorf("filesystem %s is seen on %s itself", id, b.name)
+		}
+		if s, ok := superOf(b); ok {
+			in := &bdev{size: s.Size, legs: []*bdev{b}, legOff: s.DataOffset}
+			if id := c.fsOn(in); id == oldRoot || id == oldSrv {
+				t.Errorf("source filesystem %s is seen in %s too", id, b.name)
+			}
+		}
+	}
+}
+
+// engines are the plans that the crash tests carry out: all by files, and the root by blocks.
+func engines() map[string]func(*plan.Intent) {
+	return map[string]func(*plan.Intent){"tree": nil, "blocks": func(in *plan.Intent) { in.Engine = "" }}
+}
+
 // TestOfflinePowerCut cuts the power after every effect, and within those that can be torn, boots the image again, and
 // finds the same end.
 func TestOfflinePowerCut(t *testing.T) {
+	for name, change := range engines() {
+		t.Run(name, func(t *testing.T) { offlinePowerCut(t, change) })
+	}
+}
+
+func offlinePowerCut(t *testing.T, change func(*plan.Intent)) {
 	w := newWorld(t)
-	p, text := planned(t, w, nil)
+	p, text := planned(t, w, change)
 	source := w.disks[0].whole
 	start := w.clone(t)
 	w.boot()
@@ -105,8 +141,11 @@ func TestOfflinePowerCut(t *testing.T) {
 	}
 	effects := slices.Clone(w.log)
 	want := end(w, p)
-	commits := 0
+	commits, lost := 0, 0
 	for i, s := range states {
+		if strings.HasSuffix(s.what, cacheLost) {
+			lost++
+		}
 		if i > 0 && s.world.committedFile(p) != states[i-1].world.committedFile(p) {
 			commits++
 			if !strings.HasPrefix(s.what, "rename ") {
@@ -117,9 +156,12 @@ func TestOfflinePowerCut(t *testing.T) {
 	if commits != 1 {
 		t.Errorf("%d commit points", commits)
 	}
+	if lost == 0 {
+		t.Error("no power cut took anything from the page cache")
+	}
 	for i, line := range effects {
-		if torn := start.clone(t); strings.HasPrefix(line, "write ") || strings.HasPrefix(line, "run ") || strings.HasPrefix(line, "copy /") {
-			if err := torn.migrate(p, text, fault{i + 1, "torn"}); err == nil {
+		if torn := start.clone(t); strings.HasPrefix(line, "write ") || strings.HasPrefix(line, "run ") || strings.HasPrefix(line, "copy ") {
+			if err := torn.migrate(p, text, fault{at: i + 1, how: "torn"}); err == nil {
 				t.Fatalf("verb %d was not torn", i+1)
 			}
 			states = append(states, state{i + 1, "torn: " + line, torn})
@@ -164,8 +206,14 @@ func handsOver(t *testing.T, w *world) {
 
 // TestOfflineFailure lets every effect fail, once without and once with having been carried out; the next try succeeds.
 func TestOfflineFailure(t *testing.T) {
+	for name, change := range engines() {
+		t.Run(name, func(t *testing.T) { offlineFailure(t, change) })
+	}
+}
+
+func offlineFailure(t *testing.T, change func(*plan.Intent)) {
 	w := newWorld(t)
-	p, text := planned(t, w, nil)
+	p, text := planned(t, w, change)
 	source := w.disks[0].whole
 	start := w.clone(t)
 	if err := w.migrate(p, text, fault{}); err != nil {
@@ -177,13 +225,16 @@ func TestOfflineFailure(t *testing.T) {
 		for at := 1; at <= n; at++ {
 			t.Run(fmt.Sprint(how, at), func(t *testing.T) {
 				w := start.clone(t)
-				err := w.migrate(p, text, fault{at, how})
+				err := w.migrate(p, text, fault{at: at, how: how})
 				line := w.log[at-1]
 				if err == nil && w.entered == "" {
 					t.Fatalf("%s failed: nothing was said", line)
 				}
 				if w.entered == "" && len(w.mounts) > 1 {
 					t.Errorf("%s failed: left mounted: %v", line, w.mounts)
+				}
+				if w.entered == "" && len(w.arrays) > 0 {
+					t.Errorf("%s failed: left running: %v", line, w.arrays)
 				}
 				sound(t, w, p, source, want)
 				committed := w.committedFile(p)

@@ -28,7 +28,10 @@ type disk struct {
 	whole  uint64 // over all pages
 }
 
-var seed = maphash.MakeSeed()
+var (
+	seed    = maphash.MakeSeed()
+	nothing [page]byte
+)
 
 // count takes a page into the sums, or out of them.
 func (d *disk) count(at int64, p *[page]byte) {
@@ -66,6 +69,10 @@ func (d *disk) write(b []byte, off int64) {
 		at := off / page * page
 		n := min(int64(len(b)), at+page-off)
 		p := d.pages[at]
+		if p == nil && bytes.Equal(b[:n], nothing[:n]) {
+			b, off = b[n:], off+n
+			continue
+		}
 		if p == nil {
 			p = new([page]byte)
 			d.pages[at] = p

@@ -33,6 +33,7 @@ func (w *world) exec(e machine.Exec, torn bool) error {
 			return w.put(b, make([]byte, 512), 1024, e)
 		}
 		w.trees[id] = fstest.MapFS{}
+		delete(w.loose, id)
 		return w.put(b, extSuper(id, arg("-L"), b.size, 0), 1024, e)
 	case "mkswap":
 		b := w.dev(last)
@@ -43,6 +44,8 @@ func (w *world) exec(e machine.Exec, torn bool) error {
 			return w.put(b, make([]byte, 512), 1024, e)
 		}
 		return w.put(b, swapHead(arg("-U"), b.size), 0, e)
+	case "tune2fs", "e2fsck", "resize2fs":
+		return w.e2fs(e, last, torn)
 	case "update-initramfs":
 		return w.updateInitramfs(e.Root, torn)
 	case "grub-install":
@@ -53,8 +56,10 @@ func (w *world) exec(e machine.Exec, torn bool) error {
 	return fmt.Errorf("program %s: not known here", e.Argv[0])
 }
 
+// store is a program's write: in the page cache until somebody syncs the filesystem.
 func (w *world) store(root, name string, data []byte) {
 	tree, rel, _ := w.at(path.Join("/", root, name))
+	w.loosen(tree, rel)
 	for d := path.Dir(rel); d != "."; d = path.Dir(d) {
 		if tree[d] == nil {
 			tree[d] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
@@ -171,5 +176,28 @@ func (w *world) updateGRUB(root string, torn bool) error {
 		cfg = cfg[:len(cfg)/3]
 	}
 	w.store(root, "boot/grub/grub.cfg", []byte(cfg))
+	return nil
+}
+
+// halfway marks, in a tree, a filesystem whose checksums are rewritten in part. It is no file that anything else would look at.
+const halfway = "\x00half"
+
+// e2fs plays the tools that give a copy by blocks its identity. What was cut short while all metadata was rewritten is no
+// filesystem to any of them.
+func (w *world) e2fs(e machine.Exec, dev string, torn bool) error {
+	b := w.dev(dev)
+	if b == nil || w.mountOf(b) != "" {
+		return fmt.Errorf("%s %s: missing, or mounted", e.Argv[0], dev)
+	}
+	tree := w.trees[w.fsOn(b)]
+	if tree == nil {
+		return fmt.Errorf("%s %s: no filesystem", e.Argv[0], dev)
+	}
+	if tree[halfway] != nil {
+		return fmt.Errorf("%s %s: checksums do not match", e.Argv[0], dev)
+	}
+	if torn && e.Argv[0] == "tune2fs" {
+		tree[halfway] = &fstest.MapFile{}
+	}
 	return nil
 }

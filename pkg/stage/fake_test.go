@@ -46,9 +46,12 @@ type world struct {
 	seen    map[survey.Depth]*plan.Facts
 	told    []string
 
+	loose map[string]fstest.MapFS // by filesystem UUID and name: what programs overwrote and nobody has synced yet; nil files were not there
+
 	log   []string
 	n     int
 	fault fault
+	tear  int // which chunk of a torn WriteDevice is cut in half, counted from 1; 0 is the middle one
 	dead  error
 	watch func() // before every verb
 }
@@ -183,6 +186,7 @@ func (w *world) carry(e machine.Effect, torn bool) error {
 						return fmt.Errorf("mount %s: busy: %s is mounted", e.Target, m.dir)
 					}
 				}
+				w.flush(w.mounts[i].tree)
 				w.mounts = slices.Delete(w.mounts, i, i+1)
 				return nil
 			}
@@ -197,7 +201,8 @@ func (w *world) carry(e machine.Effect, torn bool) error {
 		}
 		return fmt.Errorf("root %s: not a mount point", e.NewRoot)
 	case machine.Sync:
-		return nil
+		tree, _, _ := w.at(e.Path)
+		w.flush(tree)
 	case machine.Exec:
 		return w.exec(e, torn)
 	default:
@@ -217,7 +222,11 @@ func (w *world) writeDevice(e machine.WriteDevice, torn bool) error {
 		if data == nil {
 			data = make([]byte, c.Zero)
 		}
-		if torn && i == len(e.Chunks)/2 {
+		at := len(e.Chunks) / 2
+		if w.tear > 0 {
+			at = w.tear - 1
+		}
+		if torn && i == at {
 			return w.put(b, data[:len(data)/2/512*512], c.Offset, e)
 		}
 		if err := w.put(b, data, c.Offset, e); err != nil {
@@ -430,6 +439,9 @@ func (w *world) mount(e machine.Mount) error {
 		if m.tree = w.trees[id]; m.tree == nil {
 			return fmt.Errorf("mount %s: no filesystem (%q)", e.Source, id)
 		}
+		if m.tree[halfway] != nil {
+			w.t.Errorf("mount %s: filesystem %s has checksums of two seeds", e.Source, id)
+		}
 		for _, d := range b.disks() {
 			if d.source && !w.live && !w.joining && (!m.ro || e.Data != "noload") {
 				w.t.Errorf("source %s is mounted with %q, read-only %v", e.Source, e.Data, m.ro)
@@ -475,13 +487,13 @@ func (w *world) boot() {
 	w.boots++
 	w.version++
 	w.mounts, w.devs, w.arrays, w.loaded, w.dead, w.entered, w.fault, w.n, w.log, w.told = nil, nil, map[string]*fakeArray{}, map[string]bool{}, nil, "", fault{}, 0, nil, nil
-	w.live, w.joining, w.watch = false, false, nil
+	w.live, w.joining, w.watch, w.loose = false, false, nil, nil
 	for i, d := range w.disks {
 		b := &bdev{name: d.name, maj: 254, min: uint32(16 * i), size: d.size, disk: d}
 		w.devs = append(w.devs, b)
 		t, err := gpt.Read(d, d.size, 512)
-		if err != nil {
-			continue
+		if err != nil || t.Backup {
+			continue // the kernel does not look for the backup
 		}
 		for _, p := range t.Partitions {
 			w.addPart(b, p.Number, p.Start, p.Size)
@@ -493,7 +505,13 @@ func (w *world) boot() {
 
 // env is what the stages get.
 func (w *world) env(p *plan.Plan, text []byte) *Env {
-	return &Env{Plan: p, PlanText: text, Machine: w, Look: w.look, Copier: copier{w}, Self: "/init",
+	var engine Copier = copier{w}
+	for _, c := range p.Copies {
+		if c.Engine == plan.EngineExtent {
+			engine = settling{copier{w}}
+		}
+	}
+	return &Env{Plan: p, PlanText: text, Machine: w, Look: w.look, Copier: engine, Self: "/init",
 		Open: func(name string) (survey.Device, error) {
 			if w.dead != nil {
 				return nil, w.dead

@@ -7,11 +7,15 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"reflect"
+	"slices"
 	"sort"
 	"strings"
+	"testing"
 	"testing/fstest"
 
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
 )
 
 // at finds the tree that a path is on, and its name there.
@@ -104,17 +108,17 @@ func (w *world) kernel(out fstest.MapFS) {
 		case b.disk != nil && b.number == 0:
 			bus := fmt.Sprintf("sys/devices/pci0000:00/0000:00:%02x.0", 4+i)
 			at = bus + "/virtio/block/" + b.name
-			file(at+"/serial", "SER-%s", b.name)
+			file(at+"/serial", "SER-%s", b.disk.name)
 			file(at+"/removable", "0")
 			file(at+"/queue/logical_block_size", "512")
 			file(at+"/queue/rotational", "0")
 			link(bus+"/virtio/driver/module", "../../../../../module/virtio_blk")
 			link(bus+"/driver/module", "../../../../module/virtio_pci")
 			if w.live {
-				link("dev/disk/by-id/virtio-SER-"+b.name, "../../"+b.name)
+				link("dev/disk/by-id/virtio-SER-"+b.disk.name, "../../"+b.name)
 			}
 		case b.disk != nil:
-			up := w.dev(b.disk.name)
+			up := w.devs[slices.IndexFunc(w.devs, func(x *bdev) bool { return x.disk == b.disk && x.number == 0 })]
 			at = fmt.Sprintf("sys/devices/pci0000:00/0000:00:%02x.0/virtio/block/%s/%s", 4+indexOf(w.devs, up), up.name, b.name)
 			file(at+"/partition", "%d", b.number)
 			file(at+"/start", "%d", b.off/512)
@@ -191,6 +195,7 @@ func (w *world) file(e machine.Effect, torn bool) error {
 			mode = f.Mode
 		}
 		tree[rel] = &fstest.MapFile{Data: data, Mode: mode}
+		delete(w.loose[w.idOf(tree)], rel)
 		return nil
 	}
 	switch e := e.(type) {
@@ -266,6 +271,54 @@ func (w *world) file(e machine.Effect, torn bool) error {
 	return fmt.Errorf("effect %T: not known here", e)
 }
 
+// idOf gives the UUID of the filesystem that a tree is.
+func (w *world) idOf(tree fstest.MapFS) string {
+	for id, x := range w.trees {
+		if reflect.ValueOf(x).Pointer() == reflect.ValueOf(tree).Pointer() {
+			return id
+		}
+	}
+	return ""
+}
+
+// loosen notes a file as the disk has it, before a write that only reaches the page cache.
+func (w *world) loosen(tree fstest.MapFS, rel string) {
+	id := w.idOf(tree)
+	if id == "" {
+		return
+	}
+	if w.loose == nil {
+		w.loose = map[string]fstest.MapFS{}
+	}
+	if w.loose[id] == nil {
+		w.loose[id] = fstest.MapFS{}
+	}
+	if _, noted := w.loose[id][rel]; !noted {
+		w.loose[id][rel] = tree[rel]
+	}
+}
+
+// flush is a sync: what the page cache had is on the disk.
+func (w *world) flush(tree fstest.MapFS) { delete(w.loose, w.idOf(tree)) }
+
+// lost is the world after a power cut that took the page cache with it; nil when that had nothing.
+func (w *world) lost(t testing.TB) *world {
+	if len(w.loose) == 0 {
+		return nil
+	}
+	c := w.clone(t)
+	for id, files := range w.loose {
+		for name, f := range files {
+			if f == nil {
+				delete(c.trees[id], name)
+			} else {
+				c.trees[id][name] = f
+			}
+		}
+	}
+	return c
+}
+
 // copier copies trees between what is mounted.
 type copier struct{ w *world }
 
@@ -288,7 +341,62 @@ func (c copier) trees(j Job) (from, to fstest.MapFS, err error) {
 	return src.tree, dst.tree, nil
 }
 
+// blocks gives both trees of a copy by blocks. The target's has no superblock and cannot be mounted.
+func (c copier) blocks(j Job) (from, to fstest.MapFS, err error) {
+	src, dst := c.w.dev(j.FromDev), c.w.dev(j.ToDev)
+	if src == nil || dst == nil || c.w.mountOf(src) != "" || c.w.mountOf(dst) != "" {
+		return nil, nil, fmt.Errorf("copy %s to %s: not here, or mounted", j.FromDev, j.ToDev)
+	}
+	if id := c.w.fsOn(dst); id != "" {
+		return nil, nil, fmt.Errorf("copy to %s: filesystem %s is seen on it", j.ToDev, id)
+	}
+	if c.w.trees[j.NewUUID] == nil {
+		c.w.trees[j.NewUUID] = fstest.MapFS{}
+	}
+	return c.w.trees[c.w.fsOn(src)], c.w.trees[j.NewUUID], nil
+}
+
+func (c copier) copyBlocks(j Job) (Counts, error) {
+	how, then := c.w.verb("copy blocks of "+j.FromDev+" to "+j.ToDev, []string{j.ToDev})
+	if how == 0 {
+		return Counts{}, then
+	}
+	from, to, err := c.blocks(j)
+	if err != nil {
+		return Counts{}, err
+	}
+	clear(to)
+	n := 0
+	for name, f := range from {
+		if n++; how == 2 || n%2 == 0 {
+			to[name] = &fstest.MapFile{Data: f.Data, Mode: f.Mode}
+		}
+	}
+	return Counts{Bytes: 1}, then
+}
+
+// settling is a copier of a plan that copies blocks.
+type settling struct{ copier }
+
+// Settle implements Settler.
+func (c settling) Settle(j Job) ([]machine.Effect, error) {
+	if j.Engine != plan.EngineExtent {
+		return []machine.Effect{machine.Remove{Path: path.Join(j.To, manifestName)}}, nil
+	}
+	b := c.w.dev(j.ToDev)
+	head := make([]byte, 4096)
+	copy(head[1024:], extSuper(j.NewUUID, "", b.size, 0))
+	run := func(argv ...string) machine.Effect {
+		return machine.Exec{Argv: append(argv, j.ToDev), Alters: []string{j.ToDev}}
+	}
+	return []machine.Effect{machine.WriteDevice{Dev: j.ToDev, Why: "superblock with uuid " + j.NewUUID, Chunks: []machine.Chunk{{Data: head}}},
+		run("e2fsck", "-f", "-p"), run("tune2fs", "-O", "^metadata_csum_seed"), run("resize2fs"), run("tune2fs", "-L", j.NewLabel), run("e2fsck", "-fn")}, nil
+}
+
 func (c copier) Copy(_ context.Context, j Job) (Counts, error) {
+	if j.Engine == plan.EngineExtent {
+		return c.copyBlocks(j)
+	}
 	how, then := c.w.verb("copy "+j.From+" to "+j.To, []string{j.ToDev})
 	if how == 0 {
 		return Counts{}, then
@@ -320,7 +428,11 @@ func (c copier) Verify(_ context.Context, j Job) (Counts, error) {
 	if how == 0 || then != nil {
 		return Counts{}, then
 	}
-	from, to, err := c.trees(j)
+	pair := c.trees
+	if j.Engine == plan.EngineExtent {
+		pair = c.blocks
+	}
+	from, to, err := pair(j)
 	if err != nil {
 		return Counts{}, err
 	}

@@ -301,7 +301,7 @@ func TestFinishRefuses(t *testing.T) {
 			return err
 		}},
 		"disk is gone": {"no disk of serial", false, func(w *world) error { w.disks = w.disks[1:]; return w.bootNew(p) }},
-		"no commit":    {"it has no commit", false, func(w *world) error { w.disks[1].write(make([]byte, 4096), 2*mib+4096); return w.bootNew(p) }},
+		"no commit":    {"it has no commit", false, func(w *world) error { w.disks[1].write(make([]byte, 1<<20), 2*mib+4096); return w.bootNew(p) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.clone(t)

@@ -120,6 +120,7 @@ func TestJournalForeign(t *testing.T) {
 	rs = v.add(t, nil, Record{Stage: "commit", Event: Done})
 	v.add(t, rs, Record{Stage: "handover", Event: Done})
 	copy(v[slotSize:], v[2*slotSize:3*slotSize])
+	clear(v[2*slotSize : 3*slotSize])
 	if rs, err := ReadJournal(v, testPlan, int64(len(v))); len(rs) != 0 || err != nil {
 		t.Errorf("a moved record: %v, %v", rs, err)
 	}
@@ -201,5 +202,33 @@ func TestJournalLongFacts(t *testing.T) {
 	}
 	if _, err := (Record{Stage: strings.Repeat("x", 5000)}).Slot(1, testPlan); err == nil {
 		t.Error("a record that cannot fit was rendered")
+	}
+}
+
+// TestJournalHole: a record behind one that is not whole means that the medium lost something, a commit perhaps.
+func TestJournalHole(t *testing.T) {
+	v := newVolume(12)
+	var rs Records
+	for _, s := range []string{"check", "prepare", "commit", "handover"} {
+		rs = v.add(t, rs, Record{Stage: s, Event: Done})
+	}
+	for seq := 1; seq < len(rs); seq++ {
+		hurt := bytes.Clone(v)
+		hurt[seq*slotSize+slotHeader] ^= 1
+		got, err := ReadJournal(volume(hurt), testPlan, int64(len(v)))
+		if err == nil || len(got) != seq-1 || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("record %d hurt: %d records, %v", seq, len(got), err)
+		}
+	}
+	// The last one may be a torn write as well, and the records of another plan are no news.
+	hurt := bytes.Clone(v)
+	hurt[len(rs)*slotSize+slotHeader] ^= 1
+	if got, err := ReadJournal(volume(hurt), testPlan, int64(len(v))); err != nil || len(got) != len(rs)-1 {
+		t.Errorf("%d records, %v", len(got), err)
+	}
+	copy(v, JournalHead(otherPlan))
+	clear(v[slotSize : 2*slotSize])
+	if got, err := ReadJournal(v, otherPlan, int64(len(v))); err != nil || len(got) != 0 {
+		t.Errorf("%d records, %v", len(got), err)
 	}
 }

@@ -80,8 +80,12 @@ func typeOf(scheme, role string) (string, error) {
 	return gpt.TypeOf(scheme, role)
 }
 
-// same compares what is on the disk with what is planned, by identity and place.
-func same(t *plan.Table, want gpt.Table) bool {
+// same tells whether a disk has the planned table. One whose primary copy was torn is not the same: the kernel of the next
+// boot would see no partitions.
+func same(t *plan.Table, want gpt.Table) bool { return alike(t, want) && !t.Backup }
+
+// alike compares what is on the disk with what is planned, by identity and place.
+func alike(t *plan.Table, want gpt.Table) bool {
 	if t == nil || t.Scheme != want.Scheme || !strings.EqualFold(t.ID, want.ID) || len(t.Partitions) != len(want.Partitions) {
 		return false
 	}
@@ -111,9 +115,15 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.TargetDisk) error {
 		extents = append(extents, machine.Extent{Number: p.Number, Start: p.Start, Size: p.Size})
 	}
 	if !same(d.Table, want) {
+		ours := d.Table != nil && strings.EqualFold(d.Table.ID, t.TableID)
+		if ours && !alike(d.Table, want) {
+			return fmt.Errorf("target disk %s: its partition table is %s, as planned, but the partitions are not: somebody changed them, and what they hold may be wanted; if not: migrate-init plan --wipe %s", d.Path, t.TableID, d.Path)
+		}
 		e.tell("prepare", "partition table %s on %s", t.TableID, d.Path)
-		if err := e.wipe(ctx, d); err != nil {
-			return err
+		if !ours {
+			if err := e.wipe(ctx, d); err != nil {
+				return err
+			}
 		}
 		if err := e.writeTable(ctx, d, want, nil); err != nil {
 			return err
@@ -165,6 +175,15 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 	if e.journal != "" {
 		return e.sameSources(ctx)
 	}
+	// It may have come to light with the table: somebody had wiped that, and what lies behind it is still there.
+	if err := e.openJournal(); err != nil {
+		return err
+	}
+	old := e.records
+	if old.last("commit") != "" {
+		return fmt.Errorf("journal %s: the partition table before it was gone, and it tells of a commit: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", e.journal)
+	}
+	e.journal, e.records, e.saved = "", nil, nil
 	d, err := e.Facts.Volume(e.Plan, e.Plan.Journal)
 	if err != nil {
 		return err
@@ -172,19 +191,25 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 	if d == nil {
 		return fmt.Errorf("journal %s: its volume is not here", e.Plan.Journal)
 	}
+	if err := e.assembleKnown(ctx); err != nil {
+		return err
+	}
 	// The journal is older than every filesystem: one without it is not a first try, and may be a system in use.
 	for _, n := range e.Plan.Target.Filesystems {
-		if x, err := e.Facts.FS(n.UUID); err != nil || x != nil {
+		if x, err := e.Facts.FS(n.UUID); len(old) == 0 && (err != nil || x != nil) {
 			return errors.Join(fmt.Errorf("journal %s: it is gone, but filesystem %s of this plan exists: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", d.Path, n.UUID), err)
 		}
 	}
 	if err := e.wipe(ctx, d); err != nil {
 		return err
 	}
-	if err := e.do(ctx, machine.WriteDevice{Dev: d.Path, Why: "journal of plan " + e.Plan.ID, Chunks: []machine.Chunk{{Offset: slotSize, Zero: slotSize}, {Offset: 0, Data: JournalHead(e.Plan.ID)}}}); err != nil {
+	// The records of an earlier try of this plan would verify, and go on where the new ones end: all of them go, while no
+	// head says that there is a journal.
+	if err := e.do(ctx, machine.WriteDevice{Dev: d.Path, Why: "journal of plan " + e.Plan.ID, Chunks: []machine.Chunk{
+		{Offset: 0, Zero: slotSize}, {Offset: slotSize, Zero: d.Size - slotSize}, {Offset: 0, Data: JournalHead(e.Plan.ID)}}}); err != nil {
 		return err
 	}
-	e.journal, e.size, e.records = d.Path, d.Size, nil
+	e.journal, e.size = d.Path, d.Size
 	if err := e.Record(ctx, Record{Stage: "check", Event: Done, Text: "every check passed before the first write", Facts: e.stamps()}); err != nil {
 		return err
 	}
@@ -209,35 +234,55 @@ func (e *Env) sameSources(ctx context.Context) error {
 	now, changed := e.stamps(), false
 	for _, c := range e.Plan.Copies {
 		key, why := "stamp:"+c.From, "the source was in use"
-		settle := "settle:" + c.To
-		half := c.Engine == plan.EngineExtent && e.records.Begun(settle) && !e.records.Done(settle) && e.records.Done("copy:"+c.To)
 		switch {
-		case half:
+		case c.Engine == plan.EngineExtent && e.records.open("settle:"+c.To):
 			why = "it was cut short while it got its identity"
 		case now[key] != "" && now[key] == e.records.Fact(key):
 			continue
 		}
 		changed = true
 		e.tell("prepare", "source filesystem %s is copied again: %s", c.From, why)
-		for _, part := range []string{"copy", "verify", "settle"} {
-			if err := e.Record(ctx, Record{Stage: part + ":" + c.To, Event: Begin, Text: again + why}); err != nil {
-				return err
-			}
+		if err := e.takeBack(ctx, c.To, why); err != nil {
+			return err
 		}
 	}
 	if !changed {
 		return nil
 	}
-	for _, part := range []string{"copy", "verify"} {
-		if err := e.Record(ctx, Record{Stage: part, Event: Begin, Text: again + "see above"}); err != nil {
+	return e.Record(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now", Facts: now})
+}
+
+// takeBack makes the journal forget that a filesystem was copied. Its settling is the last to go: it is what tells the next
+// try, when the power went before, that there is something to take back.
+func (e *Env) takeBack(ctx context.Context, to, why string) error {
+	for _, whole := range []string{"copy", "verify"} {
+		if !e.records.Done(whole) {
+			continue
+		}
+		if err := e.Record(ctx, Record{Stage: whole, Event: Begin, Text: again + "see below"}); err != nil {
 			return err
 		}
 	}
-	return e.Record(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now", Facts: now})
+	for _, part := range []string{"copy", "verify", "settle"} {
+		if err := e.Record(ctx, Record{Stage: part + ":" + to, Event: Begin, Text: again + why}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // again begins the text of a record that takes back what was done.
 const again = "again: "
+
+// open tells whether a part was begun and not ended, nor taken back.
+func (rs Records) open(stage string) bool {
+	for i := len(rs) - 1; i >= 0; i-- {
+		if rs[i].Stage == stage && (rs[i].Event == Begin || rs[i].Event == Done) {
+			return rs[i].Event == Begin && !strings.HasPrefix(rs[i].Text, again)
+		}
+	}
+	return false
+}
 
 // epoch counts how often a part was taken back: a checkpoint of an earlier epoch says nothing.
 func (rs Records) epoch(stage string) int {
@@ -341,6 +386,13 @@ func (e *Env) prepareFS(ctx context.Context, n plan.NewFS, again bool) error {
 	key := "mkfs:" + n.UUID
 	if c := d.Filesystem(); !again && c != nil && strings.EqualFold(c.UUID, n.UUID) && e.records.Done(key) {
 		return nil
+	}
+	if !again && e.records.Begun("copy:"+n.UUID) {
+		const why = "its filesystem is not there any more"
+		e.tell("prepare", "filesystem at %s is copied again: %s", n.Mount, why)
+		if err := e.takeBack(ctx, n.UUID, why); err != nil {
+			return err
+		}
 	}
 	e.tell("prepare", "%s %s on %s for %s", n.Type, n.UUID, d.Path, n.Mount)
 	argv, err := mkfs.Argv(mkfs.Spec{Type: n.Type, Device: d.Path, UUID: n.UUID, Label: n.Label, HashSeed: n.HashSeed, Features: n.Features, BlockSize: n.BlockSize, InodeSize: n.InodeSize, Inodes: n.Inodes, Size: d.Size})

@@ -157,6 +157,11 @@ func Run(ctx context.Context, e *Env) error {
 			e.Tell(Event{Stage: s.Name, Text: "done already"})
 			continue
 		}
+		if s.Name != "check" {
+			if err := e.hold(ctx); err != nil {
+				return &FailedError{s.Name, err}
+			}
+		}
 		e.Tell(Event{Stage: s.Name, Text: "begins"})
 		if err := e.step(ctx, s); err != nil {
 			return err
@@ -196,6 +201,9 @@ func depthOf(stage string) survey.Depth {
 func (e *Env) Record(ctx context.Context, rec Record) error {
 	if e.journal == "" {
 		return nil
+	}
+	if free := e.size/slotSize - 1 - checkpointSlots - int64(len(e.records)); free <= kept(rec) {
+		return ErrJournalFull
 	}
 	rec.Time, rec.Up = e.Clock()
 	rec.Boot = e.boot

@@ -1,0 +1,426 @@
+package stage
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"migrate-init/pkg/gpt"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
+)
+
+// at gives the state before the first verb whose line begins so.
+func (ss states) at(t *testing.T, prefix string) *world {
+	t.Helper()
+	for i, s := range ss {
+		if i > 0 && strings.HasPrefix(s.what, prefix) {
+			return ss[i-1].world.clone(t)
+		}
+	}
+	t.Fatalf("no state before %q", prefix)
+	return nil
+}
+
+// after gives the state after the first verb whose line has the words.
+func (ss states) after(t *testing.T, words string) *world {
+	t.Helper()
+	for _, s := range ss {
+		if strings.Contains(s.what, words) && !strings.HasSuffix(s.what, cacheLost) {
+			return s.world.clone(t)
+		}
+	}
+	t.Fatalf("no state after %q", words)
+	return nil
+}
+
+type states []state
+
+// course is an undisturbed migration: its start, its states, and what it ends in.
+func course(t *testing.T, change func(*plan.Intent), before func(*world)) (p *plan.Plan, text []byte, start *world, ss states, want fstest.MapFS) {
+	t.Helper()
+	w := newWorld(t)
+	if before != nil {
+		before(w)
+		w.bootOld()
+	}
+	p, text = planned(t, w, change)
+	start = w.clone(t)
+	w.boot()
+	var err error
+	ss = record(w, func() { err = Run(context.Background(), w.env(p, text)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, text, start, ss, end(w, p)
+}
+
+// TestPowerCutTwice: the second try is cut as well, with and without a run of the old system between. What the first left
+// behind in the journal must not mislead the third.
+func TestPowerCutTwice(t *testing.T) {
+	for name, change := range engines() {
+		t.Run(name, func(t *testing.T) {
+			p, text, start, ss, _ := course(t, change, nil)
+			rnd := rand.New(rand.NewPCG(1, 2))
+			wants := map[bool]fstest.MapFS{} // what an undisturbed migration makes of the same old system
+			uncommitted := slices.DeleteFunc(slices.Clone(ss), func(s state) bool { return s.world.committedFile(p) })
+			for range 80 {
+				first := uncommitted[rnd.IntN(len(uncommitted))]
+				w, between := first.world.clone(t), rnd.IntN(2) == 0
+				if between {
+					w.bootOld()
+					w.trees[oldRoot]["home/u/mail"] = &fstest.MapFile{Data: []byte("came in meanwhile"), Mode: 0o600}
+				}
+				source := w.disks[0].whole
+				cut := fault{at: 1 + rnd.IntN(150), how: []string{"before", "torn", "after"}[rnd.IntN(3)]}
+				err := w.migrate(p, text, cut)
+				where := "the end"
+				if err != nil {
+					where = w.log[len(w.log)-1]
+				} else if w.entered == "" {
+					t.Fatalf("cut after %q and at %v: neither failed nor entered", first.what, cut)
+				}
+				w.apart(t, p)
+				if err := w.migrate(p, text, fault{}); err != nil {
+					t.Fatalf("cut after %q, old system between %v, %s %q: %v\n%s", first.what, between, cut.how, where, err, strings.Join(w.told, "\n"))
+				}
+				if w.entered != TargetDir || !w.committedFile(p) || w.disks[0].whole != source {
+					t.Errorf("cut after %q, %s %q: entered %q, committed %v", first.what, cut.how, where, w.entered, w.committedFile(p))
+				}
+				if wants[between] == nil {
+					fresh := start.clone(t)
+					fresh.trees[oldRoot] = w.trees[oldRoot]
+					if err := fresh.migrate(p, text, fault{}); err != nil {
+						t.Fatal(err)
+					}
+					wants[between] = end(fresh, p)
+				}
+				if d := treeDiff(wants[between], end(w, p)); d != "" {
+					t.Errorf("cut after %q, old system between %v, %s %q: %s", first.what, between, cut.how, where, d)
+				}
+			}
+		})
+	}
+}
+
+// used is a target disk with a table and a filesystem of its own, released by --wipe.
+func used(t *testing.T) func(*world) {
+	return func(w *world) {
+		d := w.disks[1]
+		tab := gpt.Table{Scheme: gpt.SchemeGPT, ID: "bbbbbbbb-0000-4000-8000-000000000000", SectorSize: 512}
+		typ, err := gpt.TypeOf(gpt.SchemeGPT, "linux")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tab.Partitions = []gpt.Partition{{Number: 1, Type: typ, ID: "bbbbbbbb-0000-4000-8000-000000000001", Start: mib, Size: 900 * mib}}
+		writes, err := gpt.Encode(tab, d.size, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range writes {
+			d.write(x.Data, x.Offset)
+		}
+		d.write(extSuper("bbbbbbbb-0000-4000-8000-000000000002", "scratch", 900*mib, 1), mib+1024)
+	}
+}
+
+func wiping(in *plan.Intent) { in.Wipe = []string{"/dev/vdb"} }
+
+// TestTableTorn cuts the power within each write of the new partition table, over an old one. The kernel reads the primary
+// copy alone: what is committed in the end has one.
+func TestTableTorn(t *testing.T) {
+	p, text, start, ss, want := course(t, wiping, used(t))
+	verb := slices.IndexFunc(ss, func(s state) bool { return strings.HasPrefix(s.what, "write partition table") })
+	if verb < 0 {
+		t.Fatal("no table was written")
+	}
+	for chunk := 1; chunk <= 5; chunk++ {
+		w := start.clone(t)
+		w.tear = chunk
+		if err := w.migrate(p, text, fault{at: ss[verb].at, how: "torn"}); err == nil {
+			t.Fatal("it was not torn")
+		}
+		if last := w.log[len(w.log)-1]; !strings.HasPrefix(last, "write partition table") {
+			t.Fatalf("torn: %s", last)
+		}
+		if err := w.migrate(p, text, fault{}); err != nil {
+			t.Errorf("chunk %d: %v", chunk, err)
+			continue
+		}
+		if d := treeDiff(want, end(w, p)); d != "" {
+			t.Errorf("chunk %d: %s", chunk, d)
+		}
+		if tab, err := gpt.Read(w.disks[1], w.disks[1].size, 512); err != nil || tab.Damage != nil {
+			t.Errorf("chunk %d: %v %v", chunk, tab.Damage, err)
+		}
+	}
+}
+
+// TestTableEdited: the planned table with other partitions is somebody's work.
+func TestTableEdited(t *testing.T) {
+	for _, change := range []func(*plan.Intent){nil, wiping} {
+		p, text, _, ss, _ := course(t, change, nil)
+		w := ss.after(t, "check done to")
+		d := w.disks[1]
+		tab, err := gpt.Read(d, d.size, 512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tab.Partitions = tab.Partitions[:2]
+		writes, err := gpt.Encode(tab, d.size, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range writes {
+			d.write(x.Data, x.Offset)
+		}
+		before := d.sum
+		if err := w.migrate(p, text, fault{}); err == nil || !strings.Contains(err.Error(), "somebody changed them") || d.sum != before {
+			t.Errorf("%v, target changed %v", err, d.sum != before)
+		}
+	}
+}
+
+// wipeTable is what `wipefs -a` and `sgdisk -Z` leave.
+func (w *world) wipeTable() {
+	d := w.disks[1]
+	d.write(make([]byte, 34*512), 0)
+	d.write(make([]byte, 33*512), d.size-33*512)
+}
+
+// TestTableLost: somebody wiped the target's table after a try, and nothing behind it. The journal that comes to light with
+// the new table tells of a copy that is not trusted any more, and none of its records may come back later; once it tells of
+// a commit, nothing is touched.
+func TestTableLost(t *testing.T) {
+	p, text, _, ss, want := course(t, nil, nil)
+	for _, words := range []string{"prepare done to", "copy:" + p.Target.Filesystems[0].UUID + " done to", "verify done to", "rebuild done to", "prove done to"} {
+		for at := 6; at < 60; at += 5 {
+			w := ss.after(t, words)
+			w.wipeTable()
+			if err := w.migrate(p, text, fault{at: at, how: "after"}); err == nil {
+				t.Fatalf("verb %d was not cut", at)
+			}
+			line := w.log[len(w.log)-1]
+			if err := w.migrate(p, text, fault{}); err != nil {
+				t.Fatalf("after %s, cut after %q: %v", words, line, err)
+			}
+			if d := treeDiff(want, end(w, p)); d != "" {
+				t.Errorf("after %s, cut after %q: %s", words, line, d)
+			}
+		}
+	}
+	w := ss[len(ss)-1].world.clone(t)
+	w.wipeTable()
+	if err := w.migrate(p, text, fault{}); err == nil || w.entered != "" || !strings.Contains(err.Error(), "tells of a commit") {
+		t.Errorf("a migrated system behind a wiped table: entered %q, %v", w.entered, err)
+	}
+	handsOnly(t, w, "write partition table", "write journal record")
+}
+
+// handsOnly fails when a run wrote anything to a device or a file but what is named.
+func handsOnly(t *testing.T, w *world, may ...string) {
+	t.Helper()
+	for _, line := range w.log {
+		for _, bad := range []string{"run ", "copy ", "write ", "rewrite ", "rename ", "remove "} {
+			if strings.HasPrefix(line, bad) && !slices.ContainsFunc(may, func(s string) bool { return strings.HasPrefix(line, s) }) {
+				t.Errorf("touched: %s", line)
+			}
+		}
+	}
+}
+
+// TestJournalGone: a target with filesystems of the plan and without its journal may be a migrated system.
+func TestJournalGone(t *testing.T) {
+	p, text, _, ss, _ := course(t, nil, nil)
+	for _, tableToo := range []bool{false, true} {
+		w := ss[len(ss)-1].world.clone(t)
+		w.boot()
+		w.parts(w.disks[1])[1].put(make([]byte, 4*mib), 0)
+		if tableToo {
+			w.wipeTable()
+		}
+		if err := w.migrate(p, text, fault{}); err == nil || !strings.Contains(err.Error(), "it is gone, but filesystem") {
+			t.Errorf("table too %v: %v", tableToo, err)
+		}
+		handsOnly(t, w, "write partition table")
+	}
+}
+
+// TestPartitionsComeLate: the kernel shows a disk before it has read its table. A journal that is not seen yet tells of the
+// commit all the same.
+func TestPartitionsComeLate(t *testing.T) {
+	p, text, _, ss, _ := course(t, nil, nil)
+	for _, disk := range []int{0, 1} {
+		for _, ever := range []bool{true, false} {
+			w := ss[len(ss)-1].world.clone(t)
+			w.boot()
+			hidden := w.parts(w.disks[disk])
+			w.devs = slices.DeleteFunc(w.devs, func(b *bdev) bool { return slices.Contains(hidden, b) })
+			w.version++
+			e := w.env(p, text)
+			asked := 0
+			e.Wait = func(_ context.Context, _ string, cond func() (bool, error)) error {
+				for range 5 {
+					if ok, err := cond(); ok || err != nil {
+						return err
+					}
+					if asked++; ever && asked == 3 {
+						w.devs = append(w.devs, hidden...)
+						w.version++
+					}
+				}
+				return errInjected
+			}
+			err := Run(t.Context(), e)
+			if ever && (err != nil || w.entered != TargetDir) {
+				t.Errorf("disk %d: entered %q, %v", disk, w.entered, err)
+			}
+			if !ever && disk == 1 && (err == nil || !strings.Contains(err.Error(), "the kernel does not show it")) {
+				t.Errorf("disk %d: entered %q, %v", disk, w.entered, err)
+			}
+			handsOver(t, w)
+			for _, b := range w.parts(w.disks[0]) {
+				if !b.ro {
+					t.Errorf("source partition %s came late and can be written", b.name)
+				}
+			}
+		}
+	}
+}
+
+// TestFilesystemGone: what the journal calls copied and verified is not there any more. It is made anew, and copied again.
+func TestFilesystemGone(t *testing.T) {
+	p, text, _, ss, want := course(t, nil, nil)
+	for i, n := range p.Target.Filesystems {
+		for _, words := range []string{"copy done to", "verify done to", "rebuild done to"} {
+			w := ss.after(t, words)
+			w.boot()
+			part := w.parts(w.disks[1])[2+i]
+			s, ok := superOf(part)
+			if !ok {
+				t.Fatalf("%s is no member", part.name)
+			}
+			part.put(make([]byte, 4096), s.DataOffset)
+			if err := w.migrate(p, text, fault{}); err != nil {
+				t.Errorf("%s gone after %s: %v", n.Mount, words, err)
+				continue
+			}
+			if d := treeDiff(want, end(w, p)); d != "" {
+				t.Errorf("%s gone after %s: %s", n.Mount, words, d)
+			}
+		}
+	}
+}
+
+// TestJournalNearlyFull: tries end before the last slots, which are for the commit and finish; a commit that has begun is
+// always noted.
+func TestJournalNearlyFull(t *testing.T) {
+	p, text, start, _, want := course(t, nil, nil)
+	w := start.clone(t)
+	if err := w.migrate(p, text, fault{at: 40, how: "error"}); err == nil {
+		t.Fatal("it did not fail")
+	}
+	slots := int64(4*mib) / slotSize
+	for spare := int64(1); spare < 110; spare += 4 {
+		w := w.clone(t)
+		w.boot()
+		e := w.env(p, text)
+		if err := runCheck(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		for int64(len(e.records)) < slots-1-checkpointSlots-spare {
+			eff, rec, err := e.records.appendTo(e.journal, p.ID, e.size, Record{Stage: "copy:x", Event: Note})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.do(t.Context(), eff); err != nil {
+				t.Fatal(err)
+			}
+			e.records = append(e.records, rec)
+		}
+		err := w.migrate(p, text, fault{})
+		if committed := w.committedFile(p); committed != (err == nil) || committed != (w.entered != "") {
+			t.Errorf("%d slots: committed %v, entered %q, %v", spare, committed, w.entered, err)
+		}
+		if err != nil {
+			continue
+		}
+		if d := treeDiff(want, end(w, p)); d != "" {
+			t.Errorf("%d slots: %s", spare, d)
+		}
+		if err := w.finishRun(p, text, fault{}, false); err != nil {
+			t.Errorf("%d slots: finish: %v", spare, err)
+		}
+	}
+}
+
+// TestDiskComesBack: between two stages every disk is reset, and comes back under another name, the sources writable. No
+// record goes to a node that is another disk's now, and the sources are locked again.
+func TestDiskComesBack(t *testing.T) {
+	p, text, _, _, want := course(t, nil, nil)
+	w := newWorld(t)
+	source := w.disks[0].whole
+	w.boot()
+	e := w.env(p, text)
+	swapped := false
+	look := e.Look
+	e.Look = func(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
+		if e.records.Done("prepare") && !swapped {
+			swapped = true
+			if len(w.mounts) > 1 {
+				t.Fatal("too late: something is mounted")
+			}
+			rename := strings.NewReplacer("vda", "vdb", "vdb", "vda")
+			for _, b := range w.devs {
+				if b.disk != nil {
+					b.name, b.ro = rename.Replace(b.name), false
+				}
+			}
+			w.version++
+		}
+		return look(ctx, depth)
+	}
+	if err := Run(t.Context(), e); err != nil || !swapped {
+		t.Fatalf("swapped %v, %v\n%s", swapped, err, strings.Join(w.told, "\n"))
+	}
+	if w.disks[0].whole != source {
+		t.Error("source disk changed")
+	}
+	for _, b := range w.devs {
+		if b.disk == w.disks[0] && !b.ro {
+			t.Errorf("source device %s can be written", b.name)
+		}
+	}
+	if d := treeDiff(want, end(w, p)); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestImageAfterFinish: once finish has begun, the image assembles nothing: alone, its member would be a stale half.
+func TestImageAfterFinish(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	w.boot()
+	w.joining = true
+	err := Run(t.Context(), w.env(p, text))
+	if err == nil || !strings.Contains(err.Error(), "finish has begun") || len(w.arrays) > 0 || w.entered != "" {
+		t.Errorf("entered %q, arrays %v, %v", w.entered, w.arrays, err)
+	}
+}
+
+// TestCommitNotNoted: the commit was made, the record of it is missing, and the old system ran: the boot loader had not seen it.
+// Neither is the old copy entered unasked, nor is a system that may have been in use made anew.
+func TestCommitNotNoted(t *testing.T) {
+	p, text, _, ss, _ := course(t, nil, nil)
+	w := ss.after(t, "rename ")
+	w.bootOld()
+	if err := w.migrate(p, text, fault{}); err == nil || w.entered != "" || !strings.Contains(err.Error(), "was in use since") {
+		t.Errorf("entered %q, %v", w.entered, err)
+	}
+	handsOnly(t, w, "write journal record")
+}
