@@ -72,8 +72,8 @@ func cmdRollback(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if rs.Begun("finish") {
-		return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` goes on")
+	if err := stage.Rollbackable(rs); err != nil {
+		return err
 	}
 	root, err := c.inside("/")
 	if err != nil {

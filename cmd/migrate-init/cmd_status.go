@@ -115,10 +115,13 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 	switch {
 	case st.Migrated && rs.Done("finish"):
 		st.State, st.Says = "finished", "This is the migrated system, and the old disk is part of it."
-	case st.Migrated && rs.Begun("finish"):
+	case st.Migrated && rs.Begun("finish") && (committed || stage.Rollbackable(rs) != nil):
 		st.State, st.Says, st.Next = "finishing", "This is the migrated system; finish has begun and goes on where it was.", "migrate-init finish"
 		if fail != nil && fail.Stage == "finish" {
 			st.Reason = fail.Text
+		}
+		if stage.Rollbackable(rs) == nil {
+			st.Next += ", or migrate-init rollback: the old disk is untouched"
 		}
 	case st.Migrated && !committed:
 		st.State, st.Says, st.Next = "rolled back", "This is the migrated system, but the next boot is the old one.", "reboot"

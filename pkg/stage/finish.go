@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
 
 	"migrate-init/boot"
 	"migrate-init/pkg/distro"
-	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -40,6 +40,9 @@ func Finish(ctx context.Context, e *Env, discard bool) error {
 	if err := Finishable(e.Plan, e.Facts, e.records, discard); err != nil {
 		return err
 	}
+	if err := e.newDiskBoots(); err != nil {
+		return err
+	}
 	if err := e.Record(ctx, Record{Stage: "finish", Event: Begin}); err != nil {
 		return err
 	}
@@ -48,62 +51,6 @@ func Finish(ctx context.Context, e *Env, discard bool) error {
 		return errors.Join(err, e.Record(context.WithoutCancel(ctx), Record{Stage: "finish", Event: Failed, Text: err.Error()}))
 	}
 	return e.Record(ctx, Record{Stage: "finish", Event: Done})
-}
-
-// Finishable refuses unless this is the migrated system and the old disk is as it was copied.
-func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
-	var out plan.Findings
-	refuse := func(noun, mend, format string, args ...any) {
-		out = append(out, plan.Finding{ID: "finish", Severity: plan.Refuse, Noun: noun, Evidence: fmt.Sprintf(format, args...), Mend: mend})
-	}
-	if f.Machine.UID != 0 {
-		refuse("user", "run it as root", "uid is %d", f.Machine.UID)
-	}
-	root := ""
-	for _, m := range f.Mounts {
-		if d := f.Dev(m.Device); m.Target == "/" && d != nil && d.Filesystem() != nil {
-			root = d.Filesystem().UUID
-		}
-	}
-	if root != p.Boot.Root {
-		refuse("running system", "boot the migrated system first", "its root is filesystem %s, planned %s: it does not run from the new array", orDash(root), p.Boot.Root)
-	}
-	if !rs.Done("commit") {
-		refuse("journal", "boot the migrated system first", "it has no commit")
-	}
-	for i, id := range p.Source.Disks {
-		d, err := f.Disk(id)
-		if err != nil {
-			refuse("old disk "+id.Was, "", "%v", err)
-			continue
-		}
-		if d == nil {
-			refuse("old disk "+id.Was, "connect it", "no disk of serial %q and %d bytes is here", id.Serial, id.Size)
-			continue
-		}
-		if d.Table != nil && i < len(p.Target.Mirrors) && strings.EqualFold(d.Table.ID, p.Target.Mirrors[i].TableID) || rs.Begun("finish:clone") {
-			continue
-		}
-		if d.Table == nil || !strings.EqualFold(d.Table.ID, id.Table) {
-			refuse("old disk "+d.Path, "look what is on it; a disk that was repartitioned is not touched", "its partition table is not %s any more", id.Table)
-		}
-		for _, x := range append(f.Parts(d.Name), d) {
-			if len(x.MountedAt) > 0 || x.Swapping || len(x.Holders) > 0 {
-				refuse("old disk "+d.Path, "umount, swapoff or stop what uses it", "%s is in use: %s", x.Path, strings.Join(append(x.MountedAt, x.Holders...), ", "))
-			}
-		}
-	}
-	for _, s := range p.Source.Filesystems {
-		d, err := f.FS(s.UUID)
-		if err != nil {
-			refuse("old filesystem "+s.UUID, "", "%v", err)
-		}
-		was := rs.Fact("stamp:" + s.UUID)
-		if d != nil && was != "" && d.Filesystem().Stamp != was && !discard {
-			refuse("old filesystem "+d.Path, "copy what is new in it, then say --discard-changes", "it changed since it was copied: then %s, now %s", was, d.Filesystem().Stamp)
-		}
-	}
-	return out.Err()
 }
 
 func (e *Env) finish(ctx context.Context) error {
@@ -125,61 +72,6 @@ func (e *Env) finish(ctx context.Context) error {
 		return err
 	}
 	return e.removeLeftovers(ctx)
-}
-
-// cloneDisk gives an old disk the new layout.
-func (e *Env) cloneDisk(ctx context.Context, m *plan.TargetDisk) error {
-	d, err := e.disk("old disk", m.DiskID)
-	if err != nil {
-		return err
-	}
-	want, err := tableOf(m)
-	if err != nil {
-		return fmt.Errorf("old disk %s: %w", d.Path, err)
-	}
-	for _, x := range append(e.Facts.Parts(d.Name), d) {
-		if x.ReadOnly {
-			if err := e.do(ctx, machine.SetReadOnly{Dev: x.Path, On: false}); err != nil {
-				return err
-			}
-		}
-	}
-	var parts []machine.Extent
-	for _, p := range want.Partitions {
-		parts = append(parts, machine.Extent{Number: p.Number, Start: p.Start, Size: p.Size})
-	}
-	if !same(d.Table, want) {
-		if !e.records.Begun("finish:clone") {
-			if err := e.switchBootSector(ctx, d, want); err != nil {
-				return err
-			}
-			if err := e.Record(ctx, Record{Stage: "finish:clone", Event: Begin, Text: d.Path}); err != nil {
-				return err
-			}
-		}
-		e.tell("finish", "partition table %s on %s", want.ID, d.Path)
-		if err := e.retable(ctx, d, want); err != nil {
-			return err
-		}
-	}
-	if err := e.do(ctx, machine.Partitions{Dev: d.Path, Parts: parts}); err != nil {
-		return err
-	}
-	return e.refresh(ctx)
-}
-
-// retable wipes what an old disk's partitions hold and gives it the new table; the boot sector's code stays.
-func (e *Env) retable(ctx context.Context, d *plan.Device, want gpt.Table) error {
-	for _, p := range e.Facts.Parts(d.Name) {
-		if err := e.wipe(ctx, p); err != nil {
-			return err
-		}
-	}
-	lba0, err := e.readAt(d.Path, 0, int(d.Sector))
-	if err != nil {
-		return err
-	}
-	return e.writeTable(ctx, d, want, lba0)
 }
 
 func (e *Env) readAt(dev string, off int64, n int) ([]byte, error) {
@@ -328,7 +220,7 @@ func (e *Env) watchSync(ctx context.Context) error {
 					stillIdle = b != nil && b.Degraded > 0 && b.Sync == "idle" && !e.anySync()
 					return !stillIdle, err
 				}); err != nil {
-					return fmt.Errorf("array /dev/%s: degraded, and no recovery runs: %w", a.Node, err)
+					return fmt.Errorf("array /dev/%s: degraded, and no recovery runs; dmesg tells which disk failed; mdadm /dev/%s --remove failed takes that member out, and migrate-init finish adds it again: %w", a.Node, a.Node, err)
 				}
 				continue
 			}
@@ -369,30 +261,6 @@ func (e *Env) anySync() bool {
 	return false
 }
 
-func (e *Env) bootLoaders(ctx context.Context) error {
-	fam, err := distro.Of(e.Plan)
-	if err != nil {
-		return err
-	}
-	for _, m := range e.Plan.Target.Mirrors {
-		d, err := e.disk("old disk", m.DiskID)
-		if err != nil {
-			return err
-		}
-		for _, x := range fam.Loader(e.Plan, "", []string{d.Path}) {
-			e.tell("finish", "%s", x)
-			if _, err := e.Machine.Do(ctx, x); err != nil {
-				return err
-			}
-		}
-		pr := &prover{p: e.Plan, say: func(s string) { e.tell("finish", "%s", s) }}
-		if err := e.proveBootSector(m, pr); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (e *Env) removeLeftovers(ctx context.Context) error {
 	effs := []machine.Effect{
 		machine.Remove{Path: path.Join(path.Dir(ConfirmUnit), "multi-user.target.wants", path.Base(ConfirmUnit))},
@@ -402,7 +270,11 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID))},
 		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.ConfirmedFile(e.Plan.ID)+".new")},
 		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID)+".rolled-back")},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommitDir)},
+	}
+	if alone, err := e.alone(path.Join(e.Plan.Boot.Mount, boot.CommitDir)); err != nil {
+		return err
+	} else if alone {
+		effs = append(effs, machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommitDir)})
 	}
 	more, err := e.installDevices()
 	if err != nil {
@@ -422,4 +294,23 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// alone tells whether nothing but this plan's marks is in the directory of the commit: what else is there is not ours to
+// remove, and no reason to fail.
+func (e *Env) alone(dir string) (bool, error) {
+	root, err := e.Inside("/")
+	if err != nil {
+		return false, err
+	}
+	list, err := fs.ReadDir(root, nonRoot(dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("directory %s: %w", dir, err)
+	}
+	for _, x := range list {
+		if !strings.HasPrefix(x.Name(), path.Base(boot.CommittedFile(e.Plan.ID))) && !strings.HasPrefix(x.Name(), path.Base(boot.ConfirmedFile(e.Plan.ID))) {
+			return false, nil
+		}
+	}
+	return true, nil
 }

@@ -6,10 +6,25 @@ import (
 	"fmt"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/distro"
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
+
+// newDiskBoots looks at the new disk's boot loader as it is today: it is what both disks start by from here on.
+func (e *Env) newDiskBoots() error {
+	if e.Plan.Boot.Loader != "grub" {
+		return nil
+	}
+	pr := &prover{p: e.Plan, say: func(s string) { e.tell("finish", "%s", s) }}
+	for _, t := range e.Plan.Target.Disks {
+		if err := e.proveBootSector(t, pr); err != nil {
+			return fmt.Errorf("new disk: its boot loader is not as it was proved, and the old one must not go; put it right with grub-install on the new disk: %w", err)
+		}
+	}
+	return nil
+}
 
 // switchBootSector lets the old disk boot the new array before anything of the old system is destroyed: one sector decides.
 func (e *Env) switchBootSector(ctx context.Context, d *plan.Device, want gpt.Table) error {
@@ -59,6 +74,9 @@ func (e *Env) switchBootSector(ctx context.Context, d *plan.Device, want gpt.Tab
 	if err := e.apart(d, lba*sector, int64(len(moved))); err != nil {
 		return err
 	}
+	if err := e.Record(ctx, Record{Stage: switchBegun, Event: Begin, Text: d.Path}); err != nil {
+		return err
+	}
 	e.tell("finish", "boot sector of %s reads the new array from here on", d.Path)
 	return e.do(ctx,
 		machine.WriteDevice{Dev: d.Path, Why: "GRUB's core image, before the first partition", Chunks: []machine.Chunk{{Offset: lba * sector, Data: moved}}},
@@ -93,6 +111,51 @@ func (e *Env) apart(d *plan.Device, at, length int64) error {
 	for _, x := range append(exts, boot.Extent{LBA: bs.CoreLBA, Sectors: 1}) {
 		if from, to := int64(x.LBA)*sector, int64(x.LBA+x.Sectors)*sector; from < at+length && at < to {
 			return fmt.Errorf("old disk %s: its own core image (bytes %d to %d) lies where a copy of the new one has to go; install the boot loader by hand and take the disk into the array with mdadm --add", d.Path, from, to)
+		}
+	}
+	return nil
+}
+
+// loaders are the programs that give the old disks boot loaders of their own.
+func (e *Env) loaders() ([]machine.Effect, error) {
+	fam, err := distro.Of(e.Plan)
+	if err != nil {
+		return nil, err
+	}
+	var out []machine.Effect
+	for _, m := range e.Plan.Target.Mirrors {
+		d, err := e.disk("old disk", m.DiskID)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range fam.Loader(e.Plan, "", []string{d.Path}) {
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+func (e *Env) bootLoaders(ctx context.Context) error {
+	effs, err := e.loaders()
+	if err != nil {
+		return err
+	}
+	for _, x := range effs {
+		e.tell("finish", "%s", x)
+	}
+	if err := e.do(ctx, effs...); err != nil {
+		return err
+	}
+	pr := &prover{p: e.Plan, say: func(s string) { e.tell("finish", "%s", s) }}
+	for _, m := range e.Plan.Target.Mirrors {
+		if err := e.proveTable(m); err != nil {
+			return err
+		}
+		if e.Plan.Boot.Loader != "grub" {
+			continue
+		}
+		if err := e.proveBootSector(m, pr); err != nil {
+			return err
 		}
 	}
 	return nil

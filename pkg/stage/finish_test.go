@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -115,6 +116,8 @@ func finished(w *world, p *plan.Plan) fstest.MapFS {
 		}
 		out["vda/"+b.name] = &fstest.MapFile{Data: []byte(what)}
 	}
+	table, err := gpt.Read(d, d.size, 512)
+	out["vda/table"] = &fstest.MapFile{Data: fmt.Append(nil, table.ID, table.Damage, err)}
 	core, err := readCore(d)
 	out["vda/core"] = &fstest.MapFile{Data: fmt.Append(nil, core.Prefix, err)}
 	return out
@@ -174,6 +177,9 @@ func TestFinishPowerCut(t *testing.T) {
 			w := s.world.clone(t)
 			boots(t, w, p, "vda")
 			boots(t, w, p, "vdb")
+			if _, err := previewed(w.clone(t), p, text); err != nil {
+				t.Errorf("after %q: preview: %v", s.what, err)
+			}
 			if err := w.finishRun(p, text, fault{}, false); err != nil {
 				t.Fatalf("after %q: %v\n%s", s.what, err, strings.Join(w.told, "\n"))
 			}
@@ -298,6 +304,41 @@ func TestFinishRefuses(t *testing.T) {
 		"in use": {"is in use: /old", false, func(w *world) error {
 			err := w.bootNew(p)
 			w.mounts = append(w.mounts, mounted{src: "/dev/vda2", dir: "/old", typ: "ext4", ro: true, tree: w.trees[oldRoot]})
+			return err
+		}},
+		"reformatted": {"/dev/vda2 carries ext4 99999999-", false, func(w *world) error { w.reuse(2*mib, 500*mib); return w.bootNew(p) }},
+		"a filesystem is gone": {"it is not on its partition aaaaaaaa-0000-4000-8000-000000000002 any more", false, func(w *world) error {
+			w.disks[0].write(make([]byte, 8192), 2*mib)
+			return w.bootNew(p)
+		}},
+		"swap in other use":    {"/dev/vda4 carries ext4 99999999-", false, func(w *world) error { w.reuse(702*mib, 100*mib); return w.bootNew(p) }},
+		"reformatted, discard": {"", true, func(w *world) error { w.reuse(2*mib, 500*mib); return w.bootNew(p) }},
+		"new disk's core image": {"put it right with grub-install", false, func(w *world) error {
+			w.disks[1].write(coreImg(2048, "(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2"), mib)
+			return w.bootNew(p)
+		}},
+		"new disk's boot sector": {"put it right with grub-install", false, func(w *world) error {
+			w.disks[1].write(make([]byte, 440), 0)
+			return w.bootNew(p)
+		}},
+		"root is read-only": {"its root is mounted read-only", false, func(w *world) error {
+			err := w.bootNew(p)
+			for i := range w.mounts {
+				w.mounts[i].ro = w.mounts[i].ro || w.mounts[i].dir == "/"
+			}
+			return err
+		}},
+		"an array does not run": {"srv: ", false, func(w *world) error {
+			err := w.bootNew(p)
+			w.mounts = slices.DeleteFunc(w.mounts, func(m mounted) bool { return m.dir == "/srv" })
+			for name, a := range w.arrays {
+				for _, n := range p.Target.Arrays {
+					if strings.HasSuffix(n.Name, "srv") && a.uuid == n.UUID {
+						w.devs = slices.DeleteFunc(w.devs, func(b *bdev) bool { return b.name == name })
+						delete(w.arrays, name)
+					}
+				}
+			}
 			return err
 		}},
 		"disk is gone": {"no disk of serial", false, func(w *world) error { w.disks = w.disks[1:]; return w.bootNew(p) }},

@@ -1,0 +1,130 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"migrate-init/pkg/plan"
+)
+
+// What finish has begun with: from switchBegun on the old disk boots the new system, from cloneBegun on it loses what it had.
+const (
+	switchBegun = "finish:switch"
+	cloneBegun  = "finish:clone"
+)
+
+// Rollbackable refuses once the old disk does not boot the old system any more. A finish that refused before that has
+// changed nothing.
+func Rollbackable(rs Records) error {
+	if rs.Begun(switchBegun) || rs.Begun(cloneBegun) {
+		return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` goes on")
+	}
+	return nil
+}
+
+// Finishable refuses unless this is the migrated system and the old disk is as it was copied.
+func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
+	var out plan.Findings
+	refuse := func(noun, mend, format string, args ...any) {
+		out = append(out, plan.Finding{ID: "finish", Severity: plan.Refuse, Noun: noun, Evidence: fmt.Sprintf(format, args...), Mend: mend})
+	}
+	if f.Machine.UID != 0 {
+		refuse("user", "run it as root", "uid is %d", f.Machine.UID)
+	}
+	root, options := "", ""
+	for _, m := range f.Mounts {
+		if d := f.Dev(m.Device); m.Target == "/" && d != nil && d.Filesystem() != nil {
+			root, options = d.Filesystem().UUID, m.Options
+		}
+	}
+	if root != p.Boot.Root {
+		refuse("running system", "boot the migrated system first", "its root is filesystem %s, planned %s: it does not run from the new array", orDash(root), p.Boot.Root)
+	}
+	if !rs.Done("commit") {
+		refuse("journal", "boot the migrated system first", "it has no commit")
+	}
+	// The old disk holds the only other copy: it is not given up for one that is in doubt.
+	if root == p.Boot.Root && slices.Contains(strings.Split(options, ","), "ro") {
+		refuse("running system", "look for errors of the new disk in dmesg; if there are none: mount -o remount,rw /", "its root is mounted read-only")
+	}
+	for _, n := range p.Target.Arrays {
+		if a := f.Array(n.UUID); root == p.Boot.Root && (a == nil || a.Node == "") {
+			refuse("array "+n.Name, "mdadm --assemble --scan, and look at what is on it", "%s does not run", n.UUID)
+		}
+	}
+	const keep = "copy what is wanted of it, then say --discard-changes"
+	whole := false // an old disk that finish has not begun to change
+	for i, id := range p.Source.Disks {
+		d, err := f.Disk(id)
+		if err != nil {
+			refuse("old disk "+id.Was, "", "%v", err)
+			continue
+		}
+		if d == nil {
+			refuse("old disk "+id.Was, "connect it", "no disk of serial %q and %d bytes is here", id.Serial, id.Size)
+			continue
+		}
+		// A table that was cut short while it was written is none, or the new one by its second copy.
+		if d.Table != nil && i < len(p.Target.Mirrors) && strings.EqualFold(d.Table.ID, p.Target.Mirrors[i].TableID) || d.Table == nil && rs.Begun(cloneBegun) {
+			continue
+		}
+		if d.Table == nil || !strings.EqualFold(d.Table.ID, id.Table) {
+			refuse("old disk "+d.Path, "look what is on it; a disk that was repartitioned is not touched", "its partition table is not %s any more", id.Table)
+			continue
+		}
+		for _, x := range append(f.Parts(d.Name), d) {
+			if len(x.MountedAt) > 0 || x.Swapping || len(x.Holders) > 0 {
+				refuse("old disk "+d.Path, "umount, swapoff or stop what uses it", "%s is in use: %s", x.Path, strings.Join(append(x.MountedAt, x.Holders...), ", "))
+			}
+		}
+		if rs.Begun(cloneBegun) {
+			continue
+		}
+		whole = true
+		for _, s := range strangers(p, f, d) {
+			if !discard {
+				refuse("old disk "+d.Path, keep, "%s: that came there after the copy", s)
+			}
+		}
+	}
+	for _, s := range p.Source.Filesystems {
+		d, err := f.FS(s.UUID)
+		at, verr := f.Volume(p, s.On)
+		was := rs.Fact("stamp:" + s.UUID)
+		switch {
+		case err != nil || verr != nil:
+			refuse("old filesystem "+s.UUID, "", "%v", errors.Join(err, verr))
+		case discard:
+		case whole && (d == nil || d != at):
+			refuse("old filesystem "+s.UUID, keep, "it is not on its partition %s any more, so what is there came after the copy", strings.TrimPrefix(string(s.On), "part:"))
+		case d != nil && was != "" && d.Filesystem().Stamp != was:
+			refuse("old filesystem "+d.Path, "copy what is new in it, then say --discard-changes", "it changed since it was copied: then %s, now %s", was, d.Filesystem().Stamp)
+		}
+	}
+	return out.Err()
+}
+
+// strangers lists what an old disk's partitions carry that the plan knows nothing of. It was not there when the plan was
+// made, for then it would have been moved, left by --leave, or refused; swap and an idle ESP are let pass, as they were.
+func strangers(p *plan.Plan, f *plan.Facts, d *plan.Device) []string {
+	var out []string
+	role := map[int]string{}
+	for _, t := range d.Table.Partitions {
+		role[t.Number] = t.Role
+	}
+	for _, x := range f.Parts(d.Name) {
+		if r := role[x.Number]; r == plan.RoleBIOSGrub || r == plan.RoleESP ||
+			slices.ContainsFunc(p.Source.Left, func(guid string) bool { return strings.EqualFold(guid, x.GUID) }) {
+			continue
+		}
+		for _, c := range x.Contents {
+			known := c.Ghost || !slices.Contains([]string{plan.ContentFS, plan.ContentRaid, plan.ContentLVM, plan.ContentLUKS, plan.ContentZFS}, c.Kind)
+			if !known && (c.Kind != plan.ContentFS || p.FindSource(c.UUID) == nil) {
+				out = append(out, strings.Join(strings.Fields(x.Path+" carries "+c.Type+" "+c.Label+" "+c.UUID), " "))
+			}
+		}
+	}
+	return out
+}

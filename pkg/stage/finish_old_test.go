@@ -1,0 +1,214 @@
+package stage
+
+import (
+	"context"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/gpt"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// reuse makes another filesystem in the place of what the old disk had at an offset, as an administrator might who takes the
+// disk for free.
+func (w *world) reuse(at, size int64) {
+	w.disks[0].write(make([]byte, 8192), at)
+	w.disks[0].write(extSuper("99999999-9999-4999-8999-999999999999", "", size, 1), at+1024)
+}
+
+// noter is a machine that only notes what it is asked for.
+type noter struct{ lines *[]string }
+
+func (n noter) Do(_ context.Context, e machine.Effect) (machine.Output, error) {
+	*n.lines = append(*n.lines, e.String())
+	return machine.Output{}, nil
+}
+
+// previewed boots the new system and gives the effects that a dry run of finish shows.
+func previewed(w *world, p *plan.Plan, text []byte) ([]string, error) {
+	if err := w.bootNew(p); err != nil {
+		return nil, err
+	}
+	var lines []string
+	e := w.env(p, text)
+	e.Machine = noter{&lines}
+	return lines, PreviewFinish(context.Background(), e)
+}
+
+// TestFinishPreview: what a dry run shows is what is done, but for what only the steps before can tell.
+func TestFinishPreview(t *testing.T) {
+	w, p, text := migrated(t)
+	start := w.clone(t)
+	var got []string
+	if err := start.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	e := start.env(p, text)
+	e.Machine = noter{&got}
+	if err := PreviewFinish(context.Background(), e); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, line := range w.log {
+		line, _, _ = strings.Cut(line, "  => ")
+		if !strings.HasPrefix(line, "write md superblock") && !strings.HasPrefix(line, "ioctl ADD_NEW_DISK") {
+			want = append(want, line)
+		}
+	}
+	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+		t.Errorf("shown:\n%s\n\ndone:\n%s", g, w)
+	}
+	if len(start.log) > 0 {
+		t.Errorf("a dry run did %v", start.log)
+	}
+	if n := strings.Join(start.told, "\n"); strings.Count(n, "would join") != len(p.Target.Arrays) {
+		t.Errorf("told: %s", n)
+	}
+}
+
+// TestFinishOtherTable: finish had begun, and then another disk of the same address and size stands in the old one's place,
+// or somebody repartitioned that.
+func TestFinishOtherTable(t *testing.T) {
+	w, p, text := migrated(t)
+	probe := w.clone(t)
+	if err := probe.finishRun(p, text, fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(probe.log, func(s string) bool { return strings.HasPrefix(s, "write partition table") }) + 1
+	if err := w.finishRun(p, text, fault{at, "before"}, false); err == nil {
+		t.Fatal("not cut")
+	}
+	typ, err := gpt.TypeOf(gpt.SchemeGPT, "linux")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := w.disks[0]
+	writes, err := gpt.Encode(gpt.Table{Scheme: gpt.SchemeGPT, ID: "99999999-0000-4000-8000-000000000000", SectorSize: 512, Partitions: []gpt.Partition{
+		{Number: 1, Type: typ, ID: "99999999-0000-4000-8000-000000000001", Name: "other", Start: mib, Size: 900 * mib}}}, d.size, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range writes {
+		d.write(x.Data, x.Offset)
+	}
+	if err := w.finishRun(p, text, fault{}, false); err == nil || !strings.Contains(err.Error(), "its partition table is not "+oldTable) {
+		t.Errorf("%v", err)
+	}
+	if len(w.log) > 0 {
+		t.Errorf("refused, and yet: %v", w.log)
+	}
+}
+
+// TestFinishRefusedIsNoPointOfNoReturn: a finish that ended before its first write to the old disk leaves the way back.
+func TestFinishRefusedIsNoPointOfNoReturn(t *testing.T) {
+	w, p, text := migrated(t)
+	done := w.clone(t)
+	const own = 2046 // where the copied core image would have to go
+	w.disks[0].write(coreImg(own, "(,gpt2)/boot/grub", "part_gpt", "ext2"), own*512)
+	w.disks[0].write(bootImg(own)[:440], 0)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	old := w.disks[0].whole
+	e := w.env(p, text)
+	if err := Finish(context.Background(), e, false); err == nil || !strings.Contains(err.Error(), "its own core image") {
+		t.Fatalf("%v", err)
+	}
+	if w.disks[0].whole != old {
+		t.Error("the old disk changed")
+	}
+	if err := Rollbackable(e.Records()); err != nil || !e.Records().Begun("finish") {
+		t.Errorf("after a refusal: %v", err)
+	}
+	if err := done.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	e = done.env(p, text)
+	changed := 0
+	done.watch = func() {
+		if done.disks[0].whole != old && Rollbackable(e.Records()) == nil && changed == 0 {
+			changed = done.n
+		}
+	}
+	old = done.disks[0].whole
+	if err := Finish(context.Background(), e, false); err != nil {
+		t.Fatal(err)
+	}
+	if changed > 0 {
+		t.Errorf("rollback was allowed after verb %d, when the old disk had changed", changed)
+	}
+	if Rollbackable(e.Records()) == nil {
+		t.Error("rollback is allowed after finish")
+	}
+}
+
+// TestFinishForgets: lines of fstab and crypttab that mean what finish destroys become comments, and no others.
+func TestFinishForgets(t *testing.T) {
+	w, p, text := migrated(t)
+	tree := w.trees[p.Boot.Root]
+	before := string(tree["etc/fstab"].Data)
+	added := []struct {
+		line string
+		goes bool
+	}{
+		{"UUID=" + strings.ToUpper(oldRoot) + " /old ext4 ro 0 0", true},
+		{"/dev/vda3 /old/srv ext4 nofail 0 0", true},
+		{"PARTUUID=aaaaaaaa-0000-4000-8000-000000000003 /x ext4 noauto 0 0", true},
+		{"/dev/disk/by-uuid/" + oldSrv + " /y ext4 nofail 0 0", true},
+		{"/dev/disk/by-id/old-part3 /z ext4 nofail 0 0", true},
+		{"/dev/mapper/c1 none swap sw 0 0", true},
+		{"LABEL=rootfs /both ext4 nofail 0 0", false}, // the new root has it too
+		{"PARTLABEL=p /many ext4 nofail 0 0", true},   // several, all of them there
+		{"UUID=99999999-9999-4999-8999-999999999999 /backup ext4 nofail 0 2", false},
+		{"/dev/vda33 /w ext4 nofail 0 0", false},
+		{"/dev/mapper/other /v ext4 nofail 0 0", false},
+		{"tmpfs /tmp tmpfs nosuid 0 0", false},
+	}
+	const why = "# migrate-init finish: its partition was on the old disk, which is a mirror now\n"
+	fstab, want := before, before
+	for _, a := range added {
+		fstab += a.line + "\n"
+		if a.goes {
+			want += why + "#"
+		}
+		want += a.line + "\n"
+	}
+	tree["etc/fstab"] = &fstest.MapFile{Data: []byte(fstab), Mode: 0o644}
+	tree["etc/crypttab"] = &fstest.MapFile{Data: []byte("c1 /dev/vda4 /dev/urandom swap\nc2 /dev/vdz1 none luks\n"), Mode: 0o644}
+	tree["dev/disk/by-id/old-part3"] = &fstest.MapFile{Data: []byte("../../vda3"), Mode: fs.ModeSymlink | 0o777}
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(tree["etc/fstab"].Data); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := string(tree["etc/crypttab"].Data); got != why+"#c1 /dev/vda4 /dev/urandom swap\nc2 /dev/vdz1 none luks\n" {
+		t.Errorf("crypttab: %s", got)
+	}
+	commented := slices.IndexFunc(w.log, func(s string) bool { return strings.HasPrefix(s, "rewrite file /etc/fstab") })
+	wiped := slices.IndexFunc(w.log, func(s string) bool { return strings.HasPrefix(s, "write wipe old signatures") })
+	if commented < 0 || wiped < commented {
+		t.Errorf("fstab at %d, the first wipe at %d", commented, wiped)
+	}
+}
+
+// TestFinishKeepsOthersMarks: another migration's file beside ours is no reason to fail, and stays.
+func TestFinishKeepsOthersMarks(t *testing.T) {
+	w, p, text := migrated(t)
+	other := strings.TrimPrefix(boot.CommittedFile("ffffffff-0000-4000-8000-000000000000"), "/")
+	w.trees[p.Boot.Root][other] = &fstest.MapFile{Data: []byte("x")}
+	if err := w.finishRun(p, text, fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if w.trees[p.Boot.Root][other] == nil || w.committedFile(p) {
+		t.Errorf("the other's is there: %v, ours: %v", w.trees[p.Boot.Root][other] != nil, w.committedFile(p))
+	}
+}
