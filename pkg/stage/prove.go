@@ -32,7 +32,10 @@ func runProve(ctx context.Context, e *Env) error {
 	}
 	pr := &prover{p: e.Plan, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
 	pr.core = coreDrivers(e.Root, e.Plan.Drivers)
-	errs := []error{pr.initrds(fam), pr.init(), pr.fstab(), pr.leftovers()}
+	errs := []error{pr.initrds(fam), pr.init(), pr.fstab(), pr.mdadm(), pr.leftovers()}
+	for _, t := range e.Plan.Target.Disks {
+		errs = append(errs, e.proveTable(t))
+	}
 	if e.Plan.Boot.Loader == "grub" {
 		errs = append(errs, pr.grubConfig())
 		for _, t := range e.Plan.Target.Disks {
@@ -167,6 +170,11 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 			errs = append(errs, fmt.Errorf("initrd /%s: %w (%s)", name, err, n.Why))
 		}
 	}
+	if b, err := a.ReadFile(strings.TrimPrefix(mdadmConf, "/")); err == nil && len(pr.p.Target.Arrays) > 0 {
+		if err := proveMdadmConf(pr.p, b); err != nil {
+			errs = append(errs, fmt.Errorf("initrd /%s: %s: %w", name, mdadmConf, err))
+		}
+	}
 	for _, d := range pr.p.Drivers {
 		if !mods[kmodName(d)] && !pr.core[kmodName(d)] {
 			errs = append(errs, fmt.Errorf("initrd /%s: driver %s of the planned disks is missing", name, d))
@@ -275,7 +283,7 @@ func meets(a *cpio.Archive, mods map[string]bool, n distro.Need) error {
 }
 
 // oldIdentity finds a name of the old system in a text, "" when there is none: the UUIDs of its filesystems and swap areas,
-// those of their partitions, and the nodes that they had.
+// those of their partitions, and the nodes and links that they had.
 func oldIdentity(p *plan.Plan, b []byte) string {
 	low := bytes.ToLower(b)
 	find := func(uuid string, on plan.Ref, node string) string {
@@ -284,8 +292,10 @@ func oldIdentity(p *plan.Plan, b []byte) string {
 				return id
 			}
 		}
-		if node != "" && namesNode(b, node) {
-			return node
+		for _, n := range []string{node, idLink(p, node)} {
+			if n != "" && namesNode(b, n) {
+				return n
+			}
 		}
 		return ""
 	}
@@ -344,7 +354,7 @@ func (pr *prover) fstab() error {
 			errs = append(errs, fmt.Errorf("file /etc/fstab: line %d still names %s of the old system", x.Line, id))
 		}
 		if x.Spec.Kind == fstab.UUID && !x.IsBind() {
-			seen[x.File] = strings.ToLower(x.Spec.Value)
+			seen[path.Clean(x.File)] = strings.ToLower(x.Spec.Value)
 		}
 	}
 	for _, n := range pr.p.Target.Filesystems {

@@ -66,7 +66,7 @@ func TestProve(t *testing.T) {
 	whole := func() map[string]string {
 		var uuids string
 		for _, a := range p.Target.Arrays {
-			uuids += "ARRAY <ignore> UUID=" + a.UUID + "\n"
+			uuids += "ARRAY /dev/md/x UUID=" + a.UUID + "\n"
 		}
 		dir := "usr/lib/modules/" + testRelease + "/"
 		return map[string]string{"init": "#!/bin/sh", "sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm --run",
@@ -102,8 +102,30 @@ func TestProve(t *testing.T) {
 		"array not named": {[]string{"etc/mdadm/mdadm.conf does not contain", array}, inside(func(m map[string]string) {
 			m["etc/mdadm/mdadm.conf"] = strings.ReplaceAll(m["etc/mdadm/mdadm.conf"], array, "x")
 		})},
-		"degraded start": {[]string{"scripts/local-block/mdadm"}, inside(func(m map[string]string) { delete(m, "scripts/local-block/mdadm") })},
-		"old resume":     {[]string{"conf/conf.d/resume", oldSwap}, inside(func(m map[string]string) { m["conf/conf.d/resume"] = "RESUME=UUID=" + oldSwap })},
+		"DEVICE leaves it out": {[]string{initrdName, "DEVICE lines (/dev/sda*) leave out /dev/vdb3"}, inside(func(m map[string]string) {
+			m["etc/mdadm/mdadm.conf"] = "DEVICE /dev/sda*\n" + m["etc/mdadm/mdadm.conf"]
+		})},
+		"DEVICE has them all": {nil, inside(func(m map[string]string) {
+			m["etc/mdadm/mdadm.conf"] = "DEVICE /dev/vd*\n" + m["etc/mdadm/mdadm.conf"]
+		})},
+		"a line by devices": {[]string{"line 1, which names no UUID, may match array " + array}, inside(func(m map[string]string) {
+			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md0 devices=/dev/sda1,/dev/vdb3\n" + m["etc/mdadm/mdadm.conf"]
+		})},
+		"a line by other devices": {nil, inside(func(m map[string]string) {
+			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md0 devices=/dev/sdc1\nARRAY /dev/md1 UUID=deadbeef:0:0:1\n" + m["etc/mdadm/mdadm.conf"]
+		})},
+		"two lines of an array": {[]string{"is one more for array"}, inside(func(m map[string]string) { m["etc/mdadm/mdadm.conf"] += m["etc/mdadm/mdadm.conf"] })},
+		"an ignored array": {[]string{"lets mdadm ignore array", "etc/mdadm/mdadm.conf: line"}, edit("etc/mdadm/mdadm.conf", func(s string) string {
+			return strings.Replace(s, "ARRAY /dev/md/root", "ARRAY <ignore>", 1)
+		})},
+		"only in a comment": {[]string{"no ARRAY line names array " + array}, inside(func(m map[string]string) {
+			m["etc/mdadm/mdadm.conf"] = strings.ReplaceAll(m["etc/mdadm/mdadm.conf"], "ARRAY ", "#ARRAY ")
+		})},
+		"table cut short":        {[]string{"disk /dev/vdb: partition table is damaged: primary"}, func(w *world) { w.disks[1].write(make([]byte, 512), 512) }},
+		"fstab with a slash":     {nil, edit("etc/fstab", swap(" /srv\t", " /srv/\t"))},
+		"fstab by the disk's id": {[]string{"/etc/fstab: line", "/dev/disk/by-id/virtio-SER-vda-part4"}, edit("etc/fstab", swap("UUID="+p.Target.Swaps[0].UUID, "/dev/disk/by-id/virtio-SER-vda-part4"))},
+		"degraded start":         {[]string{"scripts/local-block/mdadm"}, inside(func(m map[string]string) { delete(m, "scripts/local-block/mdadm") })},
+		"old resume":             {[]string{"conf/conf.d/resume", oldSwap}, inside(func(m map[string]string) { m["conf/conf.d/resume"] = "RESUME=UUID=" + oldSwap })},
 		"other kernel": {[]string{"no modules of kernel " + testRelease}, inside(func(m map[string]string) {
 			for n, s := range m {
 				if strings.HasSuffix(n, ".ko") {

@@ -12,7 +12,6 @@ import (
 	"migrate-init/boot"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
-	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
 
@@ -152,7 +151,7 @@ func (r *rewriter) becomes(spec fstab.Spec) string {
 		}
 	}
 	names := func(planned, dev string, on plan.Ref) bool {
-		return planned != "" && planned == spec.String() || spec.Kind == fstab.Device && spec.Value == dev ||
+		return planned != "" && planned == spec.String() || spec.Kind == fstab.Device && spec.Value != "" && (spec.Value == dev || spec.Value == idLink(r.p, dev)) ||
 			spec.Kind == fstab.PartUUID && strings.EqualFold("part:"+spec.Value, string(on))
 	}
 	for _, s := range r.p.Source.Filesystems {
@@ -163,6 +162,20 @@ func (r *rewriter) becomes(spec fstab.Spec) string {
 	for _, s := range r.p.Source.Swaps {
 		if names(s.Spec, s.Device, s.On) {
 			return r.ids[s.UUID]
+		}
+	}
+	return ""
+}
+
+// idLink is the link in /dev/disk/by-id of a partition of the old disk, by the one of that disk which the plan knows.
+func idLink(p *plan.Plan, dev string) string {
+	for _, d := range p.Source.Disks {
+		number, ok := strings.CutPrefix(dev, d.Was)
+		if !ok || d.ByID == "" || d.Was == "" {
+			continue
+		}
+		if number = strings.TrimPrefix(number, "p"); number != "" && strings.Trim(number, "0123456789") == "" {
+			return d.ByID + "-part" + number
 		}
 	}
 	return ""
@@ -213,37 +226,6 @@ func (r *rewriter) crypttab() error {
 		}
 		return t.Bytes(), nil
 	})
-}
-
-func (r *rewriter) mdadm() error {
-	if len(r.p.Target.Arrays) == 0 {
-		return nil
-	}
-	const name = "/etc/mdadm/mdadm.conf"
-	old, err := r.read(name)
-	if err != nil {
-		return err
-	}
-	var arrays []md.ConfArray
-	homehost := ""
-	for _, n := range r.p.Target.Arrays {
-		uuid, err := md.ParseUUID(n.UUID)
-		if err != nil {
-			return fmt.Errorf("array %s: %w", n.UUID, err)
-		}
-		host, short, ok := strings.Cut(n.Name, ":")
-		if !ok {
-			short = n.Name
-		} else {
-			homehost = host
-		}
-		arrays = append(arrays, md.ConfArray{Device: "/dev/md/" + short, UUID: uuid, Metadata: n.Metadata})
-	}
-	if old == nil {
-		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(name)), Mode: 0o755})
-	}
-	r.write(name, old, md.SetArrays(old, arrays, homehost), 0o644)
-	return nil
 }
 
 // GRUBDropIn keeps os-prober from putting the old system, found on the old disk, into the new menu, and makes a panic of

@@ -38,8 +38,13 @@ func (r *rewriter) debconfDisks(to []plan.TargetDisk) error {
 		}
 		var disks []string
 		for _, t := range to {
-			if t.ByID != "" {
-				disks = append(disks, t.ByID)
+			name := t.ByID
+			if name == "" {
+				// A disk without an identity of its own has no link; the package then wants its node.
+				name = t.Was
+			}
+			if name != "" {
+				disks = append(disks, name)
 			}
 		}
 		if len(disks) == 0 {
@@ -113,7 +118,11 @@ func (r *rewriter) mountPoints() error {
 			r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, d), Mode: mode})
 		}
 	}
-	b, err := r.read("/etc/fstab")
+	at, err := r.place("/etc/fstab")
+	if err != nil || at == "" {
+		return err
+	}
+	b, err := r.read(at)
 	if err != nil {
 		return err
 	}

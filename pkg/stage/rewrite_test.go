@@ -202,3 +202,72 @@ func TestRewritesRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestRewritesMdadm: what would keep mdadm from a new member is replaced, through links too; what is of others stays.
+func TestRewritesMdadm(t *testing.T) {
+	p := rewritePlan()
+	raid := []plan.NewPart{{Number: 1, Role: plan.RoleBIOSGrub}, {Number: 3, Role: plan.RoleRaid}}
+	p.Target.Disks[0].Was, p.Target.Disks[0].Partitions = "/dev/sdb", raid
+	p.Target.Mirrors = []plan.TargetDisk{{DiskID: plan.DiskID{Was: "/dev/nvme0n1"}, Partitions: raid}}
+	const ours = "ARRAY /dev/md/root metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000001\nARRAY /dev/md/srv metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000002\n"
+	for _, c := range []struct{ before, after, refused string }{
+		{"DEVICE /dev/sda* /dev/sdb*\n", "DEVICE partitions containers\n" + ours + "HOMEHOST server\n", ""}, // not after another disk is found first
+		{"DEVICE containers # c\nHOMEHOST <ignore>\n", "DEVICE partitions containers # c\nHOMEHOST <ignore> server\n" + ours, ""},
+		{"DEVICE /dev/sd*[0-9] /dev/nvme*\nHOMEHOST server\n", "DEVICE /dev/sd*[0-9] /dev/nvme*\nHOMEHOST server\n" + ours, ""},
+		{"HOMEHOST server\nARRAY /dev/md/data UUID=deadbeef:00000000:00000000:00000000 # mine\n" + ours + ours,
+			"HOMEHOST server\nARRAY /dev/md/data UUID=deadbeef:00000000:00000000:00000000 # mine\n" + ours, ""},
+		{"HOMEHOST server\nARRAY /dev/md/root devices=/dev/sda1,/dev/sdb1\n", "HOMEHOST server\n" + ours, ""},
+		{"HOMEHOST server\nARRAY /dev/md0 name=server:root\n", "HOMEHOST server\nARRAY /dev/md0 name=server:root\n" + ours, "line 2, which names no UUID"},
+		{"HOMEHOST server\nARRAY /dev/md0 devices=/dev/sd*\n", "HOMEHOST server\nARRAY /dev/md0 devices=/dev/sd*\n" + ours, "line 2, which names no UUID"},
+	} {
+		tree := text(map[string]string{"etc/mdadm.conf": c.before, "etc/fstab": "UUID=" + oldRoot + " / ext4 defaults 0 1\nLABEL=data /srv/ ext4 defaults 0 2\n"})
+		tree["etc/mdadm/mdadm.conf"] = &fstest.MapFile{Data: []byte("../mdadm.conf"), Mode: fs.ModeSymlink | 0o777}
+		tree["etc/mdadm"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+		err := Rehearse(p, tree)
+		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%q: %v, want %q", c.before, err, c.refused)
+		}
+		effs, err := Rewrites(p, tree, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, tree, effs)
+		if got := string(tree["etc/mdadm.conf"].Data); got != c.after {
+			t.Errorf("%q became\n%s\nwant\n%s", c.before, got, c.after)
+		}
+		if tree["etc/mdadm/mdadm.conf"].Mode&fs.ModeSymlink == 0 {
+			t.Error("the link is gone")
+		}
+	}
+}
+
+// TestRewritesIDs: names by the disk's own id, and disks that have none.
+func TestRewritesIDs(t *testing.T) {
+	p := rewritePlan()
+	p.Source.Disks = []plan.DiskID{{Was: "/dev/vda", ByID: "/dev/disk/by-id/virtio-OLD"}}
+	p.Target.Disks[0].ByID, p.Target.Disks[0].Was = "", "/dev/vdb"
+	tree := text(map[string]string{
+		"etc/default/grub":             "GRUB_CMDLINE_LINUX=\"resume=/dev/disk/by-id/virtio-OLD-part4 root=/dev/disk/by-id/virtio-OLD-part2\"\n",
+		"var/cache/debconf/config.dat": "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/vda\n\n",
+		"data/fstab":                   "/dev/disk/by-id/virtio-OLD-part2 / ext4 defaults 0 1\n/dev/disk/by-id/virtio-OLD-part22 /x ext4 nofail 0 0\n",
+	})
+	tree["etc/fstab"] = &fstest.MapFile{Data: []byte("/data/fstab"), Mode: fs.ModeSymlink | 0o777}
+	tree["etc"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+	effs, err := Rewrites(p, tree, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, tree, effs)
+	for name, want := range map[string]string{
+		"etc/default/grub":             "GRUB_CMDLINE_LINUX=\"resume=UUID=bbbbbbbb-0000-4000-8000-000000000003 root=UUID=bbbbbbbb-0000-4000-8000-000000000001\"\n",
+		"var/cache/debconf/config.dat": "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/vdb\n\n",
+		"data/fstab":                   "UUID=bbbbbbbb-0000-4000-8000-000000000001 / ext4 defaults 0 1\n/dev/disk/by-id/virtio-OLD-part22 /x ext4 nofail 0 0\n",
+	} {
+		if got := string(tree[name].Data); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if tree["x"] == nil {
+		t.Error("the mount point of a line behind a link was not made")
+	}
+}

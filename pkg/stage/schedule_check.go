@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
@@ -27,8 +28,35 @@ func Rehearse(p *plan.Plan, root fs.FS) error {
 			pr.over[path.Clean(x.Path)] = nil
 		}
 	}
-	if err := errors.Join(pr.fstab(), pr.search(settingFiles(), uncommented)); err != nil {
+	if err := errors.Join(pr.fstab(), pr.mdadm(), pr.search(settingFiles(), uncommented)); err != nil {
 		return fmt.Errorf("settings of the old system: the copy would be refused before its commit, since migrate-init cannot rewrite them; name the filesystem by UUID there: %w", err)
+	}
+	return pr.confirms()
+}
+
+// confirms shows that the unit which confirms the new system can run the program that is left for it. Where it cannot,
+// the old boot loader would go back to the old system after one more boot, unseen.
+func (pr *prover) confirms() error {
+	if _, err := pr.stat(path.Dir(ConfirmUnit)); err != nil {
+		return nil
+	}
+	b, err := pr.read("/etc/fstab")
+	if err != nil {
+		return err
+	}
+	t, err := fstab.Parse(b)
+	if err != nil {
+		return fmt.Errorf("file /etc/fstab: %w", err)
+	}
+	var on fstab.Entry
+	for _, x := range t.Entries() {
+		dir := path.Clean(x.File)
+		if path.IsAbs(dir) && (dir == "/" || dir == StateDir || strings.HasPrefix(StateDir, dir+"/")) && len(dir) >= len(path.Clean(on.File)) {
+			on = x
+		}
+	}
+	if on.Options.Has("noexec") {
+		return fmt.Errorf("file /etc/fstab: line %d: %s is mounted noexec, so the new system could not confirm itself with the program in %s, and the old one would come back; take noexec out of that line until finish", on.Line, on.File, StateDir)
 	}
 	return nil
 }
