@@ -164,13 +164,19 @@ func Schedule(p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image st
 func Cancel(st *Scheduled, root fs.FS) ([]machine.Effect, error) {
 	var out []machine.Effect
 	env, err := fs.ReadFile(root, strings.TrimPrefix(st.EnvP, "/"))
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// Somebody removed it: nothing is armed by what is not there.
+	case err != nil:
 		return nil, fmt.Errorf("file %s: %w", st.EnvP, err)
-	}
-	if back, err := disarmed(env, st); err != nil {
-		return nil, fmt.Errorf("file %s: %w", st.EnvP, err)
-	} else if !bytes.Equal(back, env) {
-		out = append(out, machine.WriteInPlace{Path: st.EnvP, Data: back})
+	default:
+		back, err := disarmed(env, st)
+		if err != nil {
+			return nil, fmt.Errorf("file %s: the migration may still be armed; `grub-editenv %s unset next_entry` disarms it: %w", st.EnvP, st.EnvP, err)
+		}
+		if !bytes.Equal(back, env) {
+			out = append(out, machine.WriteInPlace{Path: st.EnvP, Data: back})
+		}
 	}
 	custom, err := fs.ReadFile(root, strings.TrimPrefix(st.CustomP, "/"))
 	switch {
@@ -180,7 +186,7 @@ func Cancel(st *Scheduled, root fs.FS) ([]machine.Effect, error) {
 	default:
 		rest, found, err := boot.RemoveSnippet(custom)
 		if err != nil {
-			return nil, fmt.Errorf("file %s: %w", st.CustomP, err)
+			return nil, fmt.Errorf("file %s: nothing was cancelled, and the migration may still be armed; remove the lines of migrate-init there by hand, and cancel again: %w", st.CustomP, err)
 		}
 		if found && len(rest) == 0 && st.Custom == nil {
 			out = append(out, machine.Remove{Path: st.CustomP})
@@ -188,7 +194,8 @@ func Cancel(st *Scheduled, root fs.FS) ([]machine.Effect, error) {
 			out = append(out, machine.WriteFile{Path: st.CustomP, Data: rest, Old: custom, Mode: 0o600})
 		}
 	}
-	out = append(out, machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel})
+	// GRUB replays no journal: what it is told no more has to be in its place before the files go.
+	out = append(out, machine.Sync{Path: path.Dir(st.CustomP)}, machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel})
 	if st.PlanWas != nil {
 		out = append(out, machine.WriteFile{Path: StateDir + "/plan.toml", Data: st.PlanWas, Mode: 0o600})
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"strings"
 	"testing"
@@ -210,6 +211,39 @@ func TestScheduleFailure(t *testing.T) {
 	}
 }
 
+// TestCancelStuck: a file that somebody removed or broke meanwhile keeps nothing armed unsaid.
+func TestCancelStuck(t *testing.T) {
+	w, p, b := toSchedule(t)
+	if err := schedule(w, p, b); err != nil {
+		t.Fatal(err)
+	}
+	tree := w.trees[oldRoot]
+	env, custom := *tree[grubenv], *tree[customCfg]
+	for name, c := range map[string]struct {
+		change func()
+		want   string
+	}{
+		"environment": {func() { tree[grubenv] = &fstest.MapFile{Data: []byte("x")} }, "grub-editenv /boot/grub/grubenv unset next_entry"},
+		"snippet": {func() {
+			tree[customCfg] = &fstest.MapFile{Data: custom.Data[:len(custom.Data)-10], Mode: custom.Mode}
+		}, "may still be armed; remove the lines of migrate-init there by hand"},
+	} {
+		c.change()
+		w.log = nil
+		if err := cancel(w); err == nil || !strings.Contains(err.Error(), c.want) || len(w.log) > 0 {
+			t.Errorf("%s: %v, did %v", name, err, w.log)
+		}
+		tree[grubenv], tree[customCfg] = &env, &custom
+	}
+	delete(tree, grubenv)
+	if err := cancel(w); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := ReadScheduled(w.view()); st != nil || err != nil || tree[customCfg] != nil {
+		t.Errorf("left: %v, %v, %v", st, err, tree[customCfg])
+	}
+}
+
 func TestScheduleOther(t *testing.T) {
 	w, p, b := toSchedule(t)
 	if err := schedule(w, p, b); err != nil {
@@ -264,6 +298,13 @@ func TestScheduleRefuses(t *testing.T) {
 		"a value of the shell": {func(m fstest.MapFS) {
 			m["etc/default/grub"] = &fstest.MapFile{Data: []byte("GRUB_CMDLINE_LINUX=\"$A root=/dev/vda2\"\n")}
 		}, []string{"/etc/default/grub", "names /dev/vda2"}},
+		"no program may run there": {func(m fstest.MapFS) {
+			m["etc/fstab"] = &fstest.MapFile{Data: append(m["etc/fstab"].Data, "UUID=99999999-9999-4999-8999-999999999999 /var/ ext4 nodev,noexec 0 2\n"...)}
+		}, []string{"/etc/fstab: line", "/var/ is mounted noexec", "until finish"}},
+		"mdadm.conf": {func(m fstest.MapFS) {
+			m["etc/mdadm"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+			m["etc/mdadm/mdadm.conf"] = &fstest.MapFile{Data: []byte("ARRAY /dev/md9 devices=/dev/vd*\n")}
+		}, []string{"/etc/mdadm/mdadm.conf: line 1", "name that array by its UUID"}},
 		"fstab without root": {func(m fstest.MapFS) {
 			f := m["etc/fstab"]
 			m["etc/fstab"] = &fstest.MapFile{Data: []byte(strings.Replace(string(f.Data), "UUID="+oldRoot+" /", "#", 1))}
