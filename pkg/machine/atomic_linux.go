@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -98,12 +99,18 @@ func dress(f *os.File, path string, old *unix.Stat_t, mode fs.FileMode) error {
 	if err := unix.Fchown(fd, int(old.Uid), int(old.Gid)); err != nil {
 		return pathError("chown", path, fmt.Errorf("to %d:%d: %w", old.Uid, old.Gid, err))
 	}
-	if err := unix.Fchmod(fd, old.Mode&0o7777); err != nil {
-		return pathError("chmod", path, err)
-	}
 	names, err := attributes(path)
 	if err != nil {
 		return err
+	}
+	// A default ACL of the directory gave the new file entries, which the mode does not tell of.
+	if !slices.Contains(names, accessACL) {
+		if err := unix.Fremovexattr(fd, accessACL); err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
+			return pathError("remove the ACL of", path, err)
+		}
+	}
+	if err := unix.Fchmod(fd, old.Mode&0o7777); err != nil {
+		return pathError("chmod", path, err)
 	}
 	for _, name := range names {
 		value, err := attribute(path, name)
@@ -120,6 +127,8 @@ func dress(f *os.File, path string, old *unix.Stat_t, mode fs.FileMode) error {
 	}
 	return nil
 }
+
+const accessACL = "system.posix_acl_access"
 
 func attributes(path string) ([]string, error) {
 	var list []byte

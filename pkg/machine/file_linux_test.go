@@ -3,6 +3,7 @@ package machine
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -85,6 +86,34 @@ func TestWriteFileKeepsOwnerModeAndAttributes(t *testing.T) {
 		if got, err := attribute(path, name); err != nil || !bytes.Equal(got, value) {
 			t.Errorf("%s is %x, %v; want %x", name, got, err, value)
 		}
+	}
+}
+
+// A default ACL that came to the directory later must not open a file to others when it is rewritten.
+func TestWriteFileTakesNoEntriesOfADefaultACL(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	must(t, os.WriteFile(path, []byte("old"), 0o600))
+	must(t, unix.Chmod(path, 0o640))
+	acl := binary.LittleEndian.AppendUint32(nil, 2) // version, then tag, permissions and id of each entry
+	const owner, user, group, mask, other, nobody = 1, 2, 4, 0x10, 0x20, ^uint32(0)
+	for _, e := range []struct {
+		tag, perm uint16
+		id        uint32
+	}{{owner, 7, nobody}, {user, 6, 12}, {group, 5, nobody}, {mask, 7, nobody}, {other, 0, nobody}} {
+		acl = binary.LittleEndian.AppendUint16(acl, e.tag)
+		acl = binary.LittleEndian.AppendUint16(acl, e.perm)
+		acl = binary.LittleEndian.AppendUint32(acl, e.id)
+	}
+	if err := unix.Setxattr(dir, "system.posix_acl_default", acl, 0); err != nil {
+		t.Skipf("SKIPPED: default ACL on the temporary directory: %v", err)
+	}
+	must(t, do(t, WriteFile{Path: path, Data: []byte("new")}))
+	if acl, err := attribute(path, accessACL); !errors.Is(err, unix.ENODATA) {
+		t.Errorf("the new file has an ACL: %x, %v", acl, err)
+	}
+	if st := stat(t, path); st.Mode != unix.S_IFREG|0o640 || content(t, path) != "new" {
+		t.Errorf("mode %o, content %q", st.Mode, content(t, path))
 	}
 }
 
