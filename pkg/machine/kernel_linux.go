@@ -66,6 +66,24 @@ func insertModule(e LoadModule) error {
 // syncGrace bounds the flush before the end: a disk that hangs must not keep the machine from its way back.
 const syncGrace = 30 * time.Second
 
+// resetGrace is how long drivers may take to shut their devices down, which reboot(2) waits for; a disk that answers is done in
+// seconds, a dead one is given up after a minute by most drivers.
+const resetGrace = 2 * time.Minute
+
+// unlessDone calls instead when f has not come back after limit. It waits for f all the same.
+func unlessDone(limit time.Duration, f func() error, instead func()) error {
+	late := time.AfterFunc(limit, instead)
+	defer late.Stop()
+	return f()
+}
+
+// reset restarts the machine without a word to any driver.
+func reset() {
+	if f, err := os.OpenFile("/proc/sysrq-trigger", os.O_WRONLY, 0); err == nil {
+		_, _ = f.WriteString("b") // nothing is left that could be done otherwise
+	}
+}
+
 // within waits for f, but no longer than limit, and tells whether f ended.
 func within(limit time.Duration, f func()) bool {
 	done := make(chan struct{})
@@ -97,7 +115,11 @@ func reboot(e Reboot) error {
 		return fmt.Errorf("%s: process is %d, not 1: a running system is ended by its own tools", e.How, pid)
 	}
 	within(syncGrace, unix.Sync)
-	if err := unix.Reboot(int(cmd)); err != nil {
+	instead := reset
+	if e.How != "reboot" {
+		instead = func() {} // a machine that was to be off must not start
+	}
+	if err := unlessDone(resetGrace, func() error { return unix.Reboot(int(cmd)) }, instead); err != nil {
 		return fmt.Errorf("%s: %w", e.How, err)
 	}
 	return nil
