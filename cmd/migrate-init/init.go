@@ -20,8 +20,9 @@ import (
 
 // The image's own places; pkg/image puts them there.
 const (
-	imagePlan = "/etc/migrate-init/plan.toml"
-	imageSelf = "/init"
+	imagePlan      = "/etc/migrate-init/plan.toml"
+	imageWatchdogs = "/etc/migrate-init/watchdogs"
+	imageSelf      = "/init"
 )
 
 // firstPanic is kernel.panic until a plan was read: from the first moment on, the end of this process (a panic of a
@@ -39,7 +40,8 @@ type initd struct {
 	reap   func(context.Context) error
 	listen func() // finds the consoles, once /dev is there
 	shell  func(context.Context) error
-	end    func() // ends the process; only a test comes back
+	linger func(context.Context) // leaves the reason on the consoles for a while
+	end    func()                // ends the process; only a test comes back
 
 	policy plan.Policy
 	run    *stage.Env
@@ -55,7 +57,12 @@ func bootInit() {
 	// and the new init start with the defaults all the same.
 	signal.Notify(make(chan os.Signal, 1))
 	d := &initd{app: a, m: m, v: v, args: os.Args[1:], env: os.Environ(), early: machine.EarlyMounts, reap: m.Reap, listen: v.open,
-		shell: func(ctx context.Context) error { return m.Shell(ctx, "/dev/console", "/bin/sh") },
+		shell: func(ctx context.Context) error { return m.Shell(ctx, machine.Consoles(), "/bin/sh") },
+		linger: func(ctx context.Context) {
+			ctx, done := context.WithTimeout(ctx, reading)
+			defer done()
+			<-ctx.Done()
+		},
 		// The kernel resets the machine kernel.panic seconds after its init ended: better than a machine that hangs.
 		end: func() { os.Exit(1) }}
 	d.main(context.Background())
@@ -149,8 +156,13 @@ func (d *initd) migrate(ctx context.Context) error {
 	d.v.say("migrate-init %s, plan %s: %s", version, p.ID, p.To)
 	d.run = d.app.env(p, text, entering{d, cmdline}, d.v.event)
 	d.run.Self = imageSelf
-	if err := d.run.Load(ctx, p.Drivers...); err != nil {
-		d.v.say("drivers: %v", err)
+	// Without a list the machine has no watchdog that could be left running.
+	watchdogs, _ := d.read(imageWatchdogs)
+	// Each by itself: one that is missing or refuses must not keep the others from finding the disks.
+	for _, name := range append(strings.Fields(string(watchdogs)), p.Drivers...) {
+		if err := d.run.Load(ctx, name); err != nil {
+			d.v.say("driver %s: %v", name, err)
+		}
 	}
 	if err := stage.Run(ctx, d.run); err != nil {
 		return err
@@ -175,8 +187,17 @@ type entering struct {
 	cmdline boot.Cmdline
 }
 
+// hookTime bounds a program of the migrated system. It runs hooks that nobody here knows, and one that waits for ever would
+// keep the machine from its way back. An initrd for each of many kernels, on a slow machine, takes minutes.
+const hookTime = 2 * time.Hour
+
 // Do carries out one effect.
 func (m entering) Do(ctx context.Context, e machine.Effect) (machine.Output, error) {
+	if x, ok := e.(machine.Exec); ok && x.Root != "" {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, hookTime)
+		defer done()
+	}
 	if s, ok := e.(machine.SwitchRoot); ok {
 		s.Args, s.Env = m.d.args, m.d.env
 		if init, ok := m.cmdline.Get("init"); ok && strings.HasPrefix(init, "/") {
@@ -205,6 +226,9 @@ func (d *initd) say(err error) {
 	d.v.say("nothing was committed: the next boot is the old system, unchanged; `migrate-init status` there tells the reason")
 }
 
+// reading is how long the reason of a failure stays on a screen before the machine is reset: it may be kept nowhere else.
+const reading = 10 * time.Second
+
 // abandonTime bounds how long a failed migration releases mounts and arrays before the reset.
 const abandonTime = 30 * time.Second
 
@@ -212,7 +236,7 @@ const abandonTime = 30 * time.Second
 func (d *initd) giveUp(ctx context.Context) {
 	d.failed = true
 	if d.policy.OnFailure == "shell" {
-		d.v.say("policy: a shell on the console; leaving it reboots")
+		d.v.say("policy: a shell on every console; leaving one reboots")
 		if err := d.shell(ctx); err != nil {
 			d.v.say("shell: %v", err)
 		}
@@ -221,7 +245,15 @@ func (d *initd) giveUp(ctx context.Context) {
 		// A disk that hangs must not keep the machine from coming back: what cannot be released is reset.
 		bound, done := context.WithTimeout(ctx, abandonTime)
 		gone := make(chan struct{})
-		go func() { defer close(gone); d.run.Abandon(bound) }()
+		go func() {
+			defer close(gone)
+			defer func() {
+				if r := recover(); r != nil {
+					d.v.say("abandon: panic: %v", r)
+				}
+			}()
+			d.run.Abandon(bound)
+		}()
 		select {
 		case <-gone:
 		case <-bound.Done():
@@ -234,6 +266,9 @@ func (d *initd) giveUp(ctx context.Context) {
 		how = "poweroff"
 	}
 	d.v.say("policy: %s", how)
+	if d.policy.OnFailure != "shell" {
+		d.linger(ctx)
+	}
 	if _, err := d.m.Do(ctx, machine.Reboot{How: how}); err != nil {
 		d.v.say("%s: %v", how, err)
 	}

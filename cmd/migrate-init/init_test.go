@@ -20,12 +20,14 @@ import (
 
 // did is a machine that notes what it is asked for; hit may panic or fail.
 type did struct {
-	log []string
-	all []machine.Effect
-	hit func(machine.Effect) error
+	log  []string
+	all  []machine.Effect
+	last context.Context // of the last effect
+	hit  func(machine.Effect) error
 }
 
-func (m *did) Do(_ context.Context, e machine.Effect) (machine.Output, error) {
+func (m *did) Do(ctx context.Context, e machine.Effect) (machine.Output, error) {
+	m.last = ctx
 	m.log = append(m.log, e.String())
 	m.all = append(m.all, e)
 	if m.hit != nil {
@@ -93,6 +95,7 @@ func newRig(t *testing.T, cmdline string, policy plan.Policy, withPlan bool) (*r
 		reap:   func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 		listen: func() { r.m.log = append(r.m.log, "listen"); v.hear(r.said, nil); v.kmsg = r.kmsg },
 		shell:  func(context.Context) error { r.m.log = append(r.m.log, "shell"); return errors.New("no such console") },
+		linger: func(context.Context) { r.m.log = append(r.m.log, "linger") },
 		end:    func() { r.ended++ }}
 	return r, p
 }
@@ -129,6 +132,10 @@ func TestInitWithoutPlan(t *testing.T) {
 	if r.last() != (machine.Reboot{How: "reboot"}).String() {
 		t.Errorf("last effect: %s", r.last())
 	}
+	// On a screen the reason would be gone with the reset.
+	if n := len(r.m.log); r.m.log[n-2] != "linger" {
+		t.Errorf("last effects: %q", r.m.log)
+	}
 }
 
 func TestInitRefuses(t *testing.T) {
@@ -157,7 +164,7 @@ func TestInitStageFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := r.boot(t)
-	for _, want := range []string{"FAILED: stage check: waiting for the planned disks", "policy: a shell on the console; leaving it reboots", "shell: no such console", "policy: reboot"} {
+	for _, want := range []string{"FAILED: stage check: waiting for the planned disks", "policy: a shell on every console; leaving one reboots", "shell: no such console", "policy: reboot"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q was not said:\n%s", want, said)
 		}
@@ -207,6 +214,23 @@ func TestInitPanics(t *testing.T) {
 		r.boot(t)
 		if r.last() != (machine.Reboot{How: "reboot"}).String() {
 			t.Errorf("last effect: %s", r.last())
+		}
+	})
+	t.Run("while it lets go", func(t *testing.T) {
+		r, _ := newRig(t, "migrate.plan=PLAN", plan.Policy{OnFailure: "poweroff"}, true)
+		root := filepath.Join(r.dir, "root")
+		if err := errors.Join(appendTo(root, "proc/self/mountinfo", mountLine(7, "9:0", "/mnt/target", "ext4", "/dev/md0")),
+			os.WriteFile(filepath.Join(root, busOf(0), "block/vda/serial"), []byte("OTHER\n"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		r.m.hit = func(e machine.Effect) error {
+			if _, ok := e.(machine.Unmount); ok {
+				panic("nil map")
+			}
+			return nil
+		}
+		if said := r.boot(t); !strings.Contains(said, "abandon: panic: nil map") || r.last() != (machine.Reboot{How: "poweroff"}).String() {
+			t.Errorf("last effect: %s, said:\n%s", r.last(), said)
 		}
 	})
 	t.Run("in the policy", func(t *testing.T) {
@@ -268,6 +292,21 @@ func TestInitHandsOver(t *testing.T) {
 		s, ok := r.m.all[0].(machine.SwitchRoot)
 		if !ok || s.Init != c.init || !slices.Equal(s.Args, []string{"single"}) || !slices.Equal(s.Env, []string{"HOME=/", "TERM=vt220"}) || s.NewRoot != "/mnt/target" {
 			t.Errorf("%q: %+v", c.cmdline, r.m.all[0])
+		}
+	}
+}
+
+// A hook of the migrated system that waits for ever ends in the policy, hours later; what makes and checks filesystems may take what
+// it takes.
+func TestInitBoundsForeignPrograms(t *testing.T) {
+	r, _ := newRig(t, "", plan.Policy{}, false)
+	m := entering{r.initd, boot.ParseCmdline("")}
+	for _, e := range []machine.Exec{{Argv: []string{"update-initramfs"}, Root: "/mnt/target"}, {Argv: []string{"e2fsck"}}} {
+		if _, err := m.Do(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if end, bound := r.m.last.Deadline(); bound != (e.Root != "") || bound && time.Until(end) > hookTime {
+			t.Errorf("%s: bounded %v, to %s", e, bound, time.Until(end))
 		}
 	}
 }

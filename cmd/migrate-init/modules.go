@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/pkg/kmod"
@@ -28,6 +29,10 @@ func (a *app) loader(m machine.Machine) func(ctx context.Context, names ...strin
 			if err != nil {
 				return err
 			}
+			// The kernel hands options of its command line to what is built in; those of modules are the loader's to find.
+			if line, err := fs.ReadFile(root, "proc/cmdline"); err == nil {
+				conf.Cmdline(string(line))
+			}
 			tree, err := fs.Sub(root, dir)
 			if err != nil {
 				return fmt.Errorf("kernel release: %w", err)
@@ -36,12 +41,14 @@ func (a *app) loader(m machine.Machine) func(ctx context.Context, names ...strin
 				return err
 			}
 		}
+		// What can only be built in (pcieportdrv) is in no table at all, and is here.
+		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return inKernel(root, n) })
 		mods, err := index.Resolve(names...)
 		if err != nil {
 			return err
 		}
 		for _, x := range mods {
-			if _, err := fs.Stat(root, path.Join("sys/module", x.Name)); err == nil {
+			if inKernel(root, x.Name) {
 				continue
 			}
 			eff := machine.LoadModule{Path: path.Join("/", dir, x.Path), Options: x.Options}
@@ -61,4 +68,10 @@ func (a *app) loader(m machine.Machine) func(ctx context.Context, names ...strin
 		}
 		return nil
 	}
+}
+
+// inKernel tells whether a module is loaded, or built in.
+func inKernel(root fs.FS, name string) bool {
+	_, err := fs.Stat(root, path.Join("sys/module", kmod.Name(name)))
+	return err == nil
 }

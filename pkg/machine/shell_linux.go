@@ -2,16 +2,65 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// Shell runs a shell on a console, as its own session with that console as controlling terminal, until it ends. It is
-// the policy `shell` of a failed migration: the one program that a person, not a stage, drives.
-func (r *Real) Shell(ctx context.Context, console, program string) error {
-	f, err := os.OpenFile(console, os.O_RDWR, 0)
+// nobodyThere is how soon a shell ends by itself that has nobody at its console: a line without hardware reads as ended.
+const nobodyThere = time.Second
+
+// Shell runs a shell on each console, as its own session with that console as controlling terminal, until a person
+// leaves one of them; the others end with it. Which console that person can reach nobody here knows: /dev/console is the
+// last one of the kernel's command line, and the serial line may be another. It is the policy `shell` of a failed
+// migration: the one program that a person, not a stage, drives.
+func (r *Real) Shell(ctx context.Context, consoles []string, program string) error {
+	return r.shells(ctx, consoles, program, nobodyThere)
+}
+
+func (r *Real) shells(ctx context.Context, consoles []string, program string, tooSoon time.Duration) error {
+	type ending struct {
+		err  error
+		left bool // by somebody
+	}
+	ctx, stop := context.WithCancel(ctx)
+	ends := make(chan ending, len(consoles))
+	for _, c := range consoles {
+		go func() {
+			began := time.Now()
+			err := r.shell(ctx, c, program)
+			var exit *exec.ExitError
+			lived := err == nil || errors.As(err, &exit) // the code is that of the person's last command
+			ends <- ending{err, lived && time.Since(began) >= tooSoon}
+		}()
+	}
+	errs := []error{errors.New("ended at once on every console")}
+	rest := len(consoles)
+	for rest > 0 {
+		e := <-ends
+		rest--
+		if e.left {
+			errs = nil
+			break
+		}
+		errs = append(errs, e.err)
+	}
+	stop()
+	within(pipeGrace, func() {
+		for range rest {
+			<-ends
+		}
+	})
+	return errors.Join(errs...)
+}
+
+func (r *Real) shell(ctx context.Context, console, program string) error {
+	f, err := os.OpenFile(console, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return fmt.Errorf("console %s: %w", console, err)
 	}
@@ -20,6 +69,7 @@ func (r *Real) Shell(ctx context.Context, console, program string) error {
 	cmd.Env = append(DefaultEnv(), "TERM=linux")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, f
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	if err := r.start(cmd); err != nil {
 		return fmt.Errorf("%s on %s: %w", program, console, err)
 	}

@@ -8,4 +8,4 @@ import (
 )
 
 // Shell is for Linux alone.
-func (r *Real) Shell(context.Context, string, string) error { return errors.ErrUnsupported }
+func (r *Real) Shell(context.Context, []string, string) error { return errors.ErrUnsupported }
