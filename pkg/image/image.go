@@ -19,6 +19,8 @@ const (
 	Marker = "/migrate-init.image"
 	// PlanPath is where the plan is in an image, byte for byte as the administrator reviewed it.
 	PlanPath = "/etc/migrate-init/plan.toml"
+	// WatchdogPath lists the drivers of the host's watchdogs, a name a line; there is none where the host has no watchdog.
+	WatchdogPath = "/etc/migrate-init/watchdogs"
 )
 
 // level of zstd. Of the Debian 12 scenario (BenchmarkLevels) it makes 5.2 MiB in 0.2 s; the best level saves a tenth of that

@@ -49,6 +49,7 @@ func (c *collector) modules() {
 			c.warn("kernel %s: %s: %v", release, w.why, err)
 		}
 	}
+	c.watchdogs(s, release)
 	for _, m := range s.sorted() {
 		c.module(tree, dir, m, s.why[m.Name], pkg)
 	}
