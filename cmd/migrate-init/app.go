@@ -28,6 +28,8 @@ type app struct {
 	machine func() machine.Machine
 	// inside opens a directory of the machine as a root out of which no symbolic link leads.
 	inside func(dir string) (fs.FS, error)
+	// alone keeps other calls of this program out until it is released.
+	alone func() (release func(), err error)
 	// self is the path of this program in the machine's root.
 	self   func() (string, error)
 	now    func() time.Time
@@ -63,6 +65,7 @@ func thisMachine() *app {
 		},
 		machine: func() machine.Machine { return &machine.Real{} },
 		inside:  newInside,
+		alone:   func() (func(), error) { return machine.Lock("/run/migrate-init.lock") },
 		self:    os.Executable,
 		now:     time.Now,
 		uptime:  machine.Uptime,
@@ -187,6 +190,18 @@ func (a *app) asRoot() error {
 		return fmt.Errorf("user: uid is %d; run it as root", uid)
 	}
 	return nil
+}
+
+// exclusive is asked for by the commands that change the machine: a second finish, or a rollback beside one, would write the journal's
+// next record in the same place and undo what the other does. A dry run changes nothing.
+func (c *call) exclusive() (release func(), err error) {
+	if c.opt.dryRun {
+		return func() {}, nil
+	}
+	if release, err = c.alone(); err != nil {
+		return nil, fmt.Errorf("migrate-init: another command may be at work: %w; let it end first", err)
+	}
+	return release, nil
 }
 
 func doAll(ctx context.Context, m machine.Machine, effs []machine.Effect) error {

@@ -34,6 +34,14 @@ func (c *call) kept(ctx context.Context) (*plan.Plan, []byte, *plan.Facts, error
 }
 
 func cmdFinish(ctx context.Context, c *call) error {
+	if err := c.asRoot(); err != nil {
+		return err
+	}
+	release, err := c.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
 	p, text, f, err := c.kept(ctx)
 	if err != nil {
 		return err
@@ -61,6 +69,14 @@ func cmdFinish(ctx context.Context, c *call) error {
 }
 
 func cmdRollback(ctx context.Context, c *call) error {
+	if err := c.asRoot(); err != nil {
+		return err
+	}
+	release, err := c.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
 	p, _, f, err := c.kept(ctx)
 	if err != nil {
 		return err

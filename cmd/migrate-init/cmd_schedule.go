@@ -15,6 +15,14 @@ import (
 )
 
 func cmdSchedule(ctx context.Context, c *call) error {
+	if err := c.asRoot(); err != nil {
+		return err
+	}
+	release, err := c.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
 	p, text, f, err := c.accepted(ctx, c.args[0])
 	if err != nil {
 		return err
@@ -135,6 +143,11 @@ func cmdCancel(ctx context.Context, c *call) error {
 	if err := c.asRoot(); err != nil {
 		return err
 	}
+	release, err := c.exclusive()
+	if err != nil {
+		return err
+	}
+	defer release()
 	root, err := c.inside("/")
 	if err != nil {
 		return err

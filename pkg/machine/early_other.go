@@ -15,3 +15,8 @@ func EarlyMounts() []Effect { return nil }
 func Uevents(context.Context) (<-chan Uevent, error) {
 	return nil, fmt.Errorf("uevents: only on linux: %w", errors.ErrUnsupported)
 }
+
+// Lock fails: only on Linux.
+func Lock(path string) (release func(), err error) {
+	return nil, fmt.Errorf("lock %s: only on linux: %w", path, errors.ErrUnsupported)
+}

@@ -1,0 +1,40 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock makes this process the only one that holds path, until it is released or ends: the kernel keeps the lock, so that
+// none outlives its owner. It does not wait; its error names the owner.
+func Lock(path string) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	// The owner's number is for people.
+	const digits = 20
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		owner, _ := io.ReadAll(io.LimitReader(f, digits))
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: process %s has it: %w", path, orElse(strings.TrimSpace(string(owner)), "of unknown number"), err)
+		}
+		return nil, pathError("lock", path, err)
+	}
+	if err := errors.Join(f.Truncate(0), writeOwner(f)); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+func writeOwner(f *os.File) error {
+	_, err := fmt.Fprintf(f, "%d\n", os.Getpid())
+	return err
+}
