@@ -139,17 +139,42 @@ func (a *app) keptPlan() (*plan.Plan, []byte, error) {
 	return parsePlan(statePlan, b)
 }
 
+// maxText is more than any plan has: plan.Read says so of a longer one.
+const maxText = 2 << 20
+
 // namedPlan reads the plan that a command names.
 func namedPlan(name string) (*plan.Plan, []byte, error) {
-	b, err := os.ReadFile(filepath.Clean(name))
+	f, err := os.Open(filepath.Clean(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("plan %s: no such file; make one with `migrate-init plan`", name)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("plan: %w", err)
 	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxText))
+	if err != nil {
+		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
 	return parsePlan(name, b)
 }
+
+// oldFile is what a file of the operator's has now, so that a dry run can tell a new file from a rewritten one; nil when there is
+// none, or none to show. What is wrong with it the write tells.
+func oldFile(name string) []byte {
+	st, err := os.Lstat(name)
+	if err != nil || !st.Mode().IsRegular() || st.Size() > maxOld {
+		return nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// maxOld is more than any image has.
+const maxOld = 256 << 20
 
 func parsePlan(name string, b []byte) (*plan.Plan, []byte, error) {
 	p, err := plan.Read(strings.NewReader(string(b)))

@@ -41,7 +41,7 @@ func cmdBuild(ctx context.Context, c *call) error {
 	if err != nil {
 		return fmt.Errorf("file %s: %w", c.opt.output, err)
 	}
-	if _, err := c.effector().Do(ctx, machine.WriteFile{Path: name, Data: b.Bytes(), Mode: 0o600}); err != nil || c.opt.dryRun {
+	if _, err := c.effector().Do(ctx, machine.WriteFile{Path: name, Data: b.Bytes(), Old: oldFile(name), Mode: 0o600}); err != nil || c.opt.dryRun {
 		return err
 	}
 	fmt.Fprintf(c.out, "image %s: %d files, %.1f MiB, for kernel %s, made in %.1f s\nNext: migrate-init schedule %s --image %s\n",

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"migrate-init/pkg/machine"
@@ -73,11 +72,7 @@ func cmdPlan(ctx context.Context, c *call) error {
 	if c.opt.dryRun && c.opt.json {
 		return nil
 	}
-	old, err := os.ReadFile(name)
-	if err != nil {
-		old = nil // shown as new; what is really wrong with it the write tells
-	}
-	if _, err := c.effector().Do(ctx, machine.WriteFile{Path: name, Data: text, Old: old, Mode: 0o600}); err != nil {
+	if _, err := c.effector().Do(ctx, machine.WriteFile{Path: name, Data: text, Old: oldFile(name), Mode: 0o600}); err != nil {
 		return err
 	}
 	if !c.opt.dryRun && !c.opt.json {
