@@ -2,10 +2,18 @@ package stage
 
 import (
 	"context"
+	"fmt"
 )
 
-// PreviewFinish prints, through a machine that only prints, what Finish would do. What depends on what earlier steps make
-// is named in words.
+// later is a step that depends on what an earlier one makes, and is therefore named in words.
+type later string
+
+func (l later) String() string { return string(l) }
+
+// Writes returns nil: nothing carries it out.
+func (later) Writes() []string { return nil }
+
+// PreviewFinish prints, through a machine that only prints, what Finish would do, in its order.
 func PreviewFinish(ctx context.Context, e *Env) error {
 	if err := e.refresh(ctx); err != nil {
 		return err
@@ -27,10 +35,16 @@ func PreviewFinish(ctx context.Context, e *Env) error {
 	}
 	for _, n := range e.Plan.Target.Arrays {
 		for _, r := range n.Later {
-			if d, err := e.Facts.Volume(e.Plan, r); err == nil && d != nil && e.holds(n, d) {
+			d, err := e.Facts.Volume(e.Plan, r)
+			if err != nil {
+				return err
+			}
+			if d != nil && e.holds(n, d) {
 				continue
 			}
-			e.tell("finish", "%s would join array %s and be resynced", r, n.Name)
+			if err := e.do(ctx, later(fmt.Sprintf("add the new member %s to array %s, and wait until it is resynced", r, n.Name))); err != nil {
+				return err
+			}
 		}
 	}
 	effs, err := e.loaders()
