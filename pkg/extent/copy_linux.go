@@ -94,7 +94,7 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 			c.res.Sums, c.saved = slices.Clone(r.Sums), len(r.Sums)
 		}
 	}
-	var wg sync.WaitGroup
+	wg := newCrew()
 	for range o.workers() {
 		buf, release, err := alignedBuffer(Window)
 		if err != nil {

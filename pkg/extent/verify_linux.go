@@ -60,7 +60,7 @@ type verifier struct {
 
 func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []Sum, o Options) (Report, error) {
 	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a, &o), win: windows{ranges: a.Ranges}, pace: newPace(a.CopyBytes())}
-	var wg sync.WaitGroup
+	wg := newCrew()
 	for range o.workers() {
 		buf, release, err := alignedBuffer(Window)
 		if err != nil {

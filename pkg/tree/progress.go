@@ -100,7 +100,7 @@ func isTop(r *root) bool {
 }
 
 // every calls f until it fails or quit is closed.
-func every(wg *sync.WaitGroup, quit <-chan struct{}, d time.Duration, f func() error) {
+func every(wg *crew, quit <-chan struct{}, d time.Duration, f func() error) {
 	wg.Go(func() {
 		t := time.NewTicker(d)
 		defer t.Stop()
@@ -123,9 +123,9 @@ func (p *progress) start(d time.Duration) func() {
 		d = 250 * time.Millisecond
 	}
 	quit := make(chan struct{})
-	var wg sync.WaitGroup
+	wg := newCrew()
 	if p.notify != nil {
-		every(&wg, quit, d, func() error { p.report(false); return nil })
+		every(wg, quit, d, func() error { p.report(false); return nil })
 	}
 	return func() {
 		close(quit)
@@ -138,7 +138,7 @@ func (p *progress) start(d time.Duration) func() {
 // power cut costs a small part of it whether the copy takes seconds or hours.
 func (c *copier) startCheckpoints() func() error {
 	quit := make(chan struct{})
-	var wg sync.WaitGroup
+	wg := newCrew()
 	var failed error
 	begin := time.Now()
 	wait := func(last time.Duration) time.Duration {

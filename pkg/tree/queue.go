@@ -77,7 +77,7 @@ func (q *queue) fail(err error) {
 
 // run serves the queue with its workers until it is empty or failed.
 func (q *queue) run(newWorker func() *worker) error {
-	var wg sync.WaitGroup
+	wg := newCrew()
 	for range q.workers {
 		wg.Go(func() {
 			w := newWorker()

@@ -1,0 +1,51 @@
+package extent
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+)
+
+// crew is a group of goroutines like sync.WaitGroup, but a panic of one is raised in Wait, in the goroutine of the
+// caller, who may have a way to end in order: PID 1 has one, and a panic that nobody catches would end the kernel's run.
+// The others are not waited for then, since they may wait for a lock that was left behind.
+type crew struct {
+	members sync.WaitGroup
+	fell    chan error
+}
+
+func newCrew() *crew { return &crew{fell: make(chan error, 1)} }
+
+// Go starts a member.
+func (c *crew) Go(f func()) {
+	c.members.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				select {
+				case c.fell <- fmt.Errorf("%v\n%s", p, debug.Stack()):
+				default: // the first one counts
+				}
+			}
+		}()
+		f()
+	})
+}
+
+// Wait waits for all members, or panics as soon as one has.
+func (c *crew) Wait() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.members.Wait()
+	}()
+	select {
+	case <-done:
+	case err := <-c.fell:
+		panic(err)
+	}
+	select {
+	case err := <-c.fell:
+		panic(err)
+	default:
+	}
+}

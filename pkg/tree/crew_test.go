@@ -1,0 +1,34 @@
+package tree
+
+import (
+	"strings"
+	"sync"
+	"testing"
+)
+
+// The first to wait is the one who learns of a panic, though another member waits for what was left locked.
+func TestCrew(t *testing.T) {
+	for _, hung := range []bool{false, true} {
+		c, did, mu := newCrew(), false, sync.Mutex{}
+		mu.Lock()
+		if hung {
+			c.Go(func() { mu.Lock() })
+		}
+		c.Go(func() { panic("index out of range") })
+		func() {
+			defer func() {
+				if err, ok := recover().(error); !ok || !strings.HasPrefix(err.Error(), "index out of range\n") || !strings.Contains(err.Error(), "crew_test.go") {
+					t.Errorf("caught %v", err)
+				}
+			}()
+			c.Wait()
+			t.Error("the panic is lost")
+		}()
+		mu.Unlock()
+		c = newCrew()
+		c.Go(func() { did = true })
+		if c.Wait(); !did {
+			t.Error("a member was not waited for")
+		}
+	}
+}
