@@ -52,6 +52,10 @@ func cmdFinish(ctx context.Context, c *call) error {
 		if err != nil {
 			return err
 		}
+		// The power went between the commit and its record: finish itself writes the record down.
+		if rs.Begun("commit") && c.committed(p) {
+			rs = append(rs, stage.Record{Stage: "commit", Event: stage.Done})
+		}
 		if err := stage.Finishable(p, f, rs, c.opt.discard); err != nil {
 			return err
 		}
