@@ -78,7 +78,7 @@ func (v *voice) hear(w io.Writer, reopen func() (io.WriteCloser, error)) {
 // open finds the consoles and the kernel's log of this machine.
 func (v *voice) open() {
 	for _, name := range machine.Consoles() {
-		open := func() (io.WriteCloser, error) { return os.OpenFile(name, os.O_WRONLY, 0) }
+		open := func() (io.WriteCloser, error) { return machine.OpenConsole(name) }
 		// One that cannot be opened (a tty without its hardware) is none.
 		if f, err := open(); err == nil {
 			v.hear(f, open)

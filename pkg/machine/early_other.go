@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 )
 
 // EarlyMounts returns nil: only on Linux.
@@ -19,4 +20,9 @@ func Uevents(context.Context) (<-chan Uevent, error) {
 // Lock fails: only on Linux.
 func Lock(path string) (release func(), err error) {
 	return nil, fmt.Errorf("lock %s: only on linux: %w", path, errors.ErrUnsupported)
+}
+
+// OpenConsole fails: only on Linux.
+func OpenConsole(path string) (*os.File, error) {
+	return nil, fmt.Errorf("console %s: only on linux: %w", path, errors.ErrUnsupported)
 }
