@@ -235,11 +235,14 @@ const abandonTime = 30 * time.Second
 // giveUp carries out the policy for failures.
 func (d *initd) giveUp(ctx context.Context) {
 	d.failed = true
+	seen := false
 	if d.policy.OnFailure == "shell" {
 		d.v.say("policy: a shell on every console; leaving one reboots")
-		if err := d.shell(ctx); err != nil {
+		err := d.shell(ctx)
+		if err != nil {
 			d.v.say("shell: %v", err)
 		}
+		seen = err == nil
 	}
 	if d.run != nil {
 		// A disk that hangs must not keep the machine from coming back: what cannot be released is reset.
@@ -266,7 +269,7 @@ func (d *initd) giveUp(ctx context.Context) {
 		how = "poweroff"
 	}
 	d.v.say("policy: %s", how)
-	if d.policy.OnFailure != "shell" {
+	if !seen {
 		d.linger(ctx)
 	}
 	if _, err := d.m.Do(ctx, machine.Reboot{How: how}); err != nil {

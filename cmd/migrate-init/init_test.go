@@ -172,7 +172,13 @@ func TestInitStageFails(t *testing.T) {
 	if !slices.Contains(r.m.log, machine.WriteSys{Path: "/proc/sys/kernel/panic", Value: "77"}.String()) {
 		t.Errorf("effects: %q", r.m.log)
 	}
-	if at := slices.Index(r.m.log, "shell"); at < 0 || r.last() != (machine.Reboot{How: "reboot"}).String() {
+	if at := slices.Index(r.m.log, "shell"); at < 0 || !slices.Contains(r.m.log[at:], "linger") || r.last() != (machine.Reboot{How: "reboot"}).String() {
+		t.Errorf("effects: %q", r.m.log)
+	}
+	// Who had the shell has seen the reason.
+	r, _ = newRig(t, "migrate.plan=other", plan.Policy{OnFailure: "shell"}, true)
+	r.shell = func(context.Context) error { return nil }
+	if r.boot(t); slices.Contains(r.m.log, "linger") {
 		t.Errorf("effects: %q", r.m.log)
 	}
 }
