@@ -21,6 +21,7 @@ type copied struct {
 	Copied   *counts       `json:"copied,omitempty"`
 	Verified *counts       `json:"verified,omitempty"`
 	Target   *settled      `json:"target,omitempty"` // of a copy by blocks
+	Shared   *sharedCounts `json:"shared,omitempty"`
 }
 
 type counts struct {
@@ -29,6 +30,12 @@ type counts struct {
 	Bytes   int64    `json:"bytes"`
 	Resumed int64    `json:"resumed,omitempty"` // names that an earlier run had copied
 	Skipped []string `json:"skipped,omitempty"`
+}
+
+// sharedCounts are bytes of files in extents that something else shares; absent where nothing does.
+type sharedCounts struct {
+	Source int64 `json:"source"`
+	Target int64 `json:"target"`
 }
 
 func counted(c stage.Counts) *counts { return &counts{c.Files, c.Dirs, c.Bytes, c.Resumed, c.Skipped} }
@@ -206,13 +213,17 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 	if err := st.verifyWith(&o); err != nil {
 		return err
 	}
-	verified, err := stage.VerifiedTree(tree.Verify(ctx, src, dst, o))
+	rep, err := tree.Verify(ctx, src, dst, o)
+	verified, err := stage.VerifiedTree(rep, err)
 	show.clear()
 	if err != nil {
 		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that nobody writes to", dst, err)
 		return interrupted(ctx, err, "while it was verified; the same command goes on there")
 	}
 	out.Verified = counted(verified)
+	if rep.SharedSource > 0 {
+		out.Shared = &sharedCounts{rep.SharedSource, rep.SharedTarget}
+	}
 	if err := st.finish(); err != nil {
 		return err
 	}
@@ -220,6 +231,9 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 		return printJSON(c, out)
 	}
 	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal\n", done.Files, done.Dirs, done.Bytes)
+	if x := out.Shared; x != nil {
+		fmt.Fprintf(c.out, "%d bytes are in shared extents in the source, %d in the target\n", x.Source, x.Target)
+	}
 	return nil
 }
 

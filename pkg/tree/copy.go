@@ -20,6 +20,7 @@ type copier struct {
 	q         *queue
 	fds       dirFDs
 	links     *links
+	shares    *shares // nil where source or target cannot share extents
 	man       manifestWriter
 	prog      progress
 	prior     *Manifest // of the interrupted copy
@@ -39,12 +40,13 @@ type copier struct {
 
 // worker owns the buffers of one goroutine.
 type worker struct {
-	data  []byte // blockSize plus 4 KiB, aligned to 4 KiB for direct I/O
-	xattr []byte
-	dents []byte
-	recs  []record
-	done  map[string]record // what a manifest says of the batch
-	ahead ahead
+	data   []byte // blockSize plus 4 KiB, aligned to 4 KiB for direct I/O
+	xattr  []byte
+	dents  []byte
+	fiemap []byte
+	recs   []record
+	done   map[string]record // what a manifest says of the batch
+	ahead  ahead
 }
 
 // Copy copies the directory src, with all below on its filesystem, into the
@@ -65,6 +67,12 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	c.fds.limit = fdLimit()
 	c.buffered.Store(o.cached)
 	c.bornModes = bornModes()
+	if knowsShares(c.src.magic) && knowsShares(c.dst.magic) && canShare(c.dst.fd) {
+		c.shares = newShares()
+		if o.shareMost > 0 {
+			c.shares.most = o.shareMost
+		}
+	}
 	c.man.w = o.Manifest
 	if err := c.loadResume(); err != nil {
 		return c.res, err

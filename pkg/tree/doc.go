@@ -22,8 +22,16 @@
 //  3. An inode of any type but directory with more than one link is copied
 //     once; its other names are links to it. Only these inodes are remembered, 28 bytes each.
 //     Immutable and append-only wait for the last name.
-//  4. A directory gets its metadata when its last descendant has finished.
-//  5. syncfs of the target ends the copy. Every Close and sync error is an error.
+//  4. Between xfs and btrfs, what files of the source share their copies share
+//     again: the first one with an extent writes it, and the next ones clone its
+//     range on the target (FICLONERANGE) once all of its data is there, waiting
+//     for it if it is under way. The data is read and hashed all the same, so that
+//     Verify would find a wrong range. What cannot be cloned (refused by the
+//     kernel, not aligned to the target's blocks, compressed by btrfs, beyond half
+//     a million extents) is written. The manifest has the extents too: a resumed
+//     copy shares with what was finished before.
+//  5. A directory gets its metadata when its last descendant has finished.
+//  6. syncfs of the target ends the copy. Every Close and sync error is an error.
 //
 // Files are read past the page cache (O_DIRECT) where the filesystem can, and
 // large ones written so: nobody would look for their pages again. The small
@@ -45,7 +53,9 @@
 // crash.
 //
 // [Verify] walks both sides, compares everything above, and reads the target's
-// data by O_DIRECT after a syncfs. Metadata comes from the disk only if the
+// data by O_DIRECT after a syncfs. Shared extents it only counts, on both sides:
+// an extent may be shared with what is not in the copy, so that less sharing
+// would be no certain difference, and no data is lost with it. Metadata comes from the disk only if the
 // caller mounted the target anew before; it should.
 //
 // The caller needs CAP_SYS_ADMIN and friends (root), /proc, and Linux 5.6.

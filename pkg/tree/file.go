@@ -36,8 +36,14 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 		_ = unix.Close(src)
 		return &Error{Side: Source, Op: "read metadata", Path: path(), Err: unix.ESTALE}
 	}
+	sh, wait := c.sharing(w, d, name, src, &m)
+	if wait {
+		_ = unix.Close(src)
+		return nil
+	}
 	first, err := c.claimLink(w, d, name, &m)
 	if err != nil || !first {
+		c.shared(sh.mine, -1)
 		_ = unix.Close(src)
 		return err
 	}
@@ -46,7 +52,10 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 		_ = unix.Close(src)
 		return err
 	}
-	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, out: -1, path: path, next: from, sum: sum, from: from, upTo: from}
+	j := &fileJob{c: c, d: d, name: name, meta: m, src: src, dst: dst, out: -1, path: path, next: from, sum: sum, from: from, upTo: from, sharing: sh}
+	if err := j.share(); err != nil {
+		return j.abort(err)
+	}
 	if m.size < bigFile {
 		j.early = early
 		return c.smallFile(w, j)
@@ -101,7 +110,7 @@ func (c *copier) smallFile(w *worker, j *fileJob) error {
 }
 
 func (j *fileJob) copySmall(w *worker) error {
-	if j.meta.size > blockSize || j.from > 0 {
+	if j.meta.size > blockSize || j.from > 0 || len(j.kept) > 0 {
 		return j.copyPieces(w)
 	}
 	b := j.early
@@ -221,8 +230,8 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 		}
 		p := b[at-off : stop-off]
 		if !skip || !isZero(p) {
-			if err := j.write(p, at); err != nil {
-				return 0, j.writeErr(at, int64(len(p)), err)
+			if err := j.writeOwn(p, at); err != nil {
+				return 0, err
 			}
 			written += j.c.roundUp(int64(len(p)))
 		}

@@ -41,6 +41,7 @@ const (
 
 // The same bits again, as FS_IOC_FSGETXATTR (include/uapi/linux/fs.h) spells them, and those that only it has.
 const (
+	xfRealtime     = 0x00000001
 	xfImmutable    = 0x00000008
 	xfAppend       = 0x00000010
 	xfSync         = 0x00000020

@@ -158,7 +158,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	if err := m.write(in, "some/dir", []record{{kind: kindDirDone, ino: 77, size: 5, nlink: 5}}); err != nil {
 		t.Fatal(err)
 	}
-	x, err := indexManifest(bytes.NewReader(buf.Bytes()), int64(buf.Len()), true)
+	x, err := indexManifest(bytes.NewReader(buf.Bytes()), int64(buf.Len()), true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

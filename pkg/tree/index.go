@@ -40,7 +40,9 @@ type linkSeen struct{ atLow, atHigh, bytes, seen uint32 }
 
 // OpenManifest indexes the first size bytes of r. A torn or damaged block ends
 // the index quietly: what follows is copied, or hashed, again.
-func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) { return indexManifest(r, size, false) }
+func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) {
+	return indexManifest(r, size, false, nil)
+}
 
 // Close gives the memory of the index back, which otherwise is held as long as
 // the process runs. The Manifest must not be used any more.
@@ -50,7 +52,8 @@ func (m *Manifest) Close() {
 	m.links.free()
 }
 
-func indexManifest(r io.ReaderAt, size int64, links bool) (*Manifest, error) {
+// indexManifest calls each, if any, for every block and its place.
+func indexManifest(r io.ReaderAt, size int64, links bool, each func(b *block, at int64, n int)) (*Manifest, error) {
 	m := &Manifest{r: r}
 	in := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 256<<10)
 	var buf []byte
@@ -71,6 +74,9 @@ func indexManifest(r io.ReaderAt, size int64, links bool) (*Manifest, error) {
 		if err != nil {
 			m.Close()
 			return nil, err
+		}
+		if each != nil {
+			each(&b, m.size, n)
 		}
 		m.size += int64(n)
 	}
@@ -102,6 +108,9 @@ func (m *Manifest) index(b *block, n int, links bool) error {
 			if err := m.done.put(b.dir, dirDone{r.nlink, uint32(r.size), uint32(r.size >> 32)}); err != nil {
 				return err
 			}
+			continue
+		}
+		if r.kind == kindShared {
 			continue
 		}
 		ref.low, ref.top = min(ref.low, r.ino), max(ref.top, r.ino)
@@ -176,7 +185,7 @@ func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
 			return nil, fmt.Errorf("manifest: block at %d: %w", ref.at, err)
 		}
 		for _, r := range b.recs {
-			if r.kind != kindDirDone && r.ino >= low && r.ino <= top {
+			if r.kind != kindDirDone && r.kind != kindShared && r.ino >= low && r.ino <= top {
 				rs[r.name] = r
 			}
 		}
@@ -195,7 +204,7 @@ func (m *Manifest) first(k inode) (string, error) {
 		return "", err
 	}
 	for _, r := range b.recs {
-		if r.ino == k.ino && r.kind != kindPartial && r.kind != kindDirDone {
+		if r.ino == k.ino && r.kind != kindPartial && r.kind != kindDirDone && r.kind != kindShared {
 			if b.path == "." {
 				return r.name, nil
 			}
@@ -203,4 +212,28 @@ func (m *Manifest) first(k inode) (string, error) {
 		}
 	}
 	return "", errManifest
+}
+
+// whole returns path and size of the complete file whose extent p is about.
+func (m *Manifest) whole(p place) (path string, size int64, err error) {
+	if m == nil {
+		return "", 0, errManifest
+	}
+	b, err := m.block(p.at, p.bytes)
+	if err != nil {
+		return "", 0, err
+	}
+	rs, err := m.names(b.dir, []entry{{ino: p.ino}})
+	if err != nil {
+		return "", 0, err
+	}
+	for _, r := range b.recs {
+		if f := rs[r.name]; r.kind == kindShared && r.ino == p.ino && f.kind == kindFile && f.ino == p.ino {
+			if b.path == "." {
+				return r.name, f.size, nil
+			}
+			return b.path + "/" + r.name, f.size, nil
+		}
+	}
+	return "", 0, errManifest
 }

@@ -22,14 +22,17 @@ const (
 	fiemapHeaderSize = 32
 	fiemapExtentSize = 56
 
-	fiemapFlagSync        = 0x1
-	fiemapExtentLast      = 0x1
-	fiemapExtentUnknown   = 0x2
-	fiemapExtentDelalloc  = 0x4
-	fiemapExtentEncoded   = 0x8
-	fiemapExtentInline    = 0x200
-	fiemapExtentUnwritten = 0x800
-	fiemapExtentShared    = 0x2000
+	fiemapFlagSync         = 0x1
+	fiemapExtentLast       = 0x1
+	fiemapExtentUnknown    = 0x2
+	fiemapExtentDelalloc   = 0x4
+	fiemapExtentEncoded    = 0x8
+	fiemapExtentEncrypted  = 0x80
+	fiemapExtentNotAligned = 0x100
+	fiemapExtentInline     = 0x200
+	fiemapExtentTail       = 0x400
+	fiemapExtentUnwritten  = 0x800
+	fiemapExtentShared     = 0x2000
 )
 
 func fsGetXattrReq() uint { return ioc(iocRead, 'X', 31, fsxattrSize) }

@@ -20,6 +20,8 @@ type fileJob struct {
 	from     int64 // bytes that were there already
 	prepared bool
 	early    []byte // a small file's data that was read ahead; ends with the task
+	sharing  sharing
+	kept     []span // ranges that are shared with other files, in order
 
 	next    int64 // start of the next range; under the queue's lock
 	running atomic.Int64
@@ -149,18 +151,26 @@ func (j *fileJob) finish(w *worker) error {
 		return j.abort(err)
 	}
 	m := &j.meta
+	if j.damaged.Load() {
+		j.c.shared(j.sharing.mine, -1)
+	} else {
+		j.c.shared(j.sharing.mine, j.dst)
+	}
 	if err := j.c.apply(object{fd: j.dst}, m, j.d.existed, m.nlink > 1, j.path); err != nil {
 		return j.abort(err)
 	}
 	if err := j.closeFDs(); err != nil {
 		return err
 	}
-	j.c.count(func(r *Result) { r.Files++; r.Bytes += j.data })
+	j.c.count(func(r *Result) { r.Files++; r.Bytes += j.data; r.Shared += lengths(j.kept) })
 	r := record{kind: kindFile, name: j.name, ino: m.ino, size: m.size, sum: j.sum, nlink: m.nlink}
 	if j.damaged.Load() {
-		r.kind, r.sum = kindDamaged, Sum{}
+		r.kind, r.sum, j.sharing.extents = kindDamaged, Sum{}, nil
 	}
-	return j.c.finished(w, j.d, r, m)
+	if err := j.c.finished(w, j.d, r, m); err != nil {
+		return err
+	}
+	return j.recordShares(w)
 }
 
 // prepare gives the file its size before data comes in pieces: xfs allocates
@@ -168,6 +178,9 @@ func (j *fileJob) finish(w *worker) error {
 // writes the last block when a range across the end is allocated, so there
 // preallocation comes even before.
 func (j *fileJob) prepare() error {
+	if j.prepared {
+		return nil
+	}
 	if j.c.dst.magic == unix.BTRFS_SUPER_MAGIC {
 		if err := j.preallocate(); err != nil {
 			return err

@@ -62,10 +62,12 @@ type busyLink struct {
 	waiting []waiter
 }
 
-// waiter is a further name met while the first was being copied.
+// waiter is a further name met while the first was being copied, or a file that
+// shares extents with one.
 type waiter struct {
 	d    *dir
 	name string
+	ino  uint64
 	size int64
 }
 

@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look compares one object's metadata with what the target can hold.
-func (s *scanner) look(pathOf func(string) string, name string, m *meta) {
+// look compares one object's metadata with what the target can hold. It returns
+// false for a further name of what it has seen.
+func (s *scanner) look(pathOf func(string) string, name string, m *meta) bool {
 	c := &s.caps
 	path := func() string { return pathOf(name) }
 	if !s.tally(m) {
-		return // another name of an inode seen before
+		return false
 	}
 	for _, t := range []stamp{m.mtime, m.atime} {
 		if t.Sec < c.TimeMin || t.Sec > c.TimeMax {
@@ -60,6 +61,7 @@ func (s *scanner) look(pathOf func(string) string, name string, m *meta) {
 		}
 	}
 	s.lookXattrs(path, m)
+	return true
 }
 
 // tally counts an inode once.

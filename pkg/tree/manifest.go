@@ -12,7 +12,7 @@ import (
 
 // A manifest is a sequence of blocks:
 //
-//	u32  magic "mgt1"
+//	u32  magic "mgt2"
 //	u32  length of the body
 //	     body
 //	u64  xxh3-64 of all before
@@ -21,12 +21,13 @@ import (
 // volume (0: that of the root; see dir.volume) and inode of the directory that its records are in, and the length and
 // bytes of the directory's path; then come records:
 //
-//	u8 kind, uvarint inode, uvarint size, [16]byte sum (kinds f and p), uvarint nlink,
+//	u8 kind, uvarint inode, uvarint size, [16]byte sum (kinds f, p and e), uvarint nlink,
 //	uvarint len(name), name
 //
 // The last block that the writer finished is the last that counts: a torn one ends the manifest.
 const (
-	manifestMagic   = 0x3174676d
+	manifestMagic   = 0x3274676d
+	manifestMagic1  = 0x3174676d // without kind e
 	manifestMaxBody = 64 << 20
 )
 
@@ -39,8 +40,11 @@ const (
 	kindLink    kind = 'l' // a further name of an inode whose other name came before
 	kindSpecial kind = 's'
 	kindPartial kind = 'p' // regular file of which the first size bytes are complete
+	kindShared  kind = 'e' // an extent that files of the source share: sum is its place there and its length, size its offset in this file
 	kindDirDone kind = 'd' // the directory itself (name empty); size is that of the subtree
 )
+
+func (k kind) hasSum() bool { return k == kindFile || k == kindPartial || k == kindShared }
 
 // record is one name that is finished on the target.
 type record struct {
@@ -56,7 +60,7 @@ func appendRecord(b []byte, r record) []byte {
 	b = append(b, byte(r.kind))
 	b = binary.AppendUvarint(b, r.ino)
 	b = binary.AppendUvarint(b, uint64(r.size))
-	if r.kind == kindFile || r.kind == kindPartial {
+	if r.kind.hasSum() {
 		b = binary.LittleEndian.AppendUint64(b, r.sum.Hi)
 		b = binary.LittleEndian.AppendUint64(b, r.sum.Lo)
 	}
@@ -124,7 +128,10 @@ type block struct {
 
 // parseBlock reads the first block of b and returns the number of bytes it took.
 func parseBlock(b []byte) (block, int, error) {
-	if len(b) < 16 || binary.LittleEndian.Uint32(b) != manifestMagic {
+	if len(b) < 16 {
+		return block{}, 0, errManifest
+	}
+	if m := binary.LittleEndian.Uint32(b); m != manifestMagic && m != manifestMagic1 {
 		return block{}, 0, errManifest
 	}
 	n := int64(binary.LittleEndian.Uint32(b[4:]))
@@ -139,7 +146,7 @@ func parseBlock(b []byte) (block, int, error) {
 	blk := block{dir: inode{p.uvarint(), p.uvarint()}, path: p.str()}
 	for len(p.b) > 0 && !p.bad {
 		r := record{kind: kind(p.byte()), ino: p.uvarint(), size: int64(p.uvarint())}
-		if r.kind == kindFile || r.kind == kindPartial {
+		if r.kind.hasSum() {
 			r.sum = Sum{p.u64(), p.u64()}
 		}
 		r.nlink = uint32(p.uvarint())

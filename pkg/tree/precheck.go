@@ -58,10 +58,12 @@ type scanner struct {
 	fds     dirFDs
 	exclude map[string]bool
 
-	mu    sync.Mutex
-	found map[string]*Finding
-	scan  Scan
-	once  tables[uint32] // multiply linked inodes that were counted, and their names to come
+	mu      sync.Mutex
+	found   map[string]*Finding
+	scan    Scan
+	shared  int64          // bytes of files in extents that something else shares
+	largest int64          // of a file, allocated: it shares nothing with itself
+	once    tables[uint32] // multiply linked inodes that were counted, and their names to come
 }
 
 // Precheck walks the metadata of src and says, before a copy starts, what a
@@ -208,20 +210,43 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	if err := readMeta(o, s.src.magic, &m, w.xattr); err != nil {
 		return err
 	}
-	s.look(d.path, name, &m)
+	if s.look(d.path, name, &m) && m.isReg() {
+		s.lookShared(w, d.path, name, o.fd, &m)
+	}
 	return nil
+}
+
+// lookShared counts what files share, which a copy without sharing needs room for.
+func (s *scanner) lookShared(w *worker, pathOf func(string) string, name string, fd int, m *meta) {
+	if !knowsShares(s.src.magic) {
+		return
+	}
+	n := sharedBytes(w, fd, m.size)
+	if n == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.shared += n
+	s.largest = max(s.largest, m.blocks*512)
+	s.mu.Unlock()
+	if s.caps.Reflink {
+		s.find("tree.shared", Info, pathOf(name), "deduplicate afterwards what does not share again", "%d bytes are in extents that something else shares; they will share again, but for compressed and unaligned ones", n)
+		return
+	}
+	s.find("tree.shared", Loss, pathOf(name), "a target that can share (mkfs.xfs -m reflink=1, btrfs)", "%d bytes are in extents that something else shares; the target's %s cannot, and each copy will need room of its own", n, s.caps.FS)
 }
 
 // whole says what is true of every copy by files.
 func (s *scanner) whole() {
 	s.find("tree.identity", Info, "", "copy by blocks (extent) where these matter", "inode numbers, birth times and change times are made anew")
 	if c := s.caps; c.FreeBytes > 0 && s.scan.Bytes > c.FreeBytes {
-		s.find("tree.space", Fail, "", "a larger target", "%d bytes are allocated, %d are free on the target", s.scan.Bytes, c.FreeBytes)
+		if c.Reflink && max(s.scan.Bytes-s.shared, s.largest) <= c.FreeBytes {
+			s.find("tree.sharedspace", Info, "", "a larger target", "%d bytes are allocated, %d of them shared, and %d are free on the target: the copy fits only as far as it shares them again", s.scan.Bytes, s.shared, c.FreeBytes)
+		} else {
+			s.find("tree.space", Fail, "", "a larger target", "%d bytes are allocated, %d are free on the target", s.scan.Bytes, c.FreeBytes)
+		}
 	}
 	if c := s.caps; c.FreeInodes > 0 && s.scan.Files+s.scan.Dirs > c.FreeInodes {
 		s.find("tree.inodes", Fail, "", "mkfs with more inodes (-N or -i)", "%d objects, %d free inodes on the target", s.scan.Files+s.scan.Dirs, c.FreeInodes)
-	}
-	if used := int64(s.src.fs.Blocks-s.src.fs.Bfree) * s.src.bsize; isTop(s.src) && s.scan.Bytes > used+used/20 {
-		s.find("tree.shared", Info, "", "deduplicate afterwards", "files have %d bytes, of which the filesystem uses only %d: they share extents, the copies will not", s.scan.Bytes, used)
 	}
 }

@@ -92,6 +92,13 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 	v.rep.Read += n
 	v.mu.Unlock()
 	v.prog.bytes.Add(f.s.size)
+	if v.sharing {
+		s, t := sharedBytes(w, f.src, f.s.size), sharedBytes(w, f.dst, f.t.size)
+		v.mu.Lock()
+		v.rep.SharedSource += s
+		v.rep.SharedTarget += t
+		v.mu.Unlock()
+	}
 	if got != sum {
 		return f.locate(w, sum, got)
 	}

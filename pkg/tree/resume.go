@@ -16,7 +16,11 @@ func (c *copier) loadResume() (err error) {
 	if r.Manifest == nil || r.ManifestBytes == 0 {
 		return nil
 	}
-	c.prior, err = indexManifest(r.Manifest, r.ManifestBytes, true)
+	var each func(*block, int64, int)
+	if c.shares != nil {
+		each = c.shares.remember
+	}
+	c.prior, err = indexManifest(r.Manifest, r.ManifestBytes, true, each)
 	if err == nil && c.prior.size != r.ManifestBytes {
 		err = &Error{Side: Target, Op: "read manifest", Path: ".", Offset: c.prior.size, Length: r.ManifestBytes - c.prior.size, Err: errManifest}
 	}
@@ -32,12 +36,17 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 		return c.resumeDir(d, e)
 	}
 	r, ok := w.done[e.name]
-	if !ok || r.kind == kindPartial || r.kind == kindDamaged || r.ino != e.ino {
+	if !ok || r.kind == kindPartial || r.kind == kindDamaged {
+		return false, nil
+	}
+	if r.ino != e.ino {
+		c.shares.doubt()
 		return false, nil
 	}
 	// The record says that it was synced; a look costs little and spares a surprise.
 	var st stat
 	if err := statAt(d.dst, e.name, &st); err != nil || st.isDir() || st.isReg() && st.size != r.size {
+		c.shares.doubt()
 		return false, nil
 	}
 	c.count(func(res *Result) { res.Skipped++ })
@@ -55,7 +64,11 @@ func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 		return false, nil
 	}
 	r, ok := c.prior.done.get(inode{d.volume(e.name, st.dev), st.ino})
-	if !ok || statAt(d.dst, e.name, &st) != nil || !st.isDir() {
+	if !ok {
+		return false, nil
+	}
+	if statAt(d.dst, e.name, &st) != nil || !st.isDir() {
+		c.shares.doubt()
 		return false, nil
 	}
 	n := int64(r.files)

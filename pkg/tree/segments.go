@@ -46,6 +46,13 @@ func (s *segments) seek(pos int64) error {
 // span is a range of bytes.
 type span struct{ off, end int64 }
 
+func lengths(spans []span) (n int64) {
+	for _, s := range spans {
+		n += s.end - s.off
+	}
+	return n
+}
+
 // within lists the data of [off, end) into spans, moving on as needed. The
 // ranges asked for must ascend.
 func (s *segments) within(off, end int64, spans []span) ([]span, error) {

@@ -69,7 +69,7 @@ func (c *copier) claimLink(w *worker, d *dir, name string, m *meta) (first bool,
 		return true, nil
 	}
 	k := m.inode()
-	how, r := c.links.claim(k, waiter{d, name, m.size})
+	how, r := c.links.claim(k, waiter{d, name, m.ino, m.size})
 	switch how {
 	case claimFirst:
 		r, path, ok := c.priorLink(d, m)

@@ -58,6 +58,8 @@ type Options struct {
 	chunk  int    // names of a directory read at a time, 0: chunkEntries; tests make it small
 	pace   func() // called before each batch of files; tests hold the copy up with it
 
+	shareMost int // of shared extents remembered, 0: shareMost; tests make it small
+
 	// MaxDifferences bounds the Report's list (0: 1000). All are counted.
 	MaxDifferences int
 }
@@ -91,7 +93,8 @@ type Resume struct {
 // Result of a Copy. It is filled as far as the copy went when there is an error.
 type Result struct {
 	Files, Dirs, Links, Special int64 // names made; Links are further names of one inode
-	Bytes                       int64 // data bytes written, holes not counted
+	Bytes                       int64 // data bytes on the target, holes not counted
+	Shared                      int64 // of them, those that were not written but shared with another file
 	Skipped                     int64 // names taken from the resumed copy
 	Excluded                    []string
 	MountPoints                 []string // not crossed; only where no mount clone was possible

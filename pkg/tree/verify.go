@@ -27,6 +27,10 @@ type Report struct {
 	Files, Dirs int64 // compared; directories not among Files
 	Read        int64 // bytes read from the target's disk
 	Reread      int64 // bytes read from the source, for want of a hash
+	// Bytes in extents that something else shares, where both filesystems tell. The source's may be shared
+	// with what is not in the copy, so less on the target is no difference.
+	SharedSource, SharedTarget int64
+
 	Differences []Difference
 	Count       int64 // of all differences, listed or not
 	Excluded    []string
@@ -46,6 +50,7 @@ type verifier struct {
 	exclude  map[string]bool
 	own      map[string]bool
 	sameFS   bool
+	sharing  bool // both filesystems tell shared extents
 
 	mu    sync.Mutex
 	rep   Report
@@ -84,6 +89,7 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	if err := unix.Syncfs(v.dst.fd); err != nil {
 		return v.rep, &Error{Side: Target, Op: "syncfs", Path: ".", Err: err}
 	}
+	v.sharing = knowsShares(v.src.magic) && knowsShares(v.dst.magic)
 	v.sameFS = v.src.magic == v.dst.magic && v.src.bsize == v.dst.bsize
 	v.fds.limit = fdLimit()
 	v.q = newQueue(o.workers())

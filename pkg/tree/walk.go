@@ -214,6 +214,7 @@ func (c *copier) makeDir(up, d *dir) error {
 	}
 	if !d.existed {
 		c.observe(object{fd: d.dst})
+		c.shares.doubtDir(c.prior, d)
 	}
 	return c.applyEarly(object{fd: d.dst}, &d.meta, func() string { return d.path("") })
 }
