@@ -51,7 +51,7 @@ func dropProbes(src, dst string) error {
 		}
 		probe := filepath.Join(dst, e.Name())
 		// No RemoveAll: with anything else inside it is not ours.
-		for _, n := range []string{"f", "d", ""} {
+		for _, n := range []string{"f", "d", "v", ""} {
 			if err := os.Remove(filepath.Join(probe, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("target %s: left by a copy that was cut short: %w", dst, err)
 			}

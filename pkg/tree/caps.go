@@ -17,7 +17,7 @@ type Caps struct {
 	Flags            uint32 // FS_*_FL that it keeps, as FS_IOC_GETFLAGS spells them
 	XFlags           uint32 // FS_XFLAG_* beyond those
 	Project, ACL     bool
-	Reflink          bool // files can share extents
+	Reflink, Verity  bool // files can share extents; fs-verity can protect them
 	User, Trusted    bool // xattr namespaces
 	Security         bool
 	XattrValue       int // largest value of one xattr
@@ -63,7 +63,7 @@ func ProbeCaps(dst string) (c Caps, err error) {
 	}
 	c.probeXattrs(o)
 	c.probeFlags(o, object{fd: r.fd})
-	c.Reflink = knowsShares(r.magic) && canShare(r.fd)
+	c.Reflink, c.Verity = knowsShares(r.magic) && canShare(r.fd), probeVerity(r.fd, r.bsize)
 	c.Project = o.setFSX(fsxattr{projid: 1}, 0) == nil
 	c.DevMajor = 4095
 	if unix.Mknodat(r.fd, "d", unix.S_IFCHR|0o600, int(unix.Mkdev(4095, 0))) != nil {

@@ -16,9 +16,9 @@
 //  1. A directory is created 0700, read whole (in chunks of 64 Ki names), its
 //     entries sorted by inode, files first; a bounded pool takes them last in,
 //     first out, so that memory is bounded by depth and not by size.
-//  2. A file gets data, then owner, mode, ACLs and xattrs, times, flags. Holes
-//     come from SEEK_DATA, preallocation from FIEMAP; zeros that are allocated
-//     stay allocated.
+//  2. A file gets data, then fs-verity, owner, mode, ACLs and xattrs, times,
+//     flags. Holes come from SEEK_DATA, preallocation from FIEMAP; zeros that are
+//     allocated stay allocated.
 //  3. An inode of any type but directory with more than one link is copied
 //     once; its other names are links to it. Only these inodes are remembered, 28 bytes each.
 //     Immutable and append-only wait for the last name.

@@ -50,5 +50,6 @@ func Full(err error) bool {
 // lossy reports that the target refused an attribute as such.
 func lossy(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) ||
-		errors.Is(err, unix.ERANGE) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)
+		errors.Is(err, unix.ERANGE) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) ||
+		errors.Is(err, unix.ENOPKG) || errors.Is(err, unix.ENOKEY) || errors.Is(err, unix.EKEYREJECTED) // of fs-verity
 }

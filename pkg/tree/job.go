@@ -156,6 +156,11 @@ func (j *fileJob) finish(w *worker) error {
 	} else {
 		j.c.shared(j.sharing.mine, j.dst)
 	}
+	if m.attrs&unix.STATX_ATTR_VERITY != 0 && !j.damaged.Load() {
+		if err := j.protect(w); err != nil {
+			return j.abort(err)
+		}
+	}
 	if err := j.c.apply(object{fd: j.dst}, m, j.d.existed, m.nlink > 1, j.path); err != nil {
 		return j.abort(err)
 	}

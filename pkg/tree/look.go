@@ -38,9 +38,6 @@ func (s *scanner) look(pathOf func(string) string, name string, m *meta) bool {
 	if m.fsx.projid != 0 && !c.Project {
 		s.find("tree.project", Loss, path(), "mkfs.ext4 -O project,quota", "project id %d, and the target's %s has none", m.fsx.projid, c.FS)
 	}
-	if m.attrs&unix.STATX_ATTR_VERITY != 0 {
-		s.find("tree.verity", Loss, path(), "enable it again on the copy (fsverity enable)", "fs-verity protects the source file and will not protect the copy")
-	}
 	if m.attrs&unix.STATX_ATTR_ENCRYPTED != 0 {
 		sev, what := Loss, "fscrypt: the copy will be in clear"
 		s.find("tree.encrypted", sev, path(), "encrypt the target below the filesystem (LUKS), or exclude it", "%s", what)

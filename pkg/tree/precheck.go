@@ -201,6 +201,10 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 			s.find("tree.encrypted", Fail, d.path(name), "add the key (fscrypt unlock), or exclude it", "fscrypt: the key is not in the kernel's keyring")
 			return nil
 		}
+		if errors.Is(err, unix.EOPNOTSUPP) && m.attrs&unix.STATX_ATTR_VERITY != 0 {
+			s.find("tree.verity", Fail, d.path(name), "a kernel with CONFIG_FS_VERITY, or exclude it", "fs-verity protects the file, and this kernel, which has none, does not open it")
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -212,6 +216,9 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	}
 	if s.look(d.path, name, &m) && m.isReg() {
 		s.lookShared(w, d.path, name, o.fd, &m)
+		if m.attrs&unix.STATX_ATTR_VERITY != 0 {
+			s.lookVerity(w, d.path(name), o.fd)
+		}
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ func (v *verifier) file(w *worker, d *dir, e entry) error {
 	d.files.Add(1)
 	v.prog.files.Add(1)
 	v.compare(f.path, &f.s, &f.t)
+	f.verity()
 	r, ok := w.done[name]
 	ok = ok && r.ino == f.s.ino && r.size == f.s.size
 	if ok && r.kind == kindDamaged {

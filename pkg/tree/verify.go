@@ -12,7 +12,7 @@ import (
 // Difference is one fact in which source and target are not equal. What is
 // "missing", "extra", "type", "mode", "uid", "gid", "size", "atime", "mtime",
 // "links", "link" (names of one inode on one side only), "device", "symlink",
-// "xattr NAME", "flags", "project", "xflags", "data", "holes", "preallocation"
+// "xattr NAME", "flags", "project", "xflags", "verity", "data", "holes", "preallocation"
 // or "unreadable".
 type Difference struct {
 	Path, What, Source, Target string
