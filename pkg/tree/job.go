@@ -135,11 +135,12 @@ func (j *fileJob) add(off, end int64, sum Sum, data int64) {
 	}
 }
 
-// partial is what a checkpoint may say of j.
+// partial is what a checkpoint may say of j. That counts for this name only: if
+// a resumed copy meets another name of the inode first, it starts over there.
 func (j *fileJob) partial() (record, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.upTo <= j.from || j.upTo >= j.meta.size || j.damaged.Load() || j.meta.nlink > 1 {
+	if j.upTo <= j.from || j.upTo >= j.meta.size || j.damaged.Load() {
 		return record{}, false
 	}
 	return record{kind: kindPartial, name: j.name, ino: j.meta.ino, size: j.upTo, sum: j.sum, nlink: 1}, true

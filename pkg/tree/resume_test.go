@@ -42,7 +42,7 @@ func crashTree() []act {
 		}
 		acts = append(acts, link(d+"/f3", fmt.Sprintf("dir%d/link%d", i/2, i)), setx(d+"/f5", "user.x", []byte(d)))
 	}
-	return append(acts, file("large1", 0o600, noise(1, 40<<20)), file("large2", 0o600, noise(2, 24<<20)))
+	return append(acts, file("large1", 0o600, noise(1, 40<<20)), file("large2", 0o600, noise(2, 24<<20)), link("large1", "dir7/large"), link("large1", "large0"))
 }
 
 func everythingLinked() []act {
@@ -156,6 +156,43 @@ func TestCancelIsResumable(t *testing.T) {
 	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.Bytes())})
 	if err != nil || !rep.Equal() {
 		t.Errorf("verify: %v %v", err, rep.Differences)
+	}
+}
+
+// A large file goes on where it was, whether it has one name or several.
+func TestLargeFileWithSeveralNamesGoesOn(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 384<<20), newDisk(t, "ext4", 384<<20)
+	const size = 120 << 20
+	apply(t, src.dir, file("large", 0o600, bytes.Repeat(noise(1, 1<<20), size>>20)), link("large", "again"), mkdir("d", 0o755), link("large", "d/third"), chattr("+i", "large"))
+	src.remount(t, unix.MS_RDONLY)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var man bytes.Buffer
+	var saved Checkpoint
+	o := Options{Manifest: &man, ProgressEvery: time.Millisecond, Workers: 2}
+	o.Checkpoint = func(c Checkpoint) error { saved = c; return nil }
+	o.Progress = func(e Event) {
+		if e.Bytes > 40<<20 {
+			cancel()
+		}
+	}
+	if _, err := Copy(ctx, src.dir, dst.dir, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("cancelled, and the error is %v", err)
+	}
+	o.Progress, o.Checkpoint = nil, nil
+	o.Resume = &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: saved.ManifestBytes}
+	res, err := Copy(t.Context(), src.dir, dst.dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Bytes > size-24<<20 {
+		t.Errorf("%d bytes of %d copied again", res.Bytes, size)
+	}
+	dst.remount(t, unix.MS_RDONLY)
+	sameTree(t, src.dir, dst.dir)
+	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.Bytes())})
+	if err != nil || !rep.Equal() || rep.Reread > 0 {
+		t.Errorf("verify: %v, %d read again, %v", err, rep.Reread, rep.Differences)
 	}
 }
 
