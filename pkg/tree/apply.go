@@ -11,18 +11,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// neutral takes from a directory that was there before what new names in it would
+// inherit, and what forbids to make any. apply sets it again.
+func neutral(o object) (op string, err error) {
+	if _, err := o.addFlags(0, flCopied&^flCasefold); err != nil && !noAttr(err) {
+		return "clear flags", err
+	}
+	if err := unix.Fchmod(o.fd, 0o700); err != nil {
+		return "chmod", err
+	}
+	for _, name := range []string{"system.posix_acl_default", "btrfs.compression"} {
+		if err := o.removexattr(name); err != nil && !errors.Is(err, unix.ENODATA) && !noAttr(err) {
+			return "remove xattr " + name, err
+		}
+	}
+	if err := o.setFSX(fsxattr{}, xfOnly); err != nil && !noAttr(err) {
+		return "clear attributes", err
+	}
+	return "", nil
+}
+
+// early are the flags that an object must have before its data or children. All
+// others a directory gets last, or its children would inherit them.
+func (m *meta) early() (flags, xflags uint32) {
+	if m.isDir() {
+		return flCasefold, 0
+	}
+	return flEarly, xfEarly
+}
+
 // applyEarly sets what an object must have before its data or children.
 func (c *copier) applyEarly(o object, m *meta, path func() string) error {
-	if m.flags&flEarly != 0 {
-		if bits, err := o.addFlags(m.flags, flEarly); bits != 0 || err != nil {
+	early, xearly := m.early()
+	if m.flags&early != 0 {
+		if bits, err := o.addFlags(m.flags, early); bits != 0 || err != nil {
 			if err := c.loss(path(), "flags "+spellBits(bits, flagNames()), err); err != nil {
 				return err
 			}
 		}
 	}
-	if m.fsx.xflags&xfEarly != 0 {
-		if err := o.setFSX(m.fsx, xfEarly); err != nil {
-			return c.loss(path(), "flags "+spellBits(m.fsx.xflags&xfEarly, xflagNames()), err)
+	if m.fsx.xflags&xearly != 0 {
+		if err := o.setFSX(m.fsx, xearly); err != nil {
+			return c.loss(path(), "flags "+spellBits(m.fsx.xflags&xearly, xflagNames()), err)
 		}
 	}
 	return nil
@@ -61,7 +91,8 @@ func (c *copier) apply(o object, m *meta, existed, hold bool, path func() string
 			}
 		}
 	}
-	if m.fsx.projid != 0 || m.fsx.xflags&^xfEarly != 0 {
+	early, xearly := m.early()
+	if m.fsx.projid != 0 || m.fsx.xflags&^xearly != 0 {
 		if err := o.setFSX(m.fsx, xfOnly); err != nil {
 			if err := c.loss(path(), fmt.Sprintf("project %d", m.fsx.projid), err); err != nil {
 				return err
@@ -71,7 +102,7 @@ func (c *copier) apply(o object, m *meta, existed, hold bool, path func() string
 	if err := o.times(&m.stat); err != nil {
 		return fail("set times", err)
 	}
-	mask := uint32(flCopied &^ flEarly)
+	mask := flCopied &^ early
 	if hold {
 		mask &^= flFrozen
 	}

@@ -209,16 +209,8 @@ func (c *copier) openTop(w *worker) error {
 	if err := readMeta(object{fd: d.src}, c.src.magic, &d.meta, w.xattr); err != nil {
 		return &Error{Side: Source, Op: "read metadata", Path: ".", Err: err}
 	}
-	// New objects must inherit nothing from it.
-	top := object{fd: d.dst}
-	if err := unix.Fchmod(d.dst, 0o700); err != nil {
-		return &Error{Side: Target, Op: "chmod", Path: ".", Err: err}
-	}
-	if err := top.removexattr("system.posix_acl_default"); err != nil && !errors.Is(err, unix.ENODATA) && !noAttr(err) {
-		return &Error{Side: Target, Op: "remove default ACL", Path: ".", Err: err}
-	}
-	if _, err := top.addFlags(0, flCopied&^flCasefold); err != nil && !noAttr(err) {
-		return &Error{Side: Target, Op: "clear flags", Path: ".", Err: err}
+	if op, err := neutral(object{fd: d.dst}); err != nil {
+		return &Error{Side: Target, Op: op, Path: ".", Err: err}
 	}
 	d.refs = 1 // for ever: Copy closes it
 	return c.enter(w, d)

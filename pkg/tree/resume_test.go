@@ -159,6 +159,59 @@ func TestCancelIsResumable(t *testing.T) {
 	}
 }
 
+// heirs are directories that give to what is made in them what older names there do not have.
+func heirs(on disk) []act {
+	acts := []act{mkdir("acl", 0o755), mkdir("flags", 0o755), mkdir("gid", 0o755), mkdir("early", 0o755), file("plain", 0o600, nil)}
+	dirs := []string{"acl", "flags", "gid", "early"}
+	if on.project {
+		acts, dirs = append(acts, mkdir("project", 0o755)), append(dirs, "project")
+	}
+	for _, d := range dirs {
+		acts = append(acts, file(d+"/old", 0o640, []byte(d)), mkdir(d+"/sub", 0o755), file(d+"/sub/old", 0o604, nil), mknod(d+"/fifo", unix.S_IFIFO|0o640, 0, 0))
+	}
+	acts = append(acts, setx("acl", "system.posix_acl_default", someACL()), chattr("+dA", "flags"), chown("gid", 7, 8), chmod("gid", 0o2775))
+	if on.project {
+		acts = append(acts, chattr("-p", "77", "+P", "project"))
+	}
+	switch on.fs {
+	case "ext4":
+		acts = append(acts, chattr("+SD", "flags"))
+	case "btrfs":
+		acts = append(acts, chattr("+C", "early"))
+	case "xfs":
+		acts = append(acts, func(r string) error { return tool(r, "xfs_io", "-c", "cowextsize 64k", "early") },
+			func(r string) error { return tool(r, "xfs_io", "-c", "extsize 64k", "flags") })
+	}
+	for _, d := range dirs {
+		acts = append(acts, times(d, 5, 5, 6, 6))
+	}
+	return acts
+}
+
+// What a directory gives to new names in it, the copies of older ones do not
+// get: neither at first nor when a copy is resumed in a directory that was
+// complete, but not yet said to be.
+func TestNothingIsInherited(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
+		t.Run(fs, func(t *testing.T) {
+			src, dst := newDisk(t, fs, 320<<20), newDisk(t, fs, 320<<20)
+			apply(t, src.dir, heirs(src)...)
+			src.remount(t, unix.MS_RDONLY)
+			for _, resume := range []*Resume{nil, {}} {
+				if _, err := Copy(t.Context(), src.dir, dst.dir, Options{Resume: resume}); err != nil {
+					t.Fatal(err)
+				}
+				dst.remount(t, unix.MS_NOATIME)
+				sameTree(t, src.dir, dst.dir)
+				rep, err := Verify(t.Context(), src.dir, dst.dir, Options{})
+				if err != nil || !rep.Equal() {
+					t.Errorf("resumed %v: verify: %v %v", resume != nil, err, rep.Differences)
+				}
+			}
+		})
+	}
+}
+
 // A large file goes on where it was, whether it has one name or several.
 func TestLargeFileWithSeveralNamesGoesOn(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 384<<20), newDisk(t, "ext4", 384<<20)

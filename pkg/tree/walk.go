@@ -205,11 +205,8 @@ func (c *copier) makeDir(up, d *dir) error {
 		return fail("open", err)
 	}
 	if d.existed {
-		if _, err := (object{fd: d.dst}).addFlags(0, flFrozen); err != nil && !noAttr(err) {
-			return fail("clear flags", err)
-		}
-		if err := unix.Fchmod(d.dst, 0o700); err != nil {
-			return fail("chmod", err)
+		if op, err := neutral(object{fd: d.dst}); err != nil {
+			return fail(op, err)
 		}
 	}
 	if !d.existed {
