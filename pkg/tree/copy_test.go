@@ -120,6 +120,9 @@ func TestCopyModesUnderAnyUmask(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
+	if code, ok := alone(); ok {
+		os.Exit(code)
+	}
 	unix.Umask(0o077)
 	os.Exit(m.Run())
 }
