@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"migrate-init/pkg/extent"
@@ -69,7 +70,11 @@ func treeVerify(src, dst, state string) error {
 	}
 	rep, err := tree.Verify(context.Background(), src, dst, tree.Options{Workers: workers(), Hashes: m})
 	if err == nil && (!rep.Equal() || rep.Reread > 0) {
-		err = fmt.Errorf("%d differences, %d bytes without hash: %v", rep.Count, rep.Reread, rep.Differences)
+		var lines strings.Builder
+		for _, d := range rep.Differences {
+			fmt.Fprintf(&lines, "\n%s", d)
+		}
+		err = fmt.Errorf("%d differences, %d bytes without hash%s", rep.Count, rep.Reread, &lines)
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 		}
 		return exec.Command(c[0], c[1:]...)
 	}
-	cmds, errs := []*exec.Cmd{command(p.argv)}, bytes.Buffer{}
+	cmds := []*exec.Cmd{command(p.argv)}
 	var ends []*os.File
 	if p.into != nil {
 		r, w, err := os.Pipe()
@@ -57,10 +57,11 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 	defer end.Close() //nolint:errcheck // only for its syncs
 	busy, user := machineCPU()
 	begin, own := time.Now(), 0.0
-	for _, c := range cmds {
-		c.Stderr = &errs
+	said := make([]bytes.Buffer, len(cmds)) // of each its own: they write at once
+	for i, c := range cmds {
+		c.Stderr = &said[i]
 		if c.Stdout == nil {
-			c.Stdout = &errs
+			c.Stdout = &said[i]
 		}
 		if err := c.Start(); err != nil {
 			return s, err
@@ -71,9 +72,9 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 	}
 	quit, peak := make(chan struct{}), make(chan int64)
 	go watch(os.Getpid(), quit, peak)
-	for _, c := range cmds {
+	for i, c := range cmds {
 		if e := c.Wait(); e != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w: %s", strings.Join(c.Args, " "), e, errs.Bytes()))
+			err = errors.Join(err, l.failed(c, e, said[i].Bytes()))
 		}
 		own += c.ProcessState.UserTime().Seconds()
 		s.cpu += (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
@@ -90,6 +91,23 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 	close(quit)
 	s.memory = <-peak
 	return s, err
+}
+
+// failed keeps all that a command said in a file that stays, because a terminal
+// may not; the error has the beginning.
+func (l *lab) failed(c *exec.Cmd, why error, said []byte) error {
+	const most = 4 << 10
+	name := filepath.Join(l.o.dir, "failed.txt")
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%s %s: %v\n%s\n", time.Now().UTC().Format(time.RFC3339), strings.Join(c.Args, " "), why, said)
+		err = errors.Join(err, f.Close())
+	}
+	head := said
+	if len(said) > most {
+		head = append(bytes.Clone(said[:most]), fmt.Sprintf("... (%d bytes)", len(said))...)
+	}
+	return errors.Join(fmt.Errorf("%s: %w: %s\nall of it is in %s", strings.Join(c.Args, " "), why, head, name), err)
 }
 
 // watch adds up the peaks of all processes below root. rusage would not do: a
