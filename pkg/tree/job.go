@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -228,7 +229,9 @@ func (j *fileJob) preallocate() error {
 		if e.flags&fiemapExtentUnwritten == 0 {
 			continue
 		}
-		err = unix.Fallocate(j.dst, unix.FALLOC_FL_KEEP_SIZE, e.off, e.len)
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+			err = unix.Fallocate(j.dst, unix.FALLOC_FL_KEEP_SIZE, e.off, e.len)
+		}
 		if err != nil && lossy(err) {
 			return j.c.loss(j.path(), "preallocation", err)
 		}

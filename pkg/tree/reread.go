@@ -93,8 +93,8 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 	v.rep.Read += n
 	v.mu.Unlock()
 	v.prog.bytes.Add(f.s.size)
-	if v.sharing {
-		s, t := sharedBytes(w, f.src, f.s.size), sharedBytes(w, f.dst, f.t.size)
+	if s := f.sharedSource(w); s > 0 {
+		t := sharedBytes(w, f.dst, f.t.size)
 		v.mu.Lock()
 		v.rep.SharedSource += s
 		v.rep.SharedTarget += t
@@ -118,6 +118,13 @@ func (f *pair) target(w *worker) (sum Sum, dense bool, read int64, err error) {
 		return sum, !hasZeroBlock(f.early, min(bsize, 4096)), f.t.size, nil
 	}
 	return sumFile(f.v.ctx, w, f.dst, f.t.size, true, bsize)
+}
+
+func (f *pair) sharedSource(w *worker) int64 {
+	if !f.v.sharing {
+		return 0
+	}
+	return sharedBytes(w, f.src, f.s.size)
 }
 
 // sumFile hashes what SEEK_DATA calls data. dense says that no aligned block of

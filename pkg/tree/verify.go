@@ -27,8 +27,8 @@ type Report struct {
 	Files, Dirs int64 // compared; directories not among Files
 	Read        int64 // bytes read from the target's disk
 	Reread      int64 // bytes read from the source, for want of a hash
-	// Bytes in extents that something else shares, where both filesystems tell. The source's may be shared
-	// with what is not in the copy, so less on the target is no difference.
+	// Bytes of the files that share extents with something, where both filesystems tell. The source's may be
+	// shared with what is not in the copy, so less on the target is no difference.
 	SharedSource, SharedTarget int64
 
 	Differences []Difference
