@@ -81,7 +81,7 @@ func verbs() []verb {
 		}, cmdSchedule},
 		{"cancel", "", "undo schedule, to the byte", nil, dry, cmdCancel},
 		{"status", "", "what happened, from the journal, and what comes next", nil, asJSON, cmdStatus},
-		{"finish", "", "make the old disk the mirror of the new one", nil, func(fs *flag.FlagSet, o *options) {
+		{"finish", "", "make the old disk the mirror of the new one; the old system is destroyed", nil, func(fs *flag.FlagSet, o *options) {
 			fs.BoolVar(&o.discard, "discard-changes", false, "lose what was changed on the old disk since the copy")
 			dry(fs, o)
 		}, cmdFinish},
