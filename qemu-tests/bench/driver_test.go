@@ -106,7 +106,7 @@ func extentCopy(src, dst, state string) error {
 	if err != nil {
 		return err
 	}
-	res, err := extent.Copy(context.Background(), s, d, a, extent.Options{})
+	res, err := extent.Copy(context.Background(), s, d, a, extent.Options{Workers: workers()})
 	if err != nil {
 		return err
 	}
