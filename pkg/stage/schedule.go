@@ -194,8 +194,11 @@ func Cancel(st *Scheduled, root fs.FS) ([]machine.Effect, error) {
 			out = append(out, machine.WriteFile{Path: st.CustomP, Data: rest, Old: custom, Mode: 0o600})
 		}
 	}
-	// GRUB replays no journal: what it is told no more has to be in its place before the files go.
-	out = append(out, machine.Sync{Path: path.Dir(st.CustomP)}, machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel})
+	if len(out) > 0 {
+		// GRUB replays no journal: what it is told no more has to be in its place before the files go.
+		out = append(out, machine.Sync{Path: path.Dir(st.CustomP)})
+	}
+	out = append(out, machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel})
 	if st.PlanWas != nil {
 		out = append(out, machine.WriteFile{Path: StateDir + "/plan.toml", Data: st.PlanWas, Mode: 0o600})
 	} else {
