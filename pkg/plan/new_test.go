@@ -203,7 +203,7 @@ func TestNewFullSmallFilesystem(t *testing.T) {
 func TestNewInodes(t *testing.T) {
 	f := good()
 	f.Dev("vdb").Size = 8 * gib
-	for have, want := range map[int64]int64{100000: 100000, 1 << 20: 1 << 20, 1 << 32: 1828526} {
+	for have, want := range map[int64]int64{100000: 100000, 1 << 20: 1 << 20, 1 << 22: 1828526, 1 << 32: 1 << 32} {
 		f.Dev("vda2").Contents[0].Inodes = have
 		p := planned(t, f, wish())
 		if n := p.Target.Filesystems[0].Inodes; n != want {

@@ -89,9 +89,9 @@ func (b *builder) mirror(t TargetDisk) TargetDisk {
 func volume(n int64) int64 { return (n + n/500 + 3*mib + mib - 1) / mib * mib }
 
 // inodes is the source's number of inodes, where a smaller volume can have as many: mke2fs cuts odd groups of blocks for
-// more than one a block.
+// more than one a block. A source that was made so has them again.
 func inodes(c *Content, part int64) int64 {
-	if c.BlockSize <= 0 {
+	if c.BlockSize <= 0 || c.Inodes > c.Size/c.BlockSize {
 		return c.Inodes
 	}
 	return min(c.Inodes, (part-part/500-3*mib)/c.BlockSize)
