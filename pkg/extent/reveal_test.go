@@ -59,7 +59,7 @@ func TestReveal(t *testing.T) {
 			if out, err := exec.Command("e2fsck", "-fn", dev).CombinedOutput(); err != nil {
 				t.Errorf("revealed: %v: %s", err, out)
 			}
-			runCommands(t, cmds)
+			runCommands(t, append(cmds, a.Check(dev)))
 			if !strings.Contains(opts, "65536") { // the kernel knows no blocks larger than its pages
 				_, unmount := mountLoop(t, dev, "rw")
 				unmount()

@@ -159,8 +159,15 @@ func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Alloca
 	return src, dst, whole, hidden, nil
 }
 
-// maxListed is how many unreadable ranges a checkpoint of a copy by blocks holds: 60 bytes each at most, in a slot of 4096.
+// maxListed is how many unreadable ranges a checkpoint of a copy by blocks holds: 62 bytes each at most, in a slot of 4096.
 const maxListed = 50
+
+// forSlot is what of a checkpoint is kept. Sums stay out: they would not fit a slot, and what lacks them is only read
+// again. One with more unreadable ranges than fit is not kept: what comes after the last one is copied again, and listed again.
+func forSlot(c extent.Checkpoint) (extent.Checkpoint, bool) {
+	c.First, c.Sums = c.Windows, nil
+	return c, len(c.Bad) <= maxListed
+}
 
 func extentOptions(j Job) extent.Options {
 	o := extent.Options{SkipBad: j.SkipBad, CheckpointEvery: j.CheckpointEvery}
@@ -187,12 +194,10 @@ func (g *Engines) copyExtent(ctx context.Context, j Job) (c Counts, err error) {
 	}
 	if j.Checkpoint != nil {
 		o.Checkpoint = func(c extent.Checkpoint) error {
-			// A slot has no room for many of these. What comes after the last checkpoint is copied again, and listed again.
-			if len(c.Bad) > maxListed {
+			c, fits := forSlot(c)
+			if !fits {
 				return nil
 			}
-			// Sums stay out: they would not fit a slot, and what lacks them is only read again.
-			c.First, c.Sums = c.Windows, nil
 			return j.Checkpoint(c)
 		}
 	}
