@@ -106,6 +106,44 @@ func TestPowerCutTwice(t *testing.T) {
 	}
 }
 
+// TestCutAgainWhereItHurts: a first cut in the commit, or while a copy by blocks got its identity, and a second one anywhere
+// before the next copy. Both must be remembered, and neither for ever.
+func TestCutAgainWhereItHurts(t *testing.T) {
+	for name, change := range engines() {
+		t.Run(name, func(t *testing.T) {
+			p, text, start, ss, _ := course(t, change, nil)
+			firsts := map[string]*world{"commit": ss.after(t, "commit begin to")}
+			firsts["commit"].bootOld()
+			for _, s := range ss {
+				if !strings.HasPrefix(s.what, "write superblock") {
+					continue
+				}
+				half := start.clone(t) // e2fsck follows, and then tune2fs
+				if err := half.migrate(p, text, fault{s.at + 2, "torn"}); err == nil || !strings.HasPrefix(half.log[len(half.log)-1], "run tune2fs -O") {
+					t.Fatalf("%s is torn, %v", half.log[len(half.log)-1], err)
+				}
+				firsts["identity"] = half
+				break
+			}
+			if len(firsts) != 1 && change == nil || len(firsts) != 2 && change != nil {
+				t.Fatalf("%d first cuts", len(firsts))
+			}
+			for what, first := range firsts {
+				for at := 6; at < 45; at++ {
+					w := first.clone(t)
+					if err := w.migrate(p, text, fault{at, "torn"}); err == nil {
+						t.Fatalf("verb %d was not cut", at)
+					}
+					line := w.log[len(w.log)-1]
+					if err := w.migrate(p, text, fault{}); err != nil || w.entered != TargetDir {
+						t.Fatalf("cut in the %s, then at %q: entered %q, %v", what, line, w.entered, err)
+					}
+				}
+			}
+		})
+	}
+}
+
 // used is a target disk with a table and a filesystem of its own, released by --wipe.
 func used(t *testing.T) func(*world) {
 	return func(w *world) {
