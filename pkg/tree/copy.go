@@ -34,6 +34,8 @@ type copier struct {
 	jobMu sync.Mutex
 	jobs  map[*fileJob]struct{} // large files under way
 
+	saving sync.Mutex // of a checkpoint
+
 	mu  sync.Mutex
 	res Result
 }

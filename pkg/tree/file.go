@@ -69,7 +69,8 @@ func (c *copier) createFile(w *worker, d *dir, name string, m *meta, path func()
 	fail := func(op string, err error) (int, int64, Sum, error) {
 		return -1, 0, Sum{}, &Error{Side: Target, Op: op, Path: path(), Err: err}
 	}
-	if r, ok := w.done[name]; ok && r.kind == kindPartial && r.ino == m.ino && r.size < m.size {
+	r, ok := w.done[name]
+	if ok && r.kind == kindPartial && r.ino == m.ino && r.size < m.size {
 		if fd, err := openBelow(d.dst, name, unix.O_RDWR, 0); err == nil {
 			var st stat
 			if err := statFD(fd, &st); err == nil && st.isReg() && st.size >= r.size && st.nlink == 1 {
@@ -78,6 +79,11 @@ func (c *copier) createFile(w *worker, d *dir, name string, m *meta, path func()
 				}
 			}
 			_ = unix.Close(fd)
+		}
+	}
+	if ok && r.size > 0 {
+		if err := c.cancel(d, name, r.ino); err != nil {
+			return -1, 0, Sum{}, err
 		}
 	}
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL

@@ -136,12 +136,13 @@ func (j *fileJob) add(off, end int64, sum Sum, data int64) {
 	}
 }
 
-// partial is what a checkpoint may say of j. That counts for this name only: if
-// a resumed copy meets another name of the inode first, it starts over there.
+// partial is what a checkpoint may say of j. Of a file with several names it says
+// nothing: after a second cut a name could be that of another try, which has the
+// size and not the data, and cancel would have to reach the record under any name.
 func (j *fileJob) partial() (record, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.upTo <= j.from || j.upTo >= j.meta.size || j.damaged.Load() {
+	if j.upTo <= j.from || j.upTo >= j.meta.size || j.damaged.Load() || j.meta.nlink > 1 {
 		return record{}, false
 	}
 	return record{kind: kindPartial, name: j.name, ino: j.meta.ino, size: j.upTo, sum: j.sum, nlink: 1}, true

@@ -176,6 +176,8 @@ func (c *copier) startCheckpoints() func() error {
 
 // checkpoint makes durable what is finished and says so.
 func (c *copier) checkpoint() error {
+	c.saving.Lock() // the last one told must be the last one taken
+	defer c.saving.Unlock()
 	if c.o.Checkpoint == nil {
 		return c.sync()
 	}

@@ -115,6 +115,17 @@ func (c *copier) priorLink(d *dir, m *meta) (linkRec, string, bool) {
 	return r, path, true
 }
 
+// cancel takes back, durably, what the manifest says of a name, before another
+// try begins under it: that has the file's size from the start, and after a
+// second cut would pass for what the first had.
+func (c *copier) cancel(d *dir, name string, ino uint64) error {
+	err := c.man.write(d.key(), d.path(""), []record{{kind: kindPartial, name: name, ino: ino, nlink: 1}})
+	if err != nil {
+		return err
+	}
+	return c.checkpoint()
+}
+
 // remove takes away what an interrupted copy left under a name that is to be
 // made again.
 func (c *copier) remove(d *dir, name string) error {

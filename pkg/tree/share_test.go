@@ -372,7 +372,7 @@ func TestSharesFitTheBudget(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	s := newShares()
-	for i := range int64(2 * shareMost) {
+	for i := range int64(shareMost + 1000) {
 		x, _ := s.plan([]extent{{phys: (i*7919%(1<<21) + 1) * 8192, len: 4096}}, waiter{d: &dir{}})
 		if x.mine != 0 {
 			s.publish(x.mine, &linkRec{hlen: 8})
