@@ -205,7 +205,7 @@ func (s *shares) remember(b *block, at int64, n int) {
 	var of string
 	for _, r := range b.recs {
 		phys, length := int64(r.sum.Hi), int64(r.sum.Lo)
-		if r.kind != kindShared || phys <= 0 || phys > 1<<62 || length <= 0 || length > 1<<62 || s.n+1 >= s.most || len(s.files) >= s.most {
+		if r.kind != kindShared || phys <= 0 || phys > 1<<62 || length <= 0 || length > shareLongest || s.n+1 >= s.most || len(s.files) >= s.most {
 			continue
 		}
 		if file == 0 || of != r.name {

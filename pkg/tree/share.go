@@ -51,6 +51,8 @@ const (
 	shareMost = 1 << 19
 	// shareMostOfFile bounds what one file, however fragmented, adds while it is under way.
 	shareMostOfFile = 1 << 15
+	// shareLongest bounds the pieces that one extent can make; none is so long.
+	shareLongest = 1 << 44
 )
 
 func newShares() *shares {
@@ -230,7 +232,7 @@ func (c *copier) extentsShared(w *worker, fd int, m *meta) (es []extent) {
 		if !ok || e.off >= m.size {
 			break
 		}
-		if e.flags&fiemapExtentShared != 0 && e.flags&no == 0 && e.phys > 0 && e.phys <= 1<<62 && e.len <= 1<<62 {
+		if e.flags&fiemapExtentShared != 0 && e.flags&no == 0 && e.phys > 0 && e.phys <= 1<<62 && e.len <= shareLongest {
 			es = append(es, e)
 		}
 	}

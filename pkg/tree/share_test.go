@@ -388,6 +388,17 @@ func TestSharesFitTheBudget(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
+// A manifest with an absurd extent costs neither time nor memory.
+func TestStoredSharesAreBounded(t *testing.T) {
+	for _, sum := range []Sum{{1 << 20, 1 << 61}, {1 << 62, 1 << 63}, {^uint64(0), 4096}, {0, 4096}, {4096, 0}} {
+		s := newShares()
+		s.remember(&block{recs: []record{{kind: kindShared, name: "f", ino: 12, sum: sum}}}, 0, 100)
+		if s.n > 0 || len(s.files) > 1 {
+			t.Errorf("%x: %d ranges of %d files", sum, s.n, len(s.files)-1)
+		}
+	}
+}
+
 // Of an interrupted copy counts only what is said of a complete file.
 func TestStoredShares(t *testing.T) {
 	in := inode{0, 77}
