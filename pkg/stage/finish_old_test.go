@@ -63,14 +63,23 @@ func TestFinishPreview(t *testing.T) {
 			want = append(want, line)
 		}
 	}
+	// The writes of a member depend on the array's state at that moment: a line in words stands for them.
+	joins := 0
+	got = slices.DeleteFunc(got, func(line string) bool {
+		join := strings.HasPrefix(line, "add the new member part:")
+		if join {
+			joins++
+		}
+		return join
+	})
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 		t.Errorf("shown:\n%s\n\ndone:\n%s", g, w)
 	}
 	if len(start.log) > 0 {
 		t.Errorf("a dry run did %v", start.log)
 	}
-	if n := strings.Join(start.told, "\n"); strings.Count(n, "would join") != len(p.Target.Arrays) {
-		t.Errorf("told: %s", n)
+	if joins != len(p.Target.Arrays) {
+		t.Errorf("%d new members are shown, want %d", joins, len(p.Target.Arrays))
 	}
 }
 

@@ -176,7 +176,9 @@ func TestSharedExtents(t *testing.T) {
 				if err != nil || !rep.Equal() || hashes != nil && rep.Reread != 0 {
 					t.Errorf("verify: %v, %d read again, differences: %v", err, rep.Reread, rep.Differences)
 				}
-				if rep.SharedSource == 0 || rep.SharedTarget != rep.SharedSource || res.Shared >= rep.SharedTarget || res.Shared == 0 {
+				// btrfs calls all of an extent shared when a part of it is: the count hangs on which file came first.
+				if rep.SharedSource == 0 || rep.SharedTarget < rep.SharedSource || c.to == "xfs" && rep.SharedTarget > rep.SharedSource ||
+					res.Shared >= rep.SharedTarget || res.Shared == 0 {
 					t.Errorf("shared: %d in the source, %d in the target, %d not written", rep.SharedSource, rep.SharedTarget, res.Shared)
 				}
 			}
