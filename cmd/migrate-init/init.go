@@ -43,9 +43,10 @@ type initd struct {
 	linger func(context.Context) // leaves the reason on the consoles for a while
 	end    func()                // ends the process; only a test comes back
 
-	policy plan.Policy
-	run    *stage.Env
-	failed bool
+	policy  plan.Policy
+	run     *stage.Env
+	failed  bool
+	hungWas []machine.WriteSys // the kernel's own settings
 }
 
 // bootInit is PID 1. It never returns: it ends in the new system, or in the plan's policy.
@@ -115,6 +116,9 @@ func (d *initd) prepare(ctx context.Context) {
 		if _, err := d.m.Do(ctx, s); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if err := d.watchHangs(ctx); err != nil {
+		errs = append(errs, err)
 	}
 	d.listen()
 	for _, err := range errs {
@@ -199,6 +203,7 @@ func (m entering) Do(ctx context.Context, e machine.Effect) (machine.Output, err
 		defer done()
 	}
 	if s, ok := e.(machine.SwitchRoot); ok {
+		m.d.endHangWatch(ctx)
 		s.Args, s.Env = m.d.args, m.d.env
 		if init, ok := m.cmdline.Get("init"); ok && strings.HasPrefix(init, "/") {
 			s.Init = init

@@ -219,7 +219,7 @@ func (c Config) args() ([]string, error) {
 		}
 		args = append(args, more...)
 	}
-	args = append(args, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
+	args = append(args, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci,ioeventfd=off",
 		"-chardev", "socket,id=lab,fd=5", "-device", "virtserialport,chardev=lab,name="+wire.Port)
 	if c.Kernel != "" {
 		args = append(args, "-kernel", c.Kernel, "-append", c.Append)
