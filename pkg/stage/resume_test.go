@@ -13,18 +13,6 @@ import (
 	"migrate-init/pkg/survey"
 )
 
-// at gives the state before the first verb whose line begins so.
-func (ss states) at(t *testing.T, prefix string) *world {
-	t.Helper()
-	for i, s := range ss {
-		if i > 0 && strings.HasPrefix(s.what, prefix) {
-			return ss[i-1].world.clone(t)
-		}
-	}
-	t.Fatalf("no state before %q", prefix)
-	return nil
-}
-
 // after gives the state after the first verb whose line has the words.
 func (ss states) after(t *testing.T, words string) *world {
 	t.Helper()

@@ -40,15 +40,14 @@ type opened struct {
 
 // iocb is struct iocb. The key and the flags change places on big-endian machines; both are 0.
 type iocb struct {
-	data     uint64
-	_        [2]uint32
-	opcode   uint16
-	priority int16
-	fd       uint32
-	buf      uint64
-	length   uint64
-	offset   int64
-	_        [2]uint64
+	data   uint64
+	_      [2]uint32
+	opcode uint16
+	_      uint16 // priority
+	fd     uint32
+	buf    uint64
+	length uint64
+	_      [3]uint64 // offset, and what is reserved
 }
 
 type ioEvent struct {
