@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/probe"
 )
 
 // device finds a word of the command line among the block devices of this machine. Images are refused: what is not a
@@ -113,6 +114,20 @@ func (c *call) blockSource(f *plan.Facts, word string) (*plan.Device, error) {
 	return d, nil
 }
 
+// begun tells whether a copy that was cut short left its state on a device, and so what nothing else knows.
+func (c *call) begun(d *plan.Device) (bool, error) {
+	r, err := c.world().Open(d.Path)
+	if err != nil {
+		return false, fmt.Errorf("target %s: %w", d.Path, err)
+	}
+	defer r.Close()
+	last, err := lastSlot(r)
+	if err != nil {
+		return false, fmt.Errorf("target %s: %w", d.Path, err)
+	}
+	return last != nil, nil
+}
+
 // blockTarget refuses what is in use, part of something, or not empty; the last may be given up by --wipe. What a copy
 // that was cut short left there is no signature of anything.
 func (c *call) blockTarget(f *plan.Facts, src *plan.Device, word string) (*plan.Device, error) {
@@ -143,7 +158,12 @@ func (c *call) blockTarget(f *plan.Facts, src *plan.Device, word string) (*plan.
 			return nil, fmt.Errorf("--wipe %s: it is not the target; name the target itself: --wipe %s", w, d.Path)
 		}
 	}
-	if what := contents(d, func(plan.Content) bool { return true }); what != "" && len(c.opt.wipe) == 0 {
+	begun, err := c.begun(d)
+	if err != nil {
+		return nil, err
+	}
+	foreign := func(s plan.Content) bool { return !begun || s.Type != probe.UnknownData }
+	if what := contents(d, foreign); what != "" && len(c.opt.wipe) == 0 {
 		return nil, fmt.Errorf("target %s: it is not empty: %s; if nothing on it is wanted, add --wipe %s", d.Path, what, d.Path)
 	}
 	return d, nil

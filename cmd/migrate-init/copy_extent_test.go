@@ -74,11 +74,11 @@ func (d *devices) run(argv ...string) string {
 	return d.do(machine.Exec{Argv: argv, Env: append(machine.DefaultEnv(), "TEST_DIR=x", "TEST_DEV=x", "QA_CHECK_FS=x")})
 }
 
-// loop makes a device of so many MiB, full of what looks like nothing.
+// loop makes a device of so many MiB, full of what looks like nothing but in its first MiB, which is empty.
 func (d *devices) loop(mib int64, sector string) string {
 	d.t.Helper()
 	name := filepath.Join(d.dir, fmt.Sprintf("disk%d", len(d.mine)))
-	if err := os.WriteFile(name, bytes.Repeat([]byte{0xa5}, int(mib<<20)), 0o600); err != nil {
+	if err := os.WriteFile(name, append(make([]byte, 1<<20), bytes.Repeat([]byte{0xa5}, int((mib-1)<<20))...), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 	dev := d.run("losetup", "--find", "--show", "-b", sector, name)
@@ -377,6 +377,10 @@ func TestCopyBlocksRefuses(t *testing.T) {
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
+	unknown := d.loop(64, "512")
+	d.do(machine.WriteDevice{Dev: unknown, Why: "what nothing knows", Chunks: []machine.Chunk{{Offset: 4096, Data: []byte{1}}}})
+	_, said = d.copy(t.Context(), 1, small, unknown)
+	d.says(said, "target "+unknown+": it is not empty: unknown data (a remnant); if nothing on it is wanted, add --wipe "+unknown)
 	gdt := d.loop(64, "512")
 	d.run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "uninit_bg,^metadata_csum", gdt)
 	_, said = d.copy(t.Context(), 1, gdt, dst)

@@ -91,6 +91,9 @@ func xfsExternalLog(d *device) []Signature {
 	return out
 }
 
+// UnknownData is the type of what [Unnamed] finds.
+const UnknownData = "unknown data"
+
 // Unnamed tells of a disk on which [Probe] found nothing whether its first MiB is empty all the same: an encrypted
 // disk without header, or a database's own volume, is known by nothing else. What it gives is a ghost that Wipes
 // leaves alone, since nothing says how much there is.
@@ -99,7 +102,7 @@ func Unnamed(r io.ReaderAt, size int64) (Signature, bool, error) {
 	b := d.read(0, int(min(size, 1<<20)))
 	for i, c := range b {
 		if c != 0 {
-			return Signature{Kind: Other, Type: "unknown data", Offset: int64(i), Length: 1, Ghost: true}, true, nil
+			return Signature{Kind: Other, Type: UnknownData, Offset: int64(i), Length: 1, Ghost: true}, true, nil
 		}
 	}
 	return Signature{}, false, d.err
