@@ -36,6 +36,9 @@ func (e *Error) Error() string {
 	if errors.Is(e.Err, unix.ENOSPC) || errors.Is(e.Err, unix.EDQUOT) {
 		s += " (the target is full)"
 	}
+	if e.Side == Target && errors.Is(e.Err, unix.EROFS) {
+		s += " (so the kernel makes it after an I/O error; its messages name the disk: dmesg)"
+	}
 	return s
 }
 

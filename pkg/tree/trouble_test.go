@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -164,5 +165,17 @@ func TestSubvolume(t *testing.T) {
 	res, err := Copy(t.Context(), src.dir, dst.dir, o)
 	if err != nil || res.Files+res.Links > 0 || res.Skipped == 0 {
 		t.Errorf("resume of a finished copy: %v %+v", err, res)
+	}
+}
+
+// After an error of the disk every further call says "read-only file system", which alone tells nobody why.
+func TestReadOnlyTargetIsExplained(t *testing.T) {
+	err := &Error{Side: Target, Op: "create", Path: "x", Err: unix.EROFS}
+	if s := err.Error(); !strings.Contains(s, "after an I/O error") {
+		t.Error(s)
+	}
+	err.Side = Source
+	if s := err.Error(); strings.Contains(s, "I/O error") {
+		t.Error(s)
 	}
 }
