@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -140,6 +141,9 @@ func (e *Env) assembleArray(ctx context.Context, n plan.NewArray) error {
 	if len(members) == 0 {
 		return fmt.Errorf("array %s: none of its members is here", n.UUID)
 	}
+	if err := e.startable(n, members); err != nil {
+		return err
+	}
 	node := n.Node
 	for i := 0; e.Facts.Dev(node) != nil && i < 128; i++ {
 		node = fmt.Sprintf("md%d", 127-i)
@@ -171,6 +175,29 @@ func (e *Env) assembleArray(ctx context.Context, n plan.NewArray) error {
 		}
 	}
 	return e.refresh(ctx)
+}
+
+// startable refuses what the members themselves speak against: an array that went on elsewhere without these, or one in
+// the middle of a reshape. The kernel would start a lone stale member.
+func (e *Env) startable(n plan.NewArray, members []*plan.Device) error {
+	var all []md.Member
+	for _, m := range members {
+		super, _, err := e.superblock(m, n)
+		if err != nil {
+			return err
+		}
+		all = append(all, md.Member{Device: m.Path, Super: super})
+	}
+	for _, set := range md.Group(all) {
+		d := set.Startable(md.Policy{})
+		if !d.Start {
+			return errors.New(d.Reason)
+		}
+		if len(d.Use) != len(all) {
+			return fmt.Errorf("%s; of %d planned members only %d are fresh", d.Reason, len(all), len(d.Use))
+		}
+	}
+	return nil
 }
 
 // present tells whether a device node can be opened.

@@ -1,0 +1,50 @@
+package stage
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
+)
+
+type memory struct{ *bytes.Reader }
+
+func (memory) Close() error { return nil }
+
+// A member whose array may have gone on without it is not started alone; one whose mate never came is.
+func TestLoneMember(t *testing.T) {
+	const size = 64 << 20
+	uuid, err := md.ParseUUID("2e4afb49:d08d46e2:830903ec:61074109")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		mate  md.MemberSpec
+		words string // of the refusal
+	}{
+		{"its mate has never been there", md.MemberSpec{Size: size, Missing: true}, ""},
+		{"its mate was active", md.MemberSpec{Size: size, DeviceUUID: md.UUID{2}}, "slot 1 was active when the array last ran"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			images, err := md.New(md.Spec{Version: md.V12, UUID: uuid, Name: "server:root", Level: 1, RaidDisks: 2, CTime: time.Unix(1700000000, 0),
+				Members: []md.MemberSpec{{Size: size, DeviceUUID: md.UUID{1}}, c.mate}, Bitmap: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			disk := make([]byte, size)
+			for _, w := range images[0].Writes {
+				copy(disk[w.Offset:], w.Data)
+			}
+			e := &Env{Open: func(string) (survey.Device, error) { return memory{bytes.NewReader(disk)}, nil }}
+			err = e.startable(plan.NewArray{UUID: uuid.String(), Bitmap: true}, []*plan.Device{{Path: "/dev/vdb3", Size: size}})
+			if c.words == "" && err != nil || c.words != "" && (err == nil || !strings.Contains(err.Error(), c.words)) {
+				t.Errorf("%v, want %q", err, c.words)
+			}
+		})
+	}
+}
