@@ -80,7 +80,7 @@ func protectFile(p string, v verity) act {
 }
 
 func TestCopyVerity(t *testing.T) {
-	for _, c := range [][]string{{"ext4", "-O", "verity"}, {"btrfs"}} {
+	for _, c := range [][]string{{"ext4", "-O", "verity", "-b", "4096"}, {"btrfs"}} {
 		t.Run(c[0], func(t *testing.T) {
 			src, dst := newDisk(t, c[0], 256<<20, c[1:]...), newDisk(t, c[0], 256<<20, c[1:]...)
 			if !probe(t, src).Verity {
