@@ -12,16 +12,26 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 )
 
 // version is set by the linker.
 var version = "dev" //nolint:gochecknoglobals // the linker writes it
 
 func main() {
+	waiting()
 	if isInit(os.Getpid(), os.Args[0]) {
 		bootInit()
 	}
 	os.Exit(command(thisMachine()))
+}
+
+// waiting gives Go two processors for each of the machine's: its system calls wait for disks, and what could go on
+// meanwhile does not have to wait for the scheduler to notice. A twentieth to a tenth of the time of a copy.
+func waiting() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2 * runtime.NumCPU())
+	}
 }
 
 // isInit tells the init of an image from a command that is the first process of a container: the kernel starts /init.

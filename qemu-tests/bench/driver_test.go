@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +24,9 @@ import (
 func TestDriver(t *testing.T) {
 	if flag.NArg() != 4 {
 		t.Skip("nothing to do: make bench runs this with an engine, a source, a target and a state file")
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2 * runtime.NumCPU()) // as migrate-init does
 	}
 	drive := map[string]func(src, dst, state string) error{
 		"tree": treeCopy, "tree-verify": treeVerify, "extent": extentCopy, "extent-verify": extentVerify,
