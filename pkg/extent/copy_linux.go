@@ -95,7 +95,7 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 		}
 	}
 	wg := newCrew()
-	for range o.workers() {
+	for range o.workers(copyWorkers) {
 		buf, release, err := alignedBuffer(Window)
 		if err != nil {
 			c.fail(err)
