@@ -81,7 +81,7 @@ fuzz: setup ## every fuzz target for FUZZTIME (20s)
 SCALE ?= 1
 ROUNDS ?= 3
 BENCHFLAGS ?=
-bench: setup ## the copy engines against cp, rsync, tar, partclone, e2image (root; 45 GB, an hour; SCALE=0.05 is quick)
+bench: setup ## the copy engines against cp, rsync, tar, partclone, e2image (root; 50 GB, an hour; SCALE=0.05 is quick)
 	@echo "bench: scale $(SCALE), $(ROUNDS) rounds, on this machine as it is"
 	@go build -o bin/bench ./qemu-tests/bench
 	@go test -c -o bin/bench-driver ./qemu-tests/bench

@@ -12,6 +12,6 @@
 // The engines themselves run in a process of their own, the test binary of this
 // package (driver_test.go): the import law keeps pkg/tree out of this room.
 //
-// It needs root, losetup, mkfs.ext4 and mkfs.xfs, about 45 GB of disk at scale
+// It needs root, losetup, mkfs.ext4 and mkfs.xfs, about 50 GB of disk at scale
 // 1, and touches no block device that it did not make.
 package main
