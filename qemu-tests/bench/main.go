@@ -96,6 +96,7 @@ func run(o options) (err error) {
 					break
 				}
 				if err := l.once(&book, fs, source, round); err != nil {
+					fmt.Print(book.markdown(o, time.Since(begin))) // what was measured until then
 					return err
 				}
 			}
