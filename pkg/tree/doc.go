@@ -14,7 +14,7 @@
 // The algorithm:
 //
 //  1. A directory is created 0700, read whole (in chunks of 64 Ki names), its
-//     entries sorted by inode, files first; a bounded pool takes them last in,
+//     entries sorted by inode (by their first extent when Rotational), files first; a bounded pool takes them last in,
 //     first out, so that memory is bounded by depth and not by size.
 //  2. A file gets data, then fs-verity, owner, mode, ACLs and xattrs, times,
 //     flags. Holes come from SEEK_DATA, preallocation from FIEMAP; zeros that are

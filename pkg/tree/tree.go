@@ -13,11 +13,11 @@ const (
 	List               // go on and list it in the Result
 )
 
-// Options of Copy and Verify. The zero value copies with two workers a CPU and
+// Options of Copy and Verify. The zero value copies with four workers a CPU and
 // stops at the first thing that cannot be kept.
 type Options struct {
-	Workers     int    // 0: two a CPU, at least 4 and at most 8; 1 when Rotational
-	Rotational  bool   // either disk has heads to move: large files one at a time
+	Workers     int    // 0: four a CPU, at least 4 and at most 16; 1 when Rotational
+	Rotational  bool   // either disk has heads to move: the order of the data, large files one at a time
 	OnReadError Policy // source data or metadata that cannot be read
 	OnLoss      Policy // an attribute that the target refuses to hold
 

@@ -69,6 +69,9 @@ func (c *copier) read(w *worker, d *dir) error {
 		}
 		es, more = nil, false
 	}
+	if c.o.Rotational {
+		c.byExtent(w, d, es)
+	}
 	if !more && d.parent != nil {
 		c.fds.drop(d)
 	}
