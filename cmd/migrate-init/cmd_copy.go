@@ -183,7 +183,24 @@ func precheck(ctx context.Context, src, dst string) ([]copyFinding, error) {
 	return out, nil
 }
 
+// turns tells whether a directory lies on a disk with heads that move.
+func turns(f *plan.Facts, dir string) bool {
+	device, deepest := "", -1
+	for _, m := range f.Mounts {
+		at := strings.TrimSuffix(m.Target, "/") + "/"
+		if strings.HasPrefix(dir+"/", at) && len(at) >= deepest { // of mounts at one place the last is the one that is seen
+			device, deepest = m.Device, len(at)
+		}
+	}
+	d := f.Dev(device)
+	return d != nil && d.Rotational
+}
+
 func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
+	f, err := c.look(ctx, survey.Shallow)
+	if err != nil {
+		return interrupted(ctx, err, "before anything was copied")
+	}
 	st, err := openCopyState(src, dst)
 	if err != nil {
 		return err
@@ -193,7 +210,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 		c.note("target %s: a copy of %s was cut short there; it goes on where it was", dst, src)
 	}
 	show := newProgress(c.err)
-	job := stage.Job{From: src, To: dst, Engine: "tree", Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
+	job := stage.Job{From: src, To: dst, Engine: "tree", Rotational: turns(f, src) || turns(f, dst), Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
 	o := stage.TreeOptions(job)
 	o.CheckpointEvery = c.opt.checkpoint
 	st.into(&o)

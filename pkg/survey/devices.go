@@ -47,7 +47,7 @@ func (l *looker) devices() {
 		if d.Sector == 0 {
 			d.Sector = sector
 		}
-		d.Rotational = l.attr(queue, "rotational") == "1"
+		d.Rotational = l.attr(queue, "rotational") == "1" && !strings.HasPrefix(wholeName(d), "vd")
 		if d.Kind == plan.KindDisk {
 			l.identity(&d, dir)
 		}
@@ -58,12 +58,42 @@ func (l *looker) devices() {
 		}
 		l.f.Devices = append(l.f.Devices, d)
 	}
+	l.heads()
 	for i := range l.f.Devices {
 		if d := &l.f.Devices[i]; d.Kind == plan.KindDisk && len(paths[d.Name]) > 0 {
 			l.byPaths(d, paths[d.Name])
 		}
 	}
 	sort.SliceStable(l.f.Devices, func(i, j int) bool { return natural(l.f.Devices[i].Name, l.f.Devices[j].Name) })
+}
+
+// wholeName is the name of the disk that d is, or is a part of.
+func wholeName(d plan.Device) string {
+	if d.Parent != "" {
+		return d.Parent
+	}
+	return d.Name
+}
+
+// heads says of arrays and mappings what is true of any of their members: the kernel calls every virtio disk rotational,
+// and hands that on.
+func (l *looker) heads() {
+	for range 4 { // an array of mappings on partitions, and one to spare
+		for i := range l.f.Devices {
+			d := &l.f.Devices[i]
+			if d.Kind != plan.KindArray && d.Kind != plan.KindDM {
+				continue
+			}
+			members, turns := 0, false
+			for _, m := range l.f.Devices {
+				if slices.Contains(m.Holders, d.Name) {
+					members++
+					turns = turns || m.Rotational
+				}
+			}
+			d.Rotational = turns || members == 0 && d.Rotational
+		}
+	}
 }
 
 func (l *looker) kind(dir, n string) string {
