@@ -95,7 +95,7 @@ func writeChunk(ctx context.Context, f *os.File, c Chunk) error {
 // is also refused when only a partition of it is in use; then it is opened all the same if no chunk touches a
 // partition: that is how a boot sector is written next to a running array.
 func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
-	info, err := os.Stat(e.Dev)
+	info, err := statNode(ctx, e.Dev)
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +106,13 @@ func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
 		return nil, pathError("write", e.Dev, errors.New("neither block device nor regular file"))
 	}
 	var f *os.File
+	var gone error
 	err = poll(ctx, busyGrace, func() (bool, error) {
 		f, err = os.OpenFile(e.Dev, os.O_RDWR|unix.O_EXCL, 0)
+		if gone = nil; vanished(err) {
+			gone = err
+			return false, nil
+		}
 		if !errors.Is(err, unix.EBUSY) {
 			return true, err
 		}
@@ -115,10 +120,26 @@ func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
 		f, users, err = openShared(e)
 		return f != nil || len(users) > 0, err
 	})
+	if err == nil && gone != nil {
+		return nil, gone
+	}
 	if err == nil && f == nil {
 		return nil, exclusivelyHeld(e.Dev)
 	}
 	return f, err
+}
+
+// vanished tells of a node that is not there, or has no device behind it any more.
+func vanished(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENXIO) }
+
+// statNode waits for a node that is away for a moment: udev re-reads the table of a disk as soon as a writer closes it,
+// and all its partitions are gone and made anew then.
+func statNode(ctx context.Context, dev string) (info os.FileInfo, err error) {
+	late := poll(ctx, nodeGrace, func() (bool, error) {
+		info, err = os.Stat(dev)
+		return !vanished(err) || !strings.HasPrefix(dev, "/dev/"), nil
+	})
+	return info, errors.Join(err, late)
 }
 
 // exclusivelyHeld is the error for a busy device that neither sysfs nor a mount explains.

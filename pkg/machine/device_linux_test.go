@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -254,4 +256,28 @@ func TestFreeBytesAndUptime(t *testing.T) {
 	if a <= 0 || b < a {
 		t.Errorf("uptime %g, then %g", a, b)
 	}
+}
+
+// udev takes a node away for a moment when it re-reads a table; a node that never comes is an error all the same.
+func TestWriteDeviceAwaitsItsNode(t *testing.T) {
+	dev, _ := loopDevice(t, 1<<20)
+	var st unix.Stat_t
+	must(t, unix.Stat(dev, &st))
+	node := fmt.Sprintf("/dev/migrate-init-test-%d", os.Getpid())
+	t.Cleanup(func() { _ = os.Remove(node) })
+	made := make(chan error, 1)
+	go func() {
+		time.Sleep(300 * time.Millisecond)
+		made <- unix.Mknod(node, unix.S_IFBLK|0o600, int(st.Rdev))
+	}()
+	must(t, do(t, WriteDevice{Dev: node, Why: "late", Chunks: []Chunk{{Offset: 4096, Data: []byte("here")}}}))
+	must(t, <-made)
+	b := make([]byte, 4)
+	f, err := os.Open(dev)
+	must(t, err)
+	defer f.Close()
+	if _, err := f.ReadAt(b, 4096); err != nil || string(b) != "here" {
+		t.Errorf("read %q, %v", b, err)
+	}
+	wantError(t, do(t, WriteDevice{Dev: filepath.Join(t.TempDir(), "never"), Chunks: []Chunk{{Data: []byte("x")}}}), "no such file")
 }

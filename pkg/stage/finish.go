@@ -109,8 +109,26 @@ func (e *Env) holds(n plan.NewArray, d *plan.Device) bool {
 	return false
 }
 
-func (e *Env) joinMember(ctx context.Context, n plan.NewArray, ref plan.Ref) error {
+// awaited finds a volume that is to be here, and may be away for a moment: udev re-reads the table of a disk that was
+// written to, and all its partitions are gone and made anew then.
+func (e *Env) awaited(ctx context.Context, ref plan.Ref) (*plan.Device, error) {
 	d, err := e.volume(ref)
+	if err == nil {
+		return d, nil
+	}
+	err = e.Wait(ctx, "volume "+string(ref), func() (bool, error) {
+		if err := e.refresh(ctx); err != nil {
+			return false, err
+		}
+		var err error
+		d, err = e.Facts.Volume(e.Plan, ref)
+		return d != nil, err
+	})
+	return d, err
+}
+
+func (e *Env) joinMember(ctx context.Context, n plan.NewArray, ref plan.Ref) error {
+	d, err := e.awaited(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -141,7 +159,7 @@ func (e *Env) joinMember(ctx context.Context, n plan.NewArray, ref plan.Ref) err
 	if err := e.refresh(ctx); err != nil {
 		return err
 	}
-	if d, err = e.volume(ref); err != nil || e.holds(n, d) {
+	if d, err = e.awaited(ctx, ref); err != nil || e.holds(n, d) {
 		return err
 	}
 	if err := e.wipe(ctx, d); err != nil {
