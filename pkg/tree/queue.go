@@ -10,12 +10,29 @@ type work interface {
 
 type task func(w *worker) error
 
-// queue is a stack of work: the last pushed is served first, so that what is
-// open stays proportional to the depth of the tree.
+const (
+	// openFiles is how many large files may wait for small ones.
+	openFiles = 16
+	// wideWork and wideNames end the look at further directories beside the deepest one.
+	wideWork  = 64
+	wideNames = 100_000
+	// wideTurn: one task of so many comes from the shallowest directory.
+	wideTurn = 8
+)
+
+// queue orders the work. Small files need the CPU and large ones the disk, so
+// both go on at once for as long as there are both: a quarter of the workers has large
+// files, and some tasks come from the shallowest directory, as nobody knows where
+// the large files are. Apart from that the last pushed directory is served first,
+// so that what is open stays proportional to the depth of the tree.
 type queue struct {
 	mu      sync.Mutex
 	cond    sync.Cond
-	stack   []work
+	stack   []work     // directories, the shallowest first
+	files   []*fileJob // large files, the first found first
+	ranges  int        // tasks of files under way
+	names   int        // read and not yet handed out
+	turn    int
 	running int
 	workers int
 	err     error
@@ -29,7 +46,15 @@ func newQueue(workers int) *queue {
 
 func (q *queue) push(w work) {
 	q.mu.Lock()
-	q.stack = append(q.stack, w)
+	switch w := w.(type) {
+	case *fileJob:
+		q.files = append(q.files, w)
+	case *frame:
+		q.names += len(w.es)
+		q.stack = append(q.stack, w)
+	default:
+		q.stack = append(q.stack, w)
+	}
 	q.mu.Unlock()
 	q.cond.Broadcast()
 }
@@ -39,19 +64,70 @@ func (q *queue) next() task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.err == nil {
-		for len(q.stack) > 0 {
-			top := len(q.stack) - 1
-			if t := q.stack[top].take(q.workers); t != nil {
-				q.running++
-				return t
-			}
-			q.stack[top] = nil
-			q.stack = q.stack[:top]
+		t := q.takeFile(max(1, q.workers/4), 0)
+		if t == nil {
+			t = q.takeFile(q.workers, openFiles)
+		}
+		if t == nil {
+			t = q.takeWork()
+		}
+		if t == nil {
+			t = q.takeFile(q.workers, 0)
+		}
+		if t != nil {
+			q.running++
+			return t
 		}
 		if q.running == 0 {
 			return nil
 		}
 		q.cond.Wait()
+	}
+	return nil
+}
+
+// takeFile hands out a range of a large file, if there are more than waiting of
+// them and fewer than most of their ranges under way.
+func (q *queue) takeFile(most, waiting int) task {
+	for q.ranges < most && len(q.files) > waiting {
+		if t := q.files[0].take(q.workers); t != nil {
+			q.ranges++
+			return func(w *worker) error {
+				err := t(w)
+				q.mu.Lock()
+				q.ranges--
+				q.mu.Unlock()
+				return err
+			}
+		}
+		q.files[0] = nil
+		q.files = q.files[1:]
+	}
+	return nil
+}
+
+// takeWork hands out a task of a directory.
+func (q *queue) takeWork() task {
+	for len(q.stack) > 0 {
+		at := len(q.stack) - 1
+		// One worker is there for disks with heads: it goes deep only.
+		if q.turn++; q.workers > 1 && q.turn%wideTurn == 0 && len(q.stack) < wideWork && q.names < wideNames {
+			at = 0
+		}
+		f, names := q.stack[at], 0
+		d, ok := f.(*frame)
+		if ok {
+			names = len(d.es)
+		}
+		t := f.take(q.workers)
+		if ok {
+			q.names -= names - len(d.es)
+		}
+		if t != nil {
+			return t
+		}
+		q.stack = append(q.stack[:at], q.stack[at+1:]...)
+		q.stack[:len(q.stack)+1][len(q.stack)] = nil
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func TestResumeAfterPowerCuts(t *testing.T) {
 			before := fdsLeft(t)
 			rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
 			for {
-				if !once(t, src, dst, &man, &saved, rnd.IntN(3), cuts < 8, &skipped, nil) {
+				if !once(t, src, dst, &man, &saved, rnd.IntN(3), cuts < 8 || skipped == 0 && cuts < 40, &skipped, nil) {
 					break
 				}
 				cuts++
