@@ -10,6 +10,7 @@
 //	do      pkg/machine       exec, mount, ioctl, modules, atomic writes, reboot, switch_root; real, or printed
 //	do      pkg/tree          copies a tree with everything it has, and proves it
 //	do      pkg/extent        copies a filesystem's used blocks, and proves it
+//	do      pkg/crew          goroutines whose panics reach the one who waits
 //	do      pkg/distro        rebuilds initrds and boot loaders with the system's own tools, one file a family
 //	build   pkg/image         plan + host files -> a reproducible initramfs
 //	spell   pkg/md            md superblocks, assembly, ioctl and sysfs values, mdadm.conf
@@ -22,6 +23,7 @@
 //	spell   pkg/mkfs          argv of mkfs and mkswap
 //	spell   boot              boot loader dialects, the kernel command line
 //	spell   cpio              newc archives and their compression
+//	prove   pkg/testns        a mount namespace for the tests of a package
 //	prove   qemu-tests        real kernels, a real Debian, power cuts
 //
 // A migration flows one way: flags -> plan.Intent -> survey.Look -> plan.Facts -> plan.New -> plan.toml -> image ->

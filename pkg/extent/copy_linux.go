@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"migrate-init/pkg/crew"
+
 	"github.com/zeebo/xxh3"
 )
 
@@ -94,7 +96,7 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 			c.res.Sums, c.saved = slices.Clone(r.Sums), len(r.Sums)
 		}
 	}
-	wg := newCrew()
+	wg := crew.New()
 	for range o.workers(copyWorkers) {
 		buf, release, err := alignedBuffer(Window)
 		if err != nil {

@@ -9,7 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"migrate-init/pkg/testns"
 )
+
+func TestMain(m *testing.M) { testns.Run(m) }
 
 // loopDevice makes a loop device of size bytes and opens it.
 func loopDevice(t testing.TB, path, sector string) *os.File {

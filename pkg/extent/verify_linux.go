@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"migrate-init/pkg/crew"
 )
 
 const maxDiffers = 1000
@@ -60,7 +62,7 @@ type verifier struct {
 
 func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []Sum, o Options) (Report, error) {
 	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a, &o), win: windows{ranges: a.Ranges}, pace: newPace(a.CopyBytes())}
-	wg := newCrew()
+	wg := crew.New()
 	for range o.workers(verifyWorkers) {
 		buf, release, err := alignedBuffer(Window)
 		if err != nil {

@@ -3,9 +3,10 @@ package tree
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"os/exec"
 	"testing"
+
+	"migrate-init/pkg/testns"
 
 	"golang.org/x/sys/unix"
 )
@@ -120,11 +121,8 @@ func TestCopyModesUnderAnyUmask(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	if code, ok := alone(); ok {
-		os.Exit(code)
-	}
 	unix.Umask(0o077)
-	os.Exit(m.Run())
+	testns.Run(m)
 }
 
 func openManifest(t *testing.T, b []byte) *Manifest {

@@ -15,7 +15,8 @@
 //
 //  1. A directory is created 0700, read whole (in chunks of 64 Ki names), its
 //     entries sorted by inode (by their first extent when Rotational), files first; a bounded pool takes them last in,
-//     first out, so that memory is bounded by depth and not by size.
+//     first out, so that memory is bounded by depth and not by size. Beside that a few workers have large files, and
+//     the oldest open directory has a turn now and then, as long as little is held.
 //  2. A file gets data, then fs-verity, owner, mode, ACLs and xattrs, times,
 //     flags. Holes come from SEEK_DATA, preallocation from FIEMAP; zeros that are
 //     allocated stay allocated.

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"migrate-init/pkg/crew"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -100,7 +102,7 @@ func isTop(r *root) bool {
 }
 
 // every calls f until it fails or quit is closed.
-func every(wg *crew, quit <-chan struct{}, d time.Duration, f func() error) {
+func every(wg *crew.Crew, quit <-chan struct{}, d time.Duration, f func() error) {
 	wg.Go(func() {
 		t := time.NewTicker(d)
 		defer t.Stop()
@@ -123,7 +125,7 @@ func (p *progress) start(d time.Duration) func() {
 		d = 250 * time.Millisecond
 	}
 	quit := make(chan struct{})
-	wg := newCrew()
+	wg := crew.New()
 	if p.notify != nil {
 		every(wg, quit, d, func() error { p.report(false); return nil })
 	}
@@ -138,7 +140,7 @@ func (p *progress) start(d time.Duration) func() {
 // power cut costs a small part of it whether the copy takes seconds or hours.
 func (c *copier) startCheckpoints() func() error {
 	quit := make(chan struct{})
-	wg := newCrew()
+	wg := crew.New()
 	var failed error
 	begin := time.Now()
 	wait := func(last time.Duration) time.Duration {

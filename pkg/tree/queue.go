@@ -1,6 +1,10 @@
 package tree
 
-import "sync"
+import (
+	"sync"
+
+	"migrate-init/pkg/crew"
+)
 
 // work is something that hands out tasks: a directory being read, or a large file.
 type work interface {
@@ -11,27 +15,28 @@ type work interface {
 type task func(w *worker) error
 
 const (
-	// openFiles is how many large files may wait for small ones.
+	// openFiles is how many large files may wait for small ones; batches under way can add theirs.
 	openFiles = 16
-	// wideWork and wideNames end the look at further directories beside the deepest one.
+	// wideWork and wideNames end the look at further directories beside the deepest one. A chunk of names is held until
+	// the last of it is handed out.
 	wideWork  = 64
 	wideNames = 100_000
-	// wideTurn: one task of so many comes from the shallowest directory.
+	// wideTurn: one task of so many comes from the oldest directory.
 	wideTurn = 8
 )
 
 // queue orders the work. Small files need the CPU and large ones the disk, so
 // both go on at once for as long as there are both: a quarter of the workers has large
-// files, and some tasks come from the shallowest directory, as nobody knows where
+// files, and some tasks come from the oldest directory, as nobody knows where
 // the large files are. Apart from that the last pushed directory is served first,
 // so that what is open stays proportional to the depth of the tree.
 type queue struct {
 	mu      sync.Mutex
 	cond    sync.Cond
-	stack   []work     // directories, the shallowest first
+	stack   []work     // directories, the oldest first
 	files   []*fileJob // large files, the first found first
 	ranges  int        // tasks of files under way
-	names   int        // read and not yet handed out
+	names   int        // in the directories of the stack
 	turn    int
 	running int
 	workers int
@@ -50,7 +55,8 @@ func (q *queue) push(w work) {
 	case *fileJob:
 		q.files = append(q.files, w)
 	case *frame:
-		q.names += len(w.es)
+		w.held = len(w.es)
+		q.names += w.held
 		q.stack = append(q.stack, w)
 	default:
 		q.stack = append(q.stack, w)
@@ -114,17 +120,11 @@ func (q *queue) takeWork() task {
 		if q.turn++; q.workers > 1 && q.turn%wideTurn == 0 && len(q.stack) < wideWork && q.names < wideNames {
 			at = 0
 		}
-		f, names := q.stack[at], 0
-		d, ok := f.(*frame)
-		if ok {
-			names = len(d.es)
-		}
-		t := f.take(q.workers)
-		if ok {
-			q.names -= names - len(d.es)
-		}
-		if t != nil {
+		if t := q.stack[at].take(q.workers); t != nil {
 			return t
+		}
+		if f, ok := q.stack[at].(*frame); ok {
+			q.names -= f.held
 		}
 		q.stack = append(q.stack[:at], q.stack[at+1:]...)
 		q.stack[:len(q.stack)+1][len(q.stack)] = nil
@@ -153,7 +153,7 @@ func (q *queue) fail(err error) {
 
 // run serves the queue with its workers until it is empty or failed.
 func (q *queue) run(newWorker func() *worker) error {
-	wg := newCrew()
+	wg := crew.New()
 	for range q.workers {
 		wg.Go(func() {
 			w := newWorker()

@@ -25,6 +25,7 @@ type frame struct {
 	es   []entry
 	more bool
 	own  bool // the frame still counts in d.pending
+	held int  // names in es when it was pushed
 }
 
 // take hands out one directory, or a run of other entries that is small enough

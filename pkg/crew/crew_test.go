@@ -1,4 +1,4 @@
-package tree
+package crew
 
 import (
 	"strings"
@@ -9,7 +9,7 @@ import (
 // The first to wait is the one who learns of a panic, though another member waits for what was left locked.
 func TestCrew(t *testing.T) {
 	for _, hung := range []bool{false, true} {
-		c, did, mu := newCrew(), false, sync.Mutex{}
+		c, did, mu := New(), false, sync.Mutex{}
 		mu.Lock()
 		if hung {
 			c.Go(func() { mu.Lock() })
@@ -25,7 +25,7 @@ func TestCrew(t *testing.T) {
 			t.Error("the panic is lost")
 		}()
 		mu.Unlock()
-		c = newCrew()
+		c = New()
 		c.Go(func() { did = true })
 		if c.Wait(); !did {
 			t.Error("a member was not waited for")

@@ -1,4 +1,5 @@
-package extent
+// Package crew runs goroutines so that the panic of one reaches whoever waits for them.
+package crew
 
 import (
 	"fmt"
@@ -6,18 +7,19 @@ import (
 	"sync"
 )
 
-// crew is a group of goroutines like sync.WaitGroup, but a panic of one is raised in Wait, in the goroutine of the
+// Crew is a group of goroutines like sync.WaitGroup, but a panic of one is raised in Wait, in the goroutine of the
 // caller, who may have a way to end in order: PID 1 has one, and a panic that nobody catches would end the kernel's run.
 // The others are not waited for then, since they may wait for a lock that was left behind.
-type crew struct {
+type Crew struct {
 	members sync.WaitGroup
 	fell    chan error
 }
 
-func newCrew() *crew { return &crew{fell: make(chan error, 1)} }
+// New is a crew without members.
+func New() *Crew { return &Crew{fell: make(chan error, 1)} }
 
 // Go starts a member.
-func (c *crew) Go(f func()) {
+func (c *Crew) Go(f func()) {
 	c.members.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
@@ -31,8 +33,8 @@ func (c *crew) Go(f func()) {
 	})
 }
 
-// Wait waits for all members, or panics as soon as one has.
-func (c *crew) Wait() {
+// Wait waits for all members, or panics as soon as one has, with an error that has its words and stack.
+func (c *Crew) Wait() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
