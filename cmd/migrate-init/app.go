@@ -55,7 +55,7 @@ func thisMachine() *app {
 					return free
 				},
 				Unused: func(p string) int64 {
-					n, err := machine.UnusedBytes(p)
+					_, n, err := machine.FreeBytes(p)
 					if err != nil {
 						return -1
 					}
@@ -218,8 +218,11 @@ func (a *app) asRoot() error {
 }
 
 // exclusive is asked for by the commands that change the machine: a second finish, or a rollback beside one, would write the journal's
-// next record in the same place and undo what the other does. A dry run changes nothing.
+// next record in the same place and undo what the other does. A dry run changes nothing. It is for root only.
 func (c *call) exclusive() (release func(), err error) {
+	if err := c.asRoot(); err != nil {
+		return nil, err
+	}
 	if c.opt.dryRun {
 		return func() {}, nil
 	}

@@ -283,9 +283,9 @@ func DropCache(dev string) error {
 	return nil
 }
 
-// FreeBytes returns how many bytes an ordinary user may still write to the filesystem of path (root may have a reserve
-// beyond them), and how many it has.
-func FreeBytes(path string) (free, total int64, err error) {
+// FreeBytes returns how many bytes of the filesystem of path an ordinary user may still write, and how many nothing uses:
+// root may have a reserve among those.
+func FreeBytes(path string) (free, unused int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
 		return 0, 0, pathError("statfs", path, err)
@@ -294,20 +294,7 @@ func FreeBytes(path string) (free, total int64, err error) {
 	if unit == 0 {
 		unit = int64(st.Bsize)
 	}
-	return int64(st.Bavail) * unit, int64(st.Blocks) * unit, nil
-}
-
-// UnusedBytes returns how many bytes of the filesystem of path nothing uses, root's reserve included.
-func UnusedBytes(path string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return 0, pathError("statfs", path, err)
-	}
-	unit := int64(st.Frsize)
-	if unit == 0 {
-		unit = int64(st.Bsize)
-	}
-	return int64(st.Bfree) * unit, nil
+	return int64(st.Bavail) * unit, int64(st.Bfree) * unit, nil
 }
 
 // Uptime returns the seconds since the kernel started, suspended time included.

@@ -27,13 +27,8 @@ func DropCache(dev string) error {
 }
 
 // FreeBytes fails: only on Linux.
-func FreeBytes(path string) (free, total int64, err error) {
+func FreeBytes(path string) (free, unused int64, err error) {
 	return 0, 0, fmt.Errorf("filesystem of %s: only on linux: %w", path, errors.ErrUnsupported)
-}
-
-// UnusedBytes fails: only on Linux.
-func UnusedBytes(path string) (int64, error) {
-	return 0, fmt.Errorf("filesystem of %s: only on linux: %w", path, errors.ErrUnsupported)
 }
 
 // Uptime returns 0: only on Linux.
