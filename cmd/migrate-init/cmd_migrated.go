@@ -34,9 +34,6 @@ func (c *call) kept(ctx context.Context) (*plan.Plan, []byte, *plan.Facts, error
 }
 
 func cmdFinish(ctx context.Context, c *call) error {
-	if err := c.asRoot(); err != nil {
-		return err
-	}
 	release, err := c.exclusive()
 	if err != nil {
 		return err
@@ -73,9 +70,6 @@ func cmdFinish(ctx context.Context, c *call) error {
 }
 
 func cmdRollback(ctx context.Context, c *call) error {
-	if err := c.asRoot(); err != nil {
-		return err
-	}
 	release, err := c.exclusive()
 	if err != nil {
 		return err

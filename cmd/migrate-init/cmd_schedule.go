@@ -15,9 +15,6 @@ import (
 )
 
 func cmdSchedule(ctx context.Context, c *call) error {
-	if err := c.asRoot(); err != nil {
-		return err
-	}
 	release, err := c.exclusive()
 	if err != nil {
 		return err
@@ -140,9 +137,6 @@ func roomFor(p *plan.Plan, f *plan.Facts, image int64) error {
 }
 
 func cmdCancel(ctx context.Context, c *call) error {
-	if err := c.asRoot(); err != nil {
-		return err
-	}
 	release, err := c.exclusive()
 	if err != nil {
 		return err
