@@ -33,7 +33,7 @@ func (e *Env) cloneDisk(ctx context.Context, m *plan.TargetDisk) error {
 	for _, p := range want.Partitions {
 		parts = append(parts, machine.Extent{Number: p.Number, Start: p.Start, Size: p.Size})
 	}
-	if !same(d.Table, want) {
+	if !alike(d.Table, want) {
 		if !e.records.Begun(cloneBegun) {
 			if err := e.switchBootSector(ctx, d, want); err != nil {
 				return err
