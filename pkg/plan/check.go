@@ -83,6 +83,8 @@ func checkProblems(p *Plan, f *Facts, a *answers) {
 	for _, x := range f.Problems {
 		table, isTable := strings.CutPrefix(x.Noun, "partition table of ")
 		switch {
+		case x.Note:
+			a.warn(x.Noun, "", "%s", x.Err)
 		case isTable && p.wiped(f, table):
 			a.warn(x.Noun, "", "could not be read, and is replaced: %s", x.Err)
 		case ours[x.Noun] || isTable && ours[table]:

@@ -55,6 +55,9 @@ func checkWhole(p *Plan, f *Facts, a *answers) {
 			continue
 		}
 		f.refuseUnseen(d, a)
+		if d.Table != nil && d.Table.Hybrid {
+			a.warn("partition table of "+d.Path, "", "its MBR lists partitions beside the GPT's (a hybrid MBR): finish writes a protective one, and what boots by those entries will not boot from this disk any more")
+		}
 		for _, x := range f.Parts(d.Name) {
 			if !p.accounted(f, d, x) {
 				a.refuse("partition "+x.Path, "make a new plan, which moves it or says what to do about it; nothing was written",

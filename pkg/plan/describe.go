@@ -12,9 +12,19 @@ func (f *Facts) Describe() string {
 	f.describeDisks(p)
 	f.describeArrays(p)
 	f.describeBoot(p)
-	if len(f.Problems) > 0 {
-		p.head("Could not be read")
+	for _, part := range []struct {
+		head string
+		note bool
+	}{{"Could not be read", false}, {"Noticed", true}} {
+		first := true
 		for _, x := range f.Problems {
+			if x.Note != part.note {
+				continue
+			}
+			if first {
+				p.head(part.head)
+			}
+			first = false
 			p.para("  ", "%s: %s", x.Noun, x.Err)
 		}
 	}

@@ -77,6 +77,7 @@ type Table struct {
 	Scheme     string      `json:"scheme"`
 	ID         string      `json:"id"`
 	Backup     bool        `json:"backup,omitempty"` // only its backup is whole: the kernel sees no partitions
+	Hybrid     bool        `json:"hybrid,omitempty"` // GPT with further entries in its MBR
 	Partitions []Partition `json:"partitions,omitempty"`
 }
 
@@ -215,8 +216,9 @@ type Distro struct {
 	Homehost string   `json:"homehost,omitempty"` // mdadm.conf's
 }
 
-// Problem is something that survey could not read.
+// Problem is something that survey could not read, or, as a note, that it read and that will not be heeded.
 type Problem struct {
 	Noun string `json:"noun"`
 	Err  string `json:"error"`
+	Note bool   `json:"note,omitempty"`
 }

@@ -278,6 +278,7 @@ func TestNewWarns(t *testing.T) {
 		{"a remnant", func(f *Facts, _ *Intent) {
 			withPart(f, 1, RoleOther, Content{Kind: ContentRaid, Type: "linux_raid_member", Ghost: true})
 		}, "plan.source", []string{"remnant", "finish destroys it"}},
+		{"a hybrid MBR", func(f *Facts, _ *Intent) { f.Dev("vda").Table.Hybrid = true }, "source.whole", []string{"partition table of /dev/vda", "hybrid MBR", "protective"}},
 		{"something unknown", func(f *Facts, _ *Intent) { f.Dev("vdb").BootSector = "unknown" }, "target.empty", []string{"/dev/vdb", "first sector is not empty", "hexdump"}},
 		{"another sector", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector = 4096 }, "plan.target", []string{"4096", "512"}},
 		{"much larger", func(f *Facts, _ *Intent) { f.Dev("vdb").Size = 30 * gib }, "plan.target", []string{"10 GiB", "unused"}},

@@ -63,7 +63,7 @@ func (l *looker) table(d *plan.Device, r Device) {
 			l.problem("partition table of "+d.Path, err)
 		}
 	} else {
-		d.Table = &plan.Table{Scheme: t.Scheme, ID: t.ID, Backup: t.Backup}
+		d.Table = &plan.Table{Scheme: t.Scheme, ID: t.ID, Backup: t.Backup, Hybrid: t.Hybrid}
 		for _, p := range t.Partitions {
 			d.Table.Partitions = append(d.Table.Partitions, plan.Partition{Number: p.Number, Type: p.Type, Role: roleOf(p.Type), GUID: p.ID, Name: p.Name, Start: p.Start, Size: p.Size, Logical: p.Logical})
 		}

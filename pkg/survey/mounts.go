@@ -71,6 +71,9 @@ func (l *looker) fstab() {
 		l.problem("/etc/fstab", err)
 		return
 	}
+	for _, m := range t.Malformed() {
+		l.note(fmt.Sprintf("/etc/fstab line %d", m.Line), m.Reason+"; mount passes over the whole line, systemd may not")
+	}
 	for _, e := range t.Entries() {
 		x := plan.Fstab{Spec: e.Spec.String(), Target: e.File, Type: e.VFSType, Options: string(e.Options)}
 		d, err := l.resolve(e.Spec.String())

@@ -84,6 +84,7 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 		l.byID()
 		l.fstab()
 		l.distro()
+		l.mdadmSnippets()
 		l.boot()
 	}
 	return l.f, nil
@@ -93,6 +94,11 @@ func (l *looker) problem(noun string, err error) {
 	if err != nil {
 		l.f.Problems = append(l.f.Problems, plan.Problem{Noun: noun, Err: err.Error()})
 	}
+}
+
+// note keeps what was read and will not be heeded.
+func (l *looker) note(noun, what string) {
+	l.f.Problems = append(l.f.Problems, plan.Problem{Noun: noun, Err: what, Note: true})
 }
 
 // maxText bounds every text file that is read. The largest is dpkg's status file: 5 MB for 3000 packages.

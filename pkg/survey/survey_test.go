@@ -79,7 +79,10 @@ func TestProblems(t *testing.T) {
 			m.file("boot/grub/custom.cfg", "### BEGIN migrate-init x\n### BEGIN migrate-init y\n# BEGIN migrate-init\n")
 		}},
 		"broken grub.cfg":  {"/boot/grub/grub.cfg", "quote", func(m machine) { m.file("boot/grub/grub.cfg", "menuentry 'x") }},
-		"broken debconf":   {"/var/cache/debconf/config.dat", "twice", func(m machine) { m.file("var/cache/debconf/config.dat", "Name: a\nName: a\n\n") }},
+		"broken debconf":   {"/var/cache/debconf/config.dat", "second name", func(m machine) { m.file("var/cache/debconf/config.dat", "Name: a\nName: a\n\n") }},
+		"short fstab line": {"/etc/fstab line 2", "2 fields", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults 0 1\n/dev/vdz /srv\n", rootID) }},
+		"fstab comment":    {"/etc/fstab line 1", "a number expected", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults # root\n", rootID) }},
+		"mdadm snippet":    {"/etc/mdadm/mdadm.conf.d/x.conf", "could hide", func(m machine) { m.file("etc/mdadm/mdadm.conf.d/x.conf", "DEVICE /dev/sd*\n") }},
 		"broken mountinfo": {"/proc/self/mountinfo", "", func(m machine) { m.file("proc/self/mountinfo", "nonsense\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +94,7 @@ func TestProblems(t *testing.T) {
 			}
 			for _, p := range f.Problems {
 				if p.Noun == c.noun && !strings.Contains(p.Err, c.err) {
-					t.Logf("%s: %s", p.Noun, p.Err)
+					t.Errorf("%s: %q, want %q in it", p.Noun, p.Err, c.err)
 				}
 			}
 			if f.Dev("vda2") == nil || f.Kernel.Release != release {

@@ -70,6 +70,16 @@ func (l *looker) missing(want ...string) []string {
 	return out
 }
 
+// mdadmSnippets tells of what mdadm reads beside mdadm.conf (mdadm.conf(5)).
+func (l *looker) mdadmSnippets() {
+	const dir = "etc/mdadm/mdadm.conf.d"
+	for _, n := range l.names(dir) {
+		if strings.HasSuffix(n, ".conf") {
+			l.note("/"+dir+"/"+n, "this version reads and rewrites mdadm.conf alone, and an ARRAY or DEVICE line here could hide the new array; move its lines there")
+		}
+	}
+}
+
 func (l *looker) debconfDevices() []string {
 	db, err := conf.ParseDebconf([]byte(l.text("var/cache/debconf/config.dat")))
 	if err != nil {
