@@ -142,7 +142,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"grown since, by blocks", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 19 * gib }, "target.room", []string{"filesystem at /", "grown to 19 GiB", "new plan"}},
 		{"grown beyond all", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 1<<63 - 1 }, "target.room", []string{"grown to"}},
 		{"errors noted since", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (1)" }, "source.clean", []string{"/dev/vda2", "noted errors"}},
-		{"list of mounts unreadable", Live, func(_ *Plan, f *Facts) { f.Problems = []Problem{{"/proc/self/mountinfo", "EOF"}} }, "survey.complete", []string{"/proc/self/mountinfo"}},
+		{"list of mounts unreadable", Live, func(_ *Plan, f *Facts) { f.Problems = []Problem{{Noun: "/proc/self/mountinfo", Err: "EOF"}} }, "survey.complete", []string{"/proc/self/mountinfo"}},
 		{"kernels moved", Live, func(_ *Plan, f *Facts) { f.Boot.Prefix = "" }, "boot.one-shot", []string{"path of kernels", `planned "/boot"`}},
 		{"boot moved", Live, func(_ *Plan, f *Facts) { f.Boot.Device = "vda3" }, "boot.one-shot", []string{"its filesystem is", "planned"}},
 		{"custom.cfg moved", Live, func(_ *Plan, f *Facts) { f.Boot.Custom = "/boot/other.cfg" }, "boot.one-shot", []string{"custom.cfg", "/boot/other.cfg"}},

@@ -63,7 +63,7 @@ func busy() *Facts {
 	}
 	f.Boot.Kernels = append(f.Boot.Kernels, Image{Release: "5.10.0-9-amd64", Path: "/boot/vmlinuz-5.10.0-9-amd64"})
 	f.Distro.Missing = []string{"mdadm"}
-	f.Problems = []Problem{{"/dev/sr0", "no medium found"}}
+	f.Problems = []Problem{{Noun: "/dev/sr0", Err: "no medium found"}}
 	return f
 }
 
