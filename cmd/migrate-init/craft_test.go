@@ -60,6 +60,7 @@ func extSuper(uuid string, size int64, mounts int) []byte {
 	le.PutUint32(b[96:], 0x242) // filetype extent flex_bg
 	le.PutUint32(b[100:], 0x7b) // sparse_super large_file huge_file uninit_bg dir_nlink extra_isize
 	copy(b[104:], uuidBytes(uuid))
+	le.PutUint32(b[224:], 8) // the journal's inode
 	return b
 }
 

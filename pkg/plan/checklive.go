@@ -14,11 +14,21 @@ func makeable(typ string) bool {
 	return false
 }
 
+// checkTypes refuses what cannot be made here, and warns where a feature lets files be what a copy by files cannot keep. Whether
+// there are any only a look at each of them tells.
 func checkTypes(p *Plan, _ *Facts, a *answers) {
 	for _, n := range p.Target.Filesystems {
 		if !makeable(n.Type) {
 			refuseType(a, n.Mount, n.Type)
 		}
+	}
+	for _, c := range p.Copies {
+		n := p.FindFS(c.To)
+		if n == nil || c.Engine == EngineExtent || !slices.Contains(n.Features, "encrypt") {
+			continue
+		}
+		a.warn("filesystem at "+n.Mount, "look for them before the reboot: migrate-init check --files PLAN",
+			"its feature encrypt lets files be encrypted (fscrypt); the init has no keys, and would end before the copy at the first of them")
 	}
 }
 

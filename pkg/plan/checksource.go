@@ -47,8 +47,18 @@ func (p *Plan) stays(f *Facts, a *answers, noun string, on Ref, d *Device, err e
 	}
 }
 
-// checkWhole refuses what came onto a source disk after the plan was made: it would not be copied, and finish destroys it.
+// checkWhole refuses what came onto a source disk after the plan was made: it would not be copied, and finish destroys it;
+// and a filesystem of which a part is elsewhere. A journal on another device could not be replayed where it had to be, and the
+// options that name it would keep the new system from mounting a filesystem that has its own.
 func checkWhole(p *Plan, f *Facts, a *answers) {
+	for _, s := range p.Source.Filesystems {
+		d, _ := f.FS(s.UUID)
+		if d == nil || d.Filesystem().Journal == "" {
+			continue
+		}
+		a.refuse("source filesystem "+d.Path, "while it is not mounted, give it a journal of its own: tune2fs -O ^has_journal "+d.Path+", e2fsck -f "+d.Path+", tune2fs -j "+d.Path+
+			"; and take journal_dev= and journal_path= out of its line in /etc/fstab", "its journal is on another device, uuid %s", d.Filesystem().Journal)
+	}
 	for _, id := range p.Source.Disks {
 		d, _ := f.Disk(id)
 		if d == nil {

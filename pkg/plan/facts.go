@@ -118,11 +118,12 @@ type Content struct {
 	BlockSize int64    `json:"block_size,omitempty"`
 	InodeSize int64    `json:"inode_size,omitempty"`
 	Features  []string `json:"features,omitempty"`
-	Dirty     string   `json:"dirty,omitempty"`  // evidence that its journal has not been replayed, or that it has errors
-	Damage    string   `json:"damage,omitempty"` // evidence that the kernel found it inconsistent; unlike Dirty it counts while it is mounted
-	Stamp     string   `json:"stamp,omitempty"`  // changes whenever the filesystem is mounted for writing
-	Ghost     bool     `json:"ghost,omitempty"`  // a remnant that nothing acts on
-	Wipe      []Span   `json:"wipe,omitempty"`   // what to zero so that it is not seen any more
+	Dirty     string   `json:"dirty,omitempty"`   // evidence that its journal has not been replayed, or that it has errors
+	Damage    string   `json:"damage,omitempty"`  // evidence that the kernel found it inconsistent; unlike Dirty it counts while it is mounted
+	Journal   string   `json:"journal,omitempty"` // UUID of its journal, where that is on another device
+	Stamp     string   `json:"stamp,omitempty"`   // changes whenever the filesystem is mounted for writing
+	Ghost     bool     `json:"ghost,omitempty"`   // a remnant that nothing acts on
+	Wipe      []Span   `json:"wipe,omitempty"`    // what to zero so that it is not seen any more
 }
 
 // Span is a range of bytes.

@@ -125,6 +125,7 @@ func TestNewRefuses(t *testing.T) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: d.GUID})
 		}, "plan.source", []string{"found 2 times: /dev/vda4, /dev/sdz1", "sgdisk"}},
 		{"errors in a mounted source", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (3)" }, "source.clean", []string{"/dev/vda2", "errors in it (3)", "fsck.mode=force"}},
+		{"journal elsewhere", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Journal = "99" }, "source.whole", []string{"/dev/vda2", "on another device, uuid 99", "tune2fs -O ^has_journal /dev/vda2", "tune2fs -j /dev/vda2", "journal_path="}},
 		{"etc by bind, not in fstab", func(f *Facts, _ *Intent) {
 			f.Mounts = append(f.Mounts, Mount{Source: "/dev/vda2", Target: "/etc", Type: "ext4", Device: "vda2", Root: "/srv/etc"})
 		}, "plan.source", []string{"directory /etc", "/srv/etc of /dev/vda2"}},
@@ -278,6 +279,10 @@ func TestNewWarns(t *testing.T) {
 		{"a remnant", func(f *Facts, _ *Intent) {
 			withPart(f, 1, RoleOther, Content{Kind: ContentRaid, Type: "linux_raid_member", Ghost: true})
 		}, "plan.source", []string{"remnant", "finish destroys it"}},
+		{"files that may be encrypted", func(f *Facts, _ *Intent) {
+			c := &f.Dev("vda2").Contents[0]
+			c.Features = append(c.Features, "encrypt")
+		}, "filesystem.type", []string{"filesystem at /", "feature encrypt", "check --files"}},
 		{"a hybrid MBR", func(f *Facts, _ *Intent) { f.Dev("vda").Table.Hybrid = true }, "source.whole", []string{"partition table of /dev/vda", "hybrid MBR", "protective"}},
 		{"something unknown", func(f *Facts, _ *Intent) { f.Dev("vdb").BootSector = "unknown" }, "target.empty", []string{"/dev/vdb", "first sector is not empty", "hexdump"}},
 		{"another sector", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector = 4096 }, "plan.target", []string{"4096", "512"}},

@@ -32,6 +32,9 @@ type Ext struct {
 	JournalDevice        string // UUID of the external journal; "" for an internal one
 }
 
+// ExternalJournal tells whether the journal is on another device. JournalDevice alone does not: it may have been left there.
+func (e *Ext) ExternalJournal() bool { return e.Compat&extHasJournal != 0 && e.JournalInode == 0 }
+
 const (
 	extHasJournal    = 0x4
 	extNeedsRecovery = 0x4

@@ -212,3 +212,34 @@ func TestOracleDumpe2fs(t *testing.T) {
 		t.Errorf("checksum %s, %+v", s.Checksum, e)
 	}
 }
+
+// A journal on another device, as mke2fs makes it.
+func TestOracleExternalJournal(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("ROOT MISSING: mke2fs takes a journal only on a block device")
+	}
+	const id = "6a6f7572-6e61-4c2d-b575-69642d313662"
+	journal := made(t, 16*mib, "mke2fs", "-q", "-b", "4096", "-O", "journal_dev", "-U", id, "@")
+	out, err := exec.Command("losetup", "--find", "--show", journal).CombinedOutput()
+	if err != nil {
+		t.Skipf("LOOP DEVICE MISSING: %v: %s", err, out)
+	}
+	dev := strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", dev).CombinedOutput(); err != nil {
+			t.Errorf("losetup: %v: %s", err, out)
+		}
+	})
+	if s := probeFile(t, journal).Signatures; len(s) != 1 || s[0].Type != "jbd" || s[0].Ext.ExternalJournal() {
+		t.Errorf("the journal itself: %v", s)
+	}
+	s := probeFile(t, made(t, 16*mib, "mke2fs", "-q", "-t", "ext4", "-b", "4096", "-J", "device="+dev, "@")).Signatures[0]
+	if !s.Ext.ExternalJournal() || s.Ext.JournalDevice != id {
+		t.Errorf("journal on %s: external %v, uuid %q", id, s.Ext.ExternalJournal(), s.Ext.JournalDevice)
+	}
+	own := probeFile(t, made(t, 16*mib, "mke2fs", "-q", "-t", "ext4", "@")).Signatures[0]
+	none := probeFile(t, made(t, 16*mib, "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "@")).Signatures[0]
+	if own.Ext.ExternalJournal() || own.Ext.JournalDevice != "" || none.Ext.ExternalJournal() {
+		t.Errorf("of its own: %+v; none: %+v", own.Ext, none.Ext)
+	}
+}

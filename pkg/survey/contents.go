@@ -99,6 +99,11 @@ func content(s probe.Signature) plan.Content {
 	}
 	if x := s.Ext; x != nil {
 		c.Features, c.Inodes, c.InodeSize, c.BlockSize = x.Features, int64(x.Inodes), int64(x.InodeSize), x.BlockSize
+		if x.ExternalJournal() {
+			if c.Journal = x.JournalDevice; c.Journal == "" {
+				c.Journal = "without a UUID"
+			}
+		}
 		if x.Errors || x.ErrorCount > 0 {
 			c.Damage = fmt.Sprintf("the kernel noted errors in it (%d)", x.ErrorCount)
 		}

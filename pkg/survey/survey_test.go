@@ -228,6 +228,28 @@ func TestErrorsNoted(t *testing.T) {
 	}
 }
 
+// TestJournalElsewhere: a journal that is on another device is named.
+func TestJournalElsewhere(t *testing.T) {
+	m := debian(t)
+	look := func() string { return m.look(t, Deep).Dev("vda2").Filesystem().Journal }
+	if j := look(); j != "" {
+		t.Errorf("a journal of its own: %q", j)
+	}
+	super := m.disks["vda2"].pieces[1024]
+	clear(super[224:228])
+	if j := look(); j != "without a UUID" {
+		t.Errorf("a journal of which nothing is known: %q", j)
+	}
+	copy(super[208:], "journal-uuid-16b")
+	if j := look(); j != "6a6f7572-6e61-6c2d-7575-69642d313662" {
+		t.Errorf("an external journal: %q", j)
+	}
+	super[92] &^= 4 // has_journal
+	if j := look(); j != "" {
+		t.Errorf("no journal: %q", j)
+	}
+}
+
 // TestFstabOfOtherDevices: a line for a device that is not surveyed is no line into nowhere.
 func TestFstabOfOtherDevices(t *testing.T) {
 	m := debian(t)
