@@ -12,6 +12,7 @@ import (
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/tree"
 )
 
 // Job is one filesystem to copy or verify.
@@ -44,6 +45,9 @@ type Counts struct {
 
 // Copier is the engine: pkg/tree or pkg/extent, chosen by Job.Engine.
 type Copier interface {
+	// Precheck says, before anything is copied, what of a source its target will not hold. The target is a new
+	// filesystem; what is tried out there is gone when it returns.
+	Precheck(ctx context.Context, j Job) (tree.Scan, error)
 	// Copy copies a whole filesystem into an empty one and syncs it.
 	Copy(ctx context.Context, j Job) (Counts, error)
 	// Verify re-reads the target from its disk and compares data, metadata and counts; a difference is an error that
@@ -113,12 +117,33 @@ func (e *Env) mountNew(ctx context.Context, n *plan.NewFS) (*plan.Device, error)
 	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: newDir(n.UUID), Type: n.Type})
 }
 
+// uncache makes sure that what will be read of a new filesystem comes from its disk: the copy left inodes, directories
+// and attributes in the caches as they were meant, and those go only with the mount. Nobody else uses it at this time.
+func (e *Env) uncache(ctx context.Context, n *plan.NewFS, d *plan.Device) error {
+	if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
+		return err
+	}
+	return e.do(ctx, machine.Ioctl{Dev: d.Path, Name: "BLKFLSBUF", Req: blkflsbuf, Alters: []string{d.Path}})
+}
+
+// blkflsbuf is _IO(0x12, 97) of linux/fs.h: write back and forget what the page cache has of a block device.
+const blkflsbuf = 0x1261
+
+// pair finds the two filesystems of a copy.
+func (e *Env) pair(c plan.Copy) (*plan.SourceFS, *plan.NewFS, error) {
+	s, n := e.Plan.FindSource(c.From), e.Plan.FindFS(c.To)
+	if s == nil || n == nil {
+		return nil, nil, fmt.Errorf("copy %s to %s: not in the plan", c.From, c.To)
+	}
+	return s, n, nil
+}
+
 // each runs one half of the copying for every planned pair that is not done yet.
 func (e *Env) each(ctx context.Context, stage string, run func(context.Context, Job) (Counts, error)) error {
 	for _, c := range e.Plan.Copies {
-		s, n := e.Plan.FindSource(c.From), e.Plan.FindFS(c.To)
-		if s == nil || n == nil {
-			return fmt.Errorf("copy %s to %s: not in the plan", c.From, c.To)
+		s, n, err := e.pair(c)
+		if err != nil {
+			return err
 		}
 		key := stage + ":" + n.UUID
 		if e.records.Done(key) {
@@ -133,7 +158,7 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 		}
 		counts, err := run(ctx, j)
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", s.Mount, err)
+			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
 		}
 		e.tell(stage, "%s: %d files, %d bytes", s.Mount, counts.Files, counts.Bytes)
 		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: counts.facts(c.Engine)}); err != nil {
@@ -168,7 +193,10 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.Source
 		j.Checkpoint, j.Resume = e.checkpointer(ctx, key, stamp), e.resumable(key, stamp)
 		if j.Resume != nil {
 			e.tell(stage, "the copy of %s was cut short: it goes on from its last checkpoint", s.Mount)
-		} else if err := e.fresh(ctx, c, n, e.records.Begun(key)); err != nil {
+		}
+	}
+	if j.Resume == nil && (stage == "copy" || stage == "precheck" && c.Engine != plan.EngineExtent) {
+		if err := e.fresh(ctx, c, n); err != nil {
 			return j, err
 		}
 	}
@@ -187,6 +215,11 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.Source
 	if c.Engine == plan.EngineExtent {
 		return j, nil
 	}
+	if stage == "verify" {
+		if err := e.uncache(ctx, n, to); err != nil {
+			return j, err
+		}
+	}
 	if _, err := e.mountSource(ctx, s); err != nil {
 		return j, err
 	}
@@ -197,7 +230,7 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.Source
 }
 
 // fresh makes sure that a copy from the start finds nothing of an earlier one.
-func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS, begun bool) error {
+func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS) error {
 	if c.Engine == plan.EngineExtent {
 		d, err := e.volume(n.On)
 		if err != nil {
@@ -205,7 +238,7 @@ func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS, begun bool)
 		}
 		return errors.Join(e.wipe(ctx, d), e.refresh(ctx))
 	}
-	if !begun {
+	if !e.records.filled(n.UUID) {
 		return nil
 	}
 	e.tell("copy", "the copy of %s was cut short: it starts again on a new filesystem", n.Mount)
@@ -225,7 +258,12 @@ func (e *Env) unmount(ctx context.Context, dir string) error {
 	return e.refresh(ctx)
 }
 
-func runCopy(ctx context.Context, e *Env) error { return e.each(ctx, "copy", e.Copier.Copy) }
+func runCopy(ctx context.Context, e *Env) error {
+	if err := e.precheck(ctx); err != nil {
+		return err
+	}
+	return e.each(ctx, "copy", e.Copier.Copy)
+}
 
 // runVerify proves the copies, and then lets the engine settle what it left: after this a new filesystem carries its
 // planned identity and nothing else.
@@ -238,7 +276,10 @@ func runVerify(ctx context.Context, e *Env) error {
 		return nil
 	}
 	for _, c := range e.Plan.Copies {
-		s, n := e.Plan.FindSource(c.From), e.Plan.FindFS(c.To)
+		s, n, err := e.pair(c)
+		if err != nil {
+			return err
+		}
 		key := "settle:" + n.UUID
 		if e.records.Done(key) {
 			continue
@@ -249,7 +290,7 @@ func runVerify(ctx context.Context, e *Env) error {
 		}
 		effs, err := g.Settle(j)
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", n.Mount, err)
+			return fmt.Errorf("filesystem at %s: %w", n.Mount, mended(err))
 		}
 		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 			return err

@@ -160,7 +160,7 @@ func offlinePowerCut(t *testing.T, change func(*plan.Intent)) {
 		t.Error("no power cut took anything from the page cache")
 	}
 	for i, line := range effects {
-		if torn := start.clone(t); strings.HasPrefix(line, "write ") || strings.HasPrefix(line, "run ") || strings.HasPrefix(line, "copy ") {
+		if torn := start.clone(t); strings.HasPrefix(line, "write ") || strings.HasPrefix(line, "run ") || strings.HasPrefix(line, "copy ") || strings.HasPrefix(line, "precheck ") {
 			if err := torn.migrate(p, text, fault{at: i + 1, how: "torn"}); err == nil {
 				t.Fatalf("verb %d was not torn", i+1)
 			}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"migrate-init/pkg/extent"
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/tree"
 )
@@ -38,6 +39,21 @@ func (g *Engines) Copy(ctx context.Context, j Job) (Counts, error) {
 		return g.copyExtent(ctx, j)
 	}
 	return Counts{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
+}
+
+// Precheck implements Copier. A copy by blocks keeps all that there is, of a filesystem that it can read.
+func (g *Engines) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
+	switch j.Engine {
+	case plan.EngineTree, "":
+		return precheckTree(ctx, j)
+	case plan.EngineExtent:
+		src, whole, err := readExtent(j)
+		if err != nil {
+			return tree.Scan{}, err
+		}
+		return tree.Scan{Bytes: whole.UsedBytes}, src.Close()
+	}
+	return tree.Scan{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
 }
 
 // Verify implements Copier.
@@ -94,6 +110,18 @@ func VerifiedTree(rep tree.Report, err error) (Counts, error) {
 	return c, err
 }
 
+func precheckTree(ctx context.Context, j Job) (tree.Scan, error) {
+	caps, err := tree.ProbeCaps(j.To)
+	if err != nil {
+		return tree.Scan{}, err
+	}
+	// The copy is root's, who may use what is kept for root, and the plan has seen to a margin.
+	if _, caps.FreeBytes, err = machine.FreeBytes(j.To); err != nil {
+		return tree.Scan{}, err
+	}
+	return tree.Precheck(ctx, j.From, caps, treeOptions(j))
+}
+
 func (g *Engines) copyTree(ctx context.Context, j Job) (c Counts, err error) {
 	o := treeOptions(j)
 	name := filepath.Join(j.To, manifestName)
@@ -136,10 +164,10 @@ func (g *Engines) verifyTree(ctx context.Context, j Job) (c Counts, err error) {
 	return VerifiedTree(tree.Verify(ctx, j.From, j.To, o))
 }
 
-// openExtent reads the source's allocation and hides its superblock from the copy.
-func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Allocation, err error) {
+// readExtent reads the source's allocation.
+func readExtent(j Job) (src *os.File, whole *extent.Allocation, err error) {
 	if src, err = os.Open(j.FromDev); err != nil {
-		return nil, nil, nil, nil, err
+		return nil, nil, err
 	}
 	size, err := src.Seek(0, io.SeekEnd)
 	if err == nil {
@@ -148,15 +176,24 @@ func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Alloca
 	if err == nil && j.NewUUID != "" {
 		err = whole.Renamable()
 	}
-	if err == nil {
-		hidden = whole.Hidden()
-		dst, err = os.OpenFile(j.ToDev, os.O_RDWR|os.O_EXCL, 0) // on a device: only while nobody else has it
-	}
 	if err != nil {
+		src.Close()
+		return nil, nil, err
+	}
+	return src, whole, nil
+}
+
+// openExtent opens both sides, and hides the source's superblock from the copy.
+func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Allocation, err error) {
+	if src, whole, err = readExtent(j); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	// On a device: only while nobody else has it.
+	if dst, err = os.OpenFile(j.ToDev, os.O_RDWR|os.O_EXCL, 0); err != nil {
 		src.Close()
 		return nil, nil, nil, nil, err
 	}
-	return src, dst, whole, hidden, nil
+	return src, dst, whole, whole.Hidden(), nil
 }
 
 // maxListed is how many unreadable ranges a checkpoint of a copy by blocks holds: 62 bytes each at most, in a slot of 4096.

@@ -106,6 +106,7 @@ type bdev struct {
 	off      int64
 	number   int
 	ro       bool
+	cached   bool // metadata that a copy wrote is in the page cache
 	legs     []*bdev
 	legOff   int64
 }

@@ -22,6 +22,7 @@ import (
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
+	"migrate-init/pkg/tree"
 )
 
 // world is a fake machine. Disks, and a tree a filesystem UUID, outlive a boot; everything else is made anew by boot.
@@ -46,6 +47,8 @@ type world struct {
 	seen    map[survey.Depth]*plan.Facts
 	told    []string
 
+	finds map[string][]tree.Finding // by source UUID: what a look before the copy finds there
+
 	loose map[string]fstest.MapFS // by filesystem UUID and name: what programs overwrote and nobody has synced yet; nil files were not there
 
 	log   []string
@@ -60,6 +63,7 @@ type mounted struct {
 	src, dir, typ, opts string
 	tree                fstest.MapFS
 	ro                  bool
+	filled              bool // by a copy: its inodes and directories come from the cache, not from the disk
 }
 
 type fakeArray struct {
@@ -318,9 +322,16 @@ func (w *world) mountOf(b *bdev) string {
 	return ""
 }
 
-// ioctl knows md's.
+// ioctl knows md's, and the one that drops a device's cache.
 func (w *world) ioctl(e machine.Ioctl) error {
 	name := strings.TrimPrefix(e.Dev, "/dev/")
+	if b := w.dev(name); b != nil && e.Name == "BLKFLSBUF" && e.Req == blkflsbuf {
+		if at := w.mountOf(b); at != "" {
+			w.t.Errorf("cache of %s is dropped while it is mounted at %s, which leaves what that uses", e.Dev, at)
+		}
+		b.cached = false
+		return nil
+	}
 	a, node := w.arrays[name], w.dev(name)
 	if a == nil {
 		return fmt.Errorf("ioctl %s on %s: %w", e.Name, e.Dev, fs.ErrNotExist)
@@ -611,7 +622,7 @@ func graft(f, known *plan.Facts) {
 
 // clone copies what outlives a boot.
 func (w *world) clone(t testing.TB) *world {
-	c := &world{t: t, boots: w.boots, trees: map[string]fstest.MapFS{}}
+	c := &world{t: t, boots: w.boots, trees: map[string]fstest.MapFS{}, finds: w.finds}
 	for _, d := range w.disks {
 		c.disks = append(c.disks, d.clone())
 	}

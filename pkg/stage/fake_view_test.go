@@ -16,6 +16,7 @@ import (
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/tree"
 )
 
 // at finds the tree that a path is on, and its name there.
@@ -322,16 +323,46 @@ func (w *world) lost(t testing.TB) *world {
 // copier copies trees between what is mounted.
 type copier struct{ w *world }
 
-func (c copier) trees(j Job) (from, to fstest.MapFS, err error) {
-	var src, dst *mounted
-	for i, m := range c.w.mounts {
-		if m.dir == j.From {
-			src = &c.w.mounts[i]
-		}
-		if m.dir == j.To {
-			dst = &c.w.mounts[i]
+// probeDir is what trying out what a target can hold leaves there when it is cut short.
+const probeDir = ".migrate-init-probe-1"
+
+// Precheck tries things out on the target, and takes them away without a sync.
+func (c copier) Precheck(_ context.Context, j Job) (tree.Scan, error) {
+	if j.Engine == plan.EngineExtent {
+		_, then := c.w.verb("precheck "+j.FromDev+" for "+j.ToDev, nil)
+		return tree.Scan{Bytes: 1}, then
+	}
+	how, then := c.w.verb("precheck "+j.From+" for "+j.To, []string{j.ToDev})
+	if how == 0 {
+		return tree.Scan{}, then
+	}
+	from, to, err := c.trees(j)
+	if err != nil {
+		return tree.Scan{}, err
+	}
+	for n := range to {
+		c.w.t.Errorf("precheck of %s: not empty: %s", j.To, n)
+	}
+	to[probeDir] = &fstest.MapFile{Mode: fs.ModeDir | 0o700}
+	if how == 1 {
+		return tree.Scan{}, then
+	}
+	c.w.loosen(to, probeDir)
+	delete(to, probeDir)
+	return tree.Scan{Files: int64(len(from)), Findings: c.w.finds[path.Base(j.From)]}, then
+}
+
+func (w *world) mountAt(dir string) *mounted {
+	for i := range w.mounts {
+		if w.mounts[i].dir == dir {
+			return &w.mounts[i]
 		}
 	}
+	return nil
+}
+
+func (c copier) trees(j Job) (from, to fstest.MapFS, err error) {
+	src, dst := c.w.mountAt(j.From), c.w.mountAt(j.To)
 	if src == nil || dst == nil || src.src != j.FromDev || dst.src != j.ToDev {
 		return nil, nil, fmt.Errorf("copy %s to %s: not mounted so", j.From, j.To)
 	}
@@ -420,6 +451,7 @@ func (c copier) Copy(_ context.Context, j Job) (Counts, error) {
 		f := *from[n]
 		to[n] = &f
 	}
+	c.w.mountAt(j.To).filled, c.w.dev(j.ToDev).cached = true, true
 	return Counts{Files: int64(len(names)), Bytes: 1, Hash: "h"}, then
 }
 
@@ -431,6 +463,8 @@ func (c copier) Verify(_ context.Context, j Job) (Counts, error) {
 	pair := c.trees
 	if j.Engine == plan.EngineExtent {
 		pair = c.blocks
+	} else if m := c.w.mountAt(j.To); m != nil && (m.filled || c.w.dev(j.ToDev).cached) {
+		c.w.t.Errorf("verify of %s: inodes from the mount that the copy filled: %v, from the device's cache: %v", j.To, m.filled, c.w.dev(j.ToDev).cached)
 	}
 	from, to, err := pair(j)
 	if err != nil {

@@ -263,7 +263,11 @@ func (e *Env) takeBack(ctx context.Context, to, why string) error {
 			return err
 		}
 	}
-	for _, part := range []string{"copy", "verify", "settle"} {
+	parts := []string{"copy", "verify", "settle"}
+	if e.records.Begun("precheck:" + to) {
+		parts = append([]string{"precheck"}, parts...)
+	}
+	for _, part := range parts {
 		if err := e.Record(ctx, Record{Stage: part + ":" + to, Event: Begin, Text: again + why}); err != nil {
 			return err
 		}

@@ -1,0 +1,9 @@
+package stage
+
+import (
+	"testing"
+
+	"migrate-init/pkg/testns"
+)
+
+func TestMain(m *testing.M) { testns.Run(m) }

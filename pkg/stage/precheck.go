@@ -1,0 +1,131 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"migrate-init/pkg/extent"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/tree"
+)
+
+// precheck asks for every planned copy, before the first of them begins, what of it cannot be kept: an hour of copying is
+// no way to find out. It is asked of a new filesystem, and once for each state of a source.
+func (e *Env) precheck(ctx context.Context) error {
+	var forbid []string
+	for _, c := range e.Plan.Copies {
+		s, n, err := e.pair(c)
+		if err != nil {
+			return err
+		}
+		if e.records.Done("precheck:" + n.UUID) {
+			continue
+		}
+		bad, err := e.precheckOne(ctx, c, s, n)
+		if err != nil {
+			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
+		}
+		forbid = append(forbid, bad...)
+	}
+	if len(forbid) > 0 {
+		return fmt.Errorf("not begun, because it would not be complete: %s", strings.Join(forbid, "\n"))
+	}
+	return nil
+}
+
+// precheckOne returns what forbids the copy.
+func (e *Env) precheckOne(ctx context.Context, c plan.Copy, s *plan.SourceFS, n *plan.NewFS) ([]string, error) {
+	key := "precheck:" + n.UUID
+	j, err := e.job(ctx, "precheck", c, s, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
+		return nil, err
+	}
+	scan, err := e.Copier.Precheck(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	var lines, forbid []string
+	for _, f := range scan.Findings {
+		line := spell(f)
+		e.tell("copy", "%s: %s", s.Mount, line)
+		lines = append(lines, line)
+		if forbids(f, j) {
+			forbid = append(forbid, "filesystem at "+s.Mount+": "+line)
+		}
+	}
+	if len(forbid) > 0 {
+		return forbid, nil
+	}
+	if j.Engine != plan.EngineExtent {
+		// What the engine tried out there and took away again must not come back after a power cut.
+		if err := e.do(ctx, machine.Sync{Path: j.To}); err != nil {
+			return nil, err
+		}
+	}
+	facts := Counts{Files: scan.Files, Dirs: scan.Dirs, Bytes: scan.Bytes}.facts(c.Engine)
+	if len(lines) > 0 {
+		facts["findings"] = strings.Join(lines, "\n")
+	}
+	return nil, e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: facts})
+}
+
+// forbids tells whether a finding ends the migration before the copy: what cannot be copied, and what the target will not
+// hold, because a copy by files ends at the first loss (Options.OnLoss is Stop).
+func forbids(f tree.Finding, j Job) bool {
+	switch f.ID {
+	case "tree.xattrs":
+		return false // the room for them is guessed from below; where they do not fit the copy ends
+	case "tree.unreadable":
+		return !j.SkipBad
+	}
+	return f.Severity != tree.Info
+}
+
+// spell is a finding as the tool spells all: noun, evidence, mend.
+func spell(f tree.Finding) string {
+	s := f.Severity.String() + " " + f.ID + ": " + evidence(f)
+	if f.Mend != "" {
+		s += "; " + f.Mend
+	}
+	return s
+}
+
+// evidence of a finding, with the name of the first that it is of.
+func evidence(f tree.Finding) string {
+	switch {
+	case len(f.Paths) == 0:
+		return f.Evidence
+	case f.Count > 1:
+		return fmt.Sprintf("%q and %d more: %s", f.Paths[0], f.Count-1, f.Evidence)
+	}
+	return fmt.Sprintf("%q: %s", f.Paths[0], f.Evidence)
+}
+
+// mended says what helps where the engine of the plan cannot copy a filesystem.
+func mended(err error) error {
+	if errors.Is(err, extent.ErrUnsupported) {
+		return fmt.Errorf("%w; on the old system make a new plan that copies file by file: migrate-init plan --engine tree", err)
+	}
+	return err
+}
+
+// filled tells whether anything was put into a filesystem since it was made, or tried out there without an end.
+func (rs Records) filled(uuid string) bool {
+	for i := len(rs) - 1; i >= 0; i-- {
+		r := rs[i]
+		begun := r.Event == Begin && !strings.HasPrefix(r.Text, again)
+		switch {
+		case r.Event == Done && (r.Stage == "mkfs:"+uuid || r.Stage == "precheck:"+uuid):
+			return false
+		case begun && (r.Stage == "copy:"+uuid || r.Stage == "precheck:"+uuid):
+			return true
+		}
+	}
+	return false
+}

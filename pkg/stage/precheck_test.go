@@ -1,0 +1,235 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"migrate-init/pkg/extent"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/tree"
+)
+
+func count(log []string, prefix string) int {
+	n := 0
+	for _, line := range log {
+		if strings.HasPrefix(line, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestPrecheckForbids: what cannot be kept on any filesystem ends the migration before the first of them is copied, all of
+// it is named, and once it is mended the migration goes through.
+func TestPrecheckForbids(t *testing.T) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	w.finds = map[string][]tree.Finding{
+		oldRoot: {{ID: "tree.identity", Severity: tree.Info, Count: 1, Evidence: "inode numbers are new"},
+			{ID: "tree.project", Severity: tree.Loss, Count: 3, Paths: []string{"srv/quota", "b"}, Evidence: "project id 7", Mend: "mkfs with project"}},
+		oldSrv: {{ID: "tree.encrypted", Severity: tree.Fail, Count: 1, Paths: []string{"data/\xff"}, Evidence: "fscrypt: no key", Mend: "add the key"}},
+	}
+	err := w.migrate(p, text, fault{})
+	if err == nil || w.entered != "" || w.committedFile(p) {
+		t.Fatalf("entered %q, %v", w.entered, err)
+	}
+	for _, words := range []string{"stage copy: not begun, because it would not be complete: ", `filesystem at /: loss tree.project: "srv/quota" and 2 more: project id 7; mkfs with project`,
+		`filesystem at /srv: fail tree.encrypted: "data/\xff": fscrypt: no key; add the key`} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("the error lacks %q:\n%v", words, err)
+		}
+	}
+	told := strings.Join(w.told, "\n")
+	for _, words := range []string{"copy: /: info tree.identity: inode numbers are new", "copy: /: loss tree.project", "copy: /srv: fail tree.encrypted"} {
+		if !strings.Contains(told, words) {
+			t.Errorf("not told: %q in\n%s", words, told)
+		}
+	}
+	if n := count(w.log, "copy "); n > 0 {
+		t.Errorf("%d copies were begun", n)
+	}
+	w.bootOld()
+	w.finds = nil
+	if err := w.migrate(p, text, fault{}); err != nil || w.entered != TargetDir {
+		t.Errorf("mended, and then: entered %q, %v", w.entered, err)
+	}
+}
+
+// TestPrecheckOnce: what a look found that forbids nothing is in the report, and a copy that goes on after a cut does not
+// look again, unless the source was in use since.
+func TestPrecheckOnce(t *testing.T) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	w.finds = map[string][]tree.Finding{oldSrv: {{ID: "tree.xattrs", Severity: tree.Loss, Count: 1, Paths: []string{"data/big"}, Evidence: "4000 bytes of xattrs"}}}
+	start := w.clone(t)
+	if err := w.migrate(p, text, fault{}); err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(w.log, func(line string) bool { return strings.HasPrefix(line, "copy /mnt/source/"+oldSrv) })
+	if n := count(w.log, "precheck "); n != 2 || at < 0 {
+		t.Fatalf("%d looks, copy at %d", n, at)
+	}
+	if last := slices.IndexFunc(w.log, func(line string) bool { return strings.HasPrefix(line, "precheck /mnt/source/"+oldSrv) }); last > slices.IndexFunc(w.log, func(line string) bool { return strings.HasPrefix(line, "copy /mnt/") }) {
+		t.Error("the first copy is begun before the last look")
+	}
+	if rep := w.trees[p.Boot.Root]["var/lib/migrate-init/report.txt"]; rep == nil || !strings.Contains(string(rep.Data), `findings: loss tree.xattrs: "data/big": 4000 bytes of xattrs`) {
+		t.Errorf("the report has no findings: %s", rep.Data)
+	}
+	for _, between := range []bool{false, true} {
+		w := start.clone(t)
+		if err := w.migrate(p, text, fault{at: at + 1, how: "torn"}); err == nil {
+			t.Fatal("it was not cut")
+		}
+		if between {
+			w.bootOld()
+		}
+		if err := w.migrate(p, text, fault{}); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(w.log, "precheck "); n != map[bool]int{true: 2}[between] {
+			t.Errorf("old system between %v: %d looks in the second try", between, n)
+		}
+	}
+}
+
+func TestForbids(t *testing.T) {
+	for _, c := range []struct {
+		id      string
+		sev     tree.Severity
+		skipBad bool
+		want    bool
+	}{
+		{"tree.identity", tree.Info, false, false},
+		{"tree.flags", tree.Loss, false, true},
+		{"tree.encrypted", tree.Fail, true, true},
+		{"tree.unreadable", tree.Fail, false, true},
+		{"tree.unreadable", tree.Fail, true, false},
+		{"tree.xattrs", tree.Loss, false, false},
+		{"tree.xattrsize", tree.Loss, false, true},
+	} {
+		if got := forbids(tree.Finding{ID: c.id, Severity: c.sev}, Job{SkipBad: c.skipBad}); got != c.want {
+			t.Errorf("%s %s, skip-and-list %v: forbids %v", c.sev, c.id, c.skipBad, got)
+		}
+	}
+}
+
+// unable is a copier whose engine cannot read one filesystem, at one of its calls.
+type unable struct {
+	settling
+	at string
+}
+
+var errNoExtent = fmt.Errorf("feature bigalloc: %w", extent.ErrUnsupported)
+
+func (u unable) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
+	if u.at == "precheck" {
+		return tree.Scan{}, errNoExtent
+	}
+	return u.settling.Precheck(ctx, j)
+}
+
+func (u unable) Copy(ctx context.Context, j Job) (Counts, error) {
+	if u.at == "copy" {
+		return Counts{}, errNoExtent
+	}
+	return u.settling.Copy(ctx, j)
+}
+
+func (u unable) Settle(j Job) ([]machine.Effect, error) {
+	if u.at == "settle" {
+		return nil, errNoExtent
+	}
+	return u.settling.Settle(j)
+}
+
+// TestUnsupportedSaysMend: a filesystem that its engine does not take is found out in the init at the earliest; the way out is
+// another plan, and the reason says so.
+func TestUnsupportedSaysMend(t *testing.T) {
+	for _, at := range []string{"precheck", "copy", "settle"} {
+		w := newWorld(t)
+		p, text := planned(t, w, engines()["blocks"])
+		w.boot()
+		e := w.env(p, text)
+		e.Copier = unable{settling{copier{w}}, at}
+		err := Run(t.Context(), e)
+		if err == nil || !strings.Contains(err.Error(), "feature bigalloc: not supported by the extent copy; ") || !strings.Contains(err.Error(), "migrate-init plan --engine tree") {
+			t.Errorf("at %s: %v", at, err)
+		}
+		if at == "precheck" && count(w.log, "copy ") > 0 {
+			t.Error("found out before the copy, and copied")
+		}
+	}
+}
+
+// TestEnginesPrecheck looks with the real engine: at the source, for what the target can hold, and leaves nothing there.
+func TestEnginesPrecheck(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(src, "aquota.user"), []byte("q"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	scan, err := (&Engines{}).Precheck(t.Context(), Job{From: src, To: dst, Engine: plan.EngineTree})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if scan.Files != 1 || !slices.ContainsFunc(scan.Findings, func(f tree.Finding) bool {
+		return f.ID == "tree.quota" && slices.Equal(f.Paths, []string{"aquota.user"})
+	}) {
+		t.Errorf("scan: %+v", scan)
+	}
+	if left, err := os.ReadDir(dst); err != nil || len(left) > 0 {
+		t.Errorf("left on the target: %v, %v", left, err)
+	}
+	file := filepath.Join(src, "device")
+	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Engines{}).Precheck(t.Context(), Job{FromDev: file, Engine: plan.EngineExtent}); err == nil || !strings.Contains(err.Error(), "neither an ext nor an xfs superblock") {
+		t.Errorf("a device without a filesystem: %v", err)
+	}
+}
+
+// TestProbeLeftBehind: what the look tried out on the target is there again after a power cut, when nobody synced its removal,
+// and when the look itself was cut. Neither is taken for a part of the copy.
+func TestProbeLeftBehind(t *testing.T) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	start := w.clone(t)
+	w.boot()
+	var err error
+	states := record(w, func() { err = Run(t.Context(), w.env(p, text)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range states {
+		if strings.Contains(s.what, "precheck:") && strings.HasSuffix(s.what, cacheLost) {
+			t.Errorf("after %q something is left to be lost", s.what)
+		}
+	}
+	for i, line := range w.log {
+		if !strings.HasPrefix(line, "precheck ") {
+			continue
+		}
+		w := start.clone(t)
+		if err := w.migrate(p, text, fault{at: i + 1, how: "torn"}); err == nil || !holds(w, probeDir) {
+			t.Fatalf("the look was not cut: %v", err)
+		}
+		if err := w.migrate(p, text, fault{}); err != nil || holds(w, probeDir) {
+			t.Errorf("cut in %q: left behind %v, %v", line, holds(w, probeDir), err)
+		}
+	}
+}
+
+func holds(w *world, name string) bool {
+	for _, tree := range w.trees {
+		if _, ok := tree[name]; ok {
+			return true
+		}
+	}
+	return false
+}

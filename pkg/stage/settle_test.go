@@ -1,0 +1,107 @@
+package stage
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// image makes a file of a size, with an ext4 filesystem in its first bytes where fs is not 0.
+func image(t *testing.T, name string, size, fs int64) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, max(size, fs)); err != nil {
+		t.Fatal(err)
+	}
+	if fs > 0 {
+		tool(t, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", file)
+	}
+	return file
+}
+
+func tool(t *testing.T, argv ...string) {
+	t.Helper()
+	if _, err := exec.LookPath(argv[0]); err != nil {
+		t.Skipf("SKIPPED, NOT TESTED: %s is not installed", argv[0])
+	}
+	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", argv, err, out)
+	}
+}
+
+// settlesFor settles with the real engine, which works on two image files; what it says goes to the fake machine's device.
+type settlesFor struct {
+	settling
+	src, dst string
+}
+
+func (s settlesFor) Settle(j Job) ([]machine.Effect, error) {
+	if j.Engine != plan.EngineExtent {
+		return s.settling.Settle(j)
+	}
+	dev := j.ToDev
+	j.FromDev, j.ToDev = s.src, s.dst
+	effs, err := (&Engines{}).Settle(j)
+	for i, e := range effs {
+		switch e := e.(type) {
+		case machine.WriteDevice:
+			e.Dev = dev
+			effs[i] = e
+		case machine.Exec:
+			e.Alters, e.Argv = []string{dev}, slices.Clone(e.Argv)
+			for k, a := range e.Argv {
+				if a == s.dst {
+					e.Argv[k] = dev
+				}
+			}
+			effs[i] = e
+		}
+	}
+	return effs, err
+}
+
+// TestIdentityIsChecked: a copy by blocks ends with a read-only fsck of what it has become, before its proof is recorded.
+// What that finds ends the migration.
+func TestIdentityIsChecked(t *testing.T) {
+	src, dst := image(t, "src", 16*mib, 16*mib), image(t, "dst", 32*mib, 0)
+	start := newWorld(t)
+	p, text := planned(t, start, engines()["blocks"])
+	migrate := func(f fault) (*world, error) {
+		w := start.clone(t)
+		w.boot()
+		w.fault = f
+		e := w.env(p, text)
+		e.Copier = settlesFor{settling{copier{w}}, src, dst}
+		err := Run(t.Context(), e)
+		return w, err
+	}
+	w, err := migrate(fault{})
+	if err != nil || w.entered != TargetDir {
+		t.Fatalf("entered %q, %v", w.entered, err)
+	}
+	at := func(words string) int {
+		return slices.IndexFunc(w.log, func(line string) bool { return strings.Contains(line, words) })
+	}
+	identity, fsck, done := at("write superblock with uuid"), at("run e2fsck -fn /dev/md"), at(": verify done to")
+	if identity < 0 || fsck < identity || done < fsck {
+		t.Fatalf("identity at %d, read-only fsck at %d, verify done at %d in\n%s", identity, fsck, done, strings.Join(w.log, "\n"))
+	}
+	for _, line := range w.log[fsck+1 : done] {
+		if strings.HasPrefix(line, "run ") || strings.HasPrefix(line, "write superblock") {
+			t.Errorf("after the fsck, and so not checked: %s", line)
+		}
+	}
+	w, err = migrate(fault{at: fsck + 1, how: "error"})
+	if err == nil || !strings.HasPrefix(err.Error(), "stage verify: ") || w.entered != "" || w.committedFile(p) || at(": verify done to") >= 0 {
+		t.Errorf("the fsck failed: entered %q, %v", w.entered, err)
+	}
+}
