@@ -28,6 +28,8 @@ type app struct {
 	machine func() machine.Machine
 	// inside opens a directory of the machine as a root out of which no symbolic link leads.
 	inside func(dir string) (fs.FS, error)
+	// place is where this process finds a directory of the machine.
+	place func(dir string) string
 	// alone keeps other calls of this program out until it is released.
 	alone func() (release func(), err error)
 	// self is the path of this program in the machine's root.
@@ -65,6 +67,7 @@ func thisMachine() *app {
 		},
 		machine: func() machine.Machine { return &machine.Real{} },
 		inside:  newInside,
+		place:   func(dir string) string { return dir },
 		alone:   func() (func(), error) { return machine.Lock("/run/migrate-init.lock") },
 		self:    os.Executable,
 		now:     time.Now,

@@ -30,7 +30,7 @@ type call struct {
 
 // options is every option of every command; each command registers its own.
 type options struct {
-	json, dryRun, list, discard             bool
+	json, dryRun, list, discard, files      bool
 	to, engine, metadata, onFailure, output string
 	image, label                            string
 	keepUUID, noGrow                        bool
@@ -69,7 +69,10 @@ func verbs() []verb {
 			dry(fs, o)
 			asJSON(fs, o)
 		}, cmdPlan},
-		{"check", "PLAN", "hold a plan against this machine, read-only", onePlan, asJSON, cmdCheck},
+		{"check", "PLAN", "hold a plan against this machine, read-only", onePlan, func(fs *flag.FlagSet, o *options) {
+			fs.BoolVar(&o.files, "files", false, "also look at every file for what a copy file by file would not keep; takes the disk's time")
+			asJSON(fs, o)
+		}, cmdCheck},
 		{"build", "PLAN -o IMAGE", "make the initramfs of the migration", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.output, "o", "migrate.img", "the `file` that the image is written to")
 			fs.BoolVar(&o.list, "list", false, "print what would be inside, and why, and write nothing")

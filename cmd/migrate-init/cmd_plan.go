@@ -9,6 +9,7 @@ import (
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
 	"migrate-init/pkg/survey"
 )
 
@@ -113,9 +114,16 @@ func (c *call) accepted(ctx context.Context, name string) (*plan.Plan, []byte, *
 }
 
 func cmdCheck(ctx context.Context, c *call) error {
-	p, _, _, found, err := c.checked(ctx, c.args[0])
+	p, _, f, found, err := c.checked(ctx, c.args[0])
 	if err != nil {
 		return err
+	}
+	if c.opt.files {
+		files, err := c.foresee(ctx, p, f)
+		if err != nil {
+			return err
+		}
+		found = append(found, files...)
 	}
 	if c.opt.json {
 		if err := printJSON(c, struct {
@@ -134,4 +142,32 @@ func cmdCheck(ctx context.Context, c *call) error {
 		return fmt.Errorf("plan %s: %d of %d checks refuse; mend what they name, or make a new plan; nothing was changed", p.ID, n, len(found))
 	}
 	return nil
+}
+
+// foresee looks through the mounted sources that are to be copied file by file, for what their copies would not keep: better told
+// now than in the init, which looks again.
+func (c *call) foresee(ctx context.Context, p *plan.Plan, f *plan.Facts) (plan.Findings, error) {
+	if err := c.asRoot(); err != nil {
+		return nil, err
+	}
+	var out plan.Findings
+	for _, cp := range p.Copies {
+		s, n := p.FindSource(cp.From), p.FindFS(cp.To)
+		d, err := f.FS(cp.From)
+		if s == nil || n == nil || d == nil || err != nil || cp.Engine == plan.EngineExtent {
+			continue // the checks tell what is not there
+		}
+		noun := "filesystem at " + s.Mount
+		if len(d.MountedAt) == 0 {
+			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Noun: noun, Evidence: "it is not mounted, and its files were not looked at", Mend: "mount it, and check again"})
+			continue
+		}
+		c.note("%s: looking at every file", noun)
+		told, err := stage.Foresee(ctx, c.place(d.MountedAt[0]), noun, n)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", noun, err)
+		}
+		out = append(out, told...)
+	}
+	return out, nil
 }

@@ -62,6 +62,7 @@ func madeUp(dir string) *app {
 		}
 		return r.FS(), nil
 	}
+	a.place = func(d string) string { return filepath.Join(root, d) }
 	a.alone = func() (func(), error) { return machine.Lock(filepath.Join(filepath.Dir(dir), "lock")) }
 	a.self = func() (string, error) { return "/usr/sbin/migrate-init", nil }
 	a.wait = func(ctx context.Context, _ time.Duration, cond func() (bool, error)) error {

@@ -1,0 +1,59 @@
+package stage
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"migrate-init/pkg/plan"
+)
+
+// TestForesee: a look at the live source refuses what the copy would be refused for, by what the plan says of the target.
+func TestForesee(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "aquota.user")
+	if err := os.WriteFile(file, []byte("q"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, time.Unix(100, 5), time.Unix(100, 5)); err != nil {
+		t.Fatal(err)
+	}
+	look := func(n plan.NewFS) map[string]plan.Finding {
+		fs, err := Foresee(t.Context(), dir, "filesystem at /x", &n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]plan.Finding{}
+		for _, f := range fs {
+			if f.Noun != "filesystem at /x" {
+				t.Errorf("noun of %+v", f)
+			}
+			m[f.ID] = f
+		}
+		return m
+	}
+	same := look(plan.NewFS{Type: "ext4", InodeSize: 256, BlockSize: 4096, Inodes: 1000})
+	if len(same) != 2 || same["tree.files"].Severity != plan.OK || !strings.Contains(same["tree.files"].Evidence, "1 files and 1 directories") || same["tree.quota"].Severity != plan.Warn {
+		t.Errorf("of the same kind: %+v", same)
+	}
+	small := look(plan.NewFS{Type: "ext4", InodeSize: 128, BlockSize: 4096, Inodes: 1})
+	for id, words := range map[string]string{"tree.nanoseconds": "ext4 keeps whole seconds", "tree.inodes": "2 objects, 1 free inodes"} {
+		if f := small[id]; f.Severity != plan.Refuse || !strings.Contains(f.Evidence, words) || f.Mend == "" {
+			t.Errorf("%s: %+v", id, f)
+		}
+	}
+}
+
+// What the plan does not give a filesystem it cannot hold.
+func TestLikely(t *testing.T) {
+	const casefold = 0x40000000
+	bare, all := likely(&plan.NewFS{Type: "ext4"}), likely(&plan.NewFS{Type: "ext4", InodeSize: 256, Features: []string{"casefold", "verity", "project"}})
+	if bare.Flags&casefold != 0 || bare.Verity || bare.Project || bare.Nanoseconds || bare.TimeMax != 1<<31-1 {
+		t.Errorf("without features: %+v", bare)
+	}
+	if all.Flags&casefold == 0 || !all.Verity || !all.Project || !all.Nanoseconds || all.TimeMax != 15032385535 {
+		t.Errorf("with features: %+v", all)
+	}
+}
