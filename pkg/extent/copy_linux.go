@@ -177,6 +177,9 @@ func (c *copier) run(ctx context.Context, buf []byte) {
 				c.fail(err)
 				return
 			}
+			if copied {
+				blank(buf, base, p, c.o.Resume.Bad)
+			}
 			if !c.o.NoHash {
 				sum = hashPieces(buf, base, p)
 			}
@@ -191,6 +194,18 @@ func (c *copier) run(ctx context.Context, buf []byte) {
 		if err := c.maybeSave(); err != nil {
 			c.fail(err)
 			return
+		}
+	}
+}
+
+// blank makes zeros of what could not be read when these pieces were copied, as they are on the target: this time it
+// may have been read.
+func blank(buf []byte, base int64, pieces, bad []Range) {
+	for _, p := range pieces {
+		for _, b := range bad {
+			if from, to := max(p.Offset, b.Offset), min(p.End(), b.End()); from < to {
+				clear(buf[from-base : to-base])
+			}
 		}
 	}
 }
@@ -224,8 +239,8 @@ func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known
 	}
 	if !copied {
 		c.res.Written += size
-		c.res.Bad = append(c.res.Bad, bad...)
 	}
+	c.res.Bad = append(c.res.Bad, bad...)
 	c.offset = max(c.offset, pieces[len(pieces)-1].End())
 	c.ahead[n] = size
 	for {

@@ -279,6 +279,37 @@ func TestReadErrors(t *testing.T) {
 	equalUsed(t, src, dst, a)
 }
 
+// TestResumeAfterBadReads: what was left out is zeros on the target, and stays known, whether the disk gives it by then
+// or not.
+func TestResumeAfterBadReads(t *testing.T) {
+	src, dst, a := fixture(7, 3, 1)
+	a.Ranges = []Range{{0, 1 << 20}, {5 << 20, 1 << 20}}
+	bad := []Range{{2048, 2048}}
+	src.badRead = bad
+	var saved Checkpoint
+	o := Options{SkipBad: true, Checkpoint: func(c Checkpoint) error { saved = c; return nil }}
+	_, err := copyWindows(t.Context(), src, dst, a, o)
+	must(t, err)
+	for _, c := range []struct{ told, healed bool }{{true, false}, {false, false}, {true, true}} {
+		if c.healed {
+			src.badRead = nil
+		}
+		// Without the sums, which are taken again.
+		resume := Checkpoint{Identity: saved.Identity, Windows: saved.Windows, First: saved.Windows, Bytes: saved.Bytes}
+		if c.told {
+			resume.Bad = saved.Bad
+		}
+		res, err := copyWindows(t.Context(), src, dst, a, Options{SkipBad: true, Resume: &resume})
+		must(t, err)
+		if !slices.Equal(res.Bad, bad) || res.Written > 0 {
+			t.Errorf("%+v: bad %v, %d bytes written", c, res.Bad, res.Written)
+		}
+		if _, err := verifyWindows(t.Context(), dst, a, res.Sums, Options{}); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 // TestTargetErrors: after ENOSPC what was flushed is in the checkpoint; after
 // a failed flush there is none.
 func TestTargetErrors(t *testing.T) {
