@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"errors"
-	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -35,6 +34,7 @@ type copier struct {
 	jobs  map[*fileJob]struct{} // large files under way
 
 	saving sync.Mutex // of a checkpoint
+	lost   error      // of the first sync that failed; under saving
 
 	mu  sync.Mutex
 	res Result
@@ -208,8 +208,9 @@ func (w *worker) close() { w.ahead.close() }
 // openTop makes the root the first directory.
 func (c *copier) openTop(w *worker) error {
 	d := &dir{src: c.src.fd, dst: c.dst.fd, existed: true}
-	if err := readMeta(object{fd: d.src}, c.src.magic, &d.meta, w.xattr); err != nil {
-		return &Error{Side: Source, Op: "read metadata", Path: ".", Err: err}
+	err := c.reading("read metadata", func() string { return "." }, func() error { return readMeta(object{fd: d.src}, c.src.magic, &d.meta, w.xattr) })
+	if err != nil {
+		return err
 	}
 	if op, err := neutral(object{fd: d.dst}); err != nil {
 		return &Error{Side: Target, Op: op, Path: ".", Err: err}
@@ -228,31 +229,6 @@ func (c *copier) loss(path, what string, err error) error {
 		return nil
 	}
 	return &Error{Side: Target, Op: "set " + what, Path: path, Err: err}
-}
-
-// readError applies the policy to an object of the source that cannot be read.
-func (c *copier) readError(path, op string, err error) error {
-	if c.o.OnReadError == List && damaged(err) {
-		c.problem(Problem{Path: path, What: "entry", Err: err})
-		return nil
-	}
-	return &Error{Side: Source, Op: op, Path: path, Err: err}
-}
-
-// damaged tells errors of the medium from errors of this program.
-func damaged(err error) bool {
-	for _, e := range []error{unix.EIO, unix.EUCLEAN, unix.EBADMSG, unix.ENODATA, unix.EILSEQ, unix.ENOKEY, unix.EREMOTEIO, io.ErrUnexpectedEOF} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *copier) problem(p Problem) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.res.Problems = append(c.res.Problems, p)
 }
 
 func (c *copier) count(f func(r *Result)) {

@@ -59,6 +59,11 @@ func aligned(b []byte, off int64) bool {
 // read fills b from off, or to the end of the file. What is between b's length
 // and the next unit may be overwritten with what follows in the file.
 func (j *fileJob) read(b []byte, off int64) (int, error) {
+	if j.c.o.fault != nil {
+		if err := j.c.o.fault("read", j.path()); err != nil {
+			return 0, err
+		}
+	}
 	if up := roundUp(len(b)); aligned(b, off) && up <= cap(b) {
 		n, err := unix.Pread(j.src, b[:up], off)
 		if err == nil && n >= len(b) {

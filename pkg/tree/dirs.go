@@ -23,6 +23,8 @@ type dir struct {
 	pending  atomic.Int64 // unfinished entries, plus one while it is being read
 	vol      uint64       // see volume
 	existed  bool         // on the target, before this run
+	hurt     atomic.Bool  // something in it, or below, could not be read; of its names in Verify, as the manifest says
+	short    bool         // nor could all its names, now
 	files    atomic.Int64 // of the subtree, for the manifest
 	bytes    atomic.Int64
 }
@@ -160,7 +162,11 @@ func (c *dirFDs) reopen(d *dir) error {
 	}
 	slices.Reverse(names)
 	rel := strings.Join(names, "/")
-	src, err := openDeep(up.src, rel)
+	src := -1
+	err := tries(func() (err error) {
+		src, err = openDeep(up.src, rel)
+		return err
+	})
 	if err != nil {
 		return &Error{Side: Source, Op: "open again", Path: d.path(""), Err: err}
 	}

@@ -25,6 +25,7 @@ type Error struct {
 	Op, Path       string
 	Offset, Length int64
 	Err            error
+	whole          bool // nothing was made of the object yet
 }
 
 func (e *Error) Error() string {
@@ -48,6 +49,12 @@ func (e *Error) Unwrap() error { return e.Err }
 func Full(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Side == Target && (errors.Is(e.Err, unix.ENOSPC) || errors.Is(e.Err, unix.EDQUOT))
+}
+
+// Unreadable reports whether the copy ended because something of the source cannot be read.
+func Unreadable(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Side == Source && damaged(e.Err)
 }
 
 // lossy reports that the target refused an attribute as such.

@@ -26,11 +26,8 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 		if s.read {
 			early = s.room[:s.got]
 		}
-	} else if src, err = c.openSource(d, name); err != nil {
-		return c.readError(path(), "open", err)
-	} else if err := readMeta(object{fd: src}, c.src.magic, &m, w.xattr); err != nil {
-		_ = unix.Close(src)
-		return c.readError(path(), "read metadata", err)
+	} else if src, err = c.openMeta(w, &m, path, func() (int, error) { return c.openSource(d, name) }); err != nil {
+		return err
 	}
 	if !m.isReg() {
 		_ = unix.Close(src)
@@ -223,7 +220,7 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 		return 0, j.changed(off + int64(n))
 	}
 	if err != nil {
-		return 0, j.salvage(b, off, err)
+		return 0, j.salvage(b, off)
 	}
 	end := off + int64(len(b))
 	written := int64(0)
@@ -231,7 +228,10 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 		stop, skip := end, false
 		if hasZeroBlock(b[at-off:], j.c.granule()) {
 			if stop, skip, err = un.split(at, end); err != nil {
-				return 0, &Error{Side: Source, Op: "map extents", Path: j.path(), Err: err}
+				if err := j.unmapped(err); err != nil {
+					return 0, err
+				}
+				stop, skip = end, true // zeros may be a hole of any size
 			}
 		}
 		p := b[at-off : stop-off]
@@ -246,46 +246,50 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 	return written, nil
 }
 
-// salvage reads granule by granule what could not be read at once, each three
-// times. What stays unreadable ends the copy or, by policy, is listed and left a hole.
-func (j *fileJob) salvage(b []byte, off int64, first error) error {
+// salvage reads granule by granule what could not be read at once. What stays
+// unreadable ends the copy or, by policy, is listed and becomes zeros, on the target and in b.
+func (j *fileJob) salvage(b []byte, off int64) error {
 	if err := j.readBuffered(); err != nil {
 		return &Error{Side: Source, Op: "read", Path: j.path(), Err: err}
 	}
 	var bad []span
+	var why error
 	g := int64(4096)
 	for at := off; at < off+int64(len(b)); {
+		// A dying disk takes seconds for each.
+		if err := j.c.ctx.Err(); err != nil {
+			return err
+		}
 		stop := min((at/g+1)*g, off+int64(len(b)))
-		p := b[at-off : stop-off]
-		n, err := 0, error(nil)
-		for range 3 {
-			if n, err = readFull(j.src, p, at); err == nil {
-				break
+		p, n := b[at-off:stop-off], 0
+		err := j.c.o.reading("read", j.path, func() (err error) {
+			n, err = readFull(j.src, p, at)
+			return err
+		})
+		if err == nil && n < len(p) {
+			return j.changed(at + int64(n))
+		}
+		if err != nil {
+			why = err
+			clear(p)
+			if n := len(bad); n > 0 && bad[n-1].end == at {
+				bad[n-1].end = stop
+			} else {
+				bad = append(bad, span{at, stop})
 			}
 		}
-		switch {
-		case err == nil && n < len(p):
-			return j.changed(at + int64(n))
-		case err == nil:
+		// The file is new: there are zeros already, but where it shares what another file of the source could be read from.
+		if err == nil || len(j.kept) > 0 {
 			if err := writeFull(j.dst, p, at); err != nil {
 				return j.writeErr(at, int64(len(p)), err)
 			}
-		case len(bad) > 0 && bad[len(bad)-1].end == at:
-			clear(p)
-			bad[len(bad)-1].end = stop
-		default:
-			clear(p)
-			bad = append(bad, span{at, stop})
 		}
 		at = stop
 	}
 	for _, s := range bad {
-		e := &Error{Side: Source, Op: "read", Path: j.path(), Offset: s.off, Length: s.end - s.off, Err: first}
-		if j.c.o.OnReadError != List || !damaged(first) {
-			return e
+		if err := j.incomplete("read", "data", s.off, s.end-s.off, why); err != nil {
+			return err
 		}
-		j.damaged.Store(true)
-		j.c.problem(Problem{Path: j.path(), What: "data", Offset: s.off, Length: s.end - s.off, Err: first})
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ type Manifest struct {
 	refs  []blockRef
 	done  tables[dirDone]
 	links tables[linkSeen] // inodes of which names are still to come; only for resuming
+	short map[inode]bool   // directories of which not all names could be read
+	gaps  bool             // some names could not be read
 }
 
 // blockRef says where a block is, and which inodes it is about. next is the
@@ -108,13 +110,26 @@ func (m *Manifest) index(b *block, n int, links bool) error {
 			if err := m.done.put(b.dir, dirDone{r.nlink, uint32(r.size), uint32(r.size >> 32)}); err != nil {
 				return err
 			}
+			delete(m.short, b.dir)
+			continue
+		}
+		m.gaps = m.gaps || r.kind == kindUnread || r.kind == kindDirHurt && r.size > 0
+		if r.kind == kindDirHurt {
+			m.done.del(b.dir)
+			delete(m.short, b.dir)
+			if r.size > 0 {
+				if m.short == nil {
+					m.short = map[inode]bool{}
+				}
+				m.short[b.dir] = true
+			}
 			continue
 		}
 		if r.kind == kindShared {
 			continue
 		}
 		ref.low, ref.top = min(ref.low, r.ino), max(ref.top, r.ino)
-		if links && r.nlink > 1 && r.kind != kindPartial && r.ino != 0 {
+		if links && r.nlink > 1 && (r.kind.complete() || r.kind == kindDamaged) && r.ino != 0 {
 			k := inode{b.dir.dev, r.ino}
 			l, ok := m.links.get(k)
 			if !ok {
@@ -136,6 +151,9 @@ func (m *Manifest) index(b *block, n int, links bool) error {
 	}
 	return m.heads.put(b.dir, uint32(len(m.refs)))
 }
+
+// isShort tells that not all names of a directory could be read when it was copied.
+func (m *Manifest) isShort(d inode) bool { return m != nil && m.short[d] }
 
 // blocks lists the blocks of a directory, first written first.
 func (m *Manifest) blocks(d inode) (refs []blockRef) {
@@ -185,7 +203,7 @@ func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
 			return nil, fmt.Errorf("manifest: block at %d: %w", ref.at, err)
 		}
 		for _, r := range b.recs {
-			if r.kind != kindDirDone && r.kind != kindShared && r.ino >= low && r.ino <= top {
+			if r.kind.ofName() && r.ino >= low && r.ino <= top {
 				rs[r.name] = r
 			}
 		}
@@ -204,7 +222,7 @@ func (m *Manifest) first(k inode) (string, error) {
 		return "", err
 	}
 	for _, r := range b.recs {
-		if r.ino == k.ino && r.kind != kindPartial && r.kind != kindDirDone && r.kind != kindShared {
+		if r.ino == k.ino && (r.kind.complete() || r.kind == kindDamaged) {
 			if b.path == "." {
 				return r.name, nil
 			}

@@ -116,7 +116,7 @@ func (x *extents) next() (e extent, ok bool, err error) {
 		ne.PutUint64(x.buf[0:], x.start)
 		ne.PutUint64(x.buf[8:], ^uint64(0)-x.start)
 		ne.PutUint32(x.buf[24:], fiemapBatch)
-		if err := ioctl(x.fd, fiemapReq(), unsafe.Pointer(&x.buf[0])); err != nil {
+		if err := tries(func() error { return ioctl(x.fd, fiemapReq(), unsafe.Pointer(&x.buf[0])) }); err != nil {
 			return extent{}, false, err
 		}
 		x.i, x.n = 0, int(min(ne.Uint32(x.buf[20:]), fiemapBatch))

@@ -26,7 +26,8 @@ type fileJob struct {
 
 	next    int64 // start of the next range; under the queue's lock
 	running atomic.Int64
-	damaged atomic.Bool
+	damaged atomic.Bool // something of it could not be read
+	mapless atomic.Bool // the map of its extents, for one
 
 	mu    sync.Mutex
 	sum   Sum   // of [0, upTo)
@@ -173,7 +174,7 @@ func (j *fileJob) finish(w *worker) error {
 	j.c.count(func(r *Result) { r.Files++; r.Bytes += j.data; r.Shared += lengths(j.kept) })
 	r := record{kind: kindFile, name: j.name, ino: m.ino, size: m.size, sum: j.sum, nlink: m.nlink}
 	if j.damaged.Load() {
-		r.kind, r.sum, j.sharing.extents = kindDamaged, Sum{}, nil
+		r.kind, j.sharing.extents = kindDamaged, nil
 	}
 	if err := j.c.finished(w, j.d, r, m); err != nil {
 		return err
@@ -222,7 +223,7 @@ func (j *fileJob) preallocate() error {
 	for x := (extents{fd: j.src}); ; {
 		e, ok, err := x.next()
 		if err != nil && !noAttr(err) {
-			return &Error{Side: Source, Op: "map extents", Path: j.path(), Err: err}
+			return j.unmapped(err)
 		}
 		if !ok {
 			return nil

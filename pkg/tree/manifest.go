@@ -21,10 +21,11 @@ import (
 // volume (0: that of the root; see dir.volume) and inode of the directory that its records are in, and the length and
 // bytes of the directory's path; then come records:
 //
-//	u8 kind, uvarint inode, uvarint size, [16]byte sum (kinds f, p and e), uvarint nlink,
+//	u8 kind, uvarint inode, uvarint size, [16]byte sum (kinds f, y, p and e), uvarint nlink,
 //	uvarint len(name), name
 //
-// The last block that the writer finished is the last that counts: a torn one ends the manifest.
+// The last block that the writer finished is the last that counts: a torn one ends the manifest. A name whose kind is not
+// known is copied again.
 const (
 	manifestMagic   = 0x3274676d
 	manifestMagic1  = 0x3174676d // without kind e
@@ -36,15 +37,25 @@ type kind uint8
 
 const (
 	kindFile    kind = 'f' // regular file, complete, with its sum
-	kindDamaged kind = 'x' // regular file of which something could not be read
+	kindDamaged kind = 'y' // regular file of which something could not be read: it is zero, and so it is in the sum
+	kindUnread  kind = 'u' // a name of which nothing could be read: the target does not have it
 	kindLink    kind = 'l' // a further name of an inode whose other name came before
 	kindSpecial kind = 's'
 	kindPartial kind = 'p' // regular file of which the first size bytes are complete
 	kindShared  kind = 'e' // an extent that files of the source share: sum is its place there and its length, size its offset in this file
 	kindDirDone kind = 'd' // the directory itself (name empty); size is that of the subtree
+	kindDirHurt kind = 'h' // the same, but something in it or below could not be read; size 1: nor could all its names
 )
 
-func (k kind) hasSum() bool { return k == kindFile || k == kindPartial || k == kindShared }
+func (k kind) hasSum() bool {
+	return k == kindFile || k == kindDamaged || k == kindPartial || k == kindShared
+}
+
+// ofName tells records of a name from those of a directory itself, and of extents.
+func (k kind) ofName() bool { return k != kindDirDone && k != kindDirHurt && k != kindShared }
+
+// complete tells that the target has all of a name that there is.
+func (k kind) complete() bool { return k == kindFile || k == kindLink || k == kindSpecial }
 
 // record is one name that is finished on the target.
 type record struct {

@@ -20,7 +20,13 @@ const chunkEntries = 64 << 10
 // readChunk reads about limit names from fd, where the last call ended,
 // sorted by (not directory, inode): files of a directory before its
 // subdirectories, both in the order of the inode table. more tells that there may be others.
+// With an error come the names that were read before it.
 func readChunk(fd int, buf []byte, limit int) (es []entry, more bool, err error) {
+	return readNames(limit, func() (int, error) { return unix.Getdents(fd, buf) }, buf)
+}
+
+// readNames is readChunk by a getdents that fills buf.
+func readNames(limit int, getdents func() (int, error), buf []byte) (es []entry, more bool, err error) {
 	ne := binary.NativeEndian
 	var arena strings.Builder
 	type raw struct {
@@ -32,22 +38,22 @@ func readChunk(fd int, buf []byte, limit int) (es []entry, more bool, err error)
 	if limit <= 0 {
 		limit = chunkEntries
 	}
-	for len(raws) < limit {
-		n, err := unix.Getdents(fd, buf)
+	for len(raws) < limit && err == nil {
+		var n int
+		n, err = getdents()
 		if err == unix.EINTR {
+			err = nil
 			continue
 		}
-		if err != nil {
-			return nil, false, err
-		}
-		if n == 0 {
+		if n <= 0 {
 			break
 		}
 		// struct linux_dirent64: u64 ino, s64 off, u16 reclen, u8 type, name
 		for b := buf[:n]; len(b) >= 19; {
 			l := int(ne.Uint16(b[16:]))
 			if l < 20 || l > len(b) {
-				return nil, false, unix.EBADMSG
+				err = unix.EBADMSG
+				break
 			}
 			name := b[19:l]
 			if i := slices.Index(name, 0); i >= 0 {
@@ -55,7 +61,8 @@ func readChunk(fd int, buf []byte, limit int) (es []entry, more bool, err error)
 			}
 			if s := string(name); s != "." && s != ".." {
 				if len(s) == 0 || strings.IndexByte(s, '/') >= 0 {
-					return nil, false, unix.EUCLEAN
+					err = unix.EUCLEAN
+					break
 				}
 				off := arena.Len()
 				arena.Write(name)
@@ -63,7 +70,7 @@ func readChunk(fd int, buf []byte, limit int) (es []entry, more bool, err error)
 			}
 			b = b[l:]
 		}
-		more = len(raws) >= limit
+		more = err == nil && len(raws) >= limit
 	}
 	names := arena.String()
 	es = make([]entry, len(raws))
@@ -85,7 +92,7 @@ func readChunk(fd int, buf []byte, limit int) (es []entry, more bool, err error)
 		}
 		return strings.Compare(a.name, b.name)
 	})
-	return es, more, nil
+	return es, more, err
 }
 
 // countNames counts without keeping them.

@@ -10,12 +10,15 @@ import (
 // file compares a regular file: metadata, data from the disk, allocation.
 func (v *verifier) file(w *worker, d *dir, e entry) error {
 	name := e.name
-	src, err := openBelow(d.src, name, unix.O_RDONLY, 0)
+	f := &pair{v: v, path: func() string { return d.path(name) }, direct: true}
+	err := v.o.reading("open", f.path, func() (err error) {
+		f.src, err = openBelow(d.src, name, unix.O_RDONLY, 0)
+		return err
+	})
 	if err != nil {
-		return v.unreadable(d.path(name), Source, err)
+		return v.unreadable(f.path(), Source, err)
 	}
-	defer func() { _ = unix.Close(src) }()
-	f := &pair{v: v, path: func() string { return d.path(name) }, src: src, direct: true}
+	defer func() { _ = unix.Close(f.src) }()
 	early := w.ahead.take(name)
 	if early != nil {
 		f.dst, f.t = early.fd, early.m
@@ -30,7 +33,7 @@ func (v *verifier) file(w *worker, d *dir, e entry) error {
 		return v.unopened(d, e, err)
 	}
 	defer func() { _ = unix.Close(f.dst) }()
-	if err := readMeta(object{fd: src}, v.src.magic, &f.s, w.xattr); err != nil {
+	if err := v.o.reading("read metadata", f.path, func() error { return readMeta(object{fd: f.src}, v.src.magic, &f.s, w.xattr) }); err != nil {
 		return v.unreadable(f.path(), Source, err)
 	}
 	if early == nil {
@@ -43,19 +46,22 @@ func (v *verifier) file(w *worker, d *dir, e entry) error {
 	d.files.Add(1)
 	v.prog.files.Add(1)
 	v.compare(f.path, &f.s, &f.t)
-	f.verity()
 	r, ok := w.done[name]
 	ok = ok && r.ino == f.s.ino && r.size == f.s.size
-	if ok && r.kind == kindDamaged {
-		v.differ(f.path(), "data", "was not readable when it was copied", "incomplete")
-		return nil
+	hurt := ok && r.kind == kindDamaged
+	if !hurt {
+		f.verity()
 	}
 	known := ok && r.kind == kindFile
 	// Without any hash there is no better name to wait for.
-	if !v.linkOf(f.path, &f.s.stat, &f.t.stat, known || v.o.Hashes == nil) || f.s.size != f.t.size {
+	first := v.linkOf(f.path, &f.s.stat, &f.t.stat, known || hurt || v.o.Hashes == nil)
+	if hurt {
+		return f.hurt(w, r.sum)
+	}
+	if !first || f.s.size != f.t.size {
 		return nil
 	}
-	return f.data(w, r.sum, known)
+	return f.data(w, r.sum, known && !v.o.Reread)
 }
 
 // pair is one file on both sides.
@@ -81,18 +87,10 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 		v.rep.Reread += n
 		v.mu.Unlock()
 	}
-	if !f.direct {
-		// Whatever O_DIRECT cannot do is at least not answered from the cache.
-		_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
-	}
-	got, dense, n, err := f.target(w)
+	got, dense, err := f.target(w)
 	if err != nil {
 		return v.unreadable(f.path(), Target, err)
 	}
-	v.mu.Lock()
-	v.rep.Read += n
-	v.mu.Unlock()
-	v.prog.bytes.Add(f.s.size)
 	if s := f.sharedSource(w); s > 0 {
 		t := sharedBytes(w, f.dst, f.t.size)
 		v.mu.Lock()
@@ -111,13 +109,23 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 }
 
 // target hashes the target's data.
-func (f *pair) target(w *worker) (sum Sum, dense bool, read int64, err error) {
-	bsize := int(f.v.src.bsize)
+func (f *pair) target(w *worker) (sum Sum, dense bool, err error) {
+	bsize, read := int(f.v.src.bsize), f.t.size
+	if !f.direct {
+		// Whatever O_DIRECT cannot do is at least not answered from the cache.
+		_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
+	}
 	if int64(len(f.early)) == f.t.size && f.t.size > 0 {
 		sum, _ = blockSum(0, f.early)
-		return sum, !hasZeroBlock(f.early, min(bsize, 4096)), f.t.size, nil
+		dense = !hasZeroBlock(f.early, min(bsize, 4096))
+	} else if sum, dense, read, err = sumFile(f.v.ctx, w, f.dst, f.t.size, true, bsize); err != nil {
+		return Sum{}, false, err
 	}
-	return sumFile(f.v.ctx, w, f.dst, f.t.size, true, bsize)
+	f.v.mu.Lock()
+	f.v.rep.Read += read
+	f.v.mu.Unlock()
+	f.v.prog.bytes.Add(f.s.size)
+	return sum, dense, nil
 }
 
 func (f *pair) sharedSource(w *worker) int64 {
@@ -197,7 +205,11 @@ func readBlock(fd int, buf []byte, n int, off int64, direct bool) error {
 			return err
 		}
 	}
-	got, err := readFull(fd, buf[:n], off)
+	got := 0
+	err := tries(func() (err error) {
+		got, err = readFull(fd, buf[:n], off)
+		return err
+	})
 	if err == nil && got < n {
 		err = errChanged
 	}

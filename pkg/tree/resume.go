@@ -36,7 +36,9 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 		return c.resumeDir(d, e)
 	}
 	r, ok := w.done[e.name]
-	if !ok || r.kind == kindPartial || r.kind == kindDamaged {
+	// What was made of a damaged file has other names: another try would part it from them.
+	again := r.kind == kindDamaged && r.nlink > 1
+	if !ok || !r.kind.complete() && !again {
 		return false, nil
 	}
 	if r.ino != e.ino {
@@ -49,6 +51,13 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 		c.shares.doubt()
 		return false, nil
 	}
+	if again {
+		if c.o.OnReadError != List {
+			return false, &Error{Side: Source, Op: "read", Path: d.path(e.name), Err: errWasDamaged}
+		}
+		d.hurt.Store(true)
+		c.problem(Problem{Path: d.path(e.name), What: "data", Err: errWasDamaged})
+	}
 	c.count(func(res *Result) { res.Skipped++ })
 	c.prog.files.Add(1)
 	c.prog.bytes.Add(st.blocks * 512)
@@ -56,6 +65,8 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 	d.bytes.Add(st.blocks * 512)
 	return true, nil
 }
+
+var errWasDamaged = errors.New("could not be read whole by the copy that was cut short; list what cannot be read, or begin anew")
 
 // resumeDir skips a whole finished directory.
 func (c *copier) resumeDir(d *dir, e entry) (bool, error) {

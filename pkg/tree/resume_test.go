@@ -304,6 +304,99 @@ func TestFullTarget(t *testing.T) {
 	}
 }
 
+// A full target ends the copy in order; once there is room it goes on where it was.
+func TestFullTargetIsResumable(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs"} {
+		t.Run(fs, func(t *testing.T) {
+			src, dst := newDisk(t, fs, 400<<20), newDisk(t, fs, 400<<20)
+			acts := []act{file("large", 0o600, noise(99, 60<<20))}
+			for i := range 12 {
+				d := fmt.Sprintf("d%d", i)
+				acts = append(acts, mkdir(d, 0o750), setx(d, "user.d", []byte(d)))
+				for j := range 8 {
+					acts = append(acts, file(fmt.Sprintf("%s/f%d", d, j), 0o640, noise(uint64(i*8+j), 1<<20)))
+				}
+				acts = append(acts, link(d+"/f1", d+"/link"))
+			}
+			apply(t, src.dir, acts...)
+			src.remount(t, unix.MS_RDONLY)
+			var st unix.Statfs_t
+			if err := unix.Statfs(dst.dir, &st); err != nil {
+				t.Fatal(err)
+			}
+			// Room is left for less than half.
+			apply(t, dst.dir, fallocate("ballast", 0, 0, int64(st.Bfree)*st.Bsize-(70<<20)))
+			syncDir(t, dst.dir)
+			var man manifestBuf
+			saved := Checkpoint{}
+			o := Options{Manifest: &man, TargetOnly: []string{"ballast"}, CheckpointEvery: 5 * time.Millisecond}
+			o.Checkpoint = func(c Checkpoint) error { saved = c; return nil }
+			if _, err := Copy(t.Context(), src.dir, dst.dir, o); !Full(err) {
+				t.Fatalf("error %v, want one that is Full", err)
+			}
+			if saved.ManifestBytes == 0 {
+				t.Fatal("nothing of it is saved")
+			}
+			if err := os.Remove(filepath.Join(dst.dir, "ballast")); err != nil {
+				t.Fatal(err)
+			}
+			man.b.Truncate(int(saved.ManifestBytes))
+			o.Resume = &Resume{Manifest: bytes.NewReader(bytes.Clone(man.b.Bytes())), ManifestBytes: saved.ManifestBytes}
+			res, err := Copy(t.Context(), src.dir, dst.dir, o)
+			if err != nil || res.Skipped == 0 {
+				t.Fatalf("resumed: %v, %d names were there", err, res.Skipped)
+			}
+			dst.remount(t, unix.MS_NOATIME)
+			rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.b.Bytes())})
+			if err != nil || !rep.Equal() {
+				t.Errorf("verify: %v, %d differences: %v", err, rep.Count, rep.Differences)
+			}
+			sameTree(t, src.dir, dst.dir, " allocated ")
+		})
+	}
+}
+
+// The kernel tells of a lost write once: after a sync that failed, nothing more is said to be on the disk.
+func TestNoCheckpointAfterALostFlush(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+	apply(t, src.dir, mkdir("d", 0o755), file("d/a", 0o600, noise(1, 5000)), file("b", 0o600, noise(2, 5000)))
+	for _, at := range []int{1, 3} {
+		wipe(t, dst.dir)
+		var told []Checkpoint
+		syncs, failed := 0, make(chan struct{})
+		o := Options{Workers: 1, Manifest: &manifestBuf{}, CheckpointEvery: time.Millisecond}
+		o.Checkpoint = func(c Checkpoint) error { told = append(told, c); return nil }
+		o.sync = func(int) error {
+			if syncs++; syncs == at {
+				close(failed)
+				return unix.EIO
+			}
+			return nil
+		}
+		o.pace = func() { <-failed } // so that it is not the last one
+		_, err := Copy(t.Context(), src.dir, dst.dir, o)
+		var e *Error
+		if !errors.Is(err, unix.EIO) || !errors.As(err, &e) || e.Op != "syncfs" || len(told) != at-1 || syncs != at {
+			t.Errorf("sync %d of %d fails: error %v, %d checkpoints", at, syncs, err, len(told))
+		}
+	}
+	lost := true
+	c := &copier{dst: &root{}, o: Options{Checkpoint: func(Checkpoint) error { t.Error("a checkpoint"); return nil }}}
+	c.o.sync = func(int) error {
+		if lost {
+			lost = false
+			return unix.EIO
+		}
+		return nil
+	}
+	if err := c.checkpoint(); !errors.Is(err, unix.EIO) {
+		t.Error(err)
+	}
+	if err := c.cancel(&dir{}, "f", 1); !errors.Is(err, unix.EIO) {
+		t.Errorf("what cannot be made durable is taken back all the same: %v", err)
+	}
+}
+
 // written is what this process handed to write calls so far.
 func written(t *testing.T) (n int64) {
 	t.Helper()

@@ -20,13 +20,20 @@ func (s *segments) seek(pos int64) error {
 		s.a, s.b = s.end, s.end
 		return nil
 	}
-	a, err := unix.Seek(s.fd, pos, unix.SEEK_DATA)
+	a, b := int64(0), s.end
+	err := tries(func() (err error) {
+		a, err = unix.Seek(s.fd, pos, unix.SEEK_DATA)
+		return err
+	})
 	switch {
 	case errors.Is(err, unix.ENXIO):
 		s.a, s.b = s.end, s.end
 		return nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
 		s.a, s.b = pos, s.end // a filesystem that knows no holes
+		return nil
+	case damaged(err):
+		s.a, s.b = pos, s.end // no map; what of the data cannot be read will be seen
 		return nil
 	case err != nil:
 		return err
@@ -35,7 +42,13 @@ func (s *segments) seek(pos int64) error {
 		s.a, s.b = s.end, s.end
 		return nil
 	}
-	b, err := unix.Seek(s.fd, a, unix.SEEK_HOLE)
+	err = tries(func() (err error) {
+		b, err = unix.Seek(s.fd, a, unix.SEEK_HOLE)
+		return err
+	})
+	if damaged(err) {
+		b, err = s.end, nil
+	}
 	if err != nil {
 		return err
 	}

@@ -12,17 +12,22 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 	o := object{fd: d.src, name: name}
 	path := pathOnce(d, name)
 	var m meta
-	if err := readMeta(o, c.src.magic, &m, w.xattr); err != nil {
-		return c.readError(path(), "read metadata", err)
+	if err := c.reading("read metadata", path, func() error { return readMeta(o, c.src.magic, &m, w.xattr) }); err != nil {
+		return err
 	}
 	if m.isReg() || m.isDir() {
 		return &Error{Side: Source, Op: "read metadata", Path: path(), Err: unix.ESTALE}
+	}
+	// Before the name is claimed: others would wait for it.
+	to, err := c.linkText(w, d, name, &m, path)
+	if err != nil {
+		return err
 	}
 	first, err := c.claimLink(w, d, name, &m)
 	if err != nil || !first {
 		return err
 	}
-	if err := c.makeSpecial(w, d, name, &m); err != nil {
+	if err := c.makeSpecial(d, name, &m, to); err != nil {
 		return err
 	}
 	t := object{fd: d.dst, name: name}
@@ -33,16 +38,24 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 	return c.finished(w, d, record{kind: kindSpecial, name: name, ino: m.ino, nlink: m.nlink}, &m)
 }
 
-func (c *copier) makeSpecial(w *worker, d *dir, name string, m *meta) error {
+// linkText reads where a symlink leads.
+func (c *copier) linkText(w *worker, d *dir, name string, m *meta, path func() string) (to string, err error) {
+	if m.typ() != unix.S_IFLNK {
+		return "", nil
+	}
+	err = c.reading("read link", path, func() error {
+		n, err := unix.Readlinkat(d.src, name, w.data)
+		to = string(w.data[:max(n, 0)])
+		return err
+	})
+	return to, err
+}
+
+func (c *copier) makeSpecial(d *dir, name string, m *meta, to string) error {
 	var op string
 	var try func() error
 	switch m.typ() {
 	case unix.S_IFLNK:
-		n, err := unix.Readlinkat(d.src, name, w.data)
-		if err != nil {
-			return &Error{Side: Source, Op: "read link", Path: d.path(name), Err: err}
-		}
-		to := string(w.data[:n])
 		op, try = "make symlink", func() error { return unix.Symlinkat(to, d.dst, name) }
 	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
 		dev := unix.Mkdev(uint32(m.rdev>>32), uint32(m.rdev))

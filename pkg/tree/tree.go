@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"fmt"
 	"io"
 	"time"
 )
@@ -54,13 +55,20 @@ type Options struct {
 	// Hashes lets Verify trust the manifest for the source's data. Without it,
 	// or where it lacks a file, the source is read again.
 	Hashes *Manifest
+	// Reread lets Verify read the source's data again all the same, and trust
+	// Hashes only for what could not be read when it was copied.
+	Reread bool
+
 	cached bool   // no direct I/O; tests take this way too
 	chunk  int    // names of a directory read at a time, 0: chunkEntries; tests make it small
 	pace   func() // called before each batch of files; tests hold the copy up with it
 
 	shareMost int // of shared extents remembered, 0: shareMost; tests make it small
 
-	// MaxDifferences bounds the Report's list (0: 1000). All are counted.
+	sync  func(fd int) error          // nil: syncfs; tests lose writes with it
+	fault func(op, path string) error // called before each read of the source; tests make it fail
+
+	// MaxDifferences bounds each of the Report's lists (0: 1000). All are counted.
 	MaxDifferences int
 }
 
@@ -97,8 +105,9 @@ type Result struct {
 	Shared                      int64 // of them, those that were not written but shared with another file
 	Skipped                     int64 // names taken from the resumed copy
 	Excluded                    []string
-	MountPoints                 []string // not crossed; only where no mount clone was possible
-	Problems                    []Problem
+	MountPoints                 []string  // not crossed; only where no mount clone was possible
+	Problems                    []Problem // the first 1000
+	ProblemCount                int64     // of all
 	ManifestBytes               int64
 }
 
@@ -106,7 +115,15 @@ type Result struct {
 // are in bytes, Length 0 where the whole object is meant.
 type Problem struct {
 	Path           string
-	What           string // "data", "entry", "flags", "project", "xattr NAME" ...
+	What           string // "data", "entry", "names" of a directory, "extent map", "flags", "project", "xattr NAME" ...
 	Offset, Length int64
 	Err            error
+}
+
+func (p Problem) String() string {
+	what := p.What
+	if p.Length > 0 {
+		what += fmt.Sprintf(" in bytes %d to %d", p.Offset, p.Offset+p.Length-1)
+	}
+	return fmt.Sprintf("%q: %s: %v", p.Path, what, p.Err)
 }

@@ -53,6 +53,7 @@ func TestReadError(t *testing.T) {
 	data := noise(55, 3<<20)
 	apply(t, src.dir, mkdir("d", 0o755), file("d/bad", 0o600, data), file("good", 0o600, noise(2, 9000)), link("d/bad", "bad2"))
 	spoil(t, src, data[1<<20+8192:1<<20+8192+64])
+	dst.remount(t, unix.MS_NOATIME)
 	_, err := Copy(t.Context(), src.dir, dst.dir, Options{})
 	var e *Error
 	if !errors.As(err, &e) || e.Side != Source || e.Path != "d/bad" && e.Path != "bad2" || e.Offset != 1<<20+8192 || e.Length != 4096 || !errors.Is(err, unix.EIO) {
@@ -77,6 +78,40 @@ func TestReadError(t *testing.T) {
 		if err != nil || rep.Equal() || !slices.ContainsFunc(rep.Differences, func(d Difference) bool { return d.What == "data" || d.What == "unreadable" }) {
 			t.Errorf("verify: %v %v", err, rep.Differences)
 		}
+	}
+	// With the policy that goes on it is known, and is held to what was made of it.
+	o := Options{OnReadError: List, Hashes: openManifest(t, man.Bytes())}
+	for _, o.Reread = range []bool{false, true} {
+		rep, err := Verify(t.Context(), src.dir, dst.dir, o)
+		if err != nil || !rep.Equal() || rep.DamagedCount != 1 || len(rep.Damaged) != 1 || !strings.Contains(rep.Damaged[0], "bad") {
+			t.Errorf("list, read again %v: verify: %v %v, damaged %q", o.Reread, err, rep.Differences, rep.Damaged)
+		}
+	}
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, Options{OnReadError: List}); err != nil || rep.Equal() {
+		t.Errorf("list, without a manifest: verify: %v %v", err, rep.Differences)
+	}
+	for what, off := range map[string]int64{"in what was read": 5, "in what was not": 1<<20 + 8192 + 7} {
+		flip := func() {
+			f, err := os.OpenFile(filepath.Join(dst.dir, "d/bad"), os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			b := make([]byte, 1)
+			if _, err := f.ReadAt(b, off); err != nil {
+				t.Fatal(err)
+			}
+			b[0] ^= 1
+			if _, err := f.WriteAt(b, off); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flip()
+		rep, err := Verify(t.Context(), src.dir, dst.dir, o)
+		if err != nil || !slices.ContainsFunc(rep.Differences, func(d Difference) bool { return d.What == "data" }) {
+			t.Errorf("a byte changed %s: %v %v", what, err, rep.Differences)
+		}
+		flip()
 	}
 }
 

@@ -34,6 +34,12 @@ type Report struct {
 	Differences []Difference
 	Count       int64 // of all differences, listed or not
 	Excluded    []string
+
+	// Damaged are names that the copy does not have, or not whole, because the source could not be read when it was
+	// copied: Options.Hashes says so. With OnReadError List they are here and no differences, but for what is not as the
+	// copy made it; with Stop they are differences.
+	Damaged      []string
+	DamagedCount int64 // of all, listed or not
 }
 
 // Equal tells that nothing differs.
@@ -67,8 +73,8 @@ type linkPair struct{ toLow, toHigh, left uint32 }
 // source's data is what Options.Hashes says, or else is read. The error is for
 // what kept Verify from its end; differences are in the Report.
 //
-// Used of Options: Workers, Rotational, Progress, ProgressEvery, TotalBytes,
-// TotalFiles, Exclude, TargetOnly, Hashes, MaxDifferences.
+// Used of Options: Workers, Rotational, OnReadError, Progress, ProgressEvery,
+// TotalBytes, TotalFiles, Exclude, TargetOnly, Hashes, Reread, MaxDifferences.
 func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -151,27 +157,34 @@ func (v *verifier) unreadable(path string, side Side, err error) error {
 func (v *verifier) enter(w *worker, d *dir) error {
 	d.pending.Store(1)
 	var tm meta
-	if err := readMeta(object{fd: d.src}, v.src.magic, &d.meta, w.xattr); err != nil {
+	path := func() string { return d.path("") }
+	if err := v.o.reading("read metadata", path, func() error { return readMeta(object{fd: d.src}, v.src.magic, &d.meta, w.xattr) }); err != nil {
 		_ = v.unreadable(d.path(""), Source, err)
 	} else if err := readMeta(object{fd: d.dst}, v.dst.magic, &tm, w.xattr); err != nil {
 		_ = v.unreadable(d.path(""), Target, err)
 	} else {
-		v.compare(func() string { return d.path("") }, &d.meta, &tm)
+		v.compare(path, &d.meta, &tm)
 	}
 	if d.parent != nil {
 		d.vol = d.parent.volume(d.name, d.meta.dev)
+	}
+	if v.o.OnReadError == List && v.o.Hashes.isShort(d.key()) {
+		d.hurt.Store(true)
+		v.lacks(path(), "not all its names could be read; the copy has those that could")
 	}
 	v.prog.dirs.Add(1)
 	return v.read(w, d)
 }
 
 func (v *verifier) read(w *worker, d *dir) error {
-	es, more, err := readChunk(d.src, w.dents, v.o.chunk)
+	es, more, err := v.o.list(w, d)
 	if err != nil {
-		if err := v.unreadable(d.path(""), Source, err); err != nil {
-			return err
+		d.short = true
+		if !d.hurt.Load() || !damaged(err) {
+			if err := v.unreadable(d.path(""), Source, err); err != nil {
+				return err
+			}
 		}
-		es, more = nil, false
 	}
 	if !more && d.parent != nil {
 		v.fds.drop(d)
@@ -247,6 +260,7 @@ func (v *verifier) extras(w *worker, d *dir) error {
 	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
 		return v.unreadable(d.path(""), Target, err)
 	}
+	left := n - d.files.Load()
 	for more := true; more; {
 		var es []entry
 		if es, more, err = readChunk(fd, w.dents, v.o.chunk); err != nil {
@@ -255,11 +269,18 @@ func (v *verifier) extras(w *worker, d *dir) error {
 		for _, e := range es {
 			path := d.path(e.name)
 			var st stat
-			if statAt(d.src, e.name, &st) == nil && !v.exclude[path] || v.own[path] || path == "lost+found" && v.dst.magic == unix.EXT4_SUPER_MAGIC {
+			if statAt(d.src, e.name, &st) == nil && !v.exclude[path] {
 				continue
 			}
-			v.differ(path, "extra", "nothing", typeName(e.typ))
+			left--
+			if !v.own[path] && (path != "lost+found" || v.dst.magic != unix.EXT4_SUPER_MAGIC) {
+				v.differ(path, "extra", "nothing", typeName(e.typ))
+			}
 		}
+	}
+	// What the source does not list now was compared with nothing.
+	if d.short && left > 0 {
+		v.differ(d.path(""), "unreadable", fmt.Sprintf("%d names of the target are not listed", left), "not compared")
 	}
 	return nil
 }
@@ -274,10 +295,13 @@ func (v *verifier) entry(w *worker, d *dir, e entry) error {
 			return nil
 		}
 	}
+	if v.absent(w, d, e) {
+		return nil
+	}
 	// Where no device can be opened by mistake, the type is seen after opening.
 	if e.typ == unix.DT_UNKNOWN || !v.dst.cloned {
 		var s stat
-		if err := statAt(d.src, e.name, &s); err != nil {
+		if err := v.o.reading("stat", func() string { return d.path(e.name) }, func() error { return statAt(d.src, e.name, &s) }); err != nil {
 			return v.unreadable(d.path(e.name), Source, err)
 		}
 		e.typ = uint8(s.mode & unix.S_IFMT >> 12)
@@ -299,6 +323,10 @@ func (v *verifier) entry(w *worker, d *dir, e entry) error {
 func (v *verifier) other(d *dir, e entry) (bool, error) {
 	var t stat
 	if err := statAt(d.dst, e.name, &t); err != nil {
+		if err == unix.ENOENT && d.hurt.Load() {
+			v.lacks(d.path(e.name), "its directory did not list it; the copy does not have it")
+			return true, nil
+		}
 		if err == unix.ENOENT {
 			v.differ(d.path(e.name), "missing", typeName(e.typ), "nothing")
 			return true, nil
@@ -328,7 +356,11 @@ func (v *verifier) dir(w *worker, up *dir, e entry) error {
 	d := &dir{parent: up, name: e.name, src: -1, dst: -1}
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY
 	var err error
-	if d.src, err = openBelow(up.src, e.name, flags, 0); err != nil {
+	err = v.o.reading("open", func() string { return up.path(e.name) }, func() (err error) {
+		d.src, err = openBelow(up.src, e.name, flags, 0)
+		return err
+	})
+	if err != nil {
 		return v.unreadable(up.path(e.name), Source, err)
 	}
 	if d.dst, err = openBelow(up.dst, e.name, flags, 0); err != nil {
@@ -343,8 +375,9 @@ func (v *verifier) dir(w *worker, up *dir, e entry) error {
 
 func (v *verifier) special(w *worker, d *dir, e entry) error {
 	name := e.name
+	path := func() string { return d.path(name) }
 	var s, t meta
-	if err := readMeta(object{d.src, name}, v.src.magic, &s, w.xattr); err != nil {
+	if err := v.o.reading("read metadata", path, func() error { return readMeta(object{d.src, name}, v.src.magic, &s, w.xattr) }); err != nil {
 		return v.unreadable(d.path(name), Source, err)
 	}
 	if err := readMeta(object{d.dst, name}, v.dst.magic, &t, w.xattr); err != nil || t.typ() != s.typ() {
@@ -352,10 +385,13 @@ func (v *verifier) special(w *worker, d *dir, e entry) error {
 	}
 	d.files.Add(1)
 	v.prog.files.Add(1)
-	path := func() string { return d.path(name) }
 	v.compare(path, &s, &t)
 	if s.typ() == unix.S_IFLNK {
-		n, err := unix.Readlinkat(d.src, name, w.data[:4096])
+		n := 0
+		err := v.o.reading("read link", path, func() (err error) {
+			n, err = unix.Readlinkat(d.src, name, w.data[:4096])
+			return err
+		})
 		if err != nil {
 			return v.unreadable(path(), Source, err)
 		}

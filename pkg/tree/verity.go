@@ -130,9 +130,13 @@ func verityArg(v verity) []byte {
 // protect puts the copy under fs-verity like its source. From then on nobody
 // writes to it, so the descriptors for writing are closed first; its metadata can still be set.
 func (j *fileJob) protect(w *worker) error {
-	v, err := readVerity(j.src, w.xattr)
+	var v verity
+	err := j.c.o.reading("read fs-verity", j.path, func() (err error) {
+		v, err = readVerity(j.src, w.xattr)
+		return err
+	})
 	if err != nil {
-		return &Error{Side: Source, Op: "read fs-verity", Path: j.path(), Err: err}
+		return j.incomplete("read fs-verity", "fs-verity", 0, 0, err)
 	}
 	closed := unix.Close(j.dst)
 	if j.out >= 0 {

@@ -63,12 +63,14 @@ func (c *copier) enter(w *worker, d *dir) error {
 
 // read takes the next chunk of names, with d held.
 func (c *copier) read(w *worker, d *dir) error {
-	es, more, err := readChunk(d.src, w.dents, c.o.chunk)
+	es, more, err := c.o.list(w, d)
 	if err != nil {
-		if err := c.readError(d.path(""), "list", err); err != nil {
-			return err
+		if !c.listed(err) {
+			return &Error{Side: Source, Op: "list", Path: d.path(""), Err: err}
 		}
-		es, more = nil, false
+		d.short = true
+		d.hurt.Store(true)
+		c.problem(Problem{Path: d.path(""), What: "names", Err: err})
 	}
 	if c.o.Rotational {
 		c.byExtent(w, d, es)
@@ -146,6 +148,18 @@ func (c *copier) entry(w *worker, d *dir, e entry) error {
 	if skip, err := c.resumeEntry(w, d, e); skip || err != nil {
 		return err
 	}
+	err := c.object(w, d, e)
+	if err == nil {
+		return nil
+	}
+	var x *Error
+	if errors.As(err, &x) && x.whole && c.listed(x.Err) {
+		return c.leaveOut(w, d, e, x)
+	}
+	return err
+}
+
+func (c *copier) object(w *worker, d *dir, e entry) error {
 	switch e.typ {
 	case unix.DT_DIR:
 		return c.dir(w, d, e.name)
@@ -153,8 +167,8 @@ func (c *copier) entry(w *worker, d *dir, e entry) error {
 		return c.file(w, d, e.name)
 	case unix.DT_UNKNOWN:
 		var st stat
-		if err := statAt(d.src, e.name, &st); err != nil {
-			return c.readError(d.path(e.name), "stat", err)
+		if err := c.reading("stat", pathOnce(d, e.name), func() error { return statAt(d.src, e.name, &st) }); err != nil {
+			return err
 		}
 		if st.isDir() {
 			return c.dir(w, d, e.name)
@@ -168,17 +182,15 @@ func (c *copier) entry(w *worker, d *dir, e entry) error {
 
 func (c *copier) dir(w *worker, up *dir, name string) error {
 	d := &dir{parent: up, name: name, src: -1, dst: -1}
-	const flags = unix.O_RDONLY | unix.O_DIRECTORY
 	var err error
-	if d.src, err = openBelow(up.src, name, flags, 0); err != nil {
-		if errors.Is(err, unix.EXDEV) {
-			return c.mountPoint(up, name)
-		}
-		return c.readError(up.path(name), "open", err)
+	d.src, err = c.openMeta(w, &d.meta, pathOnce(up, name), func() (int, error) {
+		return openBelow(up.src, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	})
+	if errors.Is(err, unix.EXDEV) {
+		return c.mountPoint(up, name)
 	}
-	if err := readMeta(object{fd: d.src}, c.src.magic, &d.meta, w.xattr); err != nil {
-		_ = unix.Close(d.src)
-		return c.readError(up.path(name), "read metadata", err)
+	if err != nil {
+		return err
 	}
 	d.vol = up.volume(name, d.meta.dev)
 	if err := c.makeDir(up, d); err != nil {
@@ -257,10 +269,20 @@ func (c *copier) complete(w *worker, d *dir) error {
 		}
 		d.parent.files.Add(d.files.Load() + 1)
 		d.parent.bytes.Add(d.bytes.Load())
+		if d.hurt.Load() {
+			d.parent.hurt.Store(true)
+		}
 	}
 	c.prog.dirs.Add(1)
 	c.count(func(r *Result) { r.Dirs++ })
-	return c.man.write(d.key(), path(), []record{{kind: kindDirDone, ino: d.meta.ino, size: d.bytes.Load(), nlink: uint32(d.files.Load())}})
+	r := record{kind: kindDirDone, ino: d.meta.ino, size: d.bytes.Load(), nlink: uint32(d.files.Load())}
+	if d.hurt.Load() {
+		r = record{kind: kindDirHurt, ino: d.meta.ino}
+		if d.short {
+			r.size = 1
+		}
+	}
+	return c.man.write(d.key(), path(), []record{r})
 }
 
 // pathOnce spares the making of a path that nobody asks for.

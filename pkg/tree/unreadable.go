@@ -1,0 +1,193 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readTries is how often something of the source is read while its medium refuses: many a bad sector is read in the end.
+	readTries = 3
+	// problemsListed bounds Result.Problems: a disk that dies may have more of them than there is memory.
+	problemsListed = 1000
+)
+
+// damaged tells errors of the medium from errors of this program.
+func damaged(err error) bool {
+	for _, e := range []error{unix.EIO, unix.EUCLEAN, unix.EBADMSG, unix.ENODATA, unix.EILSEQ, unix.ENOKEY, unix.EREMOTEIO, io.ErrUnexpectedEOF} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// tries calls f again as long as the medium refuses.
+func tries(f func() error) (err error) {
+	for range readTries {
+		if err = f(); err == nil || !damaged(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// reading has f read something of the source.
+func (o *Options) reading(op string, path func() string, f func() error) error {
+	if o.fault == nil {
+		return tries(f)
+	}
+	return tries(func() error {
+		if err := o.fault(op, path()); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// list reads the next names of d on the source. With an error come those that were read before it.
+func (o *Options) list(w *worker, d *dir) (es []entry, more bool, err error) {
+	return readNames(o.chunk, func() (n int, err error) {
+		err = o.reading("list", func() string { return d.path("") }, func() error {
+			n, err = unix.Getdents(d.src, w.dents)
+			return err
+		})
+		return n, err
+	}, w.dents)
+}
+
+// reading has f read what a copy of an object begins with.
+func (c *copier) reading(op string, path func() string, f func() error) error {
+	if err := c.o.reading(op, path, f); err != nil {
+		return c.readError(path(), op, err)
+	}
+	return nil
+}
+
+// readError is one of an object of which nothing has been made yet: the policy may leave it out.
+func (c *copier) readError(path, op string, err error) error {
+	return &Error{Side: Source, Op: op, Path: path, Err: err, whole: true}
+}
+
+// openMeta opens an object of the source and reads its metadata.
+func (c *copier) openMeta(w *worker, m *meta, path func() string, open func() (int, error)) (fd int, err error) {
+	err = c.reading("open", path, func() (err error) {
+		fd, err = open()
+		return err
+	})
+	if err != nil {
+		return -1, err
+	}
+	err = c.reading("read metadata", path, func() error { return readMeta(object{fd: fd}, c.src.magic, m, w.xattr) })
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// listed tells whether the policy lets err pass.
+func (c *copier) listed(err error) bool { return c.o.OnReadError == List && damaged(err) }
+
+// leaveOut lists e of d, of which nothing can be read. The target has no such name then, and the manifest says so.
+func (c *copier) leaveOut(w *worker, d *dir, e entry, x *Error) error {
+	if d.existed { // the copy that was cut short may have begun with it
+		// A directory stays, and Verify will miss what it was compared with.
+		if err := c.remove(d, e.name); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EISDIR) {
+			return &Error{Side: Target, Op: "remove what an interrupted copy left", Path: x.Path, Err: err}
+		}
+	}
+	d.hurt.Store(true)
+	c.problem(Problem{Path: x.Path, What: "entry", Err: x.Err})
+	w.recs = append(w.recs, record{kind: kindUnread, name: e.name, ino: e.ino})
+	return nil
+}
+
+// incomplete applies the policy to a part of j that cannot be read.
+func (j *fileJob) incomplete(op, what string, off, n int64, err error) error {
+	if !j.c.listed(err) {
+		return &Error{Side: Source, Op: op, Path: j.path(), Offset: off, Length: n, Err: err}
+	}
+	j.damaged.Store(true)
+	j.d.hurt.Store(true)
+	j.c.problem(Problem{Path: j.path(), What: what, Offset: off, Length: n, Err: err})
+	return nil
+}
+
+// unmapped applies it to j's map of extents, which is asked for more than once.
+func (j *fileJob) unmapped(err error) error {
+	if j.c.listed(err) && j.mapless.Swap(true) {
+		return nil
+	}
+	return j.incomplete("map extents", "extent map", 0, 0, err)
+}
+
+func (c *copier) problem(p Problem) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.res.ProblemCount++
+	if len(c.res.Problems) < problemsListed {
+		c.res.Problems = append(c.res.Problems, p)
+	}
+}
+
+// lacks lists what the copy lacks for what could not be read.
+func (v *verifier) lacks(path, what string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.rep.DamagedCount++
+	if len(v.rep.Damaged) < v.o.MaxDifferences {
+		v.rep.Damaged = append(v.rep.Damaged, fmt.Sprintf("%q: %s", path, what))
+	}
+}
+
+// compareLinks compares how many names an object has. That those which the source lists are there, and are of one object,
+// is seen at each of them: where names could not be read, fewer in all are no difference.
+func (v *verifier) compareLinks(path func() string, s, t *meta) {
+	switch {
+	case s.nlink == t.nlink:
+	case t.nlink < s.nlink && v.o.OnReadError == List && v.o.Hashes != nil && v.o.Hashes.gaps:
+		v.lacks(path(), fmt.Sprintf("the copy has %d of its %d names", t.nlink, s.nlink))
+	default:
+		v.differ(path(), "links", fmt.Sprint(s.nlink), fmt.Sprint(t.nlink))
+	}
+}
+
+// absent tells whether a name is not on the target because it could not be read, and lists it then.
+func (v *verifier) absent(w *worker, d *dir, e entry) bool {
+	r, ok := w.done[e.name]
+	if !ok || r.kind != kindUnread || r.ino != e.ino || v.o.OnReadError != List {
+		return false
+	}
+	var t stat
+	if statAt(d.dst, e.name, &t) != unix.ENOENT {
+		return false
+	}
+	v.lacks(d.path(e.name), "could not be read; the copy does not have it")
+	return true
+}
+
+// hurt is about a file that could not be read whole when it was copied. The sum
+// is of what the copy made of it, with zeros for the rest. They are holes there: the allocation is not compared.
+func (f *pair) hurt(w *worker, sum Sum) error {
+	v := f.v
+	if v.o.OnReadError != List {
+		v.differ(f.path(), "data", "was not readable when it was copied", "incomplete")
+		return nil
+	}
+	v.lacks(f.path(), "could not be read whole; the copy has what could")
+	if f.s.size != f.t.size {
+		return nil
+	}
+	got, _, err := f.target(w)
+	if err != nil {
+		return v.unreadable(f.path(), Target, err)
+	}
+	if got != sum {
+		v.differ(f.path(), "data", fmt.Sprintf("sum %016x%016x when copied", sum.Hi, sum.Lo), fmt.Sprintf("sum %016x%016x", got.Hi, got.Lo))
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// medium is a source that refuses some reads.
+type medium struct {
+	mu      sync.Mutex
+	asked   map[string]int // by operation and path
+	refuses func(what string, n int) bool
+}
+
+func (m *medium) fault(op, path string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.asked == nil {
+		m.asked = map[string]int{}
+	}
+	what := op + " " + path
+	m.asked[what]++
+	if m.refuses != nil && m.refuses(what, m.asked[what]) {
+		return unix.EIO
+	}
+	return nil
+}
+
+// oneOfEach is something for each way to read a source.
+func oneOfEach() []act {
+	return []act{mkdir("d", 0o750), file("d/f", 0o640, noise(1, 3<<20)), file("d/g", 0o640, noise(2, 5000)), link("d/f", "z"),
+		symlink("d/f", "s"), mknod("p", unix.S_IFIFO|0o600, 0, 0), file("good", 0o600, noise(3, 9000)), setx("good", "user.x", []byte("y"))}
+}
+
+func waysToRead() []string {
+	return []string{"open d", "read metadata d", "list d", "list .", "open d/f", "read metadata d/f", "read d/f", "open d/g", "read metadata s", "read link s", "read metadata p"}
+}
+
+// What the medium gives at the third try is as good as any.
+func TestReadsAreTriedAgain(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+	apply(t, src.dir, oneOfEach()...)
+	m := &medium{refuses: func(_ string, n int) bool { return n < readTries }}
+	var man bytes.Buffer
+	o := Options{cached: true, fault: m.fault, Manifest: &man}
+	if _, err := Copy(t.Context(), src.dir, dst.dir, o); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range waysToRead() {
+		// One of its two names is enough.
+		if n := max(m.asked[what], m.asked[strings.ReplaceAll(what, "d/f", "z")]); n < readTries {
+			t.Errorf("%s: asked %d times", what, n)
+		}
+	}
+	m.asked = nil
+	o.Hashes = openManifest(t, man.Bytes())
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, o); err != nil || !rep.Equal() || m.asked["open good"] != readTries || m.asked["read link s"] != readTries {
+		t.Errorf("verify: %v %v, asked %v", err, rep.Differences, m.asked)
+	}
+	sameTree(t, src.dir, dst.dir)
+}
+
+// What the medium refuses for good ends the copy, or is listed: then the rest is copied and proved, and the proof knows
+// what lacks, whether the source gives it now or not.
+func TestUnreadable(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+	apply(t, src.dir, oneOfEach()...)
+	src.remount(t, unix.MS_RDONLY)
+	for _, what := range waysToRead() {
+		t.Run(what, func(t *testing.T) {
+			wipe(t, dst.dir)
+			// Both names of a file are.
+			m := &medium{refuses: func(w string, _ int) bool {
+				return w == what || strings.HasSuffix(what, " d/f") && w == strings.TrimSuffix(what, "d/f")+"z"
+			}}
+			o := Options{cached: true, fault: m.fault, Workers: 1}
+			_, err := Copy(t.Context(), src.dir, dst.dir, o)
+			var e *Error
+			if !Unreadable(err) || !errors.As(err, &e) {
+				t.Fatalf("stop: %v", err)
+			}
+			if was := e.Op + " " + e.Path; was != what && was != e.Op+" z" || m.asked[was] < readTries {
+				t.Errorf("stop: %v, asked %v", err, m.asked)
+			}
+
+			wipe(t, dst.dir)
+			var man bytes.Buffer
+			o.OnReadError, o.Manifest = List, &man
+			res, err := Copy(t.Context(), src.dir, dst.dir, o)
+			if err != nil || len(res.Problems) == 0 || res.ProblemCount != int64(len(res.Problems)) {
+				t.Fatalf("list: %v %v", err, res.Problems)
+			}
+			o.Manifest, o.Hashes = nil, openManifest(t, man.Bytes())
+			for _, fault := range []func(string, string) error{m.fault, nil} {
+				o.fault = fault
+				rep, err := Verify(t.Context(), src.dir, dst.dir, o)
+				if err != nil || !rep.Equal() || rep.DamagedCount == 0 || rep.DamagedCount != int64(len(rep.Damaged)) {
+					t.Errorf("list: verify: %v %v, %d damaged %q", err, rep.Differences, rep.DamagedCount, rep.Damaged)
+				}
+			}
+			o.OnReadError = Stop
+			if rep, err := Verify(t.Context(), src.dir, dst.dir, o); err != nil || rep.Equal() || rep.DamagedCount > 0 {
+				t.Errorf("stop: verify: %v, %d differences", err, rep.Count)
+			}
+
+			// Goes on when the disk was mended, but for a file of two names that lacks something.
+			n := int64(man.Len())
+			o = Options{OnReadError: List, Manifest: &man, Resume: &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: n}}
+			res, err = Copy(t.Context(), src.dir, dst.dir, o)
+			if still := strings.HasPrefix(what, "read d/f"); err != nil || (len(res.Problems) > 0) != still {
+				t.Fatalf("resumed: %v %v", err, res.Problems)
+			}
+			o = Options{OnReadError: List, Hashes: openManifest(t, man.Bytes())}
+			rep, err := Verify(t.Context(), src.dir, dst.dir, o)
+			if err != nil || !rep.Equal() || rep.DamagedCount != int64(len(res.Problems)) {
+				t.Errorf("resumed: verify: %v %v, damaged %q", err, rep.Differences, rep.Damaged)
+			}
+			if len(res.Problems) == 0 {
+				sameTree(t, src.dir, dst.dir)
+				return
+			}
+			o = Options{Resume: &Resume{Manifest: bytes.NewReader(man.Bytes()), ManifestBytes: int64(man.Len())}}
+			if _, err := Copy(t.Context(), src.dir, dst.dir, o); !errors.Is(err, errWasDamaged) {
+				t.Errorf("a damaged file passes for whole: %v", err)
+			}
+		})
+	}
+}
+
+// A directory that cannot be listed to its end keeps the names that came before.
+func TestHalfListing(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
+	const names = 10_000 // more than fill a worker's buffer
+	acts := []act{mkdir("many", 0o755)}
+	for i := range names {
+		acts = append(acts, mknod(fmt.Sprintf("many/n%05d", i), unix.S_IFREG|0o600, 0, 0))
+	}
+	apply(t, src.dir, acts...)
+	src.remount(t, unix.MS_RDONLY)
+	first := func(what string, n int) bool { return what == "list many" && n > 1 }
+	var man bytes.Buffer
+	o := Options{OnReadError: List, fault: (&medium{refuses: first}).fault, Manifest: &man}
+	res, err := Copy(t.Context(), src.dir, dst.dir, o)
+	if err != nil || len(res.Problems) != 1 || res.Problems[0].Path != "many" || res.Problems[0].What != "names" {
+		t.Fatalf("%v %v", err, res.Problems)
+	}
+	if res.Files == 0 || res.Files >= names {
+		t.Fatalf("%d of %d files were copied", res.Files, names)
+	}
+	o = Options{OnReadError: List, Hashes: openManifest(t, man.Bytes())}
+	rep, err := Verify(t.Context(), src.dir, dst.dir, o)
+	if err != nil || !rep.Equal() || rep.DamagedCount != 1+names-res.Files || len(rep.Damaged) != 1000 {
+		t.Errorf("verify: %v %v, %d damaged", err, rep.Differences, rep.DamagedCount)
+	}
+	o.fault = (&medium{refuses: first}).fault
+	if rep, err = Verify(t.Context(), src.dir, dst.dir, o); err != nil || !rep.Equal() || rep.DamagedCount != 1 {
+		t.Errorf("verify with the same names: %v %v, %d damaged", err, rep.Differences, rep.DamagedCount)
+	}
+	// Fewer names than were copied: what has no partner is not proved.
+	o.fault = (&medium{refuses: func(what string, _ int) bool { return what == "list many" }}).fault
+	if rep, err = Verify(t.Context(), src.dir, dst.dir, o); err != nil || rep.Equal() || rep.Differences[0].Path != "many" {
+		t.Errorf("verify without names: %v %v", err, rep.Differences)
+	}
+	o = Options{Hashes: o.Hashes}
+	if rep, err = Verify(t.Context(), src.dir, dst.dir, o); err != nil || rep.Count != names-res.Files {
+		t.Errorf("verify, policy stop: %v, %d differences", err, rep.Count)
+	}
+	o = Options{Manifest: &man, Resume: &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: int64(man.Len())}}
+	if res, err = Copy(t.Context(), src.dir, dst.dir, o); err != nil || res.Skipped == 0 {
+		t.Fatalf("resumed: %v, %d skipped", err, res.Skipped)
+	}
+	if rep, err = Verify(t.Context(), src.dir, dst.dir, Options{OnReadError: List, Hashes: openManifest(t, man.Bytes())}); err != nil || !rep.Equal() || rep.DamagedCount > 0 {
+		t.Errorf("resumed: verify: %v %v %q", err, rep.Differences, rep.Damaged)
+	}
+	sameTree(t, src.dir, dst.dir)
+}
+
+func TestProblemsAreBounded(t *testing.T) {
+	c := &copier{}
+	for range problemsListed + 5 {
+		c.problem(Problem{Path: "p"})
+	}
+	if len(c.res.Problems) != problemsListed || c.res.ProblemCount != problemsListed+5 {
+		t.Errorf("%d listed, %d counted", len(c.res.Problems), c.res.ProblemCount)
+	}
+	p := Problem{Path: "a\nb", What: "data", Offset: 4096, Length: 10, Err: unix.EIO}
+	if got, want := p.String(), `"a\nb": data in bytes 4096 to 4105: input/output error`; got != want {
+		t.Error(got)
+	}
+}
+
+// A name that a first try had begun with, and that cannot be read by the second, is not left behind half done.
+func TestLeftOutIsRemoved(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 32<<20), newDisk(t, "ext4", 32<<20)
+	apply(t, src.dir, file("f", 0o600, noise(1, 5000)), file("g", 0o600, nil))
+	apply(t, dst.dir, file("f", 0o600, []byte("half")))
+	src.remount(t, unix.MS_RDONLY)
+	var man bytes.Buffer
+	m := &medium{refuses: func(what string, _ int) bool { return what == "open f" }}
+	res, err := Copy(t.Context(), src.dir, dst.dir, Options{OnReadError: List, Resume: &Resume{}, Manifest: &man, fault: m.fault, cached: true})
+	if err != nil || len(res.Problems) != 1 {
+		t.Fatalf("%v %v", err, res.Problems)
+	}
+	if names, err := filepath.Glob(filepath.Join(dst.dir, "[fg]")); err != nil || !slices.Equal(names, []string{filepath.Join(dst.dir, "g")}) {
+		t.Errorf("the target has %q, %v", names, err)
+	}
+}
