@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path"
 	"strconv"
-	"strings"
 	"time"
 
 	"migrate-init/pkg/machine"
@@ -39,7 +38,8 @@ type Job struct {
 type Counts struct {
 	Files, Dirs, Bytes int64
 	Resumed            int64    // bytes or names that an earlier boot had copied already
-	Skipped            []string // what could not be read, when the plan allows that
+	Skipped            []string // what could not be read, when the plan allows that: the first of it
+	Unread             int64    // how much of that there is
 	Hash               string   // over the manifest
 }
 
@@ -161,6 +161,10 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
 		}
 		e.tell(stage, "%s: %d files, %d bytes", s.Mount, counts.Files, counts.Bytes)
+		e.tellUnread(ctx, stage, key, s.Mount, counts)
+		if counts.Unread > 0 && !j.SkipBad {
+			return fmt.Errorf("filesystem at %s: %d places could not be read, and the plan's policy is to stop", s.Mount, counts.Unread)
+		}
 		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: counts.facts(c.Engine)}); err != nil {
 			return err
 		}
@@ -176,8 +180,11 @@ func (c Counts) facts(engine string) map[string]string {
 	if c.Resumed > 0 {
 		facts["resumed"] = strconv.FormatInt(c.Resumed, 10)
 	}
-	if len(c.Skipped) > 0 {
-		facts["skipped"] = strings.Join(c.Skipped, "\n")
+	if c.Unread > 0 {
+		facts["unread"] = strconv.FormatInt(c.Unread, 10)
+	}
+	if g := slotfuls(c.Skipped); len(g) > 0 {
+		facts["skipped"] = g[0]
 	}
 	return facts
 }

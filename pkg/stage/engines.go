@@ -90,16 +90,17 @@ func treeOptions(j Job) tree.Options {
 
 // CopiedTree counts what the tree engine copied; every name but directories is a file here.
 func CopiedTree(res tree.Result, err error) (Counts, error) {
-	c := Counts{Files: res.Files + res.Links + res.Special, Dirs: res.Dirs, Bytes: res.Bytes, Resumed: res.Skipped}
+	c := Counts{Files: res.Files + res.Links + res.Special, Dirs: res.Dirs, Bytes: res.Bytes, Resumed: res.Skipped, Unread: res.ProblemCount}
 	for _, p := range res.Problems {
-		c.Skipped = append(c.Skipped, fmt.Sprintf("%q %s at %d+%d: %v", p.Path, p.What, p.Offset, p.Length, p.Err))
+		c.Skipped = append(c.Skipped, p.String())
 	}
 	return c, err
 }
 
-// VerifiedTree counts what the tree engine compared; a difference is an error that names the file.
+// VerifiedTree counts what the tree engine compared; a difference is an error that names the file. What could not be read
+// is one as well, unless the job's options let it pass.
 func VerifiedTree(rep tree.Report, err error) (Counts, error) {
-	c := Counts{Files: rep.Files, Dirs: rep.Dirs, Bytes: rep.Read}
+	c := Counts{Files: rep.Files, Dirs: rep.Dirs, Bytes: rep.Read, Skipped: rep.Damaged, Unread: rep.DamagedCount}
 	if err == nil && !rep.Equal() {
 		var lines []string
 		for _, d := range rep.Differences {
@@ -246,10 +247,19 @@ func (g *Engines) copyExtent(ctx context.Context, j Job) (c Counts, err error) {
 		g.sums[j.ToDev] = learnt{hidden, res.Sums}
 	}
 	c.Bytes, c.Resumed = res.Written, res.Bytes-res.Written
-	for _, r := range res.Bad {
-		c.Skipped = append(c.Skipped, fmt.Sprintf("bytes %d to %d of %s could not be read", r.Offset, r.Offset+r.Length, j.FromDev))
-	}
+	c.unread(j.FromDev, res.Bad)
 	return c, err
+}
+
+// mostSkipped bounds what Counts list, as the tree engine bounds it.
+const mostSkipped = 1000
+
+// unread lists ranges of a device. Which files they are in its filesystem's tools tell: debugfs with icheck and ncheck, xfs_db.
+func (c *Counts) unread(dev string, bad []extent.Range) {
+	c.Unread = int64(len(bad))
+	for _, r := range bad[:min(len(bad), mostSkipped)] {
+		c.Skipped = append(c.Skipped, fmt.Sprintf("%s: %v: could not be read; the copy has zeros instead", dev, r))
+	}
 }
 
 func (g *Engines) verifyExtent(ctx context.Context, j Job) (c Counts, err error) {
@@ -268,6 +278,7 @@ func (g *Engines) verifyExtent(ctx context.Context, j Job) (c Counts, err error)
 			return c, err
 		}
 		know = learnt{hidden, res.Sums}
+		c.unread(j.FromDev, res.Bad)
 	}
 	o := extentOptions(j)
 	o.Source = src

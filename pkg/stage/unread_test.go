@@ -1,0 +1,136 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"migrate-init/pkg/extent"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/tree"
+)
+
+// TestTellUnread: each line is told, and is whole in the journal, which keeps its last slots for what matters.
+func TestTellUnread(t *testing.T) {
+	var told []string
+	e := &Env{Plan: &plan.Plan{ID: "p"}, Machine: &sink{}, journal: "/dev/j", size: 1024 * slotSize, Clock: func() (string, float64) { return "", 0 },
+		Tell: func(ev Event) { told = append(told, ev.Stage+": "+ev.Text) }}
+	e.tellUnread(t.Context(), "copy", "copy:u", "/", Counts{})
+	if len(told) > 0 || len(e.records) > 0 {
+		t.Fatalf("nothing lacks, and %q, %v", told, e.records)
+	}
+	c := Counts{Unread: 1234}
+	for i := range 1000 {
+		c.Skipped = append(c.Skipped, fmt.Sprintf("%q: data in bytes %d to %d: input/output error", fmt.Sprintf("srv/<mail>/\x01%d", i), i, i+1))
+	}
+	e.tellUnread(t.Context(), "copy", "copy:u", "/", c)
+	text := strings.Join(told, "\n")
+	lists := c.facts("tree")["skipped"]
+	if c.facts("tree")["unread"] != "1234" {
+		t.Errorf("facts %v", c.facts("tree"))
+	}
+	for _, r := range e.records {
+		if _, err := r.Slot(1, "p"); err != nil || r.Event != Note || r.Stage != "copy:u" {
+			t.Errorf("%+v: %v", r, err)
+		}
+		b, _ := r.Slot(1, "p")
+		if rec, ok := decode(b, 1, "p"); !ok || rec.Facts["skipped"] != r.Facts["skipped"] {
+			t.Errorf("a list is cut: %v %q", ok, rec.Facts["skipped"])
+		}
+		lists += "\n" + r.Facts["skipped"]
+	}
+	if lists != strings.Join(c.Skipped, "\n") {
+		t.Errorf("the journal has %d of %d bytes of the list", len(lists), len(strings.Join(c.Skipped, "\n")))
+	}
+	for _, s := range append(c.Skipped, "1234 places could not be read", "and 234 more") {
+		if !strings.Contains(text, s) {
+			t.Fatalf("%q is not told", s)
+		}
+	}
+	e.size = (noteSpare + 3 + int64(len(e.records))) * slotSize
+	n := len(e.records)
+	e.tellUnread(t.Context(), "copy", "copy:u", "/", c)
+	if len(e.records) != n+3 || !strings.Contains(told[len(told)-1], "no room") {
+		t.Errorf("%d records more, %q", len(e.records)-n, told[len(told)-1])
+	}
+}
+
+// TestVerifiedTree: what is known to lack lets a copy pass, a difference never does.
+func TestVerifiedTree(t *testing.T) {
+	rep := tree.Report{Files: 5, Damaged: []string{`"a": lacks`}, DamagedCount: 7}
+	c, err := VerifiedTree(rep, nil)
+	if err != nil || c.Unread != 7 || len(c.Skipped) != 1 {
+		t.Errorf("%+v %v", c, err)
+	}
+	rep.Count, rep.Differences = 1, []tree.Difference{{Path: "b", What: "data"}}
+	if _, err := VerifiedTree(rep, nil); err == nil {
+		t.Error("a difference passes")
+	}
+	c, _ = CopiedTree(tree.Result{Problems: []tree.Problem{{Path: "a", What: "entry", Err: errors.New("e")}}, ProblemCount: 3}, nil)
+	if c.Unread != 3 || len(c.Skipped) != 1 || c.Skipped[0] != `"a": entry: e` {
+		t.Errorf("%+v", c)
+	}
+	c = Counts{}
+	c.unread("/dev/x", make([]extent.Range, mostSkipped+1))
+	if c.Unread != mostSkipped+1 || len(c.Skipped) != mostSkipped {
+		t.Errorf("%d listed of %d", len(c.Skipped), c.Unread)
+	}
+}
+
+// lacking is a copier that could not read something, and says so as the policy wants it.
+type lacking struct {
+	copier
+	policy *[]bool
+}
+
+// Copy implements Copier.
+func (l lacking) Copy(ctx context.Context, j Job) (Counts, error) {
+	*l.policy = append(*l.policy, j.SkipBad)
+	c, err := l.copier.Copy(ctx, j)
+	c.Unread, c.Skipped = 1, []string{`"srv/lost": entry: input/output error`}
+	return c, err
+}
+
+// Verify implements Copier.
+func (l lacking) Verify(ctx context.Context, j Job) (Counts, error) {
+	*l.policy = append(*l.policy, j.SkipBad)
+	c, err := l.copier.Verify(ctx, j)
+	c.Unread, c.Skipped = 1, []string{`"srv/lost": could not be read; the copy does not have it`}
+	return c, err
+}
+
+// TestSkipAndList: a plan that says so is carried out, and tells what the new system lacks; for any other plan the engines
+// are not asked to go on, and what they lack ends it.
+func TestSkipAndList(t *testing.T) {
+	for policy, skips := range map[string]bool{"skip-and-list": true, "stop": false} {
+		w := newWorld(t)
+		p, text := planned(t, w, func(in *plan.Intent) { in.Policy.ReadError = policy })
+		w.boot()
+		var asked []bool
+		e := w.env(p, text)
+		e.Copier = lacking{copier{w}, &asked}
+		err := Run(t.Context(), e)
+		said, journal := strings.Join(w.told, "\n"), e.Records().Report()
+		if slices.Contains(asked, !skips) || len(asked) == 0 {
+			t.Errorf("%s: the engine was asked to skip: %v", policy, asked)
+		}
+		if !strings.Contains(said, `copy: warning: /: "srv/lost": entry: input/output error`) {
+			t.Errorf("%s: it is not told:\n%s", policy, said)
+		}
+		if !skips {
+			if err == nil || !strings.Contains(err.Error(), "could not be read, and the plan's policy is to stop") || w.committedFile(p) {
+				t.Errorf("%s: %v", policy, err)
+			}
+			continue
+		}
+		if err != nil || !strings.Contains(said, `verify: warning: /: "srv/lost": could not be read; the copy does not have it`) {
+			t.Errorf("%s: %v\n%s", policy, err, said)
+		}
+		if !strings.Contains(journal, `skipped: "srv/lost": entry: input/output error`) || !strings.Contains(journal, "unread: 1") {
+			t.Errorf("%s: the journal does not tell:\n%s", policy, journal)
+		}
+	}
+}
