@@ -32,7 +32,7 @@ type call struct {
 type options struct {
 	json, dryRun, list, discard, files      bool
 	to, engine, metadata, onFailure, output string
-	image, label                            string
+	image, label, readError                 string
 	keepUUID, noGrow                        bool
 	disks, wipe, leave                      words
 	checkpoint                              time.Duration
@@ -96,6 +96,7 @@ func verbs() []verb {
 			fs.BoolVar(&o.keepUUID, "keep-uuid", false, "extent: the copy is what the source is, with its UUID, label and size; by itself it gets a new UUID, no label, and the size of its device")
 			fs.BoolVar(&o.noGrow, "no-grow", false, "extent: the copy keeps the source's size")
 			fs.StringVar(&o.label, "label", "", "extent: the label of the copy, `text`; the source's, if both stay in one machine, would be there twice")
+			fs.StringVar(&o.readError, "read-error", policyStop, "the `policy` for what cannot be read: stop, or skip-and-list: all else is copied, what lacks is listed, and the exit code is 3")
 			fs.BoolVar(&o.dryRun, "dry-run", false, "look at what could not be kept, and copy nothing (tries on the target what it can hold, in a directory that it removes)")
 			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "how often to save what a power cut must not cost, such as 2s; by itself every 0.5 to 5 seconds")
 			asJSON(fs, o)
@@ -140,6 +141,10 @@ func report(w io.Writer, err error) int {
 	var u usageError
 	if errors.As(err, &u) {
 		return 2
+	}
+	var part incomplete
+	if errors.As(err, &part) {
+		return 3
 	}
 	return 1
 }
@@ -190,7 +195,7 @@ func usage(w io.Writer) {
 	for _, v := range verbs() {
 		fmt.Fprintf(w, "  migrate-init %-32s %s\n", strings.TrimSpace(v.name+" "+v.args), v.help)
 	}
-	fmt.Fprintf(w, "\n`migrate-init help COMMAND` lists a command's options.\nexit code: 0 done, 1 refused or failed, 2 the call's words are off\n")
+	fmt.Fprintf(w, "\n`migrate-init help COMMAND` lists a command's options.\nexit code: 0 done, 1 refused or failed, 2 the call's words are off, 3 copied but for what could not be read\n")
 }
 
 // effector is the machine that a command uses: the real one, or one that prints.

@@ -29,7 +29,8 @@ type counts struct {
 	Dirs    int64    `json:"dirs"`
 	Bytes   int64    `json:"bytes"`
 	Resumed int64    `json:"resumed,omitempty"` // names that an earlier run had copied
-	Skipped []string `json:"skipped,omitempty"`
+	Skipped []string `json:"skipped,omitempty"` // what could not be read: the first of it
+	Unread  int64    `json:"unread,omitempty"`  // how much of that there is
 }
 
 // sharedCounts are bytes of files in extents that something else shares; absent where nothing does.
@@ -38,7 +39,9 @@ type sharedCounts struct {
 	Target int64 `json:"target"`
 }
 
-func counted(c stage.Counts) *counts { return &counts{c.Files, c.Dirs, c.Bytes, c.Resumed, c.Skipped} }
+func counted(c stage.Counts) *counts {
+	return &counts{c.Files, c.Dirs, c.Bytes, c.Resumed, c.Skipped, c.Unread}
+}
 
 type copyFinding struct {
 	ID       string   `json:"id"`
@@ -72,6 +75,11 @@ func cmdCopy(ctx context.Context, c *call) error {
 	default:
 		return usageError{fmt.Errorf("engine %q: not known; the engines of copy are: tree, extent", c.opt.engine)}
 	}
+	switch c.opt.readError {
+	case policyStop, policySkip:
+	default:
+		return usageError{fmt.Errorf("read-error %q: not known; it is stop or skip-and-list", c.opt.readError)}
+	}
 	if c.opt.checkpoint < 0 {
 		return usageError{fmt.Errorf("checkpoint %s: not a time between two of them", c.opt.checkpoint)}
 	}
@@ -86,7 +94,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		return err
 	}
 	out := copied{}
-	if out.Findings, err = precheck(ctx, src, dst); err != nil {
+	if out.Findings, err = precheck(ctx, src, dst, c.skips()); err != nil {
 		return interrupted(ctx, err, "before anything was copied")
 	}
 	fails := 0
@@ -161,7 +169,8 @@ func (c *call) directories(ctx context.Context, src, dst string) (string, string
 	return real[0], real[1], nil
 }
 
-func precheck(ctx context.Context, src, dst string) ([]copyFinding, error) {
+// precheck says what the copy will not have. skips: what cannot be read does not forbid it.
+func precheck(ctx context.Context, src, dst string, skips bool) ([]copyFinding, error) {
 	if err := dropProbes(src, dst); err != nil {
 		return nil, err
 	}
@@ -172,12 +181,17 @@ func precheck(ctx context.Context, src, dst string) ([]copyFinding, error) {
 	if begun(dst) {
 		caps.FreeBytes, caps.FreeInodes = 0, 0 // unknown: part of the copy is there already
 	}
-	scan, err := tree.Precheck(ctx, src, caps, tree.Options{})
+	scan, err := tree.Precheck(ctx, src, caps, stage.TreeOptions(stage.Job{SkipBad: skips}))
 	if err != nil {
 		return nil, err
 	}
 	out := []copyFinding{}
 	for _, f := range scan.Findings {
+		if skips && f.ID == "tree.unreadable" {
+			f.Severity, f.Mend = tree.Loss, "look at the kernel log; the rest is copied, and what lacks is listed"
+		} else if f.ID == "tree.unreadable" {
+			f.Mend = "look at the kernel log; --read-error skip-and-list copies the rest"
+		}
 		out = append(out, copyFinding{f.ID, f.Severity.String(), f.Count, f.Evidence, f.Mend, f.Paths})
 	}
 	return out, nil
@@ -210,7 +224,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 		c.note("target %s: a copy of %s was cut short there; it goes on where it was", dst, src)
 	}
 	show := newProgress(c.err)
-	job := stage.Job{From: src, To: dst, Engine: "tree", Rotational: turns(f, src) || turns(f, dst), Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
+	job := stage.Job{From: src, To: dst, Engine: "tree", SkipBad: c.skips(), Rotational: turns(f, src) || turns(f, dst), Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
 	o := stage.TreeOptions(job)
 	o.CheckpointEvery = c.opt.checkpoint
 	st.into(&o)
@@ -220,6 +234,9 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 		if errors.Is(err, tree.ErrNotEmpty) {
 			st.forget()
 			return fmt.Errorf("target %s: %w; name an empty directory", dst, err)
+		}
+		if tree.Unreadable(err) {
+			err = fmt.Errorf("%w; --read-error skip-and-list copies the rest", err)
 		}
 		const goesOn = "the same command goes on there, as long as the source stays as it is"
 		return interrupted(ctx, fmt.Errorf("%w; once that is mended, %s", err, goesOn), fmt.Sprintf("after %d files; %s", done.Files, goesOn))
@@ -244,14 +261,16 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 	if err := st.finish(); err != nil {
 		return err
 	}
+	lacks := incompleteCopy(src, done, verified)
 	if c.opt.json {
-		return printJSON(c, out)
+		return errors.Join(printJSON(c, out), lacks)
 	}
-	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal\n", done.Files, done.Dirs, done.Bytes)
+	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal%s\n", done.Files, done.Dirs, done.Bytes, but(lacks))
 	if x := out.Shared; x != nil {
 		fmt.Fprintf(c.out, "%d bytes are in shared extents in the source, %d in the target\n", x.Source, x.Target)
 	}
-	return nil
+	c.list(done, verified)
+	return lacks
 }
 
 // interrupted tells an interrupt from a failure, and when it came.

@@ -113,7 +113,7 @@ func (b *blockCopy) prepare(hold *os.File) error {
 		}
 	}
 	b.wipe.Chunks = append(b.wipe.Chunks, machine.Chunk{Zero: slotsEnd})
-	b.job = stage.Job{FromDev: b.src.Path, ToDev: b.dst.Path, Type: b.alloc.Type, Engine: plan.EngineExtent, NewLabel: b.opt.label, NoGrow: b.opt.noGrow, CheckpointEvery: b.opt.checkpoint}
+	b.job = stage.Job{FromDev: b.src.Path, ToDev: b.dst.Path, Type: b.alloc.Type, Engine: plan.EngineExtent, NewLabel: b.opt.label, NoGrow: b.opt.noGrow, SkipBad: b.skips(), CheckpointEvery: b.opt.checkpoint}
 	if b.opt.keepUUID {
 		return nil
 	}
@@ -197,9 +197,12 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 	done, err := b.engines.Copy(ctx, b.job)
 	show.clear()
 	if err != nil {
+		if bad := (*extent.ReadError)(nil); errors.As(err, &bad) && bad.Side == "source" {
+			err = fmt.Errorf("%w; --read-error skip-and-list copies the rest", err)
+		}
 		return interrupted(ctx, fmt.Errorf("%w; once that is mended, %s", err, goesOn), fmt.Sprintf("after %d bytes; %s", st.last.Checkpoint.Bytes, goesOn))
 	}
-	out.Copied = &counts{Bytes: done.Bytes, Resumed: done.Resumed}
+	out.Copied = counted(done)
 	telling("verify", b.dst.Path)
 	read, err := b.engines.Verify(ctx, b.job)
 	show.clear()
@@ -221,14 +224,16 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 	if out.Target, err = b.result(); err != nil {
 		return err
 	}
+	lacks := incompleteCopy(b.src.Path, done, read)
 	if b.opt.json {
-		return printJSON(b.call, out)
+		return errors.Join(printJSON(b.call, out), lacks)
 	}
-	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal; %s is %s %s of %d bytes\n", read.Bytes, b.dst.Path, out.Target.Type, out.Target.UUID, out.Target.Size)
+	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, but(lacks), b.dst.Path, out.Target.Type, out.Target.UUID, out.Target.Size)
 	if b.alloc.Label != "" && out.Target.Label == "" {
 		b.note("label: the source's is %q, the copy has none; --label gives it one", b.alloc.Label)
 	}
-	return nil
+	b.list(done, read)
+	return lacks
 }
 
 // settle is not interrupted: a tool that is killed while it rewrites metadata leaves no filesystem.

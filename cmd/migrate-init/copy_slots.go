@@ -23,6 +23,7 @@ const (
 	slotSecond = 2048
 	slotsEnd   = 4096
 	slotHead   = len(slotMagic) + 8
+	slotBad    = 8 // ranges that could not be read: 62 bytes each at most
 )
 
 // slot is one saved state. Checkpoint.Windows 0 is a copy that begins anew.
@@ -89,11 +90,15 @@ func openSlots(dev string, last slot) (*slots, error) {
 	return &slots{f, last}, nil
 }
 
-// save makes a checkpoint durable. Sums are left out, as what lacks them is only read again.
+// save makes a checkpoint durable. Sums are left out, as what lacks them is only read again. One with more unreadable
+// ranges than fit is not kept: what comes after the last one is copied again, and listed again.
 func (s *slots) save(cp extent.Checkpoint) error {
+	if len(cp.Bad) > slotBad {
+		return nil
+	}
 	next := s.last
 	next.N++
-	next.Checkpoint = extent.Checkpoint{Identity: cp.Identity, Windows: cp.Windows, Bytes: cp.Bytes, First: cp.Windows}
+	next.Checkpoint = extent.Checkpoint{Identity: cp.Identity, Windows: cp.Windows, Bytes: cp.Bytes, First: cp.Windows, Bad: cp.Bad}
 	b, err := next.encode()
 	if err != nil {
 		return err

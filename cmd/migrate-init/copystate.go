@@ -151,13 +151,10 @@ func (s *copyState) into(o *tree.Options) {
 	o.Checkpoint = func(c tree.Checkpoint) error { return s.note(mark{Manifest: c.ManifestBytes}) }
 }
 
-// verifyWith compares with what was read while copying. After an interruption the source is read again: it may have
-// changed in between.
+// verifyWith compares with what was read while copying. After an interruption the source is read again, as far as it
+// could be read before: it may have changed in between.
 func (s *copyState) verifyWith(o *tree.Options) error {
-	o.TargetOnly = []string{stateManifest, stateMarks}
-	if s.resume != nil {
-		return nil
-	}
+	o.TargetOnly, o.Reread = []string{stateManifest, stateMarks}, s.resume != nil
 	st, err := s.manifest.Stat()
 	if err != nil {
 		return err

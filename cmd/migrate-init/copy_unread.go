@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"migrate-init/pkg/stage"
+)
+
+// What is done about what cannot be read, in a plan's words.
+const (
+	policyStop = "stop"
+	policySkip = "skip-and-list"
+)
+
+func (c *call) skips() bool { return c.opt.readError == policySkip }
+
+// incomplete is the end of a copy that is verified and lacks what could not be read: exit code 3.
+type incomplete struct{ error }
+
+// incompleteCopy is nil where nothing lacks. A copy that went on from an earlier one tells in its verification what
+// that could not read.
+func incompleteCopy(src string, copied, verified stage.Counts) error {
+	if copied.Unread == 0 && verified.Unread == 0 {
+		return nil
+	}
+	return incomplete{fmt.Errorf("source %s: it could not be read in %d places, which the copy lacks; they are listed, and all else is copied and verified: restore them from a backup", src, max(copied.Unread, verified.Unread))}
+}
+
+// but limits what is said of a copy that lacks something.
+func but(lacks error) string {
+	if lacks == nil {
+		return ""
+	}
+	return ", but for what could not be read"
+}
+
+// list says what the copy lacks: where it could not be read, and how it is in the copy.
+func (c *call) list(copied, verified stage.Counts) {
+	for _, n := range []stage.Counts{copied, verified} {
+		for _, s := range n.Skipped {
+			fmt.Fprintf(c.out, "unread: %s\n", s)
+		}
+		if more := n.Unread - int64(len(n.Skipped)); more > 0 {
+			fmt.Fprintf(c.out, "unread: and %d more\n", more)
+		}
+	}
+}

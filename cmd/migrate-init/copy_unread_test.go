@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"migrate-init/pkg/extent"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/stage"
+)
+
+// spoiled is a btrfs with the files good and bad; in bad one byte is not what its checksum says.
+func (d *devices) spoiled() (dir string) {
+	d.t.Helper()
+	dev := d.loop(128, "512")
+	d.run("mkfs.btrfs", "-q", "-f", dev)
+	dir, unmount := d.mount(dev, "btrfs", 0)
+	bad := bytes.Repeat([]byte("a page of words that nothing else holds. "), 5000)
+	err := errors.Join(os.WriteFile(filepath.Join(dir, "bad"), bad, 0o600), os.WriteFile(filepath.Join(dir, "good"), []byte("good"), 0o600))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	unmount()
+	d.spoil(dev, bad[:4096], 0)
+	dir, _ = d.mount(dev, "btrfs", machine.ReadOnly)
+	return dir
+}
+
+// TestCopyUnreadable: the command stops at what it cannot read, and says what goes on; then it goes on, is verified, lists
+// what lacks, and its exit code is not that of a whole copy.
+func TestCopyUnreadable(t *testing.T) {
+	d := newDevices(t, "mkfs.btrfs", "mke2fs")
+	src := d.spoiled()
+	dev := d.loop(64, "512")
+	d.run("mke2fs", "-q", "-F", "-t", "ext4", dev)
+	dst, _ := d.mount(dev, "ext4", 0)
+	run := func(want int, args ...string) (out, errs string) {
+		t.Helper()
+		var o, e bytes.Buffer
+		if code := d.app.run(t.Context(), append([]string{"copy"}, args...), &o, &e); code != want {
+			t.Fatalf("copy %v: code %d, want %d\n%s%s", args, code, want, &o, &e)
+		}
+		return o.String(), e.String()
+	}
+	_, errs := run(1, src, dst)
+	d.says(errs, `source "bad": read of bytes 0 to 4095: input/output error`)
+	d.says(errs, "--read-error skip-and-list copies the rest")
+	run(2, "--read-error", "go-on", src, dst)
+
+	out, errs := run(3, "--read-error", "skip-and-list", src, dst)
+	d.says(errs, "it goes on where it was")
+	d.says(errs, "restore them from a backup")
+	d.says(out, "copied, read back and equal, but for what could not be read")
+	d.says(out, `unread: "bad": data in bytes 0 to 4095: input/output error`)
+	d.says(out, `unread: "bad": could not be read whole; the copy has what could`)
+	if b, err := os.ReadFile(filepath.Join(dst, "good")); string(b) != "good" {
+		t.Errorf("good holds %q, %v", b, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dst, "bad")); len(b) != 41*5000 || !bytes.Equal(b[:4096], make([]byte, 4096)) || b[4096] == 0 {
+		t.Errorf("bad has %d bytes, %v", len(b), err)
+	}
+	if begun(dst) {
+		t.Error("the state of the copy is still there")
+	}
+
+	sub := filepath.Join(dst, "sub")
+	if err := os.Mkdir(sub, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = run(3, "--read-error", "skip-and-list", "--json", src, sub)
+	var said copied
+	if err := json.Unmarshal([]byte(out), &said); err != nil || said.Copied.Unread != 1 || said.Verified.Unread != 1 || len(said.Copied.Skipped) != 1 {
+		t.Errorf("%v in %s", err, out)
+	}
+}
+
+func TestIncompleteCopy(t *testing.T) {
+	if err := incompleteCopy("src", stage.Counts{}, stage.Counts{}); err != nil {
+		t.Errorf("nothing lacks: %v", err)
+	}
+	for _, lacks := range [][2]stage.Counts{{{Unread: 2}, {}}, {{}, {Unread: 2}}} {
+		var errs bytes.Buffer
+		if code := report(&errs, errors.Join(nil, incompleteCopy("src", lacks[0], lacks[1]))); code != 3 || !strings.Contains(errs.String(), "source src: it could not be read in 2 places") {
+			t.Errorf("code %d: %s", code, &errs)
+		}
+	}
+}
+
+// A state of a copy by blocks keeps what could not be read, or is not kept.
+func TestSlotsKeepWhatIsBad(t *testing.T) {
+	dev := filepath.Join(t.TempDir(), "dev")
+	if err := os.WriteFile(dev, make([]byte, slotsEnd), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openSlots(dev, slot{N: math.MaxUint64 - 10, Source: "/dev/" + strings.Repeat("x", 128), UUID: strings.Repeat("u", 36)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	cp := extent.Checkpoint{Identity: strings.Repeat("f", 32), Windows: math.MaxInt32, Bytes: math.MaxInt64}
+	for range slotBad + 1 {
+		f, err := os.Open(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.save(cp); err != nil {
+			t.Fatal(err)
+		}
+		last, err := lastSlot(f)
+		if err != nil || last == nil || len(last.Checkpoint.Bad) != len(cp.Bad) {
+			t.Fatalf("%d ranges: kept %+v, %v", len(cp.Bad), last, err)
+		}
+		_ = f.Close()
+		cp.Bad = append(cp.Bad, extent.Range{Offset: math.MaxInt64, Length: math.MaxInt64})
+	}
+	before := s.last.N
+	if err := s.save(cp); err != nil || s.last.N != before {
+		t.Errorf("%d ranges: %v, state %d after %d", len(cp.Bad), err, s.last.N, before)
+	}
+}
+
+// spoil changes a byte of a device, below what lies on it: off after the place where what is found.
+func (d *devices) spoil(dev string, what []byte, off int64) {
+	d.t.Helper()
+	f, err := os.OpenFile(dev, os.O_RDWR|os.O_SYNC, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	at := int64(bytes.Index(b, what))
+	if at < 0 || at%4096 != 0 {
+		d.t.Fatalf("the data is at %d of the device", at)
+	}
+	if _, err := f.WriteAt([]byte{b[at+off] ^ 1}, at+off); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// erring is a device with the bytes of an image, of which 4096 cannot be read: those off after the place where what is.
+// The image lies on a btrfs, which knows what its bytes should be.
+func (d *devices) erring(image, what []byte, off int64) string {
+	d.t.Helper()
+	host := d.loop(192, "512")
+	d.run("mkfs.btrfs", "-q", "-f", host)
+	dir, unmount := d.mount(host, "btrfs", 0)
+	if err := os.WriteFile(filepath.Join(dir, "image"), image, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	unmount()
+	d.spoil(host, what, off)
+	dir, _ = d.mount(host, "btrfs", machine.ReadOnly)
+	dev := d.run("losetup", "--find", "--show", "--read-only", filepath.Join(dir, "image"))
+	d.t.Cleanup(func() { d.run("losetup", "-d", dev) })
+	d.mine = append(d.mine, dev)
+	return dev
+}
+
+// TestCopyBlocksUnreadable is the same of a copy by blocks.
+func TestCopyBlocksUnreadable(t *testing.T) {
+	d := newDevices(t, "mke2fs", "resize2fs", "tune2fs", "e2fsck", "mkfs.btrfs")
+	under := d.source("ext4", append(blocksCases()["ext4"], "-b", "4096")...)
+	b, err := os.ReadFile(filepath.Join(d.dir, "disk0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := bytes.Repeat([]byte("line 7\n"), 1000)
+	at := int64(bytes.Index(b, file))
+	src, dst := d.erring(b, file, 8192), d.loop(96, "512")
+	at += 8192
+	_, errs := d.copy(t.Context(), 1, src, dst)
+	d.says(errs, "input/output error")
+	d.says(errs, "--read-error skip-and-list copies the rest")
+	out, errs := d.copy(t.Context(), 3, "--read-error", "skip-and-list", src, dst)
+	d.says(out, fmt.Sprintf("unread: %s: bytes %d-%d: could not be read; the copy has zeros instead", src, at, at+4095))
+	d.says(errs, "in 1 places, which the copy lacks")
+	is, was := d.tree(dst, "ext4"), d.tree(under, "ext4")
+	for name, data := range was {
+		if got := is[name]; (got == data) != (name != "/d2/f7") {
+			t.Errorf("%s: equal %v", name, got == data)
+		}
+	}
+	if got := is["/d2/f7"]; len(got) != len(was["/d2/f7"]) || strings.Count(got, "\x00") != 4096 {
+		t.Errorf("the file has %d bytes, %d of them 0", len(got), strings.Count(got, "\x00"))
+	}
+}
