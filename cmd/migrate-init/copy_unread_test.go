@@ -15,6 +15,7 @@ import (
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/stage"
+	"migrate-init/pkg/tree"
 )
 
 // spoiled is a btrfs with the files good and bad; in bad one byte is not what its checksum says.
@@ -79,6 +80,21 @@ func TestCopyUnreadable(t *testing.T) {
 	var said copied
 	if err := json.Unmarshal([]byte(out), &said); err != nil || said.Copied.Unread != 1 || said.Verified.Unread != 1 || len(said.Copied.Skipped) != 1 {
 		t.Errorf("%v in %s", err, out)
+	}
+}
+
+// After an interruption the source may have changed: the manifest tells what could not be read, and no more.
+func TestVerifyWith(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "manifest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, r := range []*tree.Resume{nil, {}} {
+		var o tree.Options
+		if err := (&copyState{manifest: f, resume: r}).verifyWith(&o); err != nil || o.Hashes == nil || o.Reread != (r != nil) {
+			t.Errorf("resumed %v: %v, manifest %v, read again %v", r != nil, err, o.Hashes != nil, o.Reread)
+		}
 	}
 }
 

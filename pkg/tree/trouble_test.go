@@ -83,8 +83,8 @@ func TestReadError(t *testing.T) {
 	o := Options{OnReadError: List, Hashes: openManifest(t, man.Bytes())}
 	for _, o.Reread = range []bool{false, true} {
 		rep, err := Verify(t.Context(), src.dir, dst.dir, o)
-		if err != nil || !rep.Equal() || rep.DamagedCount != 1 || len(rep.Damaged) != 1 || !strings.Contains(rep.Damaged[0], "bad") {
-			t.Errorf("list, read again %v: verify: %v %v, damaged %q", o.Reread, err, rep.Differences, rep.Damaged)
+		if err != nil || !rep.Equal() || rep.DamagedCount != 1 || len(rep.Damaged) != 1 || !strings.Contains(rep.Damaged[0], "bad") || (rep.Reread > 0) != o.Reread {
+			t.Errorf("list, read again %v: verify: %v %v, damaged %q, %d bytes read again", o.Reread, err, rep.Differences, rep.Damaged, rep.Reread)
 		}
 	}
 	if rep, err := Verify(t.Context(), src.dir, dst.dir, Options{OnReadError: List}); err != nil || rep.Equal() {
