@@ -35,8 +35,8 @@ func begun(dst string) bool {
 	return err == nil
 }
 
-// dropProbes removes the directories in which tree.ProbeCaps was trying what the target can hold when the power went.
-// Trying flags makes ext4 commit its journal, so they do outlive it. What the source has too is part of the copy.
+// dropProbes removes the directories in which tree.ProbeCaps was trying what the target can hold when the power went. What the
+// source has too is part of the copy.
 func dropProbes(src, dst string) error {
 	top, err := os.ReadDir(dst)
 	if err != nil {
@@ -49,12 +49,8 @@ func dropProbes(src, dst string) error {
 		if _, err := os.Lstat(filepath.Join(src, e.Name())); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		probe := filepath.Join(dst, e.Name())
-		// No RemoveAll: with anything else inside it is not ours.
-		for _, n := range []string{"f", "d", "v", ""} {
-			if err := os.Remove(filepath.Join(probe, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("target %s: left by a copy that was cut short: %w", dst, err)
-			}
+		if err := tree.RemoveProbe(filepath.Join(dst, e.Name())); err != nil {
+			return fmt.Errorf("target %s: left by a copy that was cut short: %w", dst, err)
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ type Caps struct {
 	Flags            uint32 // FS_*_FL that it keeps, as FS_IOC_GETFLAGS spells them
 	XFlags           uint32 // FS_XFLAG_* beyond those
 	Project, ACL     bool
+	ProjectSpecial   bool // project ids of symlinks and special files can be set
 	Reflink, Verity  bool // files can share extents; fs-verity can protect them
 	User, Trusted    bool // xattr namespaces
 	Security         bool
@@ -38,7 +39,7 @@ func ProbeCaps(dst string) (c Caps, err error) {
 		return c, fmt.Errorf("target %s: %w", dst, err)
 	}
 	defer func() {
-		if e := os.RemoveAll(dir); err == nil && e != nil {
+		if e := RemoveProbe(dir); err == nil && e != nil {
 			err = fmt.Errorf("target %s: %w", dst, e)
 		}
 	}()
@@ -68,7 +69,9 @@ func ProbeCaps(dst string) (c Caps, err error) {
 	c.DevMajor = 4095
 	if unix.Mknodat(r.fd, "d", unix.S_IFCHR|0o600, int(unix.Mkdev(4095, 0))) != nil {
 		c.DevMajor = 511 // xfs
+		_ = unix.Mknodat(r.fd, "d", unix.S_IFIFO|0o600, 0)
 	}
+	c.ProjectSpecial = c.Project && object{fd: r.fd, name: "d"}.setFSX(fsxattr{projid: 1}, 0) == nil
 	for c.FileSize = 1<<63 - 1; c.FileSize > 1<<20 && unix.Ftruncate(fd, c.FileSize) != nil; {
 		c.FileSize -= c.FileSize / 16
 	}
