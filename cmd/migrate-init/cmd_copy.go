@@ -94,7 +94,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		return err
 	}
 	out := copied{}
-	if out.Findings, err = precheck(ctx, src, dst, c.skips()); err != nil {
+	if out.Findings, err = c.precheck(ctx, src, dst); err != nil {
 		return interrupted(ctx, err, "before anything was copied")
 	}
 	fails := 0
@@ -169,8 +169,12 @@ func (c *call) directories(ctx context.Context, src, dst string) (string, string
 	return real[0], real[1], nil
 }
 
-// precheck says what the copy will not have. skips: what cannot be read does not forbid it.
-func precheck(ctx context.Context, src, dst string, skips bool) ([]copyFinding, error) {
+// precheck says what the copy will not have. Under skip-and-list what cannot be read does not forbid it.
+func (c *call) precheck(ctx context.Context, src, dst string) ([]copyFinding, error) {
+	f, err := c.look(ctx, survey.Shallow)
+	if err != nil {
+		return nil, err
+	}
 	if err := dropProbes(src, dst); err != nil {
 		return nil, err
 	}
@@ -181,13 +185,13 @@ func precheck(ctx context.Context, src, dst string, skips bool) ([]copyFinding, 
 	if begun(dst) {
 		caps.FreeBytes, caps.FreeInodes = 0, 0 // unknown: part of the copy is there already
 	}
-	scan, err := tree.Precheck(ctx, src, caps, stage.TreeOptions(stage.Job{SkipBad: skips}))
+	scan, err := tree.Precheck(ctx, src, caps, scanOptions(f, src, c.skips()))
 	if err != nil {
 		return nil, err
 	}
 	out := []copyFinding{}
 	for _, f := range scan.Findings {
-		if skips && f.ID == "tree.unreadable" {
+		if c.skips() && f.ID == "tree.unreadable" {
 			f.Severity, f.Mend = tree.Loss, "look at the kernel log; the rest is copied, and what lacks is listed"
 		} else if f.ID == "tree.unreadable" {
 			f.Mend = "look at the kernel log; --read-error skip-and-list copies the rest"
@@ -195,6 +199,11 @@ func precheck(ctx context.Context, src, dst string, skips bool) ([]copyFinding, 
 		out = append(out, copyFinding{f.ID, f.Severity.String(), f.Count, f.Evidence, f.Mend, f.Paths})
 	}
 	return out, nil
+}
+
+// scanOptions: one head of one disk is not faster for more workers.
+func scanOptions(f *plan.Facts, src string, skips bool) tree.Options {
+	return stage.TreeOptions(stage.Job{Rotational: turns(f, src), SkipBad: skips})
 }
 
 // turns tells whether a directory lies on a disk with heads that move.

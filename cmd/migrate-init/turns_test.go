@@ -15,5 +15,8 @@ func TestTurns(t *testing.T) {
 		if got := turns(f, dir); got != want {
 			t.Errorf("%s: %v", dir, got)
 		}
+		if got := scanOptions(f, dir, false).Rotational; got != want {
+			t.Errorf("%s: walked as on a disk that turns: %v", dir, got)
+		}
 	}
 }
