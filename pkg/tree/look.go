@@ -21,39 +21,39 @@ func (s *scanner) look(pathOf func(string) string, name string, m *meta) bool {
 			break
 		}
 		if t.Nsec != 0 && !c.Nanoseconds {
-			s.find("tree.nanoseconds", Loss, path(), "mkfs with 256-byte inodes", "%s: %s keeps whole seconds", t, c.FS)
+			s.find("tree.nanoseconds", Loss, path(), "mkfs with 256-byte inodes (mkfs.ext4 -I 256)", "%s: %s keeps whole seconds", t, c.FS)
 			break
 		}
 	}
 	if bad := m.flags &^ c.Flags; bad != 0 {
-		sev := Loss
+		sev, mend := Loss, "a target of the source's filesystem type, or clear them on the source (chattr)"
 		if bad&flCasefold != 0 {
-			sev = Fail
+			sev, mend = Fail, "mkfs.ext4 -O casefold on the target, and a kernel with CONFIG_UNICODE"
 		}
-		s.find("tree.flags", sev, path(), "mkfs with the source's features", "flags %s are unknown on the target's %s", spellBits(bad, flagNames()), c.FS)
+		s.find("tree.flags", sev, path(), mend, "flags %s are unknown on the target's %s", spellBits(bad, flagNames()), c.FS)
 	}
 	if bad := m.fsx.xflags &^ c.XFlags; bad != 0 {
-		s.find("tree.xflags", Loss, path(), "the source's filesystem type on the target", "attributes %s are unknown on the target's %s", spellBits(bad, xflagNames()), c.FS)
+		s.find("tree.xflags", Loss, path(), "a target of the source's filesystem type", "attributes %s are unknown on the target's %s", spellBits(bad, xflagNames()), c.FS)
 	}
-	if m.fsx.projid != 0 && !c.Project {
-		s.find("tree.project", Loss, path(), "mkfs.ext4 -O project,quota", "project id %d, and the target's %s has none", m.fsx.projid, c.FS)
-	}
-	if m.attrs&unix.STATX_ATTR_ENCRYPTED != 0 {
-		sev, what := Loss, "fscrypt: the copy will be in clear"
-		s.find("tree.encrypted", sev, path(), "encrypt the target below the filesystem (LUKS), or exclude it", "%s", what)
+	s.lookProject(path, m)
+	if m.attrs&unix.STATX_ATTR_ENCRYPTED != 0 && !m.isDir() {
+		s.inClear(path())
 	}
 	if m.isReg() && m.size > c.FileSize {
-		s.find("tree.size", Fail, path(), "another filesystem type on the target", "size %d, the target's %s allows %d", m.size, c.FS, c.FileSize)
+		s.find("tree.size", Fail, path(), "a target of another filesystem type (xfs)", "size %d, the target's %s allows %d", m.size, c.FS, c.FileSize)
 	}
 	if !m.isDir() && m.nlink > c.Links {
-		s.find("tree.links", Fail, path(), "another filesystem type on the target", "%d links, the target's %s allows %d", m.nlink, c.FS, c.Links)
+		s.find("tree.links", Fail, path(), "a target of another filesystem type (xfs)", "%d links, the target's %s allows %d", m.nlink, c.FS, c.Links)
 	}
 	if t := m.typ(); (t == unix.S_IFCHR || t == unix.S_IFBLK) && uint32(m.rdev>>32) > c.DevMajor {
-		s.find("tree.device", Fail, path(), "remove it: it is no device of today's", "device %s, the target's %s allows major numbers to %d", device(m.rdev), c.FS, c.DevMajor)
+		s.find("tree.device", Fail, path(), "an ext4 target, or remove it: it is no device of today's", "device %s, the target's %s allows major numbers to %d", device(m.rdev), c.FS, c.DevMajor)
 	}
 	if m.isReg() && !strings.Contains(path(), "/") {
 		switch name {
 		case "aquota.user", "aquota.group", "quota.user", "quota.group":
+			s.mu.Lock()
+			s.quotaFiles = true
+			s.mu.Unlock()
 			s.find("tree.quota", Info, path(), "run quotacheck on the target", "a quota file counts the source's usage; it is copied as a file")
 		}
 	}
@@ -95,7 +95,7 @@ func (s *scanner) lookXattrs(path func() string, m *meta) {
 		space, _, _ := strings.Cut(x.name, ".")
 		held := map[string]bool{"user": c.User, "trusted": c.Trusted, "security": c.Security, "system": c.ACL, "btrfs": c.FS == "btrfs"}[space]
 		if !held {
-			s.find("tree.xattr", Loss, path(), "mount options or mkfs features of the target", "xattr %s: the target's %s has no such namespace", x.name, c.FS)
+			s.find("tree.xattr", Loss, path(), "mount the target with user_xattr and acl, or a target of another filesystem type", "xattr %s: the target's %s has no such namespace", x.name, c.FS)
 		}
 		if len(x.value) > c.XattrValue {
 			s.find("tree.xattrsize", Loss, path(), "mkfs.ext4 -O ea_inode, or xfs", "xattr %s has %d bytes, the target's %s allows %d", x.name, len(x.value), c.FS, c.XattrValue)

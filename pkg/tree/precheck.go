@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -11,88 +10,70 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Severity of a Finding.
-type Severity uint8
-
-const (
-	Info Severity = iota // to be known
-	Loss                 // the copy will lack something that the target cannot hold
-	Fail                 // the copy cannot be complete
-)
-
-func (s Severity) String() string {
-	switch s {
-	case Info:
-		return "info"
-	case Loss:
-		return "loss"
-	}
-	return "fail"
-}
-
-// Finding is one kind of thing in the source that will not be kept. Count is of
-// objects; Paths names the first few.
-type Finding struct {
-	ID       string // stable, "tree.NAME"
-	Severity Severity
-	Count    int64
-	Paths    []string
-	Evidence string // of the first
-	Mend     string
-}
-
 // Scan is what Precheck saw: the findings by severity, worst first, and the totals.
 type Scan struct {
 	Findings           []Finding
 	Files, Dirs, Bytes int64 // Bytes allocated
 }
 
-const findingPaths = 10
-
 // scanner is one run of Precheck.
 type scanner struct {
 	ctx     context.Context
 	src     *root
 	caps    Caps
+	o       Options
 	q       *queue
 	fds     dirFDs
 	exclude map[string]bool
 
-	mu      sync.Mutex
-	found   map[string]*Finding
-	scan    Scan
-	shared  int64          // bytes of files in extents that something else shares
-	largest int64          // of a file, allocated: it shares nothing with itself
-	once    tables[uint32] // multiply linked inodes that were counted, and their names to come
+	// What is asked of the kernel and not of the tree; tests answer themselves.
+	quotas       func(*root) quotas
+	tellsProject func(object) bool
+
+	mu         sync.Mutex
+	found      map[string]*finding
+	scan       Scan
+	shared     int64          // bytes of files in extents that something else shares
+	largest    int64          // of a file, allocated: it shares nothing with itself
+	once       tables[uint32] // multiply linked inodes that were counted, and their names to come
+	quotaFiles bool           // in the root
+	projects   projects
 }
 
 // Precheck walks the metadata of src and says, before a copy starts, what a
-// target with caps will not hold. Used of Options: Workers, Rotational, Exclude.
+// target with caps will not hold. Used of Options: Workers, Rotational, Exclude,
+// OnReadError (under List, what cannot be read is no Fail).
 func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, error) {
-	s := &scanner{ctx: ctx, caps: caps, exclude: set(o.Exclude), found: map[string]*Finding{}}
-	defer s.once.free()
-	var err error
-	if s.src, err = openRoot(Source, src, true); err != nil {
-		return s.scan, err
+	r, err := openRoot(Source, src, true)
+	if err != nil {
+		return Scan{}, err
 	}
-	defer func() { _ = s.src.close() }()
-	s.fds.limit = fdLimit()
-	s.q = newQueue(o.workers())
-	stop := context.AfterFunc(ctx, func() { s.q.fail(context.Cause(ctx)) })
+	defer func() { _ = r.close() }()
+	return newScanner(ctx, r, caps, o).walk()
+}
+
+func newScanner(ctx context.Context, src *root, caps Caps, o Options) *scanner {
+	return &scanner{ctx: ctx, src: src, caps: caps, o: o, q: newQueue(o.workers()), fds: dirFDs{limit: fdLimit()}, exclude: set(o.Exclude),
+		quotas: quotasOf, tellsProject: object.tellsProject, found: map[string]*finding{}}
+}
+
+func (s *scanner) walk() (Scan, error) {
+	defer s.once.free()
+	stop := context.AfterFunc(s.ctx, func() { s.q.fail(context.Cause(s.ctx)) })
 	defer stop()
 	w := newWorker()
 	top := &dir{src: s.src.fd, dst: -1, refs: 1}
 	if err := s.enter(w, top); err != nil {
 		return s.scan, err
 	}
-	err = s.q.run(newWorker)
+	err := s.q.run(newWorker)
 	s.fds.closeAll()
 	if err != nil {
 		return s.scan, err
 	}
 	s.whole()
 	for _, f := range s.found {
-		s.scan.Findings = append(s.scan.Findings, *f)
+		s.scan.Findings = append(s.scan.Findings, f.Finding)
 	}
 	slices.SortFunc(s.scan.Findings, func(a, b Finding) int {
 		if a.Severity != b.Severity {
@@ -103,29 +84,26 @@ func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, erro
 	return s.scan, nil
 }
 
-func (s *scanner) find(id string, sev Severity, path, mend, format string, a ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.found[id]
-	if f == nil {
-		f = &Finding{ID: id, Severity: sev, Evidence: fmt.Sprintf(format, a...), Mend: mend}
-		s.found[id] = f
+// unreadable is what the policy for read errors will be asked about.
+func (s *scanner) unreadable(path, op string, err error) {
+	if s.o.OnReadError == List {
+		s.find("tree.unreadable", Loss, path, "look at the kernel log (dmesg) and run fsck on the source before; the copy leaves it out and lists it", "%s: %v", op, err)
+		return
 	}
-	f.Count++
-	f.Severity = max(f.Severity, sev)
-	if path != "" && len(f.Paths) < findingPaths {
-		f.Paths = append(f.Paths, path)
-	}
+	s.find("tree.unreadable", Fail, path, "look at the kernel log (dmesg) and run fsck on the source; the policy skip-and-list (copy --read-error, or read_error of a plan) copies the rest", "%s: %v", op, err)
 }
 
 func (s *scanner) enter(w *worker, d *dir) error {
 	d.pending.Store(1)
 	if err := readMeta(object{fd: d.src}, s.src.magic, &d.meta, w.xattr); err != nil {
-		s.find("tree.unreadable", Fail, d.path(""), "look at the kernel log; copy with the skip-and-list policy", "%v", err)
+		s.unreadable(d.path(""), "read metadata", err)
 	} else {
 		s.look(d.path, "", &d.meta)
+		if d.meta.attrs&unix.STATX_ATTR_ENCRYPTED != 0 {
+			s.lookEncryptedDir(d.path(""), d.src)
+		}
 		if d.parent != nil && s.src.magic == unix.BTRFS_SUPER_MAGIC && d.meta.ino == 256 {
-			s.find("tree.subvolume", Info, d.path(""), "exclude it, or make a subvolume of it afterwards", "a subvolume becomes a plain directory")
+			s.find("tree.subvolume", Info, d.path(""), "make a subvolume of it afterwards (btrfs subvolume create), and move the files there", "a subvolume becomes a plain directory")
 		}
 	}
 	return s.read(w, d)
@@ -134,7 +112,7 @@ func (s *scanner) enter(w *worker, d *dir) error {
 func (s *scanner) read(w *worker, d *dir) error {
 	es, more, err := readChunk(d.src, w.dents, 0)
 	if err != nil {
-		s.find("tree.unreadable", Fail, d.path(""), "look at the kernel log; copy with the skip-and-list policy", "list: %v", err)
+		s.unreadable(d.path(""), "list", err)
 	}
 	if !more && d.parent != nil {
 		s.fds.drop(d)
@@ -161,7 +139,7 @@ func (s *scanner) batch(w *worker, d *dir, es []entry) error {
 			break
 		}
 		if err := s.entry(w, d, e.name); err != nil {
-			s.find("tree.unreadable", Fail, d.path(e.name), "look at the kernel log; copy with the skip-and-list policy", "%v", err)
+			s.unreadable(d.path(e.name), "open and stat", err)
 		}
 	}
 	s.fds.drop(d)
@@ -184,7 +162,7 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 		var err error
 		sub.src, err = openBelow(d.src, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 		if errors.Is(err, unix.EXDEV) {
-			s.find("tree.mountpoint", Fail, d.path(name), "mount the source alone elsewhere, or use a kernel with mount_setattr (5.12)", "what hides below this mount point cannot be reached")
+			s.find("tree.mountpoint", Fail, d.path(name), "mount the source's filesystem at another directory and copy from there, or boot Linux 5.12", "what hides below this mount point cannot be reached")
 			return nil
 		}
 		if err != nil {
@@ -198,11 +176,15 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	if m.isReg() {
 		fd, err := openBelow(d.src, name, unix.O_RDONLY, 0)
 		if errors.Is(err, unix.ENOKEY) {
-			s.find("tree.encrypted", Fail, d.path(name), "add the key (fscrypt unlock), or exclude it", "fscrypt: the key is not in the kernel's keyring")
+			s.find("tree.encrypted", Fail, d.path(name), unlockMend, "fscrypt: the key is not in the kernel's keyring")
+			return nil
+		}
+		if errors.Is(err, unix.EOPNOTSUPP) && m.attrs&unix.STATX_ATTR_ENCRYPTED != 0 {
+			s.find("tree.encrypted", Fail, d.path(name), noCryptMend, "fscrypt encrypts the file, and this kernel, which has none, does not open it")
 			return nil
 		}
 		if errors.Is(err, unix.EOPNOTSUPP) && m.attrs&unix.STATX_ATTR_VERITY != 0 {
-			s.find("tree.verity", Fail, d.path(name), "a kernel with CONFIG_FS_VERITY, or exclude it", "fs-verity protects the file, and this kernel, which has none, does not open it")
+			s.find("tree.verity", Fail, d.path(name), "boot a kernel with CONFIG_FS_VERITY, or copy by blocks (engine extent)", "fs-verity protects the file, and this kernel, which has none, does not open it")
 			return nil
 		}
 		if err != nil {
@@ -214,11 +196,15 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	if err := readMeta(o, s.src.magic, &m, w.xattr); err != nil {
 		return err
 	}
-	if s.look(d.path, name, &m) && m.isReg() {
+	switch first := s.look(d.path, name, &m); {
+	case !first:
+	case m.isReg():
 		s.lookShared(w, d.path, name, o.fd, &m)
 		if m.attrs&unix.STATX_ATTR_VERITY != 0 {
 			s.lookVerity(w, d.path(name), o.fd)
 		}
+	default:
+		s.lookUntold(d, o, &m)
 	}
 	return nil
 }
@@ -245,7 +231,9 @@ func (s *scanner) lookShared(w *worker, pathOf func(string) string, name string,
 
 // whole says what is true of every copy by files.
 func (s *scanner) whole() {
-	s.find("tree.identity", Info, "", "copy by blocks (extent) where these matter", "inode numbers, birth times and change times are made anew")
+	s.find("tree.identity", Info, "", "copy by blocks (engine extent) where these matter", "inode numbers, birth times and change times are made anew")
+	s.wholeProjects()
+	s.wholeQuotas()
 	if c := s.caps; c.FreeBytes > 0 && s.scan.Bytes > c.FreeBytes {
 		if c.Reflink && max(s.scan.Bytes-s.shared, s.largest) <= c.FreeBytes {
 			s.find("tree.sharedspace", Info, "", "a larger target", "%d bytes are allocated, %d of them shared, and %d are free on the target: the copy fits only as far as it shares them again", s.scan.Bytes, s.shared, c.FreeBytes)

@@ -103,13 +103,25 @@ func TestPrecheckForetellsLosses(t *testing.T) {
 	}
 }
 
+func tellsProject(t *testing.T, dir, name string) bool {
+	t.Helper()
+	fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	return object{fd: fd, name: name}.tellsProject()
+}
+
 // Nothing is found where all is kept.
 func TestPrecheckOfSameKind(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		src, dst := newDisk(t, fs, 512<<20), newDisk(t, fs, 512<<20)
 		apply(t, src.dir, everything(src)...)
 		for id, f := range findings(t, src.dir, probe(t, dst)) {
-			if f.Severity != Info {
+			if id == "tree.projectunread" && !tellsProject(t, src.dir, "projd/fifo") {
+				t.Logf("NOT TESTED: project ids of special files, which this kernel does not tell on %s", fs)
+			} else if f.Severity != Info {
 				t.Errorf("%s: %s: %+v", fs, id, f)
 			}
 		}

@@ -199,13 +199,17 @@ func probeVerity(dir int, bsize int64) bool {
 
 // lookVerity says what of a protected file's protection the target cannot have.
 func (s *scanner) lookVerity(w *worker, path string, fd int) {
-	c := &s.caps
 	v, err := readVerity(fd, w.xattr)
+	s.judgeVerity(path, v, err)
+}
+
+func (s *scanner) judgeVerity(path string, v verity, err error) {
+	c := &s.caps
 	switch {
 	case err != nil:
-		s.find("tree.verity", Loss, path, "a kernel with CONFIG_FS_VERITY", "fs-verity protects the source file, and how cannot be read: %v", err)
+		s.find("tree.verity", Loss, path, "boot a kernel with CONFIG_FS_VERITY", "fs-verity protects the source file, and how cannot be read: %v", err)
 	case !c.Verity:
-		s.find("tree.verity", Loss, path, "mkfs.ext4 -O verity and a kernel with CONFIG_FS_VERITY, or enable it on the copy afterwards", "fs-verity protects the source file (%s), the target's %s cannot", v.digest, c.FS)
+		s.find("tree.verity", Loss, path, "mkfs.ext4 -O verity and a kernel with CONFIG_FS_VERITY (or enable it on the copy afterwards: fsverity enable)", "fs-verity protects the source file (%s), the target's %s cannot", v.digest, c.FS)
 	case int64(v.block) > c.BlockSize:
 		s.find("tree.verity", Loss, path, "mkfs with larger blocks", "fs-verity hashes blocks of %d bytes, the target's %s has such of %d", v.block, c.FS, c.BlockSize)
 	case len(v.sig) > 0:
