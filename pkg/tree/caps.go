@@ -43,7 +43,7 @@ func ProbeCaps(dst string) (c Caps, err error) {
 			err = fmt.Errorf("target %s: %w", dst, e)
 		}
 	}()
-	r, err := openRoot(Target, dir, false)
+	r, err := openRoot(Target, dir, false, false)
 	if err != nil {
 		return c, err
 	}

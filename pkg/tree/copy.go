@@ -129,10 +129,10 @@ func fdLimit() int {
 }
 
 func (c *copier) open(src, dst string) (err error) {
-	if c.src, err = openRoot(Source, src, true); err != nil {
+	if c.src, err = openRoot(Source, src, true, c.o.plain); err != nil {
 		return err
 	}
-	if c.dst, err = openRoot(Target, dst, false); err != nil {
+	if c.dst, err = openRoot(Target, dst, false, c.o.plain); err != nil {
 		_ = c.src.close()
 		return err
 	}

@@ -7,7 +7,9 @@
 // its mount where the kernel has open_tree and mount_setattr) and never
 // follows a path string twice: every step is one name below an open directory,
 // by openat2 with RESOLVE_BENEATH, NO_XDEV, NO_SYMLINKS and NO_MAGICLINKS. The
-// clone has no submounts, so what hides under mount points is copied too. A
+// clone has no submounts, so what hides under mount points is copied too. Without
+// one, mount points are not crossed, Precheck and Verify name them, and reading a
+// symlink sets its access time unless the mount is noatime. A
 // btrfs subvolume below the source is on the same mount and is copied as a
 // directory; [Precheck] names each.
 //

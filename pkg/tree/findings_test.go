@@ -19,7 +19,7 @@ func capable() Caps {
 // scannerOf is a Precheck of dir that has not run; walked runs it and lets go of dir.
 func scannerOf(t *testing.T, dir string, c Caps) *scanner {
 	t.Helper()
-	r, err := openRoot(Source, dir, true)
+	r, err := openRoot(Source, dir, true, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestFlagsAreWhatChattrMeans(t *testing.T) {
 
 func mustRoot(t *testing.T, dir string) int {
 	t.Helper()
-	r, err := openRoot(Source, dir, true)
+	r, err := openRoot(Source, dir, true, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ type scanner struct {
 // target with caps will not hold. Used of Options: Workers, Rotational, Exclude,
 // OnReadError (under List, what cannot be read is no Fail).
 func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, error) {
-	r, err := openRoot(Source, src, true)
+	r, err := openRoot(Source, src, true, o.plain)
 	if err != nil {
 		return Scan{}, err
 	}
@@ -157,13 +157,19 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	if err := statAt(d.src, name, &m.stat); err != nil {
 		return err
 	}
+	hidden := func() error {
+		s.find("tree.mountpoint", Fail, d.path(name), "mount the source's filesystem at another directory and copy from there, or boot Linux 5.12", "what hides below this mount point cannot be reached")
+		return nil
+	}
+	if m.mnt != s.src.st.mnt {
+		return hidden()
+	}
 	if m.isDir() {
 		sub := &dir{parent: d, name: name, dst: -1}
 		var err error
 		sub.src, err = openBelow(d.src, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 		if errors.Is(err, unix.EXDEV) {
-			s.find("tree.mountpoint", Fail, d.path(name), "mount the source's filesystem at another directory and copy from there, or boot Linux 5.12", "what hides below this mount point cannot be reached")
-			return nil
+			return hidden() // before Linux 5.8 stat does not tell the mount
 		}
 		if err != nil {
 			return err

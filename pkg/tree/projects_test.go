@@ -54,7 +54,7 @@ func TestUntoldProjects(t *testing.T) {
 func TestTellsProject(t *testing.T) {
 	src := newDisk(t, "xfs", 320<<20)
 	apply(t, src.dir, mkdir("p", 0o700), chattr("-p", "7", "+P", "p"), mknod("p/fifo", unix.S_IFIFO|0o600, 0, 0), file("p/f", 0o600, []byte("f")))
-	r, err := openRoot(Source, src.dir+"/p", true)
+	r, err := openRoot(Source, src.dir+"/p", true, false)
 	if err != nil {
 		t.Fatal(err)
 	}

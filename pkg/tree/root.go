@@ -21,13 +21,16 @@ type root struct {
 const resolveAll = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
 
 // openRoot opens path on a private clone of its mount with noatime and, if
-// readOnly, read-only; where the kernel or the privileges do not allow that, as it is.
-func openRoot(side Side, path string, readOnly bool) (*root, error) {
+// readOnly, read-only; where the kernel or the privileges do not allow that, or plain does not want it, as it is.
+func openRoot(side Side, path string, readOnly, plain bool) (*root, error) {
 	fail := func(op string, err error) (*root, error) {
 		return nil, &Error{Side: side, Op: op, Path: path, Err: err}
 	}
 	r := &root{side: side}
-	mnt, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	mnt, err := -1, error(unix.EPERM)
+	if !plain {
+		mnt, err = unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	}
 	if err == nil {
 		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOATIME, Attr_clr: unix.MOUNT_ATTR__ATIME}
 		if readOnly {

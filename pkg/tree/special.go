@@ -15,6 +15,9 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 	if err := c.reading("read metadata", path, func() error { return readMeta(o, c.src.magic, &m, w.xattr) }); err != nil {
 		return err
 	}
+	if m.mnt != c.src.st.mnt { // what was read is mounted on it; only without a clone
+		return c.readError(path(), "read metadata", unix.EXDEV)
+	}
 	if m.isReg() || m.isDir() {
 		return &Error{Side: Source, Op: "read metadata", Path: path(), Err: unix.ESTALE}
 	}
@@ -29,6 +32,11 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 	}
 	if err := c.makeSpecial(d, name, &m, to); err != nil {
 		return err
+	}
+	if !c.src.cloned && m.typ() == unix.S_IFLNK { // to read a link is an access, unless the mount is noatime
+		if err := statAt(d.src, name, &m.stat); err != nil {
+			return c.readError(path(), "stat", err)
+		}
 	}
 	t := object{fd: d.dst, name: name}
 	if err := c.apply(t, &m, d.existed, m.nlink > 1, path); err != nil {

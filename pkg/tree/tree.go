@@ -60,6 +60,7 @@ type Options struct {
 	Reread bool
 
 	cached bool   // no direct I/O; tests take this way too
+	plain  bool   // no clones of the mounts, as without open_tree; tests take this way too
 	chunk  int    // names of a directory read at a time, 0: chunkEntries; tests make it small
 	pace   func() // called before each batch of files; tests hold the copy up with it
 

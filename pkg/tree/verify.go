@@ -84,11 +84,11 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), todo: map[inode]string{}}
 	defer v.links.free()
 	var err error
-	if v.src, err = openRoot(Source, src, true); err != nil {
+	if v.src, err = openRoot(Source, src, true, o.plain); err != nil {
 		return v.rep, err
 	}
 	defer func() { _ = v.src.close() }()
-	if v.dst, err = openRoot(Target, dst, true); err != nil {
+	if v.dst, err = openRoot(Target, dst, true, o.plain); err != nil {
 		return v.rep, err
 	}
 	defer func() { _ = v.dst.close() }()
@@ -377,7 +377,11 @@ func (v *verifier) special(w *worker, d *dir, e entry) error {
 	name := e.name
 	path := func() string { return d.path(name) }
 	var s, t meta
-	if err := v.o.reading("read metadata", path, func() error { return readMeta(object{d.src, name}, v.src.magic, &s, w.xattr) }); err != nil {
+	err := v.o.reading("read metadata", path, func() error { return readMeta(object{d.src, name}, v.src.magic, &s, w.xattr) })
+	if err == nil && s.mnt != v.src.st.mnt {
+		err = unix.EXDEV // of what is mounted on it; only without a clone
+	}
+	if err != nil {
 		return v.unreadable(d.path(name), Source, err)
 	}
 	if err := readMeta(object{d.dst, name}, v.dst.magic, &t, w.xattr); err != nil || t.typ() != s.typ() {
