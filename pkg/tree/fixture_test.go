@@ -199,6 +199,15 @@ func everything(on disk) []act {
 	} else {
 		acts = append(acts, file("x64k", 0o644, nil), setx("x64k", "user.big", noise(5, 65536)), manyXattrs("x64k", 60, 20))
 	}
+	acts = append(acts, xattrsOnEveryType()...)
+	acts = append(acts, dated("before1970", -1_500_000_000, 999_999_999, -2_000_000_000, 1)...)
+	acts = append(acts, dated("after2106", 5_000_000_000, 999_999_999, 1<<32+1, 1)...)
+	switch fs {
+	case "xfs":
+		acts = append(acts, hinted()...)
+	case "btrfs":
+		acts = append(acts, compressed()...)
+	}
 	return append(acts, mkdir("deep", 0o755), deep("deep", 30))
 }
 
@@ -210,35 +219,5 @@ func manyXattrs(p string, n, size int) act {
 			}
 		}
 		return nil
-	}
-}
-
-// deep makes n levels of 250-byte names with a file in the last, beyond PATH_MAX.
-func deep(p string, n int) act {
-	return func(r string) error {
-		fd, err := unix.Open(filepath.Join(r, p), unix.O_DIRECTORY, 0)
-		if err != nil {
-			return err
-		}
-		name := strings.Repeat("D", 250)
-		for range n {
-			if err := unix.Mkdirat(fd, name, 0o751); err != nil {
-				return err
-			}
-			next, err := unix.Openat(fd, name, unix.O_DIRECTORY, 0)
-			unix.Close(fd)
-			if err != nil {
-				return err
-			}
-			fd = next
-		}
-		defer unix.Close(fd)
-		f, err := unix.Openat(fd, "bottom", unix.O_CREAT|unix.O_WRONLY, 0o604)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(f)
-		_, err = unix.Write(f, []byte("deep"))
-		return err
 	}
 }

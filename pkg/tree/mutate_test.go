@@ -60,26 +60,40 @@ func retime(p string, nsec int64, mtime bool) act {
 	}
 }
 
-// Every mutation of the target must be found, under its path and name.
-func TestVerifyFindsEachMutation(t *testing.T) {
-	src, dst := newDisk(t, "ext4", 256<<20), newDisk(t, "ext4", 256<<20)
-	base := []act{
+// mutation changes one fact of path, or of one of the paths between bars; what is the Difference's.
+type mutation struct {
+	what, path string
+	do, undo   []act
+}
+
+const mutatedLevels = 18 // of 250 bytes each: beyond PATH_MAX
+
+// mutated is what the mutations change.
+func mutated(on disk) []act {
+	acts := []act{
 		mkdir("d", 0o755), file("d/f", 0o644, noise(1, 5000)), file("big", 0o600, noise(2, 3<<20)), pieces("sparse", 4<<20, map[int64][]byte{1 << 20: noise(3, 4096)}),
 		fallocate("pre", 0, 0, 1<<20), file("zeros", 0o600, make([]byte, 64<<10)), symlink("there", "sym"), mknod("dev", unix.S_IFCHR|0o600, 1, 3), mknod("fifo", unix.S_IFIFO|0o600, 0, 0),
 		setx("d/f", "user.u", []byte("value")), setx("sym", "trusted.t", []byte("v")), setx("big", "security.capability", capNetRaw()),
 		setx("d", "system.posix_acl_default", someACL()), file("l1", 0o644, []byte("linked")), link("l1", "l2"), link("l1", "d/l3"), link("fifo", "fifo2"),
-		file("flag", 0o644, nil), chattr("+d", "flag"), mkdir("e", 0o700), file("e/gone", 0o600, nil), retime("d", 0, true),
+		file("flag", 0o644, nil), chattr("+d", "flag"), mkdir("e", 0o700), file("e/gone", 0o600, nil),
+		mknod("sock", unix.S_IFSOCK|0o600, 0, 0), setx("sock", "trusted.t", []byte("v")), mknod("blk", unix.S_IFBLK|0o600, 8, 1), setx("blk", "security.s", nil),
+		setx("d", "user.empty", nil), mkdir("deep", 0o755), deep("deep", mutatedLevels),
 	}
-	apply(t, src.dir, base...)
-	var man bytes.Buffer
-	if _, err := Copy(t.Context(), src.dir, dst.dir, Options{Manifest: &man}); err != nil {
-		t.Fatal(err)
+	switch on.fs {
+	case "xfs":
+		acts = append(acts, file("hint", 0o600, nil), xfsIO("hint", "extsize 64k"))
+	case "btrfs":
+		acts = append(acts, file("compr", 0o600, nil), chattr("+c", "compr"), file("nocow", 0o600, nil), chattr("+C", "nocow"))
 	}
-	for _, m := range []struct {
-		what, path string
-		do         []act
-		undo       []act
-	}{
+	if on.project {
+		acts = append(acts, file("proj", 0o600, nil), chattr("-p", "4711", "proj"), mkdir("projd", 0o755), chattr("-p", "99", "+P", "projd"), file("projd/in", 0o600, nil))
+	}
+	return append(acts, retime("d", 0, true))
+}
+
+func mutations(on disk) []mutation {
+	below := "deep/" + strings.Repeat(deepName()+"/", mutatedLevels)
+	ms := []mutation{
 		{"data", "d/f", []act{poke("d/f", 4999, []byte{0})}, nil},
 		{"data", "big", []act{poke("big", 2<<20+17, []byte{0})}, nil},
 		{"data", "sparse", []act{poke("sparse", 3<<20, []byte{1})}, nil},
@@ -120,29 +134,77 @@ func TestVerifyFindsEachMutation(t *testing.T) {
 		{"missing", "e", []act{unlink("e")}, nil},
 		{"extra", "e/new", []act{file("e/new", 0o600, nil)}, nil},
 		{"extra", "new\xff", []act{mkdir("new\xff", 0o700)}, nil},
-	} {
-		for _, hashes := range []*Manifest{openManifest(t, man.Bytes()), nil} {
-			apply(t, dst.dir, m.do...)
-			rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: hashes})
-			if err != nil {
-				t.Fatal(err)
-			}
-			paths := strings.Split(m.path, "|")
-			if !slices.ContainsFunc(rep.Differences, func(d Difference) bool {
-				return d.What == m.what && slices.Contains(paths, d.Path) && d.Source != d.Target
-			}) {
-				t.Errorf("%s of %q changed, found only %v", m.what, m.path, rep.Differences)
-			}
-			apply(t, dst.dir, m.undo...)
-			wipe(t, dst.dir)
-			if _, err := Copy(t.Context(), src.dir, dst.dir, Options{}); err != nil {
-				t.Fatal(err)
-			}
-		}
+		{"xattr trusted.t", "sock", []act{setx("sock", "trusted.t", nil)}, nil},
+		{"xattr security.s", "blk", []act{rmx("blk", "security.s")}, nil},
+		{"xattr user.empty", "d", []act{rmx("d", "user.empty")}, nil},
+		{"data", below + "bottom|" + below + "bottom2", []act{atBottom("deep", mutatedLevels, write("bottom", "DEEP"))}, nil},
+		{"mode", strings.TrimSuffix(below, "/"), []act{atBottom("deep", mutatedLevels, func(fd int) error { return unix.Fchmod(fd, 0o111) })}, nil},
+		{"missing", below + "symlink", []act{atBottom("deep", mutatedLevels, func(fd int) error { return unix.Unlinkat(fd, "symlink", 0) })}, nil},
 	}
-	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{})
-	if err != nil || !rep.Equal() {
-		t.Errorf("at the end: %v %v", err, rep.Differences)
+	switch on.fs {
+	case "xfs":
+		ms = append(ms, mutation{"xflags", "hint", []act{xfsIO("hint", "extsize 128k")}, nil}, mutation{"xflags", "d", []act{xfsIO("d", "extsize 64k")}, nil})
+	case "btrfs":
+		ms = append(ms, mutation{"flags", "compr", []act{chattr("-c", "compr")}, nil}, mutation{"xattr btrfs.compression", "compr", []act{chattr("-c", "compr")}, nil},
+			mutation{"flags", "nocow", []act{chattr("-C", "nocow")}, nil})
+	}
+	if on.project {
+		ms = append(ms, mutation{"project", "proj", []act{chattr("-p", "4712", "proj")}, nil}, mutation{"project", "projd", []act{chattr("-p", "0", "projd")}, nil},
+			mutation{"project", "d", []act{chattr("-p", "4711", "d")}, nil}, mutation{"flags", "projd", []act{chattr("-P", "projd")}, nil},
+			mutation{"project", "projd/in", []act{chattr("-p", "4294967294", "projd/in")}, nil})
+	}
+	return ms
+}
+
+// Every mutation of the target must be found, under its path and name.
+func TestVerifyFindsEachMutation(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
+		t.Run(fs, func(t *testing.T) {
+			src, dst := newDisk(t, fs, 320<<20), newDisk(t, fs, 320<<20)
+			apply(t, src.dir, mutated(src)...)
+			src.remount(t, unix.MS_RDONLY) // without what xfs allocates ahead
+			var man bytes.Buffer
+			if _, err := Copy(t.Context(), src.dir, dst.dir, Options{Manifest: &man}); err != nil {
+				t.Fatal(err)
+			}
+			for i, m := range mutations(src) {
+				for withHashes := range 2 {
+					if fs != "ext4" && withHashes != i%2 {
+						continue // both ways are the same code, and this takes a while
+					}
+					o := Options{}
+					if withHashes == 1 {
+						o.Hashes = openManifest(t, man.Bytes())
+					}
+					found(t, src, dst, m, o)
+				}
+			}
+			rep, err := Verify(t.Context(), src.dir, dst.dir, Options{})
+			if err != nil || !rep.Equal() {
+				t.Errorf("at the end: %v %v", err, rep.Differences)
+			}
+		})
+	}
+}
+
+// found makes the mutation, wants it found, and makes the copy anew.
+func found(t *testing.T, src, dst disk, m mutation, o Options) {
+	t.Helper()
+	apply(t, dst.dir, m.do...)
+	rep, err := Verify(t.Context(), src.dir, dst.dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := strings.Split(m.path, "|")
+	if !slices.ContainsFunc(rep.Differences, func(d Difference) bool {
+		return d.What == m.what && slices.Contains(paths, d.Path) && d.Source != d.Target
+	}) {
+		t.Errorf("%s of %q changed, found only %v", m.what, m.path, rep.Differences)
+	}
+	apply(t, dst.dir, m.undo...)
+	wipe(t, dst.dir)
+	if _, err := Copy(t.Context(), src.dir, dst.dir, Options{}); err != nil {
+		t.Fatal(err)
 	}
 }
 

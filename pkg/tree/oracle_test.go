@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,62 +17,93 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oracle is an independent manifest: paths, lstat, lgetxattr, sha256, lsattr's
-// ioctl and a dumb map of allocation, sharing no code with the engine.
-// Each line says one fact of one path.
+// oracle is an independent manifest: lstat, lgetxattr, sha256, the ioctls of lsattr
+// and a dumb map of allocation, sharing no code with the engine. It goes from
+// directory to directory, so that no path is too long for it. Each line says one fact of one path.
 func oracle(t *testing.T, root string) []string {
 	t.Helper()
 	syncDir(t, root)
-	var out []string
-	groups := map[uint64][]string{}
-	err := filepath.WalkDir(root, func(p string, e os.DirEntry, err error) error {
-		if errors.Is(err, unix.ENAMETOOLONG) {
-			return filepath.SkipDir // see TestDeep
-		}
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(root, p)
-		if rel == "lost+found" {
-			return nil
-		}
-		say := func(format string, a ...any) { out = append(out, fmt.Sprintf("%q ", rel)+fmt.Sprintf(format, a...)) }
-		var st syscall.Stat_t
-		if err := syscall.Lstat(p, &st); errors.Is(err, unix.ENAMETOOLONG) {
-			return filepath.SkipDir
-		} else if err != nil {
-			return err
-		}
-		say("mode %o owner %d:%d", st.Mode, st.Uid, st.Gid)
-		say("mtime %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)
-		say("atime %d.%09d", st.Atim.Sec, st.Atim.Nsec)
-		if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
-			say("nlink %d size %d", st.Nlink, st.Size)
-			groups[st.Ino] = append(groups[st.Ino], rel)
-		}
-		oracleXattrs(p, say)
-		switch st.Mode & syscall.S_IFMT {
-		case syscall.S_IFLNK:
-			to, err := os.Readlink(p)
-			say("to %q %v", to, err)
-		case syscall.S_IFBLK, syscall.S_IFCHR:
-			say("rdev %d", st.Rdev)
-		case syscall.S_IFREG, syscall.S_IFDIR:
-			return oracleOpen(p, &st, say)
-		}
-		return nil
-	})
+	o := manifestOf{groups: map[uint64][]string{}}
+	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOATIME|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = o.dir(fd, ".")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, g := range groups {
+	for _, g := range o.groups {
 		if len(g) > 1 {
 			slices.Sort(g)
-			out = append(out, fmt.Sprintf("%q one inode %q", g[0], g))
+			o.out = append(o.out, fmt.Sprintf("%q one inode %q", g[0], g))
 		}
 	}
-	slices.Sort(out)
-	return out
+	slices.Sort(o.out)
+	return o.out
+}
+
+type manifestOf struct {
+	out    []string
+	groups map[uint64][]string // names by inode
+}
+
+// dir closes fd.
+func (o *manifestOf) dir(fd int, rel string) error {
+	d := os.NewFile(uintptr(fd), "directory")
+	defer d.Close()
+	at := fmt.Sprintf("/proc/self/fd/%d/", fd) // a short way to what is in it
+	if err := o.facts(at+".", rel); err != nil {
+		return err
+	}
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		path := strings.TrimPrefix(rel+"/"+name, "./")
+		if path == "lost+found" {
+			continue
+		}
+		sub, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NOATIME|unix.O_CLOEXEC, 0)
+		switch {
+		case err == nil:
+			err = o.dir(sub, path)
+		case errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP):
+			err = o.facts(at+name, path)
+		}
+		if err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// facts says all of one object; p leads to it, and rel is its name in the manifest.
+func (o *manifestOf) facts(p, rel string) error {
+	say := func(format string, a ...any) {
+		o.out = append(o.out, fmt.Sprintf("%q ", rel)+fmt.Sprintf(format, a...))
+	}
+	var st syscall.Stat_t
+	if err := syscall.Lstat(p, &st); err != nil {
+		return err
+	}
+	say("mode %o owner %d:%d", st.Mode, st.Uid, st.Gid)
+	say("mtime %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)
+	say("atime %d.%09d", st.Atim.Sec, st.Atim.Nsec)
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		say("nlink %d size %d", st.Nlink, st.Size)
+		o.groups[st.Ino] = append(o.groups[st.Ino], rel)
+	}
+	oracleXattrs(p, say)
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFREG, syscall.S_IFDIR:
+		return oracleOpen(p, &st, say)
+	case syscall.S_IFLNK:
+		to, err := os.Readlink(p)
+		say("to %q %v", to, err)
+	case syscall.S_IFBLK, syscall.S_IFCHR:
+		say("rdev %d", st.Rdev)
+	}
+	return oracleAttr(p, say)
 }
 
 func oracleXattrs(p string, say func(string, ...any)) {
@@ -101,6 +131,12 @@ func oracleOpen(p string, st *syscall.Stat_t, say func(string, ...any)) error {
 	if v, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil {
 		// SsuidcaAjtTdNP..., all that chattr takes but extents, verity, encryption
 		say("flags %#x", uint32(v)&0x6083c4ff)
+	}
+	// struct fsxattr: xflags, extsize, nextents, projid, cowextsize; FS_IOC_FSGETXATTR on amd64 and most others
+	x := make([]byte, 28)
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, f.Fd(), 0x801c581f, uintptr(unsafe.Pointer(&x[0]))); e == 0 {
+		u32 := binary.NativeEndian.Uint32
+		say("project %d xflags %#x extsize %d cowextsize %d", u32(x[12:]), u32(x)&xflagsKept, u32(x[4:]), u32(x[16:]))
 	}
 	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
 		return nil
@@ -137,6 +173,24 @@ func oracleOpen(p string, st *syscall.Stat_t, say func(string, ...any)) error {
 		return err
 	}
 	say("allocated %d", n)
+	return nil
+}
+
+// xflagsKept are the bits of fsx_xflags but realtime, preallocated and has-xattrs, which describe the layout.
+const xflagsKept = 0x1fff8
+
+// oracleAttr asks for the project id of what cannot be opened: file_getattr, where the kernel has it (6.17), and struct
+// file_attr: u64 xflags, u32 extsize, nextents, projid, cowextsize.
+func oracleAttr(p string, say func(string, ...any)) error {
+	name, err := unix.BytePtrFromString(p)
+	if err != nil {
+		return err
+	}
+	at, b := unix.AT_FDCWD, make([]byte, 24)
+	_, _, e := unix.Syscall6(468, uintptr(at), uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&b[0])), 24, unix.AT_SYMLINK_NOFOLLOW, 0)
+	if project, xflags := binary.NativeEndian.Uint32(b[16:]), binary.NativeEndian.Uint64(b)&xflagsKept; e == 0 && (project != 0 || xflags != 0) {
+		say("project %d xflags %#x", project, xflags)
+	}
 	return nil
 }
 

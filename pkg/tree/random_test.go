@@ -30,7 +30,7 @@ func TestRandomTrees(t *testing.T) {
 						rt.Fatal(err)
 					}
 				}
-				randomTree(rt, from)
+				randomTree(rt, src, from)
 				syncDir(t, from)
 				var man bytes.Buffer
 				o := Options{Workers: rapid.IntRange(1, 4).Draw(rt, "workers"), Manifest: &man}
@@ -52,7 +52,7 @@ func TestRandomTrees(t *testing.T) {
 }
 
 // randomTree makes up to 40 objects with any metadata, and links among them.
-func randomTree(rt *rapid.T, root string) {
+func randomTree(rt *rapid.T, on disk, root string) {
 	dirs, files := []string{"."}, []string{}
 	check := func(err error) {
 		rt.Helper()
@@ -99,12 +99,74 @@ func randomTree(rt *rapid.T, root string) {
 		var st unix.Stat_t
 		check(unix.Lstat(full, &st))
 		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+			check(randomACLs(rt, full, st.Mode&unix.S_IFMT == unix.S_IFDIR))
 			check(unix.Chmod(full, rapid.Uint32Range(0, 0o7777).Draw(rt, "mode")))
 		}
 		sec, nsec := rapid.Int64Range(-1<<31, 1<<33), rapid.Int64Range(0, 999999999)
 		ts := []unix.Timespec{{Sec: sec.Draw(rt, "a"), Nsec: nsec.Draw(rt, "an")}, {Sec: sec.Draw(rt, "m"), Nsec: nsec.Draw(rt, "mn")}}
 		check(unix.UtimesNanoAt(unix.AT_FDCWD, full, ts, unix.AT_SYMLINK_NOFOLLOW))
+		if t := st.Mode & unix.S_IFMT; t == unix.S_IFREG || t == unix.S_IFDIR {
+			check(randomFlags(rt, on, full, t == unix.S_IFDIR)) // last: some forbid all else
+		}
 	}
+}
+
+// randomACLs sets none, one, or on a directory both.
+func randomACLs(rt *rapid.T, full string, dir bool) error {
+	names := []string{"system.posix_acl_access"}
+	if dir {
+		names = append(names, "system.posix_acl_default")
+	}
+	perm, id := rapid.Uint32Range(0, 7), rapid.Uint32Range(0, 4294967294)
+	for _, name := range names {
+		if rapid.IntRange(0, 2).Draw(rt, name) > 0 {
+			continue
+		}
+		es := []uint32{1, perm.Draw(rt, "user"), noID}
+		for range rapid.IntRange(0, 3).Draw(rt, "users") {
+			es = append(es, 2, perm.Draw(rt, "may"), id.Draw(rt, "uid"))
+		}
+		es = append(es, 4, perm.Draw(rt, "group"), noID)
+		for range rapid.IntRange(0, 3).Draw(rt, "groups") {
+			es = append(es, 8, perm.Draw(rt, "may"), id.Draw(rt, "gid"))
+		}
+		es = append(es, 0x10, perm.Draw(rt, "mask"), noID, 0x20, perm.Draw(rt, "other"), noID)
+		if err := unix.Lsetxattr(full, name, acl(es...), 0); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// randomFlags sets those that the filesystem has for the type, and a project id.
+func randomFlags(rt *rapid.T, on disk, full string, dir bool) error {
+	letters := "ASdia" // what freezes goes last
+	switch {
+	case dir && on.fs == "ext4":
+		letters = "DT" + letters
+	case on.fs == "btrfs":
+		letters = "c" + letters
+	}
+	if dir && on.project {
+		letters = "P" + letters
+	}
+	flags := ""
+	for _, l := range letters {
+		if rapid.IntRange(0, 4).Draw(rt, "flag "+string(l)) == 0 {
+			flags += string(l)
+		}
+	}
+	var args []string
+	if on.project && rapid.Bool().Draw(rt, "has a project") {
+		args = append(args, "-p", fmt.Sprint(rapid.Uint32Range(0, 4294967294).Draw(rt, "project")))
+	}
+	if flags != "" {
+		args = append(args, "+"+flags)
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	return tool("/", "chattr", append(args, full)...)
 }
 
 // randomFile writes pieces, some of zeros, preallocates and punches.
