@@ -10,10 +10,11 @@ import (
 	"migrate-init/qemu-tests/lab"
 )
 
-// copyVerity runs a test of pkg/tree on Debian's kernel, which has fs-verity; the host's need not have it.
+// copyVerity runs tests of pkg/tree on Debian's kernel, which has fs-verity, project ids and journaled data; the host's need not
+// have them. What the command makes of them, the guest's lsattr tells.
 func copyVerity(t *testing.T) {
-	l, ctx, dir := open(t)
-	ctx = soon(ctx, t)
+	l, whole, dir := open(t)
+	ctx := soon(whole, t)
 	binary := filepath.Join(t.TempDir(), "tree.test")
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-ldflags", "-s -w", "-o", binary, "migrate-init/pkg/tree")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -39,15 +40,18 @@ func copyVerity(t *testing.T) {
 	if err := vm.Push(ctx, "/root/tree.test", 0o755, b); err != nil {
 		t.Fatal(err)
 	}
-	out, err := vm.MustRun(ctx, "cd /root && modprobe loop && ./tree.test -test.v -test.run '^TestCopyVerity$/^ext4$'")
+	out, err := vm.MustRun(ctx, "cd /root && modprobe loop && ./tree.test -test.v -test.run '^(TestCopyVerity|TestCopyJournalFlag|TestProjectIDs)$/^ext4$'")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("in the guest:\n%s", out)
-	if strings.Contains(out, "SKIP") || !strings.Contains(out, "--- PASS: TestCopyVerity/ext4") {
-		t.Error("the guest did not test it")
+	for _, test := range []string{"TestCopyVerity/ext4", "TestCopyJournalFlag", "TestProjectIDs/ext4"} {
+		if strings.Contains(out, "SKIP") || strings.Contains(out, "NOT TESTED") || !strings.Contains(out, "--- PASS: "+test) {
+			t.Errorf("the guest did not test %s", test)
+		}
 	}
-	if err := vm.PowerOff(ctx); err != nil {
+	copyProjects(soon(whole, t), t, vm)
+	if err := vm.PowerOff(soon(whole, t)); err != nil {
 		t.Error(err)
 	}
 }
