@@ -63,7 +63,15 @@ func ProbeCaps(dst string) (c Caps, err error) {
 		return c, err
 	}
 	c.probeXattrs(o)
-	c.probeFlags(o, object{fd: r.fd})
+	if err := unix.Mkdirat(r.fd, "empty", 0o700); err != nil {
+		return c, &Error{Side: Target, Op: "make directory", Path: filepath.Join(dir, "empty"), Err: err}
+	}
+	empty, err := openBelow(r.fd, "empty", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return c, &Error{Side: Target, Op: "open", Path: filepath.Join(dir, "empty"), Err: err}
+	}
+	defer func() { _ = unix.Close(empty) }()
+	c.probeFlags(o, object{fd: empty})
 	c.Reflink, c.Verity = knowsShares(r.magic) && canShare(r.fd), probeVerity(r.fd, r.bsize)
 	c.Project = o.setFSX(fsxattr{projid: 1}, 0) == nil
 	c.DevMajor = 4095
@@ -133,7 +141,7 @@ func (c *Caps) probeXattrs(o object) {
 	}
 }
 
-// probeFlags sets each alone, on a file or an empty directory.
+// probeFlags sets each alone, on a file or a directory; casefold wants an empty one.
 func (c *Caps) probeFlags(file, dir object) {
 	for bit := uint32(1); bit != 0; bit <<= 1 {
 		if flCopied&bit == 0 {
