@@ -25,8 +25,8 @@ type progress struct {
 }
 
 type sample struct {
-	at    time.Time
-	bytes int64
+	at           time.Time
+	bytes, names int64
 }
 
 const rateWindow = 10 * time.Second
@@ -51,10 +51,11 @@ func (p *progress) report(done bool) {
 	p.notify(e)
 }
 
-// rate is over the window; the ETA takes the slower of bytes and inodes.
+// rate is over the window; the ETA takes the slower of bytes and inodes. While nothing moves there is none.
 func (p *progress) rate(now time.Time, e Event) (float64, time.Duration) {
-	p.samples = append(p.samples, sample{now, e.Bytes})
-	for len(p.samples) > 2 && now.Sub(p.samples[1].at) > rateWindow {
+	n := e.Files + e.Dirs
+	p.samples = append(p.samples, sample{now, e.Bytes, n})
+	for len(p.samples) > 2 && now.Sub(p.samples[1].at) >= rateWindow {
 		p.samples = p.samples[1:]
 	}
 	old := p.samples[0]
@@ -62,22 +63,25 @@ func (p *progress) rate(now time.Time, e Event) (float64, time.Duration) {
 	if dt := now.Sub(old.at).Seconds(); dt > 0 {
 		rate = float64(e.Bytes-old.bytes) / dt
 	}
-	if e.Done {
+	if e.Done || e.Bytes == old.bytes && n == old.names {
 		return rate, 0
 	}
 	left := 0.0
 	if rate > 0 && p.total > e.Bytes {
 		left = float64(p.total-e.Bytes) / rate
 	}
-	if run, n := now.Sub(p.started).Seconds(), e.Files+e.Dirs; n > 0 && p.inodes > n {
+	if run := now.Sub(p.started).Seconds(); n > 0 && p.inodes > n {
 		left = max(left, run/float64(n)*float64(p.inodes-n))
 	}
 	return rate, time.Duration(left * float64(time.Second))
 }
 
+func (p *progress) begin(now time.Time) { p.started, p.samples = now, []sample{{at: now}} }
+
 // setTotals takes the used blocks and inodes of a whole filesystem as the budget.
 func (p *progress) setTotals(o Options, r *root) {
-	p.notify, p.started = o.Progress, time.Now()
+	p.notify = o.Progress
+	p.begin(time.Now())
 	p.total, p.inodes = o.TotalBytes, o.TotalFiles
 	if !isTop(r) {
 		return
