@@ -108,7 +108,13 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 			c.run(ctx, buf)
 		})
 	}
+	still := c.pace.beat(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.tell()
+	})
 	wg.Wait()
+	still()
 	return c.finish()
 }
 
@@ -252,6 +258,11 @@ func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known
 		c.low++
 		c.lowSize += s
 	}
+	c.tell()
+}
+
+// tell makes an event if one is due; the lock is held.
+func (c *copier) tell() {
 	if now := time.Now(); c.o.Progress != nil && c.pace.due(now) {
 		c.o.Progress(c.pace.event(now, c.lowSize, c.offset))
 	}

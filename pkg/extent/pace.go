@@ -1,6 +1,10 @@
 package extent
 
-import "time"
+import (
+	"time"
+
+	"migrate-init/pkg/crew"
+)
 
 // paceSpan is the time over which a rate is taken.
 const paceSpan = 10 * time.Second
@@ -29,8 +33,29 @@ func (p *pace) event(now time.Time, bytes, offset int64) Event {
 	e := Event{Bytes: bytes, Total: p.total, Offset: offset}
 	if since := now.Sub(p.marks[0].at).Seconds(); since > 0 && bytes > p.marks[0].bytes {
 		e.Rate = float64(bytes-p.marks[0].bytes) / since
-		e.ETA = time.Duration(float64(p.total-bytes) / e.Rate * float64(time.Second))
+		e.ETA = time.Duration(float64(max(0, p.total-bytes)) / e.Rate * float64(time.Second))
 	}
 	p.marks = append(p.marks, paceMark{now, bytes})
 	return e
+}
+
+// beat calls f every second until stop is called: that a disk stands still has to be told, too, and then no window ends.
+func (p *pace) beat(f func()) (stop func()) {
+	quit, wg := make(chan struct{}), crew.New()
+	wg.Go(func() {
+		t := time.NewTicker(time.Second)
+		defer t.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-t.C:
+				f()
+			}
+		}
+	})
+	return func() {
+		close(quit)
+		wg.Wait()
+	}
 }

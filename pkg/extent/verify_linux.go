@@ -58,6 +58,7 @@ type verifier struct {
 	rep    Report
 	missed int64 // differing ranges beyond maxDiffers
 	pace   *pace
+	offset int64 // where it reads, roughly
 }
 
 func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []Sum, o Options) (Report, error) {
@@ -74,7 +75,13 @@ func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []S
 			v.stop(v.run(ctx, buf))
 		})
 	}
+	still := v.pace.beat(func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.tell()
+	})
 	wg.Wait()
+	still()
 	slices.SortFunc(v.rep.Differs, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
 	if v.err == nil && v.win.n != len(sums) {
 		v.err = fmt.Errorf("%d sums for %d windows", len(sums), v.win.n)
@@ -139,8 +146,14 @@ func (v *verifier) done(pieces, differs []Range) {
 			v.missed++
 		}
 	}
+	v.offset = pieces[len(pieces)-1].End()
+	v.tell()
+}
+
+// tell makes an event if one is due; the lock is held.
+func (v *verifier) tell() {
 	if now := time.Now(); v.o.Progress != nil && (v.rep.Bytes == v.pace.total || v.pace.due(now)) {
-		v.o.Progress(v.pace.event(now, v.rep.Bytes, pieces[len(pieces)-1].End()))
+		v.o.Progress(v.pace.event(now, v.rep.Bytes, v.offset))
 	}
 }
 
