@@ -26,3 +26,6 @@ func Lock(path string) (release func(), err error) {
 func OpenConsole(path string) (*os.File, error) {
 	return nil, fmt.Errorf("console %s: only on linux: %w", path, errors.ErrUnsupported)
 }
+
+// TerminalWidth knows no terminal: only on Linux.
+func TerminalWidth(*os.File) (columns int, ok bool) { return 0, false }
