@@ -225,7 +225,7 @@ func (e *Env) watchSync(ctx context.Context) error {
 			if err := e.rouse(ctx, n); err != nil {
 				return err
 			}
-			pr := &Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate), Path: "/dev/" + a.Node}
+			pr := &Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate)}
 			if a.SyncRate > 0 {
 				pr.ETA = float64(a.SyncAll-a.SyncDone) / float64(a.SyncRate)
 			}
