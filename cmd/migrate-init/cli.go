@@ -99,7 +99,7 @@ func verbs() []verb {
 			fs.StringVar(&o.readError, "read-error", policyStop, "the `policy` for what cannot be read: stop, or skip-and-list: all else is copied, what lacks is listed, and the exit code is 3")
 			fs.BoolVar(&o.dryRun, "dry-run", false, "look at what could not be kept, and copy nothing (tries on the target what it can hold, in a directory that it removes)")
 			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "how often to save what a power cut must not cost, such as 2s; by itself every 0.5 to 5 seconds")
-			asJSON(fs, o)
+			fs.BoolVar(&o.json, "json", false, "print the result as JSON, and the progress as lines of JSON to stderr, those that begin with {")
 		}, cmdCopy},
 		{"version", "", "print the version", nil, nil, func(_ context.Context, c *call) error {
 			fmt.Fprintln(c.out, "migrate-init", version)

@@ -44,12 +44,12 @@ func counted(c stage.Counts) *counts {
 }
 
 type copyFinding struct {
-	ID       string   `json:"id"`
-	Severity string   `json:"severity"`
-	Count    int64    `json:"count"`
-	Evidence string   `json:"evidence"`
-	Mend     string   `json:"mend,omitempty"`
-	Paths    []string `json:"paths,omitempty"`
+	ID       string    `json:"id"`
+	Severity string    `json:"severity"`
+	Count    int64     `json:"count"`
+	Evidence string    `json:"evidence"`
+	Mend     string    `json:"mend,omitempty"`
+	Paths    []anyName `json:"paths,omitempty"`
 }
 
 // line spells a finding as the tool spells all: noun, evidence, mend.
@@ -196,7 +196,11 @@ func (c *call) precheck(ctx context.Context, src, dst string) ([]copyFinding, er
 		} else if f.ID == "tree.unreadable" {
 			f.Mend = "look at the kernel log; --read-error skip-and-list copies the rest"
 		}
-		out = append(out, copyFinding{f.ID, f.Severity.String(), f.Count, f.Evidence, f.Mend, f.Paths})
+		var paths []anyName
+		for _, p := range f.Paths {
+			paths = append(paths, anyName(p))
+		}
+		out = append(out, copyFinding{f.ID, f.Severity.String(), f.Count, f.Evidence, f.Mend, paths})
 	}
 	return out, nil
 }
@@ -232,7 +236,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 	if out.Resumed = st.resume != nil; out.Resumed {
 		c.note("target %s: a copy of %s was cut short there; it goes on where it was", dst, src)
 	}
-	show := newProgress(c.err)
+	show := newProgress(c)
 	job := stage.Job{From: src, To: dst, Engine: "tree", SkipBad: c.skips(), Rotational: turns(f, src) || turns(f, dst), Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
 	o := stage.TreeOptions(job)
 	o.CheckpointEvery = c.opt.checkpoint

@@ -189,7 +189,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 		return err
 	}
 	b.job.Checkpoint = st.checkpoint
-	show := newProgress(b.err)
+	show := newProgress(b.call)
 	telling := func(what, dev string) {
 		b.job.Progress = func(p stage.Progress) { show.event(stage.Event{Stage: what, Text: dev, Progress: &p}) }
 	}

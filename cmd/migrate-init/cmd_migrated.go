@@ -43,7 +43,7 @@ func cmdFinish(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	show := newProgress(c.err)
+	show := newProgress(c)
 	if c.opt.dryRun {
 		rs, err := c.journalOf(p, f)
 		if err != nil {

@@ -8,28 +8,38 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/stage"
 )
 
-// progress renders events: one line that is rewritten on a terminal, a line every few seconds elsewhere. Events may
-// come from several goroutines.
+// How often progress is told, and in how many columns where nobody knows better.
+const (
+	onTerminal  = 200 * time.Millisecond
+	elsewhere   = 5 * time.Second
+	fewColumns  = 80   // of a terminal that does not tell its width
+	manyColumns = 1000 // of a line in a file: a path can have a million bytes
+)
+
+// progress renders events: one line that is rewritten on a terminal, a line every few seconds elsewhere, and that line as
+// JSON where results are. Events may come from several goroutines.
 type progress struct {
 	mu    sync.Mutex
 	w     io.Writer
-	tty   bool
-	every time.Duration // between progress lines where there is no terminal; 0: 5 s
-	last  time.Time     // of the last line, of whatever it told
-	wide  int
+	now   func() time.Time
+	width func() int // of the terminal, 0 when it does not tell; nil: w is none
+	json  bool
+	last  time.Time // of the last progress line
+	stage string    // that it was of
+	wide  int       // columns of it that are on the terminal
 }
 
-// newProgress renders to w, rewriting one line when that is a terminal.
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w}
-	if f, ok := w.(*os.File); ok {
-		st, err := f.Stat()
-		p.tty = err == nil && st.Mode()&os.ModeCharDevice != 0
+// newProgress renders to where a call says what is on the way.
+func newProgress(c *call) *progress {
+	p := &progress{w: c.err, now: c.now, json: c.opt.json}
+	if f, ok := c.err.(*os.File); ok && !p.json {
+		if _, ok := machine.TerminalWidth(f); ok {
+			p.width = func() int { n, _ := machine.TerminalWidth(f); return n }
+		}
 	}
 	return p
 }
@@ -42,25 +52,40 @@ func (p *progress) event(e stage.Event) {
 		fmt.Fprintf(p.w, "%s: %s\n", e.Stage, e.Text)
 		return
 	}
-	every := p.every
-	if every == 0 {
-		every = 5 * time.Second
+	every := elsewhere
+	if p.width != nil {
+		every = onTerminal
 	}
-	if p.tty {
-		every = 200 * time.Millisecond
-	}
-	if time.Since(p.last) < every {
+	now := p.now()
+	if e.Stage == p.stage && now.Sub(p.last) < every {
 		return
 	}
-	p.last = time.Now()
-	line := progressLine(e)
-	if !p.tty {
-		fmt.Fprintln(p.w, line)
-		return
+	p.last, p.stage = now, e.Stage
+	switch {
+	case p.json:
+		_, _ = p.w.Write(progressJSON(e)) // like all that is said on the way
+	case p.width != nil:
+		p.rewrite(e)
+	default:
+		fmt.Fprintln(p.w, progressLine(e, manyColumns))
 	}
-	pad := max(0, p.wide-len(line))
+}
+
+func (p *progress) rewrite(e stage.Event) {
+	columns := p.columns()
+	line := progressLine(e, columns)
+	pad := max(0, min(p.wide, columns)-len(line))
 	p.wide = len(line)
 	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", pad))
+}
+
+// columns are asked for every time: a window changes. In the last one some terminals begin a new line.
+func (p *progress) columns() int {
+	n := p.width()
+	if n <= 0 {
+		n = fewColumns
+	}
+	return n - 1
 }
 
 // clear removes the line, so that something else can be said.
@@ -71,27 +96,8 @@ func (p *progress) clear() {
 }
 
 func (p *progress) wipe() {
-	if p.tty && p.wide > 0 {
-		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", p.wide))
+	if p.wide > 0 {
+		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", min(p.wide, p.columns())))
 		p.wide = 0
 	}
-}
-
-func progressLine(e stage.Event) string {
-	g := e.Progress
-	s := e.Stage + ": " + e.Text
-	if g.Files > 0 {
-		s += fmt.Sprintf(", %d files", g.Files)
-	}
-	s += ", " + humanize.IBytes(uint64(max(0, g.Bytes)))
-	if g.TotalBytes > 0 {
-		s += fmt.Sprintf(" of %s (%d %%)", humanize.IBytes(uint64(g.TotalBytes)), min(100, 100*g.Bytes/g.TotalBytes))
-	}
-	if g.Rate > 0 {
-		s += fmt.Sprintf(", %s/s", humanize.IBytes(uint64(g.Rate)))
-	}
-	if g.ETA > 0 {
-		s += ", " + time.Duration(g.ETA*float64(time.Second)).Round(time.Second).String() + " left"
-	}
-	return s
 }

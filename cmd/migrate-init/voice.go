@@ -20,6 +20,9 @@ const (
 	dumb     = 30 * time.Second
 )
 
+// consoleColumns makes progress two rows of most consoles at most; they scroll, so a row that is full does no harm.
+const consoleColumns = 2*80 - len("migrate-init: ")
+
 // console is one of the kernel's consoles.
 type console struct {
 	w      io.Writer
@@ -124,6 +127,6 @@ func (v *voice) event(e stage.Event) {
 	defer v.mu.Unlock()
 	if now := v.now(); now.Sub(v.last) >= time.Second {
 		v.last = now
-		v.line(progressLine(e))
+		v.line(progressLine(e, consoleColumns))
 	}
 }

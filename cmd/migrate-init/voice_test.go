@@ -94,10 +94,10 @@ func TestVoiceProgress(t *testing.T) {
 	v := &voice{now: func() time.Time { return now }, kmsg: kmsg}
 	v.hear(tty, nil)
 	for range 30 {
-		v.event(stage.Event{Stage: "copy", Text: "/", Progress: &stage.Progress{Files: 7, Bytes: 1 << 20, TotalBytes: 4 << 20, Rate: 2 << 20, ETA: 61.7}})
+		v.event(stage.Event{Stage: "copy", Text: "/", Progress: &stage.Progress{Files: 7, Bytes: 1 << 20, TotalBytes: 4 << 20, Rate: 2 << 20, ETA: 61.7, Path: "usr/\x1b[2Jx"}})
 		now = now.Add(100 * time.Millisecond)
 	}
-	line := "migrate-init: copy: /, 7 files, 1.0 MiB of 4.0 MiB (25 %), 2.0 MiB/s, 1m2s left\r\n"
+	line := "migrate-init: copy: /, 7 files, 1.0 MiB of 4.0 MiB (25 %), 2.0 MiB/s, 1m2s left: \"usr/\\x1b[2Jx\"\r\n"
 	if tty.String() != strings.Repeat(line, 3) {
 		t.Errorf("in 3 seconds: %q", tty)
 	}
@@ -127,19 +127,5 @@ func TestVoiceTogether(t *testing.T) {
 	wg.Wait()
 	if n := strings.Count(b.String(), "migrate-init: line\r\n"); n != 160 {
 		t.Errorf("%d whole lines", n)
-	}
-}
-
-func TestProgressOnTerminal(t *testing.T) {
-	b := &bytes.Buffer{}
-	p := &progress{w: b, tty: true}
-	p.event(stage.Event{Stage: "copy", Text: "/a/longer/path", Progress: &stage.Progress{Bytes: 5}})
-	p.last = time.Time{}
-	p.event(stage.Event{Stage: "copy", Text: "/a", Progress: &stage.Progress{Bytes: 5}})
-	p.event(stage.Event{Stage: "copy", Text: "done"})
-	long, short := "copy: /a/longer/path, 5 B", "copy: /a, 5 B"
-	want := "\r" + long + "\r" + short + strings.Repeat(" ", len(long)-len(short)) + "\r" + strings.Repeat(" ", len(short)) + "\rcopy: done\n"
-	if b.String() != want {
-		t.Errorf("got  %q\nwant %q", b, want)
 	}
 }
