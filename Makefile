@@ -12,6 +12,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 export CGO_ENABLED := 0
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM := gotestsum@v1.13.0
 BINARY := bin/migrate-init
 BUDGET := 10000000
 FUZZTIME ?= 20s
@@ -51,9 +52,15 @@ check: setup build ## gofmt, vet, staticcheck, tidy, import law, portability, si
 	@echo "check: static link"
 	@out=$$(ldd $(BINARY) 2>&1 || true); echo "$$out"; grep -q 'not a dynamic executable' <<<"$$out"
 
-test: setup ## unit tests, command line, fuzz seeds, and the quick scenarios in QEMU
+# go test alone does not say what was skipped; gotestsum lists it at the end, with the reasons. Kept, since go run would ask
+# the module proxy every time.
+.cache/$(GOTESTSUM)/gotestsum: | setup
+	@echo "setup: $(GOTESTSUM)"
+	@GOBIN=$(abspath $(@D)) GOTOOLCHAIN=$$(go env GOVERSION) go install gotest.tools/$(GOTESTSUM)
+
+test: setup .cache/$(GOTESTSUM)/gotestsum ## unit tests, command line, fuzz seeds, and the quick scenarios in QEMU
 	@echo "test: unit tests, command line, fuzz seeds"
-	@go test -count=1 -timeout 15m $(UNIT)
+	@.cache/$(GOTESTSUM)/gotestsum --format standard-quiet -- -count=1 -timeout 15m $(UNIT)
 	@echo "test: quick scenarios in QEMU (software emulation; disks are made once and kept in .cache)"
 	@MIGRATE_INIT_QEMU=1 go test -v -count=1 -p 1 -timeout 60m ./qemu-tests/...
 
