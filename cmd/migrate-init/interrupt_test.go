@@ -160,7 +160,7 @@ func resultAndEvents(t *testing.T, out, errs string, files int64) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the result: %v in %s", err, out)
 	}
-	if !res.Resumed || res.Copied.Resumed == 0 || res.Copied.Resumed >= files || res.Verified.Files != files {
+	if !res.Resumed || res.Copied.Resumed == 0 || res.Copied.Resumed >= files+res.Verified.Dirs || res.Verified.Files != files {
 		t.Errorf("%s", out)
 	}
 	stages := map[string]int{}

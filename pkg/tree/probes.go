@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probeNames are what ProbeCaps makes in its directory: a file, a device or fifo, and a file under fs-verity.
-func probeNames() []string { return []string{"f", "d", "v"} }
+// probeNames are what ProbeCaps makes in its directory: a file, a device or fifo, a file under fs-verity, and a directory.
+func probeNames() []string { return []string{"f", "d", "v", "empty"} }
 
-// RemoveProbe removes the directory in which ProbeCaps was trying when the power went. It and its file may be immutable:
+// RemoveProbe removes the directory in which ProbeCaps was trying when the power went. It, its file and its directory may be immutable:
 // trying flags makes ext4 commit its journal. With anything else inside it is not ours, and stays as it is.
 func RemoveProbe(dir string) error {
 	es, err := os.ReadDir(dir)
@@ -36,30 +36,39 @@ func RemoveProbe(dir string) error {
 	return nil
 }
 
-// thaw clears the flags that forbid to remove a probe's directory and file.
+// thaw clears the flags that forbid to remove a probe's directory and what is in it.
 func thaw(dir string) error {
 	fail := func(name string, err error) error {
 		return &os.PathError{Op: "clear flags", Path: filepath.Join(dir, name), Err: err}
 	}
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	clearOf := func(fd int, name string) error {
+		if _, err := (object{fd: fd}).addFlags(0, flFrozen); err != nil && !noAttr(err) {
+			return fail(name, err)
+		}
+		return nil
+	}
+	top, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fail("", err)
 	}
-	defer func() { _ = unix.Close(fd) }()
-	if _, err := (object{fd: fd}).addFlags(0, flFrozen); err != nil && !noAttr(err) {
-		return fail("", err)
+	defer func() { _ = unix.Close(top) }()
+	if err := clearOf(top, ""); err != nil {
+		return err
 	}
-	var st stat
-	if err := statAt(fd, "f", &st); err != nil || !st.isReg() {
-		return nil // nothing that could have flags
-	}
-	f, err := openBelow(fd, "f", unix.O_RDONLY, 0)
-	if err != nil {
-		return fail("f", err)
-	}
-	defer func() { _ = unix.Close(f) }()
-	if _, err := (object{fd: f}).addFlags(0, flFrozen); err != nil && !noAttr(err) {
-		return fail("f", err)
+	for _, name := range []string{"f", "empty"} {
+		var st stat
+		if err := statAt(top, name, &st); err != nil || !st.isReg() && !st.isDir() {
+			continue // nothing that could have flags
+		}
+		fd, err := openBelow(top, name, unix.O_RDONLY, 0)
+		if err != nil {
+			return fail(name, err)
+		}
+		err = clearOf(fd, name)
+		_ = unix.Close(fd)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

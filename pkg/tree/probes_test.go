@@ -23,6 +23,8 @@ func TestRemoveProbe(t *testing.T) {
 				{mkdir(left, 0o700), file(left+"/f", 0o600, nil), chattr("+i", left)},
 				{mkdir(left, 0o700), file(left+"/f", 0o600, nil), chattr("+a", left)},
 				{mkdir(left, 0o700), chattr("+i", left)},
+				{mkdir(left, 0o700), mkdir(left+"/empty", 0o700), chattr("+i", left+"/empty")},
+				{mkdir(left, 0o700), mkdir(left+"/empty", 0o700), chattr("+a", left+"/empty"), chattr("+i", left)},
 				{mkdir(left, 0o700), mknod(left+"/f", unix.S_IFIFO|0o600, 0, 0)},
 			} {
 				apply(t, d.dir, acts...)
