@@ -38,7 +38,9 @@ type app struct {
 	uptime func() float64
 	// wait looks at cond again at every uevent, until it holds or the time is over.
 	wait func(ctx context.Context, limit time.Duration, cond func() (bool, error)) error
-	rand io.Reader
+	// kernelLog gives a reader of what the kernel logs from now on; nil: there is none.
+	kernelLog func() (lines func() ([]string, error), err error)
+	rand      io.Reader
 }
 
 // thisMachine is the app of the shipped binary.
@@ -82,6 +84,13 @@ func thisMachine() *app {
 			}
 			return machine.WaitUntil(ctx, limit, events, cond)
 		},
+		kernelLog: func() (func() ([]string, error), error) {
+			l, err := machine.OpenKernelLog() // to the end of the process, which is soon
+			if err != nil {
+				return nil, err
+			}
+			return l.Lines, nil
+		},
 		rand: rand.Reader,
 	}
 }
@@ -98,7 +107,8 @@ func (a *app) read(name string) ([]byte, error) {
 // env is what the stages work with, live or as PID 1.
 func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
 	return &stage.Env{
-		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
+		KernelLog: a.listen(func(err error) { tell(stage.Event{Stage: "init", Text: err.Error()}) }),
+		Plan:      p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
 		Open:   a.world().Open,
 		Root:   a.world().Root,
 		Inside: a.inside,
@@ -113,6 +123,19 @@ func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.
 		Pause: pause,
 		Load:  a.loader(m),
 	}
+}
+
+// listen is for what is told in the kernel's log and nowhere else; nil where it cannot be read, which is told.
+func (a *app) listen(tell func(error)) func() ([]string, error) {
+	if a.kernelLog == nil {
+		return nil
+	}
+	lines, err := a.kernelLog()
+	if err != nil {
+		tell(fmt.Errorf("%w; damage of a filesystem that only it tells of is not noticed", err))
+		return nil
+	}
+	return lines
 }
 
 // pause lets a second pass, or the context end.

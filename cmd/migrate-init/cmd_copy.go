@@ -93,6 +93,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	kernel := c.listen(func(err error) { c.note("%v", err) })
 	out := copied{}
 	if out.Findings, err = c.precheck(ctx, src, dst); err != nil {
 		return interrupted(ctx, err, "before anything was copied")
@@ -119,7 +120,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.out, "%s can be copied to %s; nothing was copied\n", src, dst)
 		return nil
 	}
-	return transfer(ctx, c, src, dst, out)
+	return transfer(ctx, c, src, dst, out, kernel)
 }
 
 // directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
@@ -212,6 +213,12 @@ func scanOptions(f *plan.Facts, src string, skips bool) tree.Options {
 
 // turns tells whether a directory lies on a disk with heads that move.
 func turns(f *plan.Facts, dir string) bool {
+	d := deviceOf(f, dir)
+	return d != nil && d.Rotational
+}
+
+// deviceOf is the device under a directory; nil where it lies on none that is known.
+func deviceOf(f *plan.Facts, dir string) *plan.Device {
 	device, deepest := "", -1
 	for _, m := range f.Mounts {
 		at := strings.TrimSuffix(m.Target, "/") + "/"
@@ -219,11 +226,10 @@ func turns(f *plan.Facts, dir string) bool {
 			device, deepest = m.Device, len(at)
 		}
 	}
-	d := f.Dev(device)
-	return d != nil && d.Rotational
+	return f.Dev(device)
 }
 
-func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
+func transfer(ctx context.Context, c *call, src, dst string, out copied, kernel func() ([]string, error)) error {
 	f, err := c.look(ctx, survey.Shallow)
 	if err != nil {
 		return interrupted(ctx, err, "before anything was copied")
@@ -267,10 +273,13 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied) error {
 		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that nobody writes to", dst, err)
 		return interrupted(ctx, err, "while it was verified; the same command goes on there")
 	}
-	out.Verified = counted(verified)
 	if rep.SharedSource > 0 {
 		out.Shared = &sharedCounts{rep.SharedSource, rep.SharedTarget}
 	}
+	if err := c.damage(f, src, kernel, &verified); err != nil {
+		return err
+	}
+	out.Verified = counted(verified)
 	if err := st.finish(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 )
 
@@ -24,6 +25,24 @@ func incompleteCopy(src string, copied, verified stage.Counts) error {
 		return nil
 	}
 	return incomplete{fmt.Errorf("source %s: it could not be read in %d places, which the copy lacks; they are listed, and all else is copied and verified: restore them from a backup", src, max(copied.Unread, verified.Unread))}
+}
+
+// damage adds to what a copy of the directory src lacks what the kernel complained of about its filesystem. By the policy it is an error.
+func (c *call) damage(f *plan.Facts, src string, kernel func() ([]string, error), n *stage.Counts) error {
+	d := deviceOf(f, src)
+	if kernel == nil || d == nil {
+		return nil
+	}
+	lines, err := kernel()
+	if err != nil {
+		return err
+	}
+	had := len(n.Skipped)
+	n.Damaged(lines, d.Path)
+	if len(n.Skipped) > had && !c.skips() {
+		return fmt.Errorf("source %s; --read-error skip-and-list copies the rest", n.Skipped[had])
+	}
+	return nil
 }
 
 // but limits what is said of a copy that lacks something.

@@ -14,6 +14,7 @@ import (
 
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 	"migrate-init/pkg/tree"
 )
@@ -94,6 +95,78 @@ func TestVerifyWith(t *testing.T) {
 		var o tree.Options
 		if err := (&copyState{manifest: f, resume: r}).verifyWith(&o); err != nil || o.Hashes == nil || o.Reread != (r != nil) {
 			t.Errorf("resumed %v: %v, manifest %v, read again %v", r != nil, err, o.Hashes != nil, o.Reread)
+		}
+	}
+}
+
+// A directory of ext4 whose checksum is wrong is listed without its names and without an error: only the kernel's log tells.
+func TestCopyOfDamagedDirectory(t *testing.T) {
+	d := newDevices(t, "mke2fs")
+	from, to := d.loop(64, "512"), d.loop(64, "512")
+	d.run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-O", "metadata_csum,^dir_index", from)
+	d.run("mke2fs", "-q", "-F", "-t", "ext4", to)
+	dir, unmount := d.mount(from, "ext4", 0)
+	if err := os.Mkdir(filepath.Join(dir, "many"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const names = 200
+	for i := range names {
+		if err := os.WriteFile(filepath.Join(dir, "many", fmt.Sprintf("a-name-of-some-length-%03d", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unmount()
+	f, err := os.OpenFile(from, os.O_RDWR|os.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := []byte("a-name-of-some-length-199") // in the last block: whoever looks for another name does not meet it
+	at := bytes.Index(b, last)
+	if at < 0 {
+		t.Fatal("the directory is not on the device")
+	}
+	for ; at >= 0; at = bytes.Index(b, last) { // the journal has it too
+		if _, err := f.WriteAt([]byte("A"), int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		b[at] = 'A'
+	}
+	src, _ := d.mount(from, "ext4", machine.ReadOnly)
+	dst, _ := d.mount(to, "ext4", 0)
+	var o, e bytes.Buffer
+	if code := d.app.run(t.Context(), []string{"copy", "--read-error", "skip-and-list", src, dst}, &o, &e); code != 3 {
+		t.Fatalf("code %d\n%s%s", code, &o, &e)
+	}
+	d.says(o.String(), "unread: "+from+": the kernel found damage, and names may lack")
+	es, err := os.ReadDir(filepath.Join(dst, "many"))
+	if err != nil || len(es) == 0 || len(es) >= names {
+		t.Errorf("%d of %d names are copied, %v", len(es), names, err)
+	}
+}
+
+// By the policy what only the kernel's log tells ends the copy, or is listed.
+func TestDamage(t *testing.T) {
+	f := &plan.Facts{Devices: []plan.Device{{Name: "vda2", Path: "/dev/vda2"}, {Name: "vdb1", Path: "/dev/vdb1"}},
+		Mounts: []plan.Mount{{Target: "/", Device: "vda2"}, {Target: "/mnt", Device: "vdb1"}}}
+	kernel := func() ([]string, error) {
+		return []string{"EXT4-fs error (device vda2): bad", "EXT4-fs (vdb1): mounted"}, nil
+	}
+	for _, tt := range []struct {
+		policy, src string
+		fails       bool
+		lacks       int64
+	}{{policyStop, "/srv", true, 1}, {policySkip, "/srv", false, 1}, {policyStop, "/mnt/x", false, 0}} {
+		c, n := &call{opt: options{readError: tt.policy}}, stage.Counts{}
+		if err := c.damage(f, tt.src, kernel, &n); (err != nil) != tt.fails || n.Unread != tt.lacks || int(n.Unread) != len(n.Skipped) {
+			t.Errorf("%+v: %v, %+v", tt, err, n)
+		}
+		if err := c.damage(f, tt.src, nil, &n); err != nil {
+			t.Errorf("without a log: %v", err)
 		}
 	}
 }

@@ -17,6 +17,20 @@ func Uevents(context.Context) (<-chan Uevent, error) {
 	return nil, fmt.Errorf("uevents: only on linux: %w", errors.ErrUnsupported)
 }
 
+// KernelLog is there only on Linux.
+type KernelLog struct{}
+
+// OpenKernelLog fails: only on Linux.
+func OpenKernelLog() (*KernelLog, error) {
+	return nil, fmt.Errorf("kernel log: only on linux: %w", errors.ErrUnsupported)
+}
+
+// Lines returns nothing: only on Linux.
+func (*KernelLog) Lines() ([]string, error) { return nil, nil }
+
+// Close does nothing: only on Linux.
+func (*KernelLog) Close() error { return nil }
+
 // Lock fails: only on Linux.
 func Lock(path string) (release func(), err error) {
 	return nil, fmt.Errorf("lock %s: only on linux: %w", path, errors.ErrUnsupported)

@@ -157,6 +157,9 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 			return err
 		}
 		counts, err := run(ctx, j)
+		if err == nil {
+			err = e.complaints(&counts, j)
+		}
 		if err != nil {
 			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
 		}

@@ -46,6 +46,8 @@ type Env struct {
 	Pause func(ctx context.Context) error
 	// Load loads kernel modules by name, dependencies first.
 	Load func(ctx context.Context, names ...string) error
+	// KernelLog gives what the kernel logged since it was asked last; nil where nobody reads that.
+	KernelLog func() ([]string, error)
 	// Self is the path of this binary in the image.
 	Self string
 	// PlanText is the plan as it was written.
@@ -57,6 +59,7 @@ type Env struct {
 	journal string // device, "" while there is none
 	size    int64
 	boot    string
+	heard   []string // complaints of the kernel about filesystems
 }
 
 // Event is what a stage has to say while it works.
