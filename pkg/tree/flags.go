@@ -121,9 +121,7 @@ func (o object) readAttr(magic int64, m *meta) error {
 			if m.attrs&unix.STATX_ATTR_APPEND != 0 {
 				m.flags |= flAppend
 			}
-			if m.attrs&unix.STATX_ATTR_NODUMP != 0 {
-				m.flags |= flNodump
-			}
+			// Not nodump: ext4 gives it to links and fifos of a directory that has it, statx tells it, and nobody can set it.
 			return nil
 		}
 		m.flags = flagsFromX(uint32(a.xflags)) & flCopied

@@ -95,10 +95,10 @@ func (s *scanner) lookXattrs(path func() string, m *meta) {
 		space, _, _ := strings.Cut(x.name, ".")
 		held := map[string]bool{"user": c.User, "trusted": c.Trusted, "security": c.Security, "system": c.ACL, "btrfs": c.FS == "btrfs"}[space]
 		if !held {
-			s.find("tree.xattr", Loss, path(), "mount the target with user_xattr and acl, or a target of another filesystem type", "xattr %s: the target's %s has no such namespace", x.name, c.FS)
+			s.find("tree.xattr", Loss, path(), "mount the target with user_xattr and acl, or a target of another filesystem type", "xattr %q: the target's %s has no such namespace", x.name, c.FS)
 		}
 		if len(x.value) > c.XattrValue {
-			s.find("tree.xattrsize", Loss, path(), "mkfs.ext4 -O ea_inode, or xfs", "xattr %s has %d bytes, the target's %s allows %d", x.name, len(x.value), c.FS, c.XattrValue)
+			s.find("tree.xattrsize", Loss, path(), "mkfs.ext4 -O ea_inode, or xfs", "xattr %q has %d bytes, the target's %s allows %d", x.name, len(x.value), c.FS, c.XattrValue)
 		}
 		if len(x.value) <= 2048 || c.XattrValue <= 4096 {
 			total += len(x.value)

@@ -38,10 +38,11 @@ type scanner struct {
 	once       tables[uint32] // multiply linked inodes that were counted, and their names to come
 	quotaFiles bool           // in the root
 	projects   projects
+	prog       progress
 }
 
 // Precheck walks the metadata of src and says, before a copy starts, what a
-// target with caps will not hold. Used of Options: Workers, Rotational, Exclude,
+// target with caps will not hold. Used of Options: Workers, Rotational, Exclude, Live, Progress,
 // OnReadError (under List, what cannot be read is no Fail).
 func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, error) {
 	r, err := openRoot(Source, src, true, o.plain)
@@ -66,7 +67,11 @@ func (s *scanner) walk() (Scan, error) {
 	if err := s.enter(w, top); err != nil {
 		return s.scan, err
 	}
+	s.prog.setTotals(s.o, s.src)
+	s.prog.total = 0 // no data is read
+	quiet := s.prog.start(s.o.ProgressEvery)
 	err := s.q.run(newWorker)
+	quiet()
 	s.fds.closeAll()
 	if err != nil {
 		return s.scan, err
@@ -95,7 +100,7 @@ func (s *scanner) unreadable(path, op string, err error) {
 
 func (s *scanner) enter(w *worker, d *dir) error {
 	d.pending.Store(1)
-	if err := readMeta(object{fd: d.src}, s.src.magic, &d.meta, w.xattr); err != nil {
+	if err := s.reading(d, "", func() error { return readMeta(object{fd: d.src}, s.src.magic, &d.meta, w.xattr) }); err != nil {
 		s.unreadable(d.path(""), "read metadata", err)
 	} else {
 		s.look(d.path, "", &d.meta)
@@ -110,7 +115,10 @@ func (s *scanner) enter(w *worker, d *dir) error {
 }
 
 func (s *scanner) read(w *worker, d *dir) error {
-	es, more, err := readChunk(d.src, w.dents, 0)
+	es, more, err := s.o.list(w, d)
+	if s.vanished(err) {
+		err = nil
+	}
 	if err != nil {
 		s.unreadable(d.path(""), "list", err)
 	}
@@ -131,14 +139,22 @@ func (s *scanner) leave(_ *worker, d *dir) error {
 }
 
 func (s *scanner) batch(w *worker, d *dir, es []entry) error {
-	if err := s.fds.hold(d); err != nil {
+	if err := s.fds.hold(d); s.vanished(err) {
+		return s.leave(w, d)
+	} else if err != nil {
 		return err
 	}
+	s.prog.at(d, es[0].name)
 	for _, e := range es {
 		if s.ctx.Err() != nil {
 			break
 		}
-		if err := s.entry(w, d, e.name); err != nil {
+		s.prog.files.Add(1)
+		err := s.entry(w, d, e.name)
+		if s.vanished(err) {
+			continue
+		}
+		if err != nil {
 			s.unreadable(d.path(e.name), "open and stat", err)
 		}
 	}
@@ -149,12 +165,22 @@ func (s *scanner) batch(w *worker, d *dir, es []entry) error {
 	return s.leave(w, d)
 }
 
+// vanished tells that something was removed by a system at work.
+func (s *scanner) vanished(err error) bool {
+	return s.o.Live && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE))
+}
+
+// reading tries as often as the copy does: what it will read is not foretold to fail.
+func (s *scanner) reading(d *dir, name string, f func() error) error {
+	return s.o.reading("look", func() string { return d.path(name) }, f)
+}
+
 func (s *scanner) entry(w *worker, d *dir, name string) error {
 	if len(s.exclude) > 0 && s.exclude[d.path(name)] {
 		return nil
 	}
 	var m meta
-	if err := statAt(d.src, name, &m.stat); err != nil {
+	if err := s.reading(d, name, func() error { return statAt(d.src, name, &m.stat) }); err != nil {
 		return err
 	}
 	hidden := func() error {
@@ -166,8 +192,10 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	}
 	if m.isDir() {
 		sub := &dir{parent: d, name: name, dst: -1}
-		var err error
-		sub.src, err = openBelow(d.src, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		err := s.reading(d, name, func() (err error) {
+			sub.src, err = openBelow(d.src, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+			return err
+		})
 		if errors.Is(err, unix.EXDEV) {
 			return hidden() // before Linux 5.8 stat does not tell the mount
 		}
@@ -180,7 +208,11 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	}
 	o := object{d.src, name}
 	if m.isReg() {
-		fd, err := openBelow(d.src, name, unix.O_RDONLY, 0)
+		fd := -1
+		err := s.reading(d, name, func() (err error) {
+			fd, err = openBelow(d.src, name, unix.O_RDONLY, 0)
+			return err
+		})
 		if errors.Is(err, unix.ENOKEY) {
 			s.find("tree.encrypted", Fail, d.path(name), unlockMend, "fscrypt: the key is not in the kernel's keyring")
 			return nil
@@ -199,7 +231,7 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 		defer func() { _ = unix.Close(fd) }()
 		o = object{fd: fd}
 	}
-	if err := readMeta(o, s.src.magic, &m, w.xattr); err != nil {
+	if err := s.reading(d, name, func() error { return readMeta(o, s.src.magic, &m, w.xattr) }); err != nil {
 		return err
 	}
 	switch first := s.look(d.path, name, &m); {

@@ -73,7 +73,7 @@ func (p *progress) rate(now time.Time, e Event) (float64, time.Duration) {
 	if run := now.Sub(p.started).Seconds(); n > 0 && p.inodes > n {
 		left = max(left, run/float64(n)*float64(p.inodes-n))
 	}
-	return rate, time.Duration(left * float64(time.Second))
+	return rate, time.Duration(min(left, 1e9) * float64(time.Second))
 }
 
 func (p *progress) begin(now time.Time) { p.started, p.samples = now, []sample{{at: now}} }

@@ -59,10 +59,12 @@ type Options struct {
 	// Hashes only for what could not be read when it was copied.
 	Reread bool
 
-	cached bool   // no direct I/O; tests take this way too
-	plain  bool   // no clones of the mounts, as without open_tree; tests take this way too
-	chunk  int    // names of a directory read at a time, 0: chunkEntries; tests make it small
-	pace   func() // called before each batch of files; tests hold the copy up with it
+	cached bool // no direct I/O; tests take this way too
+	// Live has Precheck pass over names that vanish while it looks: the source is in use.
+	Live  bool
+	plain bool   // no clones of the mounts, as without open_tree; tests take this way too
+	chunk int    // names of a directory read at a time, 0: chunkEntries; tests make it small
+	pace  func() // called before each batch of files; tests hold the copy up with it
 
 	shareMost int // of shared extents remembered, 0: shareMost; tests make it small
 
