@@ -216,7 +216,7 @@ func (c *copyCut) cut(i int, rate int64, delay time.Duration) (read, written int
 	c.t.Helper()
 	vm := c.start(fmt.Sprintf("copy, cut %d", i+1), rate)
 	up := vm.Uptime()
-	seen := &spotter{want: regexp.MustCompile(`(?m)^copy: /src, `), found: make(chan struct{})}
+	seen := &spotter{want: regexp.MustCompile(`(?m)^\{"event":"progress","stage":"copy",`), found: make(chan struct{})}
 	type end struct {
 		lab.Result
 		err error
