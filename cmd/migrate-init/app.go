@@ -38,9 +38,9 @@ type app struct {
 	uptime func() float64
 	// wait looks at cond again at every uevent, until it holds or the time is over.
 	wait func(ctx context.Context, limit time.Duration, cond func() (bool, error)) error
-	// kernelLog gives a reader of what the kernel logs from now on; nil: there is none.
-	kernelLog func() (lines func() ([]string, error), err error)
-	rand      io.Reader
+	// ear hears what the kernel complains of from now on; nil: nobody does.
+	ear  func() (*stage.Ear, error)
+	rand io.Reader
 }
 
 // thisMachine is the app of the shipped binary.
@@ -84,12 +84,12 @@ func thisMachine() *app {
 			}
 			return machine.WaitUntil(ctx, limit, events, cond)
 		},
-		kernelLog: func() (func() ([]string, error), error) {
+		ear: func() (*stage.Ear, error) {
 			l, err := machine.OpenKernelLog() // to the end of the process, which is soon
 			if err != nil {
 				return nil, err
 			}
-			return l.Lines, nil
+			return &stage.Ear{Read: l.Lines}, nil
 		},
 		rand: rand.Reader,
 	}
@@ -107,8 +107,8 @@ func (a *app) read(name string) ([]byte, error) {
 // env is what the stages work with, live or as PID 1.
 func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
 	return &stage.Env{
-		KernelLog: a.listen(func(err error) { tell(stage.Event{Stage: "init", Text: err.Error()}) }),
-		Plan:      p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
+		Ear:  a.listen(func(err error) { tell(stage.Event{Stage: "init", Text: err.Error()}) }),
+		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
 		Open:   a.world().Open,
 		Root:   a.world().Root,
 		Inside: a.inside,
@@ -126,16 +126,16 @@ func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.
 }
 
 // listen is for what is told in the kernel's log and nowhere else; nil where it cannot be read, which is told.
-func (a *app) listen(tell func(error)) func() ([]string, error) {
-	if a.kernelLog == nil {
+func (a *app) listen(tell func(error)) *stage.Ear {
+	if a.ear == nil {
 		return nil
 	}
-	lines, err := a.kernelLog()
+	e, err := a.ear()
 	if err != nil {
 		tell(fmt.Errorf("%w; damage of a filesystem that only it tells of is not noticed", err))
 		return nil
 	}
-	return lines
+	return e
 }
 
 // pause lets a second pass, or the context end.

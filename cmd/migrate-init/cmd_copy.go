@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 	"migrate-init/pkg/survey"
@@ -93,7 +95,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	kernel := c.listen(func(err error) { c.note("%v", err) })
+	ear := c.listen(func(err error) { c.note("%v", err) })
 	out := copied{}
 	if out.Findings, err = c.precheck(ctx, src, dst); err != nil {
 		return interrupted(ctx, err, "before anything was copied")
@@ -120,7 +122,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.out, "%s can be copied to %s; nothing was copied\n", src, dst)
 		return nil
 	}
-	return transfer(ctx, c, src, dst, out, kernel)
+	return transfer(ctx, c, src, dst, out, ear)
 }
 
 // directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
@@ -183,6 +185,10 @@ func (c *call) precheck(ctx context.Context, src, dst string) ([]copyFinding, er
 	if err != nil {
 		return nil, err
 	}
+	// Who copies is root, and may use what is kept for root.
+	if _, caps.FreeBytes, err = machine.FreeBytes(dst); err != nil {
+		return nil, err
+	}
 	if begun(dst) {
 		caps.FreeBytes, caps.FreeInodes = 0, 0 // unknown: part of the copy is there already
 	}
@@ -229,7 +235,7 @@ func deviceOf(f *plan.Facts, dir string) *plan.Device {
 	return f.Dev(device)
 }
 
-func transfer(ctx context.Context, c *call, src, dst string, out copied, kernel func() ([]string, error)) error {
+func transfer(ctx context.Context, c *call, src, dst string, out copied, ear *stage.Ear) error {
 	f, err := c.look(ctx, survey.Shallow)
 	if err != nil {
 		return interrupted(ctx, err, "before anything was copied")
@@ -244,6 +250,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied, kernel 
 	}
 	show := newProgress(c)
 	job := stage.Job{From: src, To: dst, Engine: "tree", SkipBad: c.skips(), Rotational: turns(f, src) || turns(f, dst), Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
+	job.Progress = ear.Listening(job.Progress)
 	o := stage.TreeOptions(job)
 	o.CheckpointEvery = c.opt.checkpoint
 	st.into(&o)
@@ -262,6 +269,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied, kernel 
 	}
 	out.Copied = counted(done)
 	job.Progress = func(p stage.Progress) { show.event(stage.Event{Stage: "verify", Text: dst, Progress: &p}) }
+	job.Progress = ear.Listening(job.Progress)
 	o = stage.TreeOptions(job)
 	if err := st.verifyWith(&o); err != nil {
 		return err
@@ -276,7 +284,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied, kernel 
 	if rep.SharedSource > 0 {
 		out.Shared = &sharedCounts{rep.SharedSource, rep.SharedTarget}
 	}
-	if err := c.damage(f, src, kernel, &verified); err != nil {
+	if err := c.damage(f, src, dst, ear, &verified); err != nil {
 		return err
 	}
 	out.Verified = counted(verified)
@@ -285,7 +293,7 @@ func transfer(ctx context.Context, c *call, src, dst string, out copied, kernel 
 	}
 	lacks := incompleteCopy(src, done, verified)
 	if c.opt.json {
-		return errors.Join(printJSON(c, out), lacks)
+		return cmp.Or(printJSON(c, out), lacks)
 	}
 	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal%s\n", done.Files, done.Dirs, done.Bytes, but(lacks))
 	if x := out.Shared; x != nil {

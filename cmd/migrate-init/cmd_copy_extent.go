@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -226,7 +227,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 	}
 	lacks := incompleteCopy(b.src.Path, done, read)
 	if b.opt.json {
-		return errors.Join(printJSON(b.call, out), lacks)
+		return cmp.Or(printJSON(b.call, out), lacks)
 	}
 	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, but(lacks), b.dst.Path, out.Target.Type, out.Target.UUID, out.Target.Size)
 	if b.alloc.Label != "" && out.Target.Label == "" {

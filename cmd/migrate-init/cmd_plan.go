@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -158,16 +159,29 @@ func (c *call) foresee(ctx context.Context, p *plan.Plan, f *plan.Facts) (plan.F
 			continue // the checks tell what is not there
 		}
 		noun := "filesystem at " + s.Mount
-		if len(d.MountedAt) == 0 {
+		at := wholly(f, d)
+		if at == "" {
 			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Noun: noun, Evidence: "it is not mounted, and its files were not looked at", Mend: "mount it, and check again"})
 			continue
 		}
 		c.note("%s: looking at every file", noun)
-		told, err := stage.Foresee(ctx, c.place(d.MountedAt[0]), noun, n)
+		told, err := stage.Foresee(ctx, c.place(at), noun, n, stage.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: d.Rotational})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", noun, err)
 		}
 		out = append(out, told...)
 	}
 	return out, nil
+}
+
+// wholly is where a device's filesystem is mounted from its root, with nothing mounted over it; "" where it is not.
+func wholly(f *plan.Facts, d *plan.Device) string {
+	seen := map[string]bool{}
+	for _, m := range slices.Backward(f.Mounts) {
+		if m.Device == d.Name && (m.Root == "" || m.Root == "/") && !seen[m.Target] {
+			return m.Target
+		}
+		seen[m.Target] = true
+	}
+	return ""
 }

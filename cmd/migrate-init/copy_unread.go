@@ -28,21 +28,23 @@ func incompleteCopy(src string, copied, verified stage.Counts) error {
 }
 
 // damage adds to what a copy of the directory src lacks what the kernel complained of about its filesystem. By the policy it is an error.
-func (c *call) damage(f *plan.Facts, src string, kernel func() ([]string, error), n *stage.Counts) error {
-	d := deviceOf(f, src)
-	if kernel == nil || d == nil {
-		return nil
-	}
-	lines, err := kernel()
-	if err != nil {
-		return err
-	}
+func (c *call) damage(f *plan.Facts, src, dst string, ear *stage.Ear, n *stage.Counts) error {
 	had := len(n.Skipped)
-	n.Damaged(lines, d.Path)
-	if len(n.Skipped) > had && !c.skips() {
-		return fmt.Errorf("source %s; --read-error skip-and-list copies the rest", n.Skipped[had])
+	unsure, err := n.Heard(ear, pathOf(deviceOf(f, src)), pathOf(deviceOf(f, dst)))
+	if unsure != nil {
+		c.note("%v; damage that only it tells of may be unnoticed", unsure)
 	}
-	return nil
+	if err == nil && len(n.Skipped) > had && !c.skips() {
+		err = fmt.Errorf("source %s; --read-error skip-and-list copies the rest", n.Skipped[had])
+	}
+	return err
+}
+
+func pathOf(d *plan.Device) string {
+	if d == nil {
+		return ""
+	}
+	return d.Path
 }
 
 // but limits what is said of a copy that lacks something.

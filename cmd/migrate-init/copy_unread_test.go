@@ -152,9 +152,11 @@ func TestCopyOfDamagedDirectory(t *testing.T) {
 // By the policy what only the kernel's log tells ends the copy, or is listed.
 func TestDamage(t *testing.T) {
 	f := &plan.Facts{Devices: []plan.Device{{Name: "vda2", Path: "/dev/vda2"}, {Name: "vdb1", Path: "/dev/vdb1"}},
-		Mounts: []plan.Mount{{Target: "/", Device: "vda2"}, {Target: "/mnt", Device: "vdb1"}}}
-	kernel := func() ([]string, error) {
-		return []string{"EXT4-fs error (device vda2): bad", "EXT4-fs (vdb1): mounted"}, nil
+		Mounts: []plan.Mount{{Target: "/srv", Device: "vda2"}, {Target: "/mnt", Device: "vdb1"}}}
+	says := func() *stage.Ear {
+		return &stage.Ear{Read: func(func(string) bool) ([]string, bool, error) {
+			return []string{"EXT4-fs error (device vda2): bad"}, false, nil
+		}}
 	}
 	for _, tt := range []struct {
 		policy, src string
@@ -162,12 +164,15 @@ func TestDamage(t *testing.T) {
 		lacks       int64
 	}{{policyStop, "/srv", true, 1}, {policySkip, "/srv", false, 1}, {policyStop, "/mnt/x", false, 0}} {
 		c, n := &call{opt: options{readError: tt.policy}}, stage.Counts{}
-		if err := c.damage(f, tt.src, kernel, &n); (err != nil) != tt.fails || n.Unread != tt.lacks || int(n.Unread) != len(n.Skipped) {
+		if err := c.damage(f, tt.src, "/nowhere", says(), &n); (err != nil) != tt.fails || n.Unread != tt.lacks || int(n.Unread) != len(n.Skipped) {
 			t.Errorf("%+v: %v, %+v", tt, err, n)
 		}
-		if err := c.damage(f, tt.src, nil, &n); err != nil {
+		if err := c.damage(f, tt.src, "/nowhere", nil, &n); err != nil {
 			t.Errorf("without a log: %v", err)
 		}
+	}
+	if err := (&call{opt: options{readError: policySkip}}).damage(f, "/mnt", "/srv", says(), &stage.Counts{}); err == nil {
+		t.Error("a damaged target passes")
 	}
 }
 

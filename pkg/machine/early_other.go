@@ -26,7 +26,7 @@ func OpenKernelLog() (*KernelLog, error) {
 }
 
 // Lines returns nothing: only on Linux.
-func (*KernelLog) Lines() ([]string, error) { return nil, nil }
+func (*KernelLog) Lines(func(string) bool) ([]string, bool, error) { return nil, false, nil }
 
 // Close does nothing: only on Linux.
 func (*KernelLog) Close() error { return nil }

@@ -29,27 +29,29 @@ func OpenKernelLog() (*KernelLog, error) {
 	return &KernelLog{fd}, nil
 }
 
-// Lines returns the messages since the last call, at most 1,000, without what processes wrote into the log. It never waits.
-func (l *KernelLog) Lines() ([]string, error) {
-	var out []string
+// Lines returns the messages since the last call that keep wants, the first 1,000 of them, without what processes wrote into
+// the log. lost: the kernel had no more room for some that nobody had read. It never waits.
+func (l *KernelLog) Lines(keep func(string) bool) (lines []string, lost bool, err error) {
 	buf := make([]byte, 8192) // more than a record can have
-	for len(out) < maxLines {
+	for {
 		n, err := unix.Read(l.fd, buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
-			return out, nil
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EPIPE): // EPIPE: records were overwritten; the next is the oldest
+			return lines, lost, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EPIPE):
+			lost = true // the next record is the oldest there is
 			continue
 		case err != nil:
-			return out, fmt.Errorf("kernel log: %w", err)
+			return lines, lost, fmt.Errorf("kernel log: %w", err)
 		case n == 0:
-			return out, nil
+			return lines, lost, nil
 		}
-		if text, ok := kernelMessage(string(buf[:n])); ok {
-			out = append(out, text)
+		if text, ok := kernelMessage(string(buf[:n])); ok && len(lines) < maxLines && keep(text) {
+			lines = append(lines, text)
 		}
 	}
-	return out, nil
 }
 
 // Close closes the log.

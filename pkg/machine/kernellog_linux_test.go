@@ -45,14 +45,13 @@ func TestKernelLog(t *testing.T) {
 	}
 	name := "(" + strings.TrimPrefix(dev, "/dev/") + ")"
 	count := func() (kernels, processes int) {
-		lines, err := l.Lines()
+		lines, _, err := l.Lines(func(s string) bool { return strings.Contains(s, name) || strings.Contains(s, mine) })
 		must(t, err)
 		for _, s := range lines {
-			if strings.Contains(s, name) {
-				kernels++
-			}
 			if strings.Contains(s, mine) {
 				processes++
+			} else {
+				kernels++
 			}
 		}
 		return kernels, processes

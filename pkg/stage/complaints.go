@@ -1,10 +1,12 @@
 package stage
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Complaints are the lines of the kernel's log that tell of damage in the filesystem on a device, by the kernel's name
@@ -51,37 +53,89 @@ func complaint(line string) (dev string, ok bool) {
 // mostHeard bounds the complaints that are kept.
 const mostHeard = 100
 
-// listen keeps what the kernel complained of since it was asked last.
-func (e *Env) listen() error {
-	if e.KernelLog == nil {
-		return nil
+// Ear keeps what the kernel complains of. A nil Ear hears nothing. Safe for concurrent use.
+type Ear struct {
+	// Read gives the lines that the kernel logged since it was asked last and that keep wants; lost says that there were others.
+	Read func(keep func(string) bool) (lines []string, lost bool, err error)
+
+	mu    sync.Mutex
+	heard []string
+	lost  bool
+	err   error
+}
+
+// Listen reads the log. It wants to be called every few seconds: the kernel keeps so much of it and no more.
+func (e *Ear) Listen() {
+	if e == nil {
+		return
 	}
-	lines, err := e.KernelLog()
-	for _, l := range lines {
-		if _, ok := complaint(l); ok && len(e.heard) < mostHeard {
-			e.heard = append(e.heard, l)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err != nil {
+		return
+	}
+	lines, lost, err := e.Read(func(l string) bool { _, ok := complaint(l); return ok })
+	e.heard = append(e.heard, lines[:min(len(lines), mostHeard-len(e.heard))]...)
+	e.lost, e.err = e.lost || lost, err
+}
+
+// Listening is next, and listens.
+func (e *Ear) Listening(next func(Progress)) func(Progress) {
+	return func(p Progress) {
+		e.Listen()
+		if next != nil {
+			next(p)
 		}
 	}
-	return err
+}
+
+// Complaints are those about two devices, by their paths. An error says that some may be unheard.
+func (e *Ear) Complaints(from, to string) (ofFrom, ofTo []string, err error) {
+	if e == nil {
+		return nil, nil, nil
+	}
+	e.Listen()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err = e.err
+	if e.lost {
+		err = errors.Join(err, errors.New("kernel log: some of it was overwritten before it was read"))
+	}
+	return Complaints(e.heard, path.Base(from)), Complaints(e.heard, path.Base(to)), err
 }
 
 // complaints adds what the kernel said of the source while it was read to what is not in the copy, and refuses a target that it
 // said such things of.
-func (e *Env) complaints(c *Counts, j Job) error {
-	if err := e.listen(); err != nil {
-		return err
+func (e *Env) complaints(stage string, c *Counts, j Job) error {
+	from, to, err := e.Ear.Complaints(j.FromDev, j.ToDev)
+	if err != nil {
+		e.tell(stage, "warning: %v; damage that only it tells of may be unnoticed", err)
 	}
-	if bad := Complaints(e.heard, path.Base(j.ToDev)); len(bad) > 0 {
-		return fmt.Errorf("target %s: the kernel found damage in what was just made there: %q; look at the disk", j.ToDev, bad[0])
+	if len(to) > 0 {
+		return damagedTarget(j.ToDev, to)
 	}
-	c.Damaged(e.heard, j.FromDev)
+	c.damaged(from, j.FromDev)
 	return nil
 }
 
-// Damaged adds what the kernel complained of about the filesystem on a device, by its path, to what a copy lacks.
-func (c *Counts) Damaged(lines []string, dev string) {
-	for _, l := range Complaints(lines, path.Base(dev)) {
+func damagedTarget(dev string, lines []string) error {
+	return fmt.Errorf("target %s: the kernel found damage in what was just made there: %q; look at the disk", dev, lines[0])
+}
+
+// damaged adds the complaints about a device to what a copy lacks.
+func (c *Counts) damaged(lines []string, dev string) {
+	for _, l := range lines {
 		c.Unread++
 		c.Skipped = append(c.Skipped, fmt.Sprintf("%s: the kernel found damage, and names may lack: %q; e2fsck -f, xfs_repair or btrfs check mends it, from a rescue system", dev, l))
 	}
+}
+
+// Heard does for a copy without a plan, from one device to another ("" where there is none), what the stages do.
+func (c *Counts) Heard(e *Ear, from, to string) (unsure, err error) {
+	ofFrom, ofTo, unsure := e.Complaints(from, to)
+	if len(ofTo) > 0 {
+		return unsure, damagedTarget(to, ofTo)
+	}
+	c.damaged(ofFrom, from)
+	return unsure, nil
 }

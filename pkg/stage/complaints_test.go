@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func TestKernelComplains(t *testing.T) {
 		w.boot()
 		e := w.env(p, text)
 		heard := 0
-		e.KernelLog = func() ([]string, error) {
+		e.Ear = &Ear{Read: func(keep func(string) bool) ([]string, bool, error) {
 			dev := tt.dev
 			if dev == "" {
 				for _, n := range p.Target.Filesystems {
@@ -60,10 +61,14 @@ func TestKernelComplains(t *testing.T) {
 				}
 			}
 			if heard++; heard != 2 { // after the first copy
-				return []string{"nothing much"}, nil
+				return nil, false, nil
 			}
-			return []string{"EXT4-fs error (device " + dev + "): ext4_readdir:260: directory fails checksum"}, nil
-		}
+			line := "EXT4-fs error (device " + dev + "): ext4_readdir:260: directory fails checksum"
+			if keep("nothing much") || !keep(line) {
+				t.Error("the wrong lines are kept")
+			}
+			return []string{line}, false, nil
+		}}
 		err := Run(t.Context(), e)
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%+v: %v", tt, err)
@@ -76,6 +81,39 @@ func TestKernelComplains(t *testing.T) {
 		}
 		if tt.want != "" && w.committedFile(p) {
 			t.Errorf("%+v: committed", tt)
+		}
+	}
+}
+
+// What could not be heard is told; more than is kept is not kept.
+func TestEar(t *testing.T) {
+	var deaf *Ear
+	deaf.Listen()
+	if a, b, err := deaf.Complaints("/dev/a", "/dev/b"); len(a)+len(b) != 0 || err != nil {
+		t.Error(a, b, err)
+	}
+	many := make([]string, mostHeard+5)
+	for i := range many {
+		many[i] = "EXT4-fs error (device a): bad"
+	}
+	fails := errors.New("no more")
+	for _, tt := range []struct {
+		lost bool
+		err  error
+	}{{false, nil}, {true, nil}, {false, fails}} {
+		asked := 0
+		e := &Ear{Read: func(func(string) bool) ([]string, bool, error) { asked++; return many, tt.lost, tt.err }}
+		e.Listening(nil)(Progress{})
+		var c Counts
+		unsure, err := c.Heard(e, "/dev/a", "/dev/b")
+		if err != nil || c.Unread != mostHeard || (unsure != nil) != (tt.lost || tt.err != nil) || errors.Is(unsure, fails) != (tt.err != nil) {
+			t.Errorf("%+v: %v, %v, %d", tt, unsure, err, c.Unread)
+		}
+		if want := 2; asked != want && tt.err == nil || tt.err != nil && asked != 1 {
+			t.Errorf("%+v: asked %d times", tt, asked)
+		}
+		if _, err := c.Heard(e, "/dev/b", "/dev/a"); err == nil || !strings.Contains(err.Error(), "target /dev/a: the kernel found damage") {
+			t.Errorf("%v", err)
 		}
 	}
 }

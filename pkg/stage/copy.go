@@ -156,9 +156,10 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 			return err
 		}
+		j.Progress = e.Ear.Listening(j.Progress)
 		counts, err := run(ctx, j)
 		if err == nil {
-			err = e.complaints(&counts, j)
+			err = e.complaints(stage, &counts, j)
 		}
 		if err != nil {
 			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
@@ -250,6 +251,9 @@ func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS) error {
 	}
 	if !e.records.filled(n.UUID) {
 		return nil
+	}
+	if e.records.Done("copy:" + n.UUID) {
+		return fmt.Errorf("target filesystem %s: the journal says that it is copied, and it is not made anew; migrate-init cancel on the old system, and schedule again", n.UUID)
 	}
 	e.tell("copy", "the copy of %s was cut short: it starts again on a new filesystem", n.Mount)
 	if err := e.unmount(ctx, newDir(n.UUID)); err != nil {

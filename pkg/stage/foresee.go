@@ -11,8 +11,11 @@ import (
 
 // Foresee looks at every file below dir, as long as the old system runs, for what a copy into a planned filesystem would not
 // keep. That is not made yet: what it can hold is taken from the plan. The stages look again, at the filesystem itself.
-func Foresee(ctx context.Context, dir, noun string, n *plan.NewFS) (plan.Findings, error) {
-	scan, err := tree.Precheck(ctx, dir, likely(n), tree.Options{})
+// What vanishes meanwhile, as files of a system at work do, is no finding.
+func Foresee(ctx context.Context, dir, noun string, n *plan.NewFS, j Job) (plan.Findings, error) {
+	o := TreeOptions(j)
+	o.Live = true
+	scan, err := tree.Precheck(ctx, dir, likely(n), o)
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +23,8 @@ func Foresee(ctx context.Context, dir, noun string, n *plan.NewFS) (plan.Finding
 	for _, f := range scan.Findings {
 		sev := plan.Warn
 		switch {
-		case forbids(f, Job{}):
+		case f.ID == "tree.mountpoint": // an old kernel; the stages mount the filesystem alone
+		case forbids(f, j):
 			sev = plan.Refuse
 		case len(f.Paths) == 0:
 			continue // what is so with every copy by files

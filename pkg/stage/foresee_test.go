@@ -21,7 +21,7 @@ func TestForesee(t *testing.T) {
 		t.Fatal(err)
 	}
 	look := func(n plan.NewFS) map[string]plan.Finding {
-		fs, err := Foresee(t.Context(), dir, "filesystem at /x", &n)
+		fs, err := Foresee(t.Context(), dir, "filesystem at /x", &n, Job{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,9 +21,11 @@ func (e *Env) precheck(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if e.records.Done("precheck:" + n.UUID) {
+		// A copy that was begun was looked at by then, or by a program that did not look: what it has is not given up for a look.
+		if key := "copy:" + n.UUID; e.records.Done("precheck:"+n.UUID) || e.records.Done(key) || e.records.open(key) {
 			continue
 		}
+		e.tell("copy", "%s: looking at every file, for what cannot be kept", s.Mount)
 		bad, err := e.precheckOne(ctx, c, s, n)
 		if err != nil {
 			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
@@ -81,6 +83,8 @@ func forbids(f tree.Finding, j Job) bool {
 	switch f.ID {
 	case "tree.xattrs":
 		return false // the room for them is guessed from below; where they do not fit the copy ends
+	case "tree.quota", "tree.projectunread":
+		return false // no copy meets them: they are told, and in the report, and can be set again
 	case "tree.unreadable":
 		return !j.SkipBad
 	}

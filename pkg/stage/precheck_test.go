@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -98,6 +99,60 @@ func TestPrecheckOnce(t *testing.T) {
 	}
 }
 
+// A copy that a program without a look has begun or ended is not given up for a look.
+func TestPrecheckLeavesCopies(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		w := newWorld(t)
+		p, text := planned(t, w, nil)
+		w.boot()
+		e := w.env(p, text)
+		for _, c := range p.Copies {
+			e.records = append(e.records, Record{Stage: "mkfs:" + c.To, Event: Done}, Record{Stage: "copy:" + c.To, Event: Begin})
+			if ends {
+				e.records = append(e.records, Record{Stage: "copy:" + c.To, Event: Done})
+			}
+		}
+		if err := e.precheck(t.Context()); err != nil || count(w.log, "precheck ") != 0 || count(w.log, "exec mke2fs") != 0 {
+			t.Errorf("ended %v: %v, log:\n%s", ends, err, strings.Join(w.log, "\n"))
+		}
+		if !ends {
+			continue
+		}
+		for _, c := range p.Copies {
+			if err := e.fresh(t.Context(), c, p.FindFS(c.To)); c.Engine != plan.EngineExtent && (err == nil || !strings.Contains(err.Error(), "is copied")) {
+				t.Errorf("a filesystem that is copied is made anew: %v", err)
+			}
+		}
+	}
+}
+
+// What a source that changed takes back is looked at again only once its copy no longer counts as done.
+func TestTakeBackOrder(t *testing.T) {
+	w := newWorld(t)
+	p, text := planned(t, w, nil)
+	if err := w.migrate(p, text, fault{}); err != nil {
+		t.Fatal(err)
+	}
+	e := w.env(p, text)
+	if err := errors.Join(e.refresh(t.Context()), e.openJournal()); err != nil {
+		t.Fatal(err)
+	}
+	n := len(e.records)
+	to := p.Copies[0].To
+	if err := e.takeBack(t.Context(), to, "why"); err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, r := range e.records[n:] {
+		if part, of, ok := strings.Cut(r.Stage, ":"); ok && of == to {
+			order = append(order, part)
+		}
+	}
+	if !slices.Equal(order, []string{"copy", "verify", "precheck", "settle"}) {
+		t.Errorf("%q", order)
+	}
+}
+
 func TestForbids(t *testing.T) {
 	for _, c := range []struct {
 		id      string
@@ -112,6 +167,8 @@ func TestForbids(t *testing.T) {
 		{"tree.unreadable", tree.Fail, true, false},
 		{"tree.xattrs", tree.Loss, false, false},
 		{"tree.xattrsize", tree.Loss, false, true},
+		{"tree.quota", tree.Loss, false, false},
+		{"tree.projectunread", tree.Loss, false, false},
 	} {
 		if got := forbids(tree.Finding{ID: c.id, Severity: c.sev}, Job{SkipBad: c.skipBad}); got != c.want {
 			t.Errorf("%s %s, skip-and-list %v: forbids %v", c.sev, c.id, c.skipBad, got)

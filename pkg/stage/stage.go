@@ -46,8 +46,8 @@ type Env struct {
 	Pause func(ctx context.Context) error
 	// Load loads kernel modules by name, dependencies first.
 	Load func(ctx context.Context, names ...string) error
-	// KernelLog gives what the kernel logged since it was asked last; nil where nobody reads that.
-	KernelLog func() ([]string, error)
+	// Ear hears what the kernel complains of; nil where nobody listens.
+	Ear *Ear
 	// Self is the path of this binary in the image.
 	Self string
 	// PlanText is the plan as it was written.
@@ -59,7 +59,6 @@ type Env struct {
 	journal string // device, "" while there is none
 	size    int64
 	boot    string
-	heard   []string // complaints of the kernel about filesystems
 }
 
 // Event is what a stage has to say while it works.
