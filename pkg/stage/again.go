@@ -1,0 +1,91 @@
+package stage
+
+import (
+	"context"
+	"strings"
+
+	"migrate-init/pkg/plan"
+)
+
+// stamps note the state of every source filesystem at the moment of the copy: finish compares them.
+func (e *Env) stamps() map[string]string {
+	m := map[string]string{}
+	for _, s := range e.Plan.Source.Filesystems {
+		if d, _ := e.Facts.FS(s.UUID); d != nil {
+			m["stamp:"+s.UUID] = d.Filesystem().Stamp
+		}
+	}
+	return m
+}
+
+// sameSources takes back every copy whose source was mounted for writing since (between two tries the old system runs),
+// and every copy by blocks that was cut short while it got its identity: half rewritten checksums are no filesystem.
+// What is taken back is recorded before the new stamps are, so that a power cut between them forgets nothing.
+func (e *Env) sameSources(ctx context.Context) error {
+	now, changed := e.stamps(), false
+	for _, c := range e.Plan.Copies {
+		key, why := "stamp:"+c.From, "the source was in use"
+		switch {
+		case c.Engine == plan.EngineExtent && e.records.open("settle:"+c.To):
+			why = "it was cut short while it got its identity"
+		case now[key] != "" && now[key] == e.records.Fact(key):
+			continue
+		}
+		changed = true
+		e.tell("prepare", "source filesystem %s is copied again: %s", c.From, why)
+		if err := e.takeBack(ctx, c.To, why); err != nil {
+			return err
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return e.Record(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now", Facts: now})
+}
+
+// takeBack makes the journal forget that a filesystem was copied. Its settling is the last to go: it is what tells the next
+// try, when the power went before, that there is something to take back.
+func (e *Env) takeBack(ctx context.Context, to, why string) error {
+	for _, whole := range []string{"copy", "verify"} {
+		if !e.records.Done(whole) {
+			continue
+		}
+		if err := e.Record(ctx, Record{Stage: whole, Event: Begin, Text: again + "see below"}); err != nil {
+			return err
+		}
+	}
+	parts := []string{"copy", "verify", "settle"}
+	if e.records.Begun("precheck:" + to) {
+		parts = []string{"copy", "verify", "precheck", "settle"} // while a copy counts as done nobody looks, nor makes its filesystem anew
+	}
+	for _, part := range parts {
+		if err := e.Record(ctx, Record{Stage: part + ":" + to, Event: Begin, Text: again + why}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again begins the text of a record that takes back what was done.
+const again = "again: "
+
+// open tells whether a part was begun and not ended, nor taken back.
+func (rs Records) open(stage string) bool {
+	for i := len(rs) - 1; i >= 0; i-- {
+		if rs[i].Stage == stage && (rs[i].Event == Begin || rs[i].Event == Done) {
+			return rs[i].Event == Begin && !strings.HasPrefix(rs[i].Text, again)
+		}
+	}
+	return false
+}
+
+// epoch counts how often a part was taken back: a checkpoint of an earlier epoch says nothing.
+func (rs Records) epoch(stage string) int {
+	n := 0
+	for _, r := range rs {
+		if r.Stage == stage && strings.HasPrefix(r.Text, again) {
+			n++
+		}
+	}
+	return n
+}
