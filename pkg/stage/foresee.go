@@ -21,17 +21,22 @@ func Foresee(ctx context.Context, dir, noun string, n *plan.NewFS, j Job) (plan.
 	}
 	out := plan.Findings{{ID: "tree.files", Severity: plan.OK, Noun: noun, Evidence: fmt.Sprintf("%d files and %d directories were looked at", scan.Files, scan.Dirs)}}
 	for _, f := range scan.Findings {
-		sev := plan.Warn
-		switch {
-		case f.ID == "tree.mountpoint": // an old kernel; the stages mount the filesystem alone
-		case forbids(f, j):
-			sev = plan.Refuse
-		case len(f.Paths) == 0:
-			continue // what is so with every copy by files
+		if sev, ok := foreseen(f, j); ok {
+			out = append(out, plan.Finding{ID: f.ID, Severity: sev, Noun: noun, Evidence: evidence(f), Mend: f.Mend})
 		}
-		out = append(out, plan.Finding{ID: f.ID, Severity: sev, Noun: noun, Evidence: evidence(f), Mend: f.Mend})
 	}
 	return out, nil
+}
+
+// foreseen is how much a finding means on the live system; ok is false for what is so with every copy by files.
+func foreseen(f tree.Finding, j Job) (sev plan.Severity, ok bool) {
+	switch {
+	case f.ID == "tree.mountpoint": // an old kernel; the stages mount the filesystem alone
+		return plan.Warn, true
+	case forbids(f, j):
+		return plan.Refuse, true
+	}
+	return plan.Warn, f.Severity != tree.Info || len(f.Paths) > 0
 }
 
 // likely is what a planned filesystem can hold. It is of its source's type, with its features and inodes as large: what they

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/tree"
 )
 
 // TestForesee: a look at the live source refuses what the copy would be refused for, by what the plan says of the target.
@@ -42,6 +43,27 @@ func TestForesee(t *testing.T) {
 	for id, words := range map[string]string{"tree.nanoseconds": "ext4 keeps whole seconds", "tree.inodes": "2 objects, 1 free inodes"} {
 		if f := small[id]; f.Severity != plan.Refuse || !strings.Contains(f.Evidence, words) || f.Mend == "" {
 			t.Errorf("%s: %+v", id, f)
+		}
+	}
+}
+
+// Nothing that would be lost goes unsaid, whether it has a name or is of the whole filesystem.
+func TestForeseen(t *testing.T) {
+	for _, c := range []struct {
+		f    tree.Finding
+		want plan.Severity
+		told bool
+	}{
+		{tree.Finding{ID: "tree.identity", Severity: tree.Info}, plan.Warn, false},
+		{tree.Finding{ID: "tree.subvolume", Severity: tree.Info, Paths: []string{"a"}}, plan.Warn, true},
+		{tree.Finding{ID: "tree.quota", Severity: tree.Loss}, plan.Warn, true},
+		{tree.Finding{ID: "tree.projectunread", Severity: tree.Loss, Paths: []string{"a"}}, plan.Warn, true},
+		{tree.Finding{ID: "tree.mountpoint", Severity: tree.Fail, Paths: []string{"proc"}}, plan.Warn, true},
+		{tree.Finding{ID: "tree.space", Severity: tree.Fail}, plan.Refuse, true},
+		{tree.Finding{ID: "tree.flags", Severity: tree.Loss, Paths: []string{"a"}}, plan.Refuse, true},
+	} {
+		if sev, told := foreseen(c.f, Job{}); told != c.told || told && sev != c.want {
+			t.Errorf("%s: %v, told %v", c.f.ID, sev, told)
 		}
 	}
 }
