@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 )
 
 // Crew is a group of goroutines like sync.WaitGroup, but a panic of one is raised in Wait, in the goroutine of the
@@ -49,5 +50,26 @@ func (c *Crew) Wait() {
 	case err := <-c.fell:
 		panic(err)
 	default:
+	}
+}
+
+// Every calls f every d until stop is called, which waits for the last call to end.
+func Every(d time.Duration, f func()) (stop func()) {
+	quit, c := make(chan struct{}), New()
+	c.Go(func() {
+		t := time.NewTicker(d)
+		defer t.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-t.C:
+				f()
+			}
+		}
+	})
+	return func() {
+		close(quit)
+		c.Wait()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // The first to wait is the one who learns of a panic, though another member waits for what was left locked.
@@ -31,4 +32,32 @@ func TestCrew(t *testing.T) {
 			t.Error("a member was not waited for")
 		}
 	}
+}
+
+// After stop there is no further call; a panic of one reaches whoever stops.
+func TestEvery(t *testing.T) {
+	n, came := 0, make(chan bool, 100)
+	stop := Every(time.Millisecond, func() {
+		if n++; n <= 2 {
+			came <- true
+		}
+	})
+	<-came
+	<-came
+	stop()
+	was := n
+	time.Sleep(10 * time.Millisecond)
+	if n != was || n < 2 {
+		t.Errorf("%d calls, then %d", was, n)
+	}
+	fell := make(chan bool)
+	stop = Every(time.Millisecond, func() { close(fell); panic("index out of range") })
+	<-fell
+	defer func() {
+		if err, ok := recover().(error); !ok || !strings.HasPrefix(err.Error(), "index out of range\n") {
+			t.Errorf("caught %v", err)
+		}
+	}()
+	stop()
+	t.Error("the panic is lost")
 }

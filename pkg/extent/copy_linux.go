@@ -108,7 +108,7 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 			c.run(ctx, buf)
 		})
 	}
-	still := c.pace.beat(func() {
+	still := crew.Every(stillEvery, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.tell()

@@ -1,13 +1,12 @@
 package extent
 
-import (
-	"time"
-
-	"migrate-init/pkg/crew"
-)
+import "time"
 
 // paceSpan is the time over which a rate is taken.
 const paceSpan = 10 * time.Second
+
+// stillEvery: that a disk stands still has to be told, too, and then no window ends.
+const stillEvery = time.Second
 
 // pace turns how far a copy is into events, and says when one is due.
 type pace struct {
@@ -37,25 +36,4 @@ func (p *pace) event(now time.Time, bytes, offset int64) Event {
 	}
 	p.marks = append(p.marks, paceMark{now, bytes})
 	return e
-}
-
-// beat calls f every second until stop is called: that a disk stands still has to be told, too, and then no window ends.
-func (p *pace) beat(f func()) (stop func()) {
-	quit, wg := make(chan struct{}), crew.New()
-	wg.Go(func() {
-		t := time.NewTicker(time.Second)
-		defer t.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-t.C:
-				f()
-			}
-		}
-	})
-	return func() {
-		close(quit)
-		wg.Wait()
-	}
 }

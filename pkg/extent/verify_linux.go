@@ -75,7 +75,7 @@ func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []S
 			v.stop(v.run(ctx, buf))
 		})
 	}
-	still := v.pace.beat(func() {
+	still := crew.Every(stillEvery, func() {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.tell()

@@ -105,38 +105,15 @@ func isTop(r *root) bool {
 	return r.st.attrs&unix.STATX_ATTR_MOUNT_ROOT != 0 && !r.cloned || r.magic == unix.XFS_SUPER_MAGIC && r.st.ino <= 256
 }
 
-// every calls f until it fails or quit is closed.
-func every(wg *crew.Crew, quit <-chan struct{}, d time.Duration, f func() error) {
-	wg.Go(func() {
-		t := time.NewTicker(d)
-		defer t.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-t.C:
-				if f() != nil {
-					return
-				}
-			}
-		}
-	})
-}
-
 // start reports every d until the returned function is called.
 func (p *progress) start(d time.Duration) func() {
 	if d <= 0 {
 		d = 250 * time.Millisecond
 	}
-	quit := make(chan struct{})
-	wg := crew.New()
-	if p.notify != nil {
-		every(wg, quit, d, func() error { p.report(false); return nil })
+	if p.notify == nil {
+		return func() {}
 	}
-	return func() {
-		close(quit)
-		wg.Wait()
-	}
+	return crew.Every(d, func() { p.report(false) })
 }
 
 // startCheckpoints saves until the returned function is called, which gives the
