@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"migrate-init/pkg/extent"
-	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/tree"
 )
@@ -114,10 +113,6 @@ func VerifiedTree(rep tree.Report, err error) (Counts, error) {
 func precheckTree(ctx context.Context, j Job) (tree.Scan, error) {
 	caps, err := tree.ProbeCaps(j.To)
 	if err != nil {
-		return tree.Scan{}, err
-	}
-	// The copy is root's, who may use what is kept for root, and the plan has seen to a margin.
-	if _, caps.FreeBytes, err = machine.FreeBytes(j.To); err != nil {
 		return tree.Scan{}, err
 	}
 	return tree.Precheck(ctx, j.From, caps, treeOptions(j))

@@ -54,7 +54,7 @@ func ProbeCaps(dst string) (c Caps, err error) {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	c.FS, c.Links = fsName(r.magic), maxLinks(r.magic)
-	c.BlockSize, c.FreeBytes = r.bsize, int64(r.fs.Bavail)*r.bsize
+	c.BlockSize, c.FreeBytes = r.bsize, int64(r.fs.Bfree)*r.bsize // who copies is root, and may use what is kept for root
 	if r.magic != unix.BTRFS_SUPER_MAGIC && r.magic != unix.XFS_SUPER_MAGIC {
 		c.FreeInodes = int64(r.fs.Ffree)
 	}
