@@ -9,11 +9,11 @@ import (
 	"sync"
 )
 
-// Complaints are the lines of the kernel's log that tell of damage in the filesystem on a device, by the kernel's name
+// about are the lines of the kernel's log that tell of damage in the filesystem on a device, by the kernel's name
 // of it. Some damage is told nowhere else: ext4 passes over a directory block whose checksum is wrong, and whoever lists the
 // directory sees its other names, and no error. The words are those of fs/ext4/super.c, fs/ext2/super.c, fs/xfs/xfs_error.c and
 // fs/xfs/xfs_message.c, fs/btrfs/messages.c, fs/f2fs/super.c.
-func Complaints(lines []string, dev string) []string {
+func about(lines []string, dev string) []string {
 	var out []string
 	for _, l := range lines {
 		if of, ok := complaint(l); ok && of == dev {
@@ -101,41 +101,28 @@ func (e *Ear) Complaints(from, to string) (ofFrom, ofTo []string, err error) {
 	if e.lost {
 		err = errors.Join(err, errors.New("kernel log: some of it was overwritten before it was read"))
 	}
-	return Complaints(e.heard, path.Base(from)), Complaints(e.heard, path.Base(to)), err
+	return about(e.heard, path.Base(from)), about(e.heard, path.Base(to)), err
 }
 
-// complaints adds what the kernel said of the source while it was read to what is not in the copy, and refuses a target that it
-// said such things of.
+// complaints is Heard for a pair of the plan.
 func (e *Env) complaints(stage string, c *Counts, j Job) error {
-	from, to, err := e.Ear.Complaints(j.FromDev, j.ToDev)
-	if err != nil {
-		e.tell(stage, "warning: %v; damage that only it tells of may be unnoticed", err)
+	unsure, err := c.Heard(e.Ear, j.FromDev, j.ToDev)
+	if unsure != nil {
+		e.tell(stage, "warning: %v; damage that only it tells of may be unnoticed", unsure)
 	}
-	if len(to) > 0 {
-		return damagedTarget(j.ToDev, to)
-	}
-	c.damaged(from, j.FromDev)
-	return nil
+	return err
 }
 
-func damagedTarget(dev string, lines []string) error {
-	return fmt.Errorf("target %s: the kernel found damage in what was just made there: %q; look at the disk", dev, lines[0])
-}
-
-// damaged adds the complaints about a device to what a copy lacks.
-func (c *Counts) damaged(lines []string, dev string) {
-	for _, l := range lines {
-		c.Unread++
-		c.Skipped = append(c.Skipped, fmt.Sprintf("%s: the kernel found damage, and names may lack: %q; e2fsck -f, xfs_repair or btrfs check mends it, from a rescue system", dev, l))
-	}
-}
-
-// Heard does for a copy without a plan, from one device to another ("" where there is none), what the stages do.
+// Heard adds what the kernel said of the source's device, by its path, while it was read to what a copy lacks, and refuses a target of
+// which it said such things. A path is "" where there is no device. unsure says that some may be unheard.
 func (c *Counts) Heard(e *Ear, from, to string) (unsure, err error) {
 	ofFrom, ofTo, unsure := e.Complaints(from, to)
 	if len(ofTo) > 0 {
-		return unsure, damagedTarget(to, ofTo)
+		return unsure, fmt.Errorf("target %s: the kernel found damage in what was just made there: %q; look at the disk", to, ofTo[0])
 	}
-	c.damaged(ofFrom, from)
+	for _, l := range ofFrom {
+		c.Unread++
+		c.Skipped = append(c.Skipped, fmt.Sprintf("%s: the kernel found damage, and names may lack: %q; e2fsck -f, xfs_repair or btrfs check mends it, from a rescue system", from, l))
+	}
 	return unsure, nil
 }

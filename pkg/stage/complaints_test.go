@@ -30,7 +30,7 @@ func TestComplaints(t *testing.T) {
 		"BTRFS warning (device vda2): excessive commit interval":                                                                      false,
 		"init: EXT4-fs error (device vda2): said by somebody":                                                                         false,
 	} {
-		if got := len(Complaints([]string{"x", line}, dev)) == 1; got != want {
+		if got := len(about([]string{"x", line}, dev)) == 1; got != want {
 			t.Errorf("%q: %v", line, got)
 		}
 	}
