@@ -107,7 +107,6 @@ func (a *app) read(name string) ([]byte, error) {
 // env is what the stages work with, live or as PID 1.
 func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
 	return &stage.Env{
-		Ear:  a.listen(func(err error) { tell(stage.Event{Stage: "init", Text: err.Error()}) }),
 		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
 		Open:   a.world().Open,
 		Root:   a.world().Root,

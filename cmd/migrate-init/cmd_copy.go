@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 	"migrate-init/pkg/survey"
@@ -96,8 +95,12 @@ func cmdCopy(ctx context.Context, c *call) error {
 		return err
 	}
 	ear := c.listen(func(err error) { c.note("%v", err) })
+	f, err := c.look(ctx, survey.Shallow)
+	if err != nil {
+		return interrupted(ctx, err, "before anything was copied")
+	}
 	out := copied{}
-	if out.Findings, err = c.precheck(ctx, src, dst); err != nil {
+	if out.Findings, err = c.precheck(ctx, f, src, dst); err != nil {
 		return interrupted(ctx, err, "before anything was copied")
 	}
 	fails := 0
@@ -122,7 +125,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.out, "%s can be copied to %s; nothing was copied\n", src, dst)
 		return nil
 	}
-	return transfer(ctx, c, src, dst, out, ear)
+	return transfer(ctx, c, f, src, dst, out, ear)
 }
 
 // directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
@@ -173,20 +176,12 @@ func (c *call) directories(ctx context.Context, src, dst string) (string, string
 }
 
 // precheck says what the copy will not have. Under skip-and-list what cannot be read does not forbid it.
-func (c *call) precheck(ctx context.Context, src, dst string) ([]copyFinding, error) {
-	f, err := c.look(ctx, survey.Shallow)
-	if err != nil {
-		return nil, err
-	}
+func (c *call) precheck(ctx context.Context, f *plan.Facts, src, dst string) ([]copyFinding, error) {
 	if err := dropProbes(src, dst); err != nil {
 		return nil, err
 	}
 	caps, err := tree.ProbeCaps(dst)
 	if err != nil {
-		return nil, err
-	}
-	// Who copies is root, and may use what is kept for root.
-	if _, caps.FreeBytes, err = machine.FreeBytes(dst); err != nil {
 		return nil, err
 	}
 	if begun(dst) {
@@ -198,11 +193,6 @@ func (c *call) precheck(ctx context.Context, src, dst string) ([]copyFinding, er
 	}
 	out := []copyFinding{}
 	for _, f := range scan.Findings {
-		if c.skips() && f.ID == "tree.unreadable" {
-			f.Severity, f.Mend = tree.Loss, "look at the kernel log; the rest is copied, and what lacks is listed"
-		} else if f.ID == "tree.unreadable" {
-			f.Mend = "look at the kernel log; --read-error skip-and-list copies the rest"
-		}
 		var paths []anyName
 		for _, p := range f.Paths {
 			paths = append(paths, anyName(p))
@@ -235,11 +225,7 @@ func deviceOf(f *plan.Facts, dir string) *plan.Device {
 	return f.Dev(device)
 }
 
-func transfer(ctx context.Context, c *call, src, dst string, out copied, ear *stage.Ear) error {
-	f, err := c.look(ctx, survey.Shallow)
-	if err != nil {
-		return interrupted(ctx, err, "before anything was copied")
-	}
+func transfer(ctx context.Context, c *call, f *plan.Facts, src, dst string, out copied, ear *stage.Ear) error {
 	st, err := openCopyState(src, dst)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"migrate-init/pkg/plan"
 )
 
 // An interrupt ends a copy cleanly, says how to go on, and the same command does.
@@ -24,7 +26,7 @@ func TestCopyInterrupted(t *testing.T) {
 	c := &call{app: thisMachine(), out: &out, err: &errw}
 	gone, stop := context.WithCancel(t.Context())
 	stop()
-	if code := report(&errw, transfer(gone, c, src, dst, copied{}, nil)); code != 1 || !strings.Contains(errw.String(), "copy: interrupted after 0 files; the same command goes on there") {
+	if code := report(&errw, transfer(gone, c, &plan.Facts{}, src, dst, copied{}, nil)); code != 1 || !strings.Contains(errw.String(), "copy: interrupted after 0 files; the same command goes on there") {
 		t.Errorf("code %d: %s", code, &errw)
 	}
 	if !begun(dst) {
