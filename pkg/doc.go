@@ -21,6 +21,7 @@
 //	spell   pkg/kmod          modules.dep and its relatives
 //	spell   pkg/elf           the files a tool needs
 //	spell   pkg/mkfs          argv of mkfs and mkswap
+//	spell   pkg/rootfs        where a path leads inside a root
 //	spell   boot              boot loader dialects, the kernel command line
 //	spell   cpio              newc archives and their compression
 //	prove   pkg/testns        a mount namespace for the tests of a package

@@ -12,6 +12,10 @@ func TestLaw(t *testing.T) {
 		// Rooms.
 		{"a spelling room alone", "pkg/md/a.go", blank + `import "encoding/binary"; var _ = binary.LittleEndian`, "package-level var _"},
 		{"spelling imports spelling", "pkg/md/a.go", blank + `import _ "migrate-init/pkg/gpt"`, "pkg/md (spell) imports pkg/gpt (spell)"},
+		{"a spelling room resolves paths", "cpio/a.go", blank + `import _ "migrate-init/pkg/rootfs"`, ""},
+		{"machine resolves paths", "pkg/machine/a.go", blank + `import _ "migrate-init/pkg/rootfs"`, ""},
+		{"plan resolves paths", "pkg/plan/a.go", blank + `import _ "migrate-init/pkg/rootfs"`, "what decides knows no format"},
+		{"the resolver stands on nothing", "pkg/rootfs/a.go", blank + `import _ "migrate-init/cpio"`, "it stands on nothing"},
 		{"boot imports plan", "boot/a.go", blank + `import _ "migrate-init/pkg/plan"`, "boot (spell) imports pkg/plan (decide)"},
 		{"plan imports a format", "pkg/plan/a.go", blank + `import _ "migrate-init/pkg/md"`, "what decides knows no format"},
 		{"survey imports a format", "pkg/survey/a.go", blank + `import _ "migrate-init/pkg/md"`, ""},

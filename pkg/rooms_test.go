@@ -39,21 +39,23 @@ func rooms() []room {
 	const spells = "a spelling room turns bytes into values and back; what it needs from another room comes as an argument"
 	var out []room
 	for _, s := range append([]string{"boot", "cpio"}, spelling...) {
-		out = append(out, room{path: s, verb: "spell", why: spells})
+		out = append(out, room{path: s, verb: "spell", may: []string{"pkg/rootfs"}, why: spells})
 	}
+	// Whoever looks into a root resolves paths in it, and there must be one answer to where a path leads.
+	out = append(out, room{path: "pkg/rootfs", verb: "spell", why: "everything that meets a root stands on it, so it stands on nothing"})
 	return append(out,
 		room{path: "pkg", verb: "map", why: "it is the map and holds no code"},
 		room{path: "pkg/plan", verb: "decide", why: "what decides knows no format and no machine, so that every decision is a pure function"},
-		room{path: "pkg/survey", verb: "look", may: append([]string{"pkg/plan", "boot"}, spelling...), why: "what looks must not be able to change anything"},
-		room{path: "pkg/stage", verb: "do, in order", may: append([]string{"pkg/plan", "pkg/survey", "pkg/machine", "pkg/tree", "pkg/extent", "pkg/distro", "boot", "cpio"}, spelling...),
+		room{path: "pkg/survey", verb: "look", may: append([]string{"pkg/plan", "boot", "pkg/rootfs"}, spelling...), why: "what looks must not be able to change anything"},
+		room{path: "pkg/stage", verb: "do, in order", may: append([]string{"pkg/plan", "pkg/survey", "pkg/machine", "pkg/tree", "pkg/extent", "pkg/distro", "pkg/rootfs", "boot", "cpio"}, spelling...),
 			why: "stages act through machine and neither build images nor talk"},
-		room{path: "pkg/machine", verb: "do, one verb", pass: pass{exec: true, syscall: true}, why: "a verb of the machine knows nothing about migrations"},
+		room{path: "pkg/machine", verb: "do, one verb", may: []string{"pkg/rootfs"}, pass: pass{exec: true, syscall: true}, why: "a verb of the machine knows nothing about migrations"},
 		room{path: "pkg/tree", verb: "do, in bulk", may: []string{"pkg/crew"}, pass: pass{syscall: true}, why: "the copy engines stand alone: `copy` and the benchmark use them without a plan"},
 		room{path: "pkg/extent", verb: "do, in bulk", may: []string{"pkg/crew"}, pass: pass{syscall: true}, why: "the copy engines stand alone: `copy` and the benchmark use them without a plan"},
 		room{path: "pkg/crew", verb: "do, together", why: "goroutines that end in order are all that it knows"},
 		room{path: "pkg/testns", verb: "prove", pass: pass{exec: true, syscall: true, test: true}, why: "only tests import it"},
-		room{path: "pkg/distro", verb: "do, in a chroot", may: []string{"pkg/plan", "pkg/machine", "boot"}, why: "a family is argv and files for a plan, nothing else"},
-		room{path: "pkg/image", verb: "build", may: []string{"pkg/plan", "cpio", "pkg/kmod", "pkg/elf", "pkg/mkfs"}, why: "an image is plan and host files, the same bytes every time"},
+		room{path: "pkg/distro", verb: "do, in a chroot", may: []string{"pkg/plan", "pkg/machine", "pkg/rootfs", "boot"}, why: "a family is argv and files for a plan, nothing else"},
+		room{path: "pkg/image", verb: "build", may: []string{"pkg/plan", "cpio", "pkg/kmod", "pkg/elf", "pkg/mkfs", "pkg/rootfs"}, why: "an image is plan and host files, the same bytes every time"},
 		room{path: "cmd", verb: "tell", pass: pass{anyRoom: true, print: true}, why: "it wires the rooms; the test room is not one of them"},
 		room{path: "qemu-tests", verb: "prove", may: append([]string{"boot", "cpio"}, spelling...), pass: pass{exec: true, syscall: true, print: true, test: true},
 			why: "it drives the binary as a user would; it may read formats, but never calls what decides or does"},
