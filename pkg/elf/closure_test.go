@@ -195,7 +195,7 @@ func TestClosureRefuses(t *testing.T) {
 		"/usr/bin/text":     "neither an ELF file nor a script",
 		"/usr/bin/selfish":  "more than 4 scripts",
 		"/usr/bin":          "not a regular file",
-		"/loop":             "too many levels",
+		"/loop":             "too many symbolic links",
 		"/usr/bin/tool/x":   "not a directory",
 		// DT_RUNPATH does not hold for the library's own needs.
 		"/app/bin/app": "library libdeep.so, needed by /app/lib/libapp.so: not found",

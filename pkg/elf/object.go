@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"migrate-init/pkg/rootfs"
 )
 
 // abi is what a library must share with its user.
@@ -35,7 +37,7 @@ const (
 // readObject reads program headers only, as the loader does: section headers
 // may be stripped.
 func (t *tree) readObject(final string) (o *object, err error) {
-	f, err := t.root.Open(inside(final))
+	f, err := t.root.Open(rootfs.Name(final))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"migrate-init/pkg/rootfs"
 )
 
 // find adds the library that a loader takes for name.
@@ -265,7 +267,7 @@ func (c *closure) confGlob(pattern string, depth int) error {
 	if err != nil {
 		return nil //nolint:nilerr // ldconfig, too, goes on when nothing matches
 	}
-	list, err := fs.ReadDir(c.tree.root, inside(final))
+	list, err := fs.ReadDir(c.tree.root, rootfs.Name(final))
 	if err != nil {
 		return nil //nolint:nilerr // as above
 	}

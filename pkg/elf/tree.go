@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
-	"strings"
+
+	"migrate-init/pkg/rootfs"
 )
 
 // tree reads below a root and remembers each symbolic link and file that was
@@ -19,65 +19,18 @@ type tree struct {
 
 func newTree(root fs.ReadLinkFS) *tree { return &tree{root: root, seen: map[string]File{}} }
 
-const maxLinks = 40 // as the kernel's
-
-// inside is the name that the fs packages want.
-func inside(p string) string {
-	if p = strings.TrimPrefix(p, "/"); p != "" {
-		return p
-	}
-	return "."
-}
-
 // resolve follows all symbolic links inside of the root, and gives the real path and the links
 // that it met. The file system below never has to follow one itself.
 func (t *tree) resolve(p string) (final string, links []File, info fs.FileInfo, err error) {
-	rest := strings.Split(strings.TrimPrefix(path.Clean("/"+p), "/"), "/")
-	final = "/"
-	if info, err = t.root.Lstat("."); err != nil {
-		return "", nil, nil, err
+	f, err := rootfs.Resolve(t.root, p, rootfs.Options{})
+	if errors.Is(err, rootfs.ErrNotDirectory) {
+		// The loader searches on, as it does where nothing is.
+		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	}
-	for len(rest) > 0 {
-		part := rest[0]
-		rest = rest[1:]
-		if part == "" || part == "." {
-			continue
-		}
-		if part == ".." {
-			final = path.Dir(final)
-			continue
-		}
-		next := path.Join(final, part)
-		if info, err = t.root.Lstat(inside(next)); err != nil {
-			return "", nil, nil, err
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			if len(rest) > 0 && !info.IsDir() {
-				return "", nil, nil, fmt.Errorf("%s is not a directory: %w", next, fs.ErrNotExist)
-			}
-			final = next
-			continue
-		}
-		target, err := t.root.ReadLink(inside(next))
-		if err != nil {
-			return "", nil, nil, err
-		}
-		links = append(links, File{Path: next, Link: target})
-		if len(links) > maxLinks || len(target) > pathMax {
-			return "", nil, nil, fmt.Errorf("%s: too many levels of symbolic links", p)
-		}
-		if strings.HasPrefix(target, "/") {
-			final = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
+	for _, l := range f.Links {
+		links = append(links, File{Path: l.Path, Link: l.Target})
 	}
-	if final == "/" || len(links) > 0 {
-		// The last step may have been ".." or a link to a directory above.
-		if info, err = t.root.Lstat(inside(final)); err != nil {
-			return "", nil, nil, err
-		}
-	}
-	return final, links, info, nil
+	return f.Path, links, f.Info, err
 }
 
 // add resolves a regular file and remembers it with its links.
@@ -112,7 +65,7 @@ func (t *tree) exists(p string) bool {
 // firstLine gives the beginning of a file up to its first line's end, at most the 256
 // bytes that the kernel looks at.
 func (t *tree) firstLine(final string) (string, error) {
-	f, err := t.root.Open(inside(final))
+	f, err := t.root.Open(rootfs.Name(final))
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +81,7 @@ func (t *tree) firstLine(final string) (string, error) {
 
 // read gives a whole file of at most limit bytes.
 func (t *tree) read(final string, limit int64) ([]byte, error) {
-	f, err := t.root.Open(inside(final))
+	f, err := t.root.Open(rootfs.Name(final))
 	if err != nil {
 		return nil, err
 	}
