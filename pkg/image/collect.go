@@ -10,6 +10,7 @@ import (
 
 	"migrate-init/cpio"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/rootfs"
 )
 
 // Collect gathers an image. Its error joins everything that forbids one.
@@ -96,7 +97,7 @@ func (c *collector) skeleton() {
 	}
 	// A merged /usr must be merged in the image too: programs name their loader as /lib64/…
 	for _, p := range []string{"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"} {
-		if target, err := c.host.root.ReadLink(inside(p)); err == nil {
+		if target, err := c.host.root.ReadLink(rootfs.Name(p)); err == nil {
 			c.link(p, target, "merged /usr, as on the host")
 			if final, info, err := c.host.resolve(p); err == nil && info.IsDir() {
 				c.add(item{path: final, mode: cpio.ModeDir | 0o755, why: "merged /usr, as on the host"})

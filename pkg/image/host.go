@@ -5,57 +5,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
-	"strings"
+
+	"migrate-init/pkg/rootfs"
 )
 
-const (
-	maxLinks = 40        // as the kernel's
-	maxFile  = 256 << 20 // no program, library, module or firmware comes near it
-)
+const maxFile = 256 << 20 // no program, library, module or firmware comes near it
 
 // host reads the machine's files. Symbolic links are followed here, inside of the root, so that another root than "/"
 // means the same.
 type host struct{ root fs.ReadLinkFS }
 
-func inside(p string) string {
-	if p = strings.TrimPrefix(path.Clean("/"+p), "/"); p != "" {
-		return p
-	}
-	return "."
-}
-
 // resolve gives the real path of p, absolute, and what is there.
 func (h host) resolve(p string) (string, fs.FileInfo, error) {
-	at, rest := "/", strings.Split(inside(p), "/")
-	info, err := h.root.Lstat(".")
-	for n := 0; err == nil && len(rest) > 0; {
-		part := rest[0]
-		rest = rest[1:]
-		next := path.Join(at, part)
-		if info, err = h.root.Lstat(inside(next)); err != nil {
-			break
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			at = next
-			continue
-		}
-		if n++; n > maxLinks {
-			return "", nil, fmt.Errorf("%s: too many levels of symbolic links", p)
-		}
-		var target string
-		if target, err = h.root.ReadLink(inside(next)); err != nil {
-			break
-		}
-		if strings.HasPrefix(target, "/") {
-			at = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	return at, info, nil
+	f, err := rootfs.Resolve(h.root, p, rootfs.Options{})
+	return f.Path, f.Info, err
 }
 
 // regular tells whether p leads to a regular file, and how large.
@@ -76,7 +39,7 @@ func (h host) read(p string, limit int64, cut bool) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file but %v", final, info.Mode().Type())
 	}
-	f, err := h.root.Open(inside(final))
+	f, err := h.root.Open(rootfs.Name(final))
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +60,12 @@ func (h host) read(p string, limit int64, cut bool) ([]byte, error) {
 // cause leaves of a path error what happened: the caller names the file.
 func cause(err error) error {
 	var p *fs.PathError
-	if errors.As(err, &p) {
+	var r *rootfs.Error
+	switch {
+	case errors.As(err, &p):
 		return p.Err
+	case errors.As(err, &r):
+		return r.Err
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"migrate-init/cpio"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/rootfs"
 )
 
 const (
@@ -176,24 +177,16 @@ func settle(items []item) ([]item, error) {
 	return out, errors.Join(errs...)
 }
 
-// canonical resolves the symbolic links of an image in a directory's path.
+// canonical resolves the symbolic links of an image in a directory's path. Everything else on the way is a directory
+// or will be one: what is not is found when the image is packed.
 func canonical(dir string, links map[string]string) (string, error) {
-	at, rest := "/", strings.Split(dir, "/")
-	for n := 0; len(rest) > 0; {
-		part := rest[0]
-		rest = rest[1:]
-		at = path.Join(at, part) // ".." of "/" is "/"
-		target, is := links[at]
-		if !is {
-			continue
+	find := func(dir, name string) (rootfs.Element[string], error) {
+		at := path.Join(dir, name)
+		if target, is := links[at]; is {
+			return rootfs.Element[string]{Node: at, Kind: rootfs.Symlink, Target: target}, nil
 		}
-		if n++; n > maxLinks {
-			return "", errors.New("too many levels of symbolic links")
-		}
-		if at = path.Dir(at); strings.HasPrefix(target, "/") {
-			at = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
+		return rootfs.Element[string]{Node: at, Kind: rootfs.Directory}, nil
 	}
-	return at, nil
+	p, err := rootfs.Walk("/", find, dir, rootfs.Options{})
+	return p.Path, err
 }

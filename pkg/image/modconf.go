@@ -9,6 +9,7 @@ import (
 
 	"migrate-init/cpio"
 	"migrate-init/pkg/kmod"
+	"migrate-init/pkg/rootfs"
 )
 
 // modprobeConf copies the configuration, and reads of it what will be there at boot.
@@ -56,5 +57,5 @@ func (c configOf) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: cause(err)}
 	}
-	return c.root.Open(inside(final))
+	return c.root.Open(rootfs.Name(final))
 }

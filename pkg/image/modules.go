@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"migrate-init/pkg/kmod"
+	"migrate-init/pkg/rootfs"
 )
 
 // modules puts in the modules of the plan's kernel, their tables and their configuration.
@@ -23,7 +24,7 @@ func (c *collector) modules() {
 		c.refuse("kernel modules: directory %s for kernel %s: %w; %s", dir, release, cause(err), pkg)
 		return
 	}
-	tree, err := fs.Sub(c.in.Root, inside(final))
+	tree, err := fs.Sub(c.in.Root, rootfs.Name(final))
 	if err != nil {
 		c.refuse("kernel modules: %w", err)
 		return
