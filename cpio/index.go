@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"migrate-init/pkg/rootfs"
 )
 
 // IndexOptions bounds an index and chooses whose bodies it holds.
@@ -44,8 +46,6 @@ type contents struct {
 
 // ErrNotKept is returned for a file whose body Keep did not choose.
 var ErrNotKept = errors.New("body was not kept in the index")
-
-const maxLinks = 40 // as the kernel's limit on symbolic links in one path
 
 // Index reads a whole image. A limit that is exceeded is an error, not a cut.
 func Index(r io.Reader, opts IndexOptions) (*Archive, error) {
@@ -171,43 +171,28 @@ func (b *builder) body(e Entry, r io.Reader, old *node) (*contents, error) {
 // resolve follows name from the root; ".." stays inside. The last component's
 // symbolic link is followed only on demand.
 func (a *Archive) resolve(name string, follow bool) (*node, error) {
-	at := []*node{a.root}
-	rest := strings.Split(strings.Trim(name, "/"), "/")
-	for links := 0; len(rest) > 0; {
-		part := rest[0]
-		rest = rest[1:]
-		switch part {
-		case "", ".":
-			continue
-		case "..":
-			at = at[:max(1, len(at)-1)]
-			continue
-		}
-		dir := at[len(at)-1]
-		if dir.child == nil {
-			return nil, fs.ErrNotExist
-		}
-		next := dir.child[part]
-		if next == nil {
-			return nil, fs.ErrNotExist
-		}
-		if !next.entry.IsSymlink() || len(rest) == 0 && !follow {
-			at = append(at, next)
-			continue
-		}
-		if links++; links > maxLinks {
-			return nil, errors.New("too many levels of symbolic links")
-		}
-		target := next.entry.Link
-		if strings.HasPrefix(target, "/") {
-			at = at[:1]
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-		if len(rest) > pathMax {
-			return nil, errors.New("path grows beyond the limit by its symbolic links")
-		}
+	p, err := rootfs.Walk(a.root, find, name, rootfs.Options{NoFollow: !follow})
+	var e *rootfs.Error
+	switch {
+	case errors.Is(err, rootfs.ErrNotDirectory):
+		return nil, fs.ErrNotExist
+	case errors.As(err, &e):
+		return nil, e.Err // the caller names the file
 	}
-	return at[len(at)-1], nil
+	return p.Node, err
+}
+
+func find(dir *node, name string) (rootfs.Element[*node], error) {
+	n := dir.child[name]
+	switch {
+	case n == nil:
+		return rootfs.Element[*node]{}, fs.ErrNotExist
+	case n.entry.IsSymlink():
+		return rootfs.Element[*node]{Node: n, Kind: rootfs.Symlink, Target: n.entry.Link}, nil
+	case n.child != nil:
+		return rootfs.Element[*node]{Node: n, Kind: rootfs.Directory}, nil
+	}
+	return rootfs.Element[*node]{Node: n}, nil
 }
 
 // Lookup finds a file by name, with or without leading "/" or "./", through all symbolic
