@@ -8,47 +8,25 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"migrate-init/pkg/rootfs"
 )
 
-const maxLinks = 40 // as the kernel's limit for one path
+// hostTree is a directory of the host for [rootfs.Resolve]. Unlike os.DirFS it takes names that are not UTF-8.
+type hostTree string
 
-// resolveIn returns the host's path of what name (absolute) is for a process whose root is root: every symbolic link,
-// the last one too, is read against root, and ".." never leaves it.
+func (t hostTree) Lstat(name string) (fs.FileInfo, error) {
+	return os.Lstat(filepath.Join(string(t), name))
+}
+
+func (t hostTree) ReadLink(name string) (string, error) {
+	return os.Readlink(filepath.Join(string(t), name))
+}
+
+// resolveIn returns the host's path of what name (absolute) is for a process whose root is root.
 func resolveIn(root, name string) (string, error) {
-	var done []string
-	todo := strings.Split(name, "/")
-	for links := 0; len(todo) > 0; {
-		part := todo[0]
-		todo = todo[1:]
-		switch part {
-		case "", ".":
-			continue
-		case "..":
-			done = done[:max(0, len(done)-1)]
-			continue
-		}
-		host := filepath.Join(root, filepath.Join(done...), part)
-		info, err := os.Lstat(host)
-		if err != nil {
-			return "", err
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			done = append(done, part)
-			continue
-		}
-		if links++; links > maxLinks {
-			return "", pathError("resolve", path.Join("/", name), errors.New("too many symbolic links"))
-		}
-		target, err := os.Readlink(host)
-		if err != nil {
-			return "", err
-		}
-		if strings.HasPrefix(target, "/") {
-			done = nil
-		}
-		todo = append(strings.Split(target, "/"), todo...)
-	}
-	return filepath.Join(root, filepath.Join(done...)), nil
+	f, err := rootfs.Resolve(hostTree(root), name, rootfs.Options{})
+	return filepath.Join(root, f.Path), err
 }
 
 // executableIn fails unless name is an executable regular file for a process whose root is root.
