@@ -15,6 +15,7 @@ import (
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/rootfs"
 	"migrate-init/pkg/stage"
 	"migrate-init/pkg/survey"
 )
@@ -209,21 +210,18 @@ func parsePlan(name string, b []byte) (*plan.Plan, []byte, error) {
 	return p, b, nil
 }
 
-// node follows links such as /dev/disk/by-id/... to the device that they name now.
+// node follows links such as /dev/disk/by-id/... to the device that they name now. A name that leads nowhere stays as
+// it is, for the one who looks it up to refuse.
 func (a *app) node(name string) string {
 	p := path.Clean(name)
-	for range 8 {
-		link, err := fs.ReadLink(a.world().Root, strings.TrimPrefix(p, "/"))
-		if err != nil {
-			return p
-		}
-		if path.IsAbs(link) {
-			p = path.Clean(link)
-		} else {
-			p = path.Join(path.Dir(p), link)
-		}
+	if !path.IsAbs(p) {
+		return p
 	}
-	return name
+	f, err := rootfs.Resolve(rootfs.Of(a.world().Root), p, rootfs.Options{Missing: true})
+	if err != nil {
+		return name
+	}
+	return f.Path
 }
 
 func (a *app) nodes(names []string) []string {
