@@ -29,31 +29,34 @@ func runCommit(ctx context.Context, e *Env) error {
 		return err
 	}
 	for _, n := range e.Plan.Target.Filesystems {
-		if err := e.do(ctx, machine.Sync{Path: path.Join(TargetDir, n.Mount)}); err != nil {
+		at, err := e.place(n.Mount)
+		if err != nil {
+			return err
+		}
+		if err := e.do(ctx, machine.Sync{Path: at}); err != nil {
 			return err
 		}
 	}
-	file := path.Join(TargetDir, e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID))
+	dir, err := e.place(path.Join(e.Plan.Boot.Mount, boot.CommitDir))
+	if err != nil {
+		return err
+	}
+	file := path.Join(dir, path.Base(boot.CommittedFile(e.Plan.ID)))
 	return e.do(ctx,
-		machine.Mkdir{Path: path.Dir(file), Mode: 0o755},
+		machine.Mkdir{Path: dir, Mode: 0o755},
 		machine.WriteFile{Path: file + ".new", Data: CommittedText(e.Plan), Mode: 0o644},
 		machine.Rename{From: file + ".new", To: file},
 		// An fsynced name may still be in the filesystem's journal alone, which no boot loader replays.
-		machine.Sync{Path: path.Dir(file)},
+		machine.Sync{Path: dir},
 	)
 }
 
 // keepState puts plan, report and this binary into the new system.
 func (e *Env) keepState(ctx context.Context) error {
-	root, err := e.Inside(TargetDir)
+	dir, err := e.place(StateDir)
 	if err != nil {
 		return err
 	}
-	in, err := inRoot(root, StateDir)
-	if err != nil {
-		return err
-	}
-	dir := path.Join(TargetDir, in)
 	effs := []machine.Effect{
 		machine.Mkdir{Path: dir, Mode: 0o700},
 		machine.WriteFile{Path: path.Join(dir, "plan.toml"), Data: e.PlanText, Mode: 0o600},

@@ -321,7 +321,11 @@ func (e *Env) alone(dir string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	list, err := fs.ReadDir(root, nonRoot(dir))
+	at, err := throughLinks(root, dir)
+	if err != nil {
+		return false, err
+	}
+	list, err := fs.ReadDir(root, nonRoot(at))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("directory %s: %w", dir, err)
 	}

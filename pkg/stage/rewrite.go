@@ -106,7 +106,11 @@ type rewriter struct {
 
 // read gives a file's bytes, nil when it does not exist.
 func (r *rewriter) read(name string) ([]byte, error) {
-	b, err := fs.ReadFile(r.root, strings.TrimPrefix(name, "/"))
+	at, err := throughLinks(r.root, name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := fs.ReadFile(r.root, nonRoot(at))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -268,7 +272,11 @@ func (r *rewriter) custom() error {
 		r.write(r.p.Boot.Custom, old, r.successors(rest), 0o644)
 	}
 	for _, f := range []string{ScheduledKernel(r.p), ScheduledImage(r.p), ScheduleFile} {
-		if _, err := fs.Stat(r.root, strings.TrimPrefix(f, "/")); err == nil {
+		there, err := exists(r.root, f)
+		if err != nil {
+			return err
+		}
+		if there {
 			r.out = append(r.out, machine.Remove{Path: path.Join(r.dir, f)})
 		}
 	}

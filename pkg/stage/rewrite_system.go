@@ -11,6 +11,7 @@ import (
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/rootfs"
 )
 
 // installDevices names both disks to the package grub-pc once the old one is a mirror.
@@ -90,8 +91,8 @@ WantedBy=multi-user.target
 `
 
 func (r *rewriter) confirm() error {
-	if _, err := fs.Stat(r.root, "etc/systemd/system"); err != nil {
-		return nil
+	if there, err := exists(r.root, path.Dir(ConfirmUnit)); err != nil || !there {
+		return err
 	}
 	old, err := r.read(ConfirmUnit)
 	if err != nil {
@@ -100,23 +101,25 @@ func (r *rewriter) confirm() error {
 	r.write(ConfirmUnit, old, []byte(confirmText), 0o644)
 	wants := path.Join(path.Dir(ConfirmUnit), "multi-user.target.wants")
 	link := path.Join(wants, path.Base(ConfirmUnit))
-	if t, err := fs.ReadLink(r.root, strings.TrimPrefix(link, "/")); err != nil || t != ConfirmUnit {
+	at, err := inRoot(r.root, link)
+	if err != nil {
+		return err
+	}
+	if t, err := fs.ReadLink(r.root, nonRoot(at)); err != nil || t != ConfirmUnit {
 		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, wants), Mode: 0o755}, machine.Symlink{Target: ConfirmUnit, Path: path.Join(r.dir, link)})
 	}
 	return nil
 }
 
-// mountPoints makes sure of what a running system hides: the directories under its mounts (failures.md, 39). The device
+// mountPoints makes sure of what a running system hides: the directories under its mounts. The device
 // nodes below /dev came with the copy, which saw the old root without anything mounted on it; an initrd brings its own.
 func (r *rewriter) mountPoints() error {
-	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", "mnt"} {
-		if _, err := fs.Stat(r.root, d); errors.Is(err, fs.ErrNotExist) {
-			mode := fs.FileMode(0o755)
-			if d == "tmp" {
-				mode = 0o777 | fs.ModeSticky
-			}
-			r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, d), Mode: mode})
+	for _, d := range []string{"/dev", "/proc", "/sys", "/run", "/tmp", "/mnt"} {
+		mode := fs.FileMode(0o755)
+		if d == "/tmp" {
+			mode = 0o777 | fs.ModeSticky
 		}
+		r.mountPoint(d, mode)
 	}
 	at, err := r.place("/etc/fstab")
 	if err != nil || at == "" {
@@ -134,9 +137,16 @@ func (r *rewriter) mountPoints() error {
 		if !path.IsAbs(x.File) || strings.ContainsAny(x.File, "\x00") {
 			continue
 		}
-		if _, err := fs.Stat(r.root, strings.TrimPrefix(path.Clean(x.File), "/")); errors.Is(err, fs.ErrNotExist) && path.Clean(x.File) != "/" {
-			r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, x.File), Mode: 0o755})
-		}
+		r.mountPoint(x.File, 0o755)
 	}
 	return nil
+}
+
+// mountPoint makes a directory where a mount point leads to nothing. One that cannot be resolved, such as a loop of links,
+// could not be used on the old system either.
+func (r *rewriter) mountPoint(name string, mode fs.FileMode) {
+	f, err := rootfs.Resolve(rootfs.Of(r.root), name, rootfs.Options{Missing: true})
+	if err == nil && f.Info == nil {
+		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, f.Path), Mode: mode})
+	}
 }

@@ -281,7 +281,11 @@ func Confirm(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
 }
 
 func exists(root fs.FS, name string) (bool, error) {
-	_, err := fs.Stat(root, strings.TrimPrefix(name, "/"))
+	at, err := throughLinks(root, name)
+	if err != nil {
+		return false, err
+	}
+	_, err = fs.Stat(root, nonRoot(at))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

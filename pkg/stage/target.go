@@ -3,7 +3,6 @@ package stage
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"sort"
 
@@ -20,7 +19,15 @@ func byDepth(p *plan.Plan) []plan.NewFS {
 
 // assembleTree mounts the new filesystems as the new system will have them, below TargetDir.
 func (e *Env) assembleTree(ctx context.Context) error {
-	for _, n := range byDepth(e.Plan) {
+	left := byDepth(e.Plan)
+	// At first only the root: the symbolic links are in it.
+	for ready := 1; len(left) > 0; ready = len(left) {
+		next, err := e.places(left[:ready])
+		if err != nil {
+			return err
+		}
+		n := next[0]
+		left = slices.DeleteFunc(left, func(x plan.NewFS) bool { return x.UUID == n.UUID })
 		d, err := e.volume(n.On)
 		if err != nil {
 			return err
@@ -28,7 +35,7 @@ func (e *Env) assembleTree(ctx context.Context) error {
 		if err := e.Load(ctx, n.Type); err != nil {
 			return err
 		}
-		if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: path.Join(TargetDir, n.Mount), Type: n.Type}); err != nil {
+		if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: n.at, Type: n.Type}); err != nil {
 			return err
 		}
 	}
@@ -37,12 +44,18 @@ func (e *Env) assembleTree(ctx context.Context) error {
 
 // releaseTree unmounts the new filesystems, the deepest first, but for those mounted in keep.
 func (e *Env) releaseTree(ctx context.Context, keep ...string) error {
-	fs := byDepth(e.Plan)
-	for i := len(fs) - 1; i >= 0; i-- {
-		if slices.Contains(keep, fs[i].Mount) {
+	if !e.mounted(TargetDir) {
+		return nil
+	}
+	fs, err := e.places(byDepth(e.Plan))
+	if err != nil {
+		return err
+	}
+	for _, n := range slices.Backward(fs) {
+		if slices.Contains(keep, n.Mount) {
 			continue
 		}
-		if err := e.unmount(ctx, path.Join(TargetDir, fs[i].Mount)); err != nil {
+		if err := e.unmount(ctx, n.at); err != nil {
 			return err
 		}
 	}
@@ -50,15 +63,15 @@ func (e *Env) releaseTree(ctx context.Context, keep ...string) error {
 }
 
 // chrootMounts are what the system's own tools need around them. /run is empty: what runs there is the initramfs,
-// not the system.
+// not the system. Targets are paths of the new system.
 func chrootMounts() []machine.Mount {
 	return []machine.Mount{
-		{Source: "/dev", Target: path.Join(TargetDir, "dev"), Flags: machine.Bind},
-		{Source: "devpts", Target: path.Join(TargetDir, "dev/pts"), Type: "devpts"},
-		{Source: "proc", Target: path.Join(TargetDir, "proc"), Type: "proc"},
-		{Source: "sysfs", Target: path.Join(TargetDir, "sys"), Type: "sysfs"},
-		{Source: "tmpfs", Target: path.Join(TargetDir, "run"), Type: "tmpfs", Data: "mode=0755"},
-		{Source: "tmpfs", Target: path.Join(TargetDir, "tmp"), Type: "tmpfs", Data: "mode=1777"},
+		{Source: "/dev", Target: "/dev", Flags: machine.Bind},
+		{Source: "devpts", Target: "/dev/pts", Type: "devpts"},
+		{Source: "proc", Target: "/proc", Type: "proc"},
+		{Source: "sysfs", Target: "/sys", Type: "sysfs"},
+		{Source: "tmpfs", Target: "/run", Type: "tmpfs", Data: "mode=0755"},
+		{Source: "tmpfs", Target: "/tmp", Type: "tmpfs", Data: "mode=1777"},
 	}
 }
 
@@ -66,6 +79,10 @@ func chrootMounts() []machine.Mount {
 // where the link exists.
 func (e *Env) enterChroot(ctx context.Context) error {
 	for _, m := range chrootMounts() {
+		var err error
+		if m.Target, err = e.place(m.Target); err != nil {
+			return err
+		}
 		if err := e.mount(ctx, m); err != nil {
 			return err
 		}
@@ -83,9 +100,15 @@ func (e *Env) enterChroot(ctx context.Context) error {
 }
 
 func (e *Env) leaveChroot(ctx context.Context) error {
-	ms := chrootMounts()
-	for i := len(ms) - 1; i >= 0; i-- {
-		if err := e.unmount(ctx, ms[i].Target); err != nil {
+	if !e.mounted(TargetDir) {
+		return nil
+	}
+	for _, m := range slices.Backward(chrootMounts()) {
+		at, err := e.place(m.Target)
+		if err != nil {
+			return err
+		}
+		if err := e.unmount(ctx, at); err != nil {
 			return fmt.Errorf("chroot: %w", err)
 		}
 	}

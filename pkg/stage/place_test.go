@@ -1,0 +1,119 @@
+package stage
+
+import (
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"migrate-init/pkg/plan"
+)
+
+func symlink(target string) *fstest.MapFile {
+	return &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink | 0o777}
+}
+
+// targets lists where a run mounted something on TargetDir or below, each once.
+func (w *world) targets() []string {
+	var out []string
+	for _, line := range w.log {
+		words := strings.Fields(line)
+		i := slices.Index(words, "on")
+		if i < 0 || words[0] != "mount" && words[0] != "bind" {
+			continue
+		}
+		if at := words[i+1]; strings.HasPrefix(at+"/", TargetDir+"/") && !slices.Contains(out, at) {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+// A mount point and a directory of the chroot that are absolute links: taken from the initramfs, /srv would lead to its
+// own /data/srv.
+func TestMountPointsThatAreAbsoluteLinks(t *testing.T) {
+	w := newWorld(t)
+	root := w.trees[oldRoot]
+	root["srv"], root["data/srv"] = symlink("/data/srv"), root["srv"]
+	root["tmp"], root["var/tmp"] = symlink("/var/tmp"), root["tmp"]
+	for i := range w.mounts {
+		if w.mounts[i].dir == "/srv" {
+			w.mounts[i].dir = "/data/srv"
+		}
+	}
+	p, text := planned(t, w, nil)
+	w.boot()
+	e := w.env(p, text)
+	rebuilt := false
+	w.watch = func() {
+		if !strings.Contains(strings.Join(w.told, "\n"), "rebuild: begins") || rebuilt {
+			return
+		}
+		rebuilt = true
+		in := w.below(TargetDir)
+		if in["data/srv/data/big"] == nil {
+			t.Errorf("%s/data/srv has not what /srv had", TargetDir)
+		}
+	}
+	if err := Run(t.Context(), e); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.told, "\n"))
+	}
+	if !rebuilt || w.entered != TargetDir || !w.committedFile(p) {
+		t.Errorf("rebuilt %v, entered %q, committed %v", rebuilt, w.entered, w.committedFile(p))
+	}
+	want := []string{TargetDir, TargetDir + "/data/srv", TargetDir + "/dev", TargetDir + "/dev/pts", TargetDir + "/proc", TargetDir + "/sys", TargetDir + "/run", TargetDir + "/var/tmp"}
+	if got := w.targets(); !slices.Equal(got, want) {
+		t.Errorf("mounted on %v, want %v", got, want)
+	}
+	for _, m := range w.mounts {
+		if strings.HasPrefix(m.dir, TargetDir+"/") {
+			t.Errorf("still mounted when init is started: %s", m.dir)
+		}
+	}
+	for _, n := range []string{"data", "data/srv", "var/tmp"} {
+		if w.root[n] != nil {
+			t.Errorf("/%s was made in the initramfs", n)
+		}
+	}
+	for _, n := range p.Target.Filesystems {
+		if tree := w.trees[n.UUID]; n.Mount == "/" && (string(tree["srv"].Data) != "/data/srv" || tree["srv"].Mode&fs.ModeSymlink == 0) {
+			t.Errorf("/srv became %v %q", tree["srv"].Mode, tree["srv"].Data)
+		}
+	}
+}
+
+// The shorter mount point may be the deeper one, and what is mounted may hold further links.
+func TestPlacesFollowWhatIsMounted(t *testing.T) {
+	tree := fstest.MapFS{"srv": symlink("/data/srv"), "data": symlink("../../vol"), "vol": {Mode: fs.ModeDir | 0o755}, "loop": symlink("/loop")}
+	e := &Env{Inside: func(dir string) (fs.FS, error) {
+		if dir != TargetDir {
+			t.Errorf("looked into %s", dir)
+		}
+		return tree, nil
+	}}
+	at := func(mounts ...string) (out []string) {
+		var list []plan.NewFS
+		for _, m := range mounts {
+			list = append(list, plan.NewFS{Mount: m})
+		}
+		ps, err := e.places(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range ps {
+			out = append(out, strings.TrimPrefix(p.at, TargetDir)+" for "+p.Mount)
+		}
+		return out
+	}
+	if got, want := at("/", "/srv", "/data", "/a", "/b"), []string{" for /", "/a for /a", "/b for /b", "/vol for /data", "/vol/srv for /srv"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	tree["vol/srv"] = symlink("/deep/er")
+	if got, want := at("/srv", "/data"), []string{"/vol for /data", "/deep/er for /srv"}; !slices.Equal(got, want) {
+		t.Errorf("once /data is mounted: %q, want %q", got, want)
+	}
+	if _, err := e.places([]plan.NewFS{{Mount: "/loop/x"}}); err == nil || !strings.Contains(err.Error(), "/loop -> /loop") {
+		t.Errorf("a loop: %v", err)
+	}
+}
