@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/rootfs"
@@ -39,9 +40,9 @@ type app struct {
 	uptime func() float64
 	// wait looks at cond again at every uevent, until it holds or the time is over.
 	wait func(ctx context.Context, limit time.Duration, cond func() (bool, error)) error
-	// ear hears what the kernel complains of from now on; nil: nobody does.
-	ear  func() (*stage.Ear, error)
-	rand io.Reader
+	// kernelLog opens the kernel's log, from now on; nil: it is not read.
+	kernelLog func() (*copy.KernelLog, error)
+	rand      io.Reader
 }
 
 // thisMachine is the app of the shipped binary.
@@ -85,12 +86,12 @@ func thisMachine() *app {
 			}
 			return machine.WaitUntil(ctx, limit, events, cond)
 		},
-		ear: func() (*stage.Ear, error) {
+		kernelLog: func() (*copy.KernelLog, error) {
 			l, err := machine.OpenKernelLog() // to the end of the process, which is soon
 			if err != nil {
 				return nil, err
 			}
-			return &stage.Ear{Read: l.Lines}, nil
+			return &copy.KernelLog{Read: l.Lines}, nil
 		},
 		rand: rand.Reader,
 	}
@@ -112,7 +113,7 @@ func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.
 		Open:   a.world().Open,
 		Root:   a.world().Root,
 		Inside: a.inside,
-		Copier: &stage.Engines{},
+		Copier: &copy.Engines{},
 		Clock:  func() (string, float64) { return a.now().UTC().Format(time.RFC3339), a.uptime() },
 		Wait: func(ctx context.Context, what string, cond func() (bool, error)) error {
 			if err := a.wait(ctx, time.Duration(p.Policy.DeadlineSecs)*time.Second, cond); err != nil {
@@ -125,14 +126,15 @@ func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.
 	}
 }
 
-// listen is for what is told in the kernel's log and nowhere else; nil where it cannot be read, which is told.
-func (a *app) listen(tell func(error)) *stage.Ear {
-	if a.ear == nil {
+// watchKernel opens the log for filesystem errors that the kernel reports nowhere else; nil where it cannot be read, which
+// is told.
+func (a *app) watchKernel(tell func(error)) *copy.KernelLog {
+	if a.kernelLog == nil {
 		return nil
 	}
-	e, err := a.ear()
+	e, err := a.kernelLog()
 	if err != nil {
-		tell(fmt.Errorf("%w; damage of a filesystem that only it tells of is not noticed", err))
+		tell(fmt.Errorf("%w; filesystem errors that appear only in the kernel log will be missed", err))
 		return nil
 	}
 	return e

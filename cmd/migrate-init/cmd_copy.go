@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 	"migrate-init/pkg/survey"
@@ -40,7 +41,7 @@ type sharedCounts struct {
 	Target int64 `json:"target"`
 }
 
-func counted(c stage.Counts) *counts {
+func counted(c copy.Counts) *counts {
 	return &counts{c.Files, c.Dirs, c.Bytes, c.Resumed, c.Skipped, c.Unread}
 }
 
@@ -94,7 +95,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	ear := c.listen(func(err error) { c.note("%v", err) })
+	log := c.watchKernel(func(err error) { c.note("%v", err) })
 	f, err := c.look(ctx, survey.Shallow)
 	if err != nil {
 		return interrupted(ctx, err, "before anything was copied")
@@ -125,7 +126,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.out, "%s can be copied to %s; nothing was copied\n", src, dst)
 		return nil
 	}
-	return transfer(ctx, c, f, src, dst, out, ear)
+	return transfer(ctx, c, f, src, dst, out, log)
 }
 
 // directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
@@ -204,7 +205,7 @@ func (c *call) precheck(ctx context.Context, f *plan.Facts, src, dst string) ([]
 
 // scanOptions: one head of one disk is not faster for more workers.
 func scanOptions(f *plan.Facts, src string, skips bool) tree.Options {
-	return stage.TreeOptions(stage.Job{Rotational: turns(f, src), SkipBad: skips})
+	return copy.TreeOptions(copy.Job{Rotational: turns(f, src), SkipBad: skips})
 }
 
 // turns tells whether a directory lies on a disk with heads that move.
@@ -225,7 +226,7 @@ func deviceOf(f *plan.Facts, dir string) *plan.Device {
 	return f.Dev(device)
 }
 
-func transfer(ctx context.Context, c *call, f *plan.Facts, src, dst string, out copied, ear *stage.Ear) error {
+func transfer(ctx context.Context, c *call, f *plan.Facts, src, dst string, out copied, log *copy.KernelLog) error {
 	st, err := openCopyState(src, dst)
 	if err != nil {
 		return err
@@ -235,12 +236,12 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, src, dst string, out 
 		c.note("target %s: a copy of %s was cut short there; it goes on where it was", dst, src)
 	}
 	show := newProgress(c)
-	job := stage.Job{From: src, To: dst, Engine: "tree", SkipBad: c.skips(), Rotational: turns(f, src) || turns(f, dst), Progress: func(p stage.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
-	job.Progress = ear.Listening(job.Progress)
-	o := stage.TreeOptions(job)
+	job := copy.Job{From: src, To: dst, Engine: "tree", SkipBad: c.skips(), Rotational: turns(f, src) || turns(f, dst), Progress: func(p copy.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
+	job.Progress = log.Watch(job.Progress)
+	o := copy.TreeOptions(job)
 	o.CheckpointEvery = c.opt.checkpoint
 	st.into(&o)
-	done, err := stage.CopiedTree(tree.Copy(ctx, src, dst, o))
+	done, err := copy.CopiedTree(tree.Copy(ctx, src, dst, o))
 	show.clear()
 	if err != nil {
 		if errors.Is(err, tree.ErrNotEmpty) {
@@ -254,14 +255,14 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, src, dst string, out 
 		return interrupted(ctx, fmt.Errorf("%w; once that is mended, %s", err, goesOn), fmt.Sprintf("after %d files; %s", done.Files, goesOn))
 	}
 	out.Copied = counted(done)
-	job.Progress = func(p stage.Progress) { show.event(stage.Event{Stage: "verify", Text: dst, Progress: &p}) }
-	job.Progress = ear.Listening(job.Progress)
-	o = stage.TreeOptions(job)
+	job.Progress = func(p copy.Progress) { show.event(stage.Event{Stage: "verify", Text: dst, Progress: &p}) }
+	job.Progress = log.Watch(job.Progress)
+	o = copy.TreeOptions(job)
 	if err := st.verifyWith(&o); err != nil {
 		return err
 	}
 	rep, err := tree.Verify(ctx, src, dst, o)
-	verified, err := stage.VerifiedTree(rep, err)
+	verified, err := copy.VerifiedTree(rep, err)
 	show.clear()
 	if err != nil {
 		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that nobody writes to", dst, err)
@@ -270,7 +271,7 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, src, dst string, out 
 	if rep.SharedSource > 0 {
 		out.Shared = &sharedCounts{rep.SharedSource, rep.SharedTarget}
 	}
-	if err := c.damage(f, src, dst, ear, &verified); err != nil {
+	if err := c.damage(f, src, dst, log, &verified); err != nil {
 		return err
 	}
 	out.Verified = counted(verified)

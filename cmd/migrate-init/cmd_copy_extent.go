@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -30,8 +31,8 @@ type blockCopy struct {
 	*call
 	src, dst *plan.Device
 	alloc    *extent.Allocation
-	engines  stage.Engines
-	job      stage.Job
+	engines  copy.Engines
+	job      copy.Job
 	wipe     machine.WriteDevice
 	last     *slot // of a copy to go on with
 }
@@ -64,7 +65,7 @@ func copyBlocks(ctx context.Context, c *call) error {
 	if err := b.prepare(hold); err != nil {
 		return err
 	}
-	effs, err := b.engines.Settle(b.job)
+	effs, err := b.engines.Finalize(b.job)
 	if err != nil {
 		return b.unable(err)
 	}
@@ -114,7 +115,7 @@ func (b *blockCopy) prepare(hold *os.File) error {
 		}
 	}
 	b.wipe.Chunks = append(b.wipe.Chunks, machine.Chunk{Zero: slotsEnd})
-	b.job = stage.Job{FromDev: b.src.Path, ToDev: b.dst.Path, Type: b.alloc.Type, Engine: plan.EngineExtent, NewLabel: b.opt.label, NoGrow: b.opt.noGrow, SkipBad: b.skips(), CheckpointEvery: b.opt.checkpoint}
+	b.job = copy.Job{FromDev: b.src.Path, ToDev: b.dst.Path, Type: b.alloc.Type, Engine: plan.EngineExtent, NewLabel: b.opt.label, NoGrow: b.opt.noGrow, SkipBad: b.skips(), CheckpointEvery: b.opt.checkpoint}
 	if b.opt.keepUUID {
 		return nil
 	}
@@ -192,7 +193,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 	b.job.Checkpoint = st.checkpoint
 	show := newProgress(b.call)
 	telling := func(what, dev string) {
-		b.job.Progress = func(p stage.Progress) { show.event(stage.Event{Stage: what, Text: dev, Progress: &p}) }
+		b.job.Progress = func(p copy.Progress) { show.event(stage.Event{Stage: what, Text: dev, Progress: &p}) }
 	}
 	telling("copy", b.src.Path)
 	done, err := b.engines.Copy(ctx, b.job)
@@ -240,7 +241,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 // settle is not interrupted: a tool that is killed while it rewrites metadata leaves no filesystem.
 func (b *blockCopy) settle(ctx context.Context, m machine.Machine) error {
 	ctx = context.WithoutCancel(ctx)
-	effs, err := b.engines.Settle(b.job)
+	effs, err := b.engines.Finalize(b.job)
 	if err != nil {
 		return err
 	}

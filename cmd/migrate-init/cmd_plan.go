@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
@@ -165,7 +166,7 @@ func (c *call) foresee(ctx context.Context, p *plan.Plan, f *plan.Facts) (plan.F
 			continue
 		}
 		c.note("%s: looking at every file", noun)
-		told, err := stage.Foresee(ctx, c.place(at), noun, n, stage.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: d.Rotational})
+		told, err := stage.PrecheckLive(ctx, c.place(at), noun, n, copy.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: d.Rotational})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", noun, err)
 		}

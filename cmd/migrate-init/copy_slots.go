@@ -117,7 +117,7 @@ func (s *slots) anew(identity string) error {
 	return errors.Join(s.save(cp), s.save(cp))
 }
 
-// checkpoint is a stage.Job's Checkpoint.
+// checkpoint is a copy job's Checkpoint.
 func (s *slots) checkpoint(data any) error {
 	cp, ok := data.(extent.Checkpoint)
 	if !ok {
@@ -126,7 +126,7 @@ func (s *slots) checkpoint(data any) error {
 	return s.save(cp)
 }
 
-// resume is a stage.Job's Resume.
+// resume is a copy job's Resume.
 func (s *slots) resume() (json.RawMessage, error) {
 	if s.last.Checkpoint.Windows == 0 {
 		return nil, nil

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/stage"
 )
 
 // What is done about what cannot be read, in a plan's words.
@@ -20,7 +20,7 @@ type incomplete struct{ error }
 
 // incompleteCopy is nil where nothing lacks. A copy that went on from an earlier one tells in its verification what
 // that could not read.
-func incompleteCopy(src string, copied, verified stage.Counts) error {
+func incompleteCopy(src string, copied, verified copy.Counts) error {
 	if copied.Unread == 0 && verified.Unread == 0 {
 		return nil
 	}
@@ -28,11 +28,11 @@ func incompleteCopy(src string, copied, verified stage.Counts) error {
 }
 
 // damage adds to what a copy of the directory src lacks what the kernel complained of about its filesystem. By the policy it is an error.
-func (c *call) damage(f *plan.Facts, src, dst string, ear *stage.Ear, n *stage.Counts) error {
+func (c *call) damage(f *plan.Facts, src, dst string, log *copy.KernelLog, n *copy.Counts) error {
 	had := len(n.Skipped)
-	unsure, err := n.Heard(ear, pathOf(deviceOf(f, src)), pathOf(deviceOf(f, dst)))
+	unsure, err := n.AddKernelErrors(log, pathOf(deviceOf(f, src)), pathOf(deviceOf(f, dst)))
 	if unsure != nil {
-		c.note("%v; damage that only it tells of may be unnoticed", unsure)
+		c.note("%v; filesystem errors that appear only there may be missed", unsure)
 	}
 	if err == nil && len(n.Skipped) > had && !c.skips() {
 		err = fmt.Errorf("source %s; --read-error skip-and-list copies the rest", n.Skipped[had])
@@ -56,8 +56,8 @@ func but(lacks error) string {
 }
 
 // list says what the copy lacks: where it could not be read, and how it is in the copy.
-func (c *call) list(copied, verified stage.Counts) {
-	for _, n := range []stage.Counts{copied, verified} {
+func (c *call) list(copied, verified copy.Counts) {
+	for _, n := range []copy.Counts{copied, verified} {
 		for _, s := range n.Skipped {
 			fmt.Fprintf(c.out, "unread: %s\n", s)
 		}

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/stage"
 	"migrate-init/pkg/tree"
 )
 
@@ -142,7 +142,7 @@ func TestCopyOfDamagedDirectory(t *testing.T) {
 	if code := d.app.run(t.Context(), []string{"copy", "--read-error", "skip-and-list", src, dst}, &o, &e); code != 3 {
 		t.Fatalf("code %d\n%s%s", code, &o, &e)
 	}
-	d.says(o.String(), "unread: "+from+": the kernel found damage, and names may lack")
+	d.says(o.String(), "unread: "+from+": the kernel logged filesystem errors; directory entries may be missing")
 	es, err := os.ReadDir(filepath.Join(dst, "many"))
 	if err != nil || len(es) == 0 || len(es) >= names {
 		t.Errorf("%d of %d names are copied, %v", len(es), names, err)
@@ -153,8 +153,8 @@ func TestCopyOfDamagedDirectory(t *testing.T) {
 func TestDamage(t *testing.T) {
 	f := &plan.Facts{Devices: []plan.Device{{Name: "vda2", Path: "/dev/vda2"}, {Name: "vdb1", Path: "/dev/vdb1"}},
 		Mounts: []plan.Mount{{Target: "/srv", Device: "vda2"}, {Target: "/mnt", Device: "vdb1"}}}
-	says := func() *stage.Ear {
-		return &stage.Ear{Read: func(func(string) bool) ([]string, bool, error) {
+	says := func() *copy.KernelLog {
+		return &copy.KernelLog{Read: func(func(string) bool) ([]string, bool, error) {
 			return []string{"EXT4-fs error (device vda2): bad"}, false, nil
 		}}
 	}
@@ -163,7 +163,7 @@ func TestDamage(t *testing.T) {
 		fails       bool
 		lacks       int64
 	}{{policyStop, "/srv", true, 1}, {policySkip, "/srv", false, 1}, {policyStop, "/mnt/x", false, 0}} {
-		c, n := &call{opt: options{readError: tt.policy}}, stage.Counts{}
+		c, n := &call{opt: options{readError: tt.policy}}, copy.Counts{}
 		if err := c.damage(f, tt.src, "/nowhere", says(), &n); (err != nil) != tt.fails || n.Unread != tt.lacks || int(n.Unread) != len(n.Skipped) {
 			t.Errorf("%+v: %v, %+v", tt, err, n)
 		}
@@ -171,16 +171,16 @@ func TestDamage(t *testing.T) {
 			t.Errorf("without a log: %v", err)
 		}
 	}
-	if err := (&call{opt: options{readError: policySkip}}).damage(f, "/mnt", "/srv", says(), &stage.Counts{}); err == nil {
+	if err := (&call{opt: options{readError: policySkip}}).damage(f, "/mnt", "/srv", says(), &copy.Counts{}); err == nil {
 		t.Error("a damaged target passes")
 	}
 }
 
 func TestIncompleteCopy(t *testing.T) {
-	if err := incompleteCopy("src", stage.Counts{}, stage.Counts{}); err != nil {
+	if err := incompleteCopy("src", copy.Counts{}, copy.Counts{}); err != nil {
 		t.Errorf("nothing lacks: %v", err)
 	}
-	for _, lacks := range [][2]stage.Counts{{{Unread: 2}, {}}, {{}, {Unread: 2}}} {
+	for _, lacks := range [][2]copy.Counts{{{Unread: 2}, {}}, {{}, {Unread: 2}}} {
 		var errs bytes.Buffer
 		if code := report(&errs, errors.Join(nil, incompleteCopy("src", lacks[0], lacks[1]))); code != 3 || !strings.Contains(errs.String(), "source src: it could not be read in 2 places") {
 			t.Errorf("code %d: %s", code, &errs)

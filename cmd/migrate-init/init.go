@@ -160,7 +160,7 @@ func (d *initd) migrate(ctx context.Context) error {
 	d.v.say("migrate-init %s, plan %s: %s", version, p.ID, p.To)
 	d.run = d.app.env(p, text, entering{d, cmdline}, d.v.event)
 	d.run.Self = imageSelf
-	d.run.Ear = d.app.listen(func(err error) { d.v.say("%v", err) })
+	d.run.KernelLog = d.app.watchKernel(func(err error) { d.v.say("%v", err) })
 	// Without a list the machine has no watchdog that could be left running.
 	watchdogs, _ := d.read(imageWatchdogs)
 	// Each by itself: one that is missing or refuses must not keep the others from finding the disks.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/stage"
 )
 
@@ -27,17 +28,17 @@ func newTeller() *teller {
 	return l
 }
 
-func (l *teller) tell(stg, text string, p stage.Progress) {
+func (l *teller) tell(stg, text string, p copy.Progress) {
 	l.event(stage.Event{Stage: stg, Text: text, Progress: &p})
 }
 
 func TestProgressOnTerminal(t *testing.T) {
 	l := newTeller()
 	l.width = func() int { return 80 }
-	l.tell("copy", "/a/longer/path", stage.Progress{Bytes: 5})
-	l.tell("copy", "/a", stage.Progress{Bytes: 6}) // too early
+	l.tell("copy", "/a/longer/path", copy.Progress{Bytes: 5})
+	l.tell("copy", "/a", copy.Progress{Bytes: 6}) // too early
 	l.clock = l.clock.Add(onTerminal)
-	l.tell("copy", "/a", stage.Progress{Bytes: 5})
+	l.tell("copy", "/a", copy.Progress{Bytes: 5})
 	l.event(stage.Event{Stage: "copy", Text: "done"})
 	long, short := "copy: /a/longer/path, 5 B", "copy: /a, 5 B"
 	want := "\r" + long + "\r" + short + strings.Repeat(" ", len(long)-len(short)) + "\r" + strings.Repeat(" ", len(short)) + "\rcopy: done\n"
@@ -53,7 +54,7 @@ func TestProgressFits(t *testing.T) {
 	for c := range 256 {
 		all = append(all, byte(c))
 	}
-	most := stage.Progress{Files: 1_234_567, Bytes: 123 << 30, TotalBytes: 456 << 30, Rate: 789 << 20, ETA: 45_296}
+	most := copy.Progress{Files: 1_234_567, Bytes: 123 << 30, TotalBytes: 456 << 30, Rate: 789 << 20, ETA: 45_296}
 	for _, path := range []string{"", "a", "usr/share/doc/x", strings.Repeat("dir/", 2000) + "name", string(all), "\u202egnp.exe", "\xff\x9b2J", "a\nb", strings.Repeat("\x1b", 500)} {
 		for _, columns := range []int{0, 1, 5, 20, 40, 79, 80, 132, 300} {
 			l := newTeller()
@@ -82,7 +83,7 @@ func TestProgressFits(t *testing.T) {
 }
 
 func TestProgressLine(t *testing.T) {
-	most := stage.Progress{Files: 123_456, Bytes: 5 << 30, TotalBytes: 20 << 30, Rate: 200 << 20, ETA: 62}
+	most := copy.Progress{Files: 123_456, Bytes: 5 << 30, TotalBytes: 20 << 30, Rate: 200 << 20, ETA: 62}
 	const figures = "123456 files, 5.0 GiB of 20 GiB (25 %), 200 MiB/s, 1m2s left"
 	for _, c := range []struct {
 		path    string
@@ -135,7 +136,7 @@ func TestProgressElsewhere(t *testing.T) {
 		if i >= 70 { // 17.5 s
 			stg = "verify"
 		}
-		l.tell(stg, "/mnt", stage.Progress{Files: int64(i + 1), Path: "a/b"})
+		l.tell(stg, "/mnt", copy.Progress{Files: int64(i + 1), Path: "a/b"})
 		l.clock = l.clock.Add(250 * time.Millisecond)
 	}
 	l.clear()
@@ -156,7 +157,7 @@ func TestProgressJSON(t *testing.T) {
 	l.json = true
 	names := []string{"a/b", "a\nb <&> \u2028\u00fc", "no utf-8: \xff\xfe", "\xc3", `{"base64":"YQ=="}`, ""}
 	for i := range 20 * len(names) {
-		l.tell("copy", "/mnt", stage.Progress{Files: 3, TotalFiles: 9, Bytes: 5, TotalBytes: 11, Rate: 2.5, ETA: 1.5, Path: names[i/20]})
+		l.tell("copy", "/mnt", copy.Progress{Files: 3, TotalFiles: 9, Bytes: 5, TotalBytes: 11, Rate: 2.5, ETA: 1.5, Path: names[i/20]})
 		l.clock = l.clock.Add(250 * time.Millisecond)
 	}
 	lines := slices.Collect(strings.Lines(l.String()))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/stage"
 )
 
@@ -94,7 +95,7 @@ func TestVoiceProgress(t *testing.T) {
 	v := &voice{now: func() time.Time { return now }, kmsg: kmsg}
 	v.hear(tty, nil)
 	for range 30 {
-		v.event(stage.Event{Stage: "copy", Text: "/", Progress: &stage.Progress{Files: 7, Bytes: 1 << 20, TotalBytes: 4 << 20, Rate: 2 << 20, ETA: 61.7, Path: "usr/\x1b[2Jx"}})
+		v.event(stage.Event{Stage: "copy", Text: "/", Progress: &copy.Progress{Files: 7, Bytes: 1 << 20, TotalBytes: 4 << 20, Rate: 2 << 20, ETA: 61.7, Path: "usr/\x1b[2Jx"}})
 		now = now.Add(100 * time.Millisecond)
 	}
 	line := "migrate-init: copy: /, 7 files, 1.0 MiB of 4.0 MiB (25 %), 2.0 MiB/s, 1m2s left: \"usr/\\x1b[2Jx\"\r\n"
@@ -120,7 +121,7 @@ func TestVoiceTogether(t *testing.T) {
 		wg.Go(func() {
 			for range 20 {
 				v.say("line")
-				v.event(stage.Event{Stage: "copy", Progress: &stage.Progress{}})
+				v.event(stage.Event{Stage: "copy", Progress: &copy.Progress{}})
 			}
 		})
 	}

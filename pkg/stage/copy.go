@@ -2,63 +2,15 @@ package stage
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
 	"strconv"
-	"time"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/tree"
 )
-
-// Job is one filesystem to copy or verify.
-type Job struct {
-	From, To string // directories: where both are mounted
-	FromDev  string // devices, for an engine that copies blocks
-	ToDev    string
-	Type     string
-	Engine   string
-	NewUUID  string // identity of the new filesystem, and its label: a copy by blocks brings the old ones; "": they stay
-	NewLabel string
-	NoGrow   bool // a copy by blocks keeps its size
-	SkipBad  bool // read errors are listed, not fatal
-	// Rotational says that a disk with heads is involved.
-	Rotational bool
-	Progress   func(Progress)
-	Checkpoint func(data any) error // says that what data (JSON) tells is on the target's medium; nil: nobody asks
-	// CheckpointEvery is the time between two checkpoints of a copy by blocks; 0: the engine's own.
-	CheckpointEvery time.Duration
-	Resume          json.RawMessage // what the last checkpoint of an interrupted copy said; nil: from the start
-}
-
-// Counts of a finished job.
-type Counts struct {
-	Files, Dirs, Bytes int64
-	Resumed            int64    // bytes or names that an earlier boot had copied already
-	Skipped            []string // what could not be read, when the plan allows that: the first of it
-	Unread             int64    // how much of that there is
-	Hash               string   // over the manifest
-}
-
-// Copier is the engine: pkg/tree or pkg/extent, chosen by Job.Engine.
-type Copier interface {
-	// Precheck says, before anything is copied, what of a source its target will not hold. The target is a new
-	// filesystem; what is tried out there is gone when it returns.
-	Precheck(ctx context.Context, j Job) (tree.Scan, error)
-	// Copy copies a whole filesystem into an empty one and syncs it.
-	Copy(ctx context.Context, j Job) (Counts, error)
-	// Verify re-reads the target from its disk and compares data, metadata and counts; a difference is an error that
-	// names the file.
-	Verify(ctx context.Context, j Job) (Counts, error)
-}
-
-// Settler is a Copier that has something to put right once a copy has been verified.
-type Settler interface {
-	Settle(j Job) ([]machine.Effect, error)
-}
 
 func sourceDir(uuid string) string { return path.Join(SourceDir, uuid) }
 
@@ -139,7 +91,7 @@ func (e *Env) pair(c plan.Copy) (*plan.SourceFS, *plan.NewFS, error) {
 }
 
 // each runs one half of the copying for every planned pair that is not done yet.
-func (e *Env) each(ctx context.Context, stage string, run func(context.Context, Job) (Counts, error)) error {
+func (e *Env) each(ctx context.Context, stage string, run func(context.Context, copy.Job) (copy.Counts, error)) error {
 	for _, c := range e.Plan.Copies {
 		s, n, err := e.pair(c)
 		if err != nil {
@@ -156,10 +108,10 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 			return err
 		}
-		j.Progress = e.Ear.Listening(j.Progress)
+		j.Progress = e.KernelLog.Watch(j.Progress)
 		counts, err := run(ctx, j)
 		if err == nil {
-			err = e.complaints(stage, &counts, j)
+			err = e.kernelErrors(stage, &counts, j)
 		}
 		if err != nil {
 			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
@@ -169,14 +121,23 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 		if counts.Unread > 0 && !j.SkipBad {
 			return fmt.Errorf("filesystem at %s: %d places could not be read, and the plan's policy is to stop", s.Mount, counts.Unread)
 		}
-		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: counts.facts(c.Engine)}); err != nil {
+		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: copyFacts(counts, c.Engine)}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c Counts) facts(engine string) map[string]string {
+// kernelErrors adds what the kernel logged about the two filesystems of a job.
+func (e *Env) kernelErrors(stage string, c *copy.Counts, j copy.Job) error {
+	unsure, err := c.AddKernelErrors(e.KernelLog, j.FromDev, j.ToDev)
+	if unsure != nil {
+		e.tell(stage, "warning: %v; filesystem errors that appear only there may be missed", unsure)
+	}
+	return err
+}
+
+func copyFacts(c copy.Counts, engine string) map[string]string {
 	facts := map[string]string{"files": strconv.FormatInt(c.Files, 10), "dirs": strconv.FormatInt(c.Dirs, 10), "bytes": strconv.FormatInt(c.Bytes, 10), "engine": engine}
 	if c.Hash != "" {
 		facts["hash"] = c.Hash
@@ -187,7 +148,7 @@ func (c Counts) facts(engine string) map[string]string {
 	if c.Unread > 0 {
 		facts["unread"] = strconv.FormatInt(c.Unread, 10)
 	}
-	if g := slotfuls(c.Skipped); len(g) > 0 {
+	if g := splitForSlots(c.Skipped); len(g) > 0 {
 		facts["skipped"] = g[0]
 	}
 	return facts
@@ -195,11 +156,11 @@ func (c Counts) facts(engine string) map[string]string {
 
 // job prepares one pair for an engine: a tree wants both sides mounted, blocks want neither. A copy that was cut short
 // goes on from its last checkpoint, or starts again on a new filesystem when there is none or the source was in use.
-func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.SourceFS, n *plan.NewFS) (Job, error) {
+func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.SourceFS, n *plan.NewFS) (copy.Job, error) {
 	key := stage + ":" + n.UUID
 	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.UUID], e.records.epoch(key))
-	j := Job{From: sourceDir(s.UUID), To: newDir(n.UUID), Type: n.Type, Engine: c.Engine, NewUUID: n.UUID, NewLabel: n.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
-		Progress: e.noting(ctx, key, func(p Progress) { e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p}) }, s.Used)}
+	j := copy.Job{From: sourceDir(s.UUID), To: newDir(n.UUID), Type: n.Type, Engine: c.Engine, NewUUID: n.UUID, NewLabel: n.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
+		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p}) }, s.Used)}
 	if stage == "copy" {
 		j.Checkpoint, j.Resume = e.checkpointer(ctx, key, stamp), e.resumable(key, stamp)
 		if j.Resume != nil {
@@ -279,13 +240,13 @@ func runCopy(ctx context.Context, e *Env) error {
 	return e.each(ctx, "copy", e.Copier.Copy)
 }
 
-// runVerify proves the copies, and then lets the engine settle what it left: after this a new filesystem carries its
+// runVerify proves the copies, and then lets the engine finalize them: after this a new filesystem carries its
 // planned identity and nothing else.
 func runVerify(ctx context.Context, e *Env) error {
 	if err := e.each(ctx, "verify", e.Copier.Verify); err != nil {
 		return err
 	}
-	g, ok := e.Copier.(Settler)
+	g, ok := e.Copier.(copy.Finalizer)
 	if !ok {
 		return nil
 	}
@@ -302,7 +263,7 @@ func runVerify(ctx context.Context, e *Env) error {
 		if err != nil {
 			return err
 		}
-		effs, err := g.Settle(j)
+		effs, err := g.Finalize(j)
 		if err != nil {
 			return fmt.Errorf("filesystem at %s: %w", n.Mount, mended(err))
 		}

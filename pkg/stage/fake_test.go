@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
@@ -516,7 +517,7 @@ func (w *world) boot() {
 
 // env is what the stages get.
 func (w *world) env(p *plan.Plan, text []byte) *Env {
-	var engine Copier = copier{w}
+	var engine copy.Copier = copier{w}
 	for _, c := range p.Copies {
 		if c.Engine == plan.EngineExtent {
 			engine = settling{copier{w}}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/tree"
@@ -327,7 +328,7 @@ type copier struct{ w *world }
 const probeDir = ".migrate-init-probe-1"
 
 // Precheck tries things out on the target, and takes them away without a sync.
-func (c copier) Precheck(_ context.Context, j Job) (tree.Scan, error) {
+func (c copier) Precheck(_ context.Context, j copy.Job) (tree.Scan, error) {
 	if j.Engine == plan.EngineExtent {
 		_, then := c.w.verb("precheck "+j.FromDev+" for "+j.ToDev, nil)
 		return tree.Scan{Bytes: 1}, then
@@ -361,7 +362,7 @@ func (w *world) mountAt(dir string) *mounted {
 	return nil
 }
 
-func (c copier) trees(j Job) (from, to fstest.MapFS, err error) {
+func (c copier) trees(j copy.Job) (from, to fstest.MapFS, err error) {
 	src, dst := c.w.mountAt(j.From), c.w.mountAt(j.To)
 	if src == nil || dst == nil || src.src != j.FromDev || dst.src != j.ToDev {
 		return nil, nil, fmt.Errorf("copy %s to %s: not mounted so", j.From, j.To)
@@ -373,7 +374,7 @@ func (c copier) trees(j Job) (from, to fstest.MapFS, err error) {
 }
 
 // blocks gives both trees of a copy by blocks. The target's has no superblock and cannot be mounted.
-func (c copier) blocks(j Job) (from, to fstest.MapFS, err error) {
+func (c copier) blocks(j copy.Job) (from, to fstest.MapFS, err error) {
 	src, dst := c.w.dev(j.FromDev), c.w.dev(j.ToDev)
 	if src == nil || dst == nil || c.w.mountOf(src) != "" || c.w.mountOf(dst) != "" {
 		return nil, nil, fmt.Errorf("copy %s to %s: not here, or mounted", j.FromDev, j.ToDev)
@@ -387,14 +388,14 @@ func (c copier) blocks(j Job) (from, to fstest.MapFS, err error) {
 	return c.w.trees[c.w.fsOn(src)], c.w.trees[j.NewUUID], nil
 }
 
-func (c copier) copyBlocks(j Job) (Counts, error) {
+func (c copier) copyBlocks(j copy.Job) (copy.Counts, error) {
 	how, then := c.w.verb("copy blocks of "+j.FromDev+" to "+j.ToDev, []string{j.ToDev})
 	if how == 0 {
-		return Counts{}, then
+		return copy.Counts{}, then
 	}
 	from, to, err := c.blocks(j)
 	if err != nil {
-		return Counts{}, err
+		return copy.Counts{}, err
 	}
 	clear(to)
 	n := 0
@@ -403,20 +404,20 @@ func (c copier) copyBlocks(j Job) (Counts, error) {
 			to[name] = &fstest.MapFile{Data: f.Data, Mode: f.Mode}
 		}
 	}
-	return Counts{Bytes: 1}, then
+	return copy.Counts{Bytes: 1}, then
 }
 
 // settling is a copier of a plan that copies blocks.
 type settling struct{ copier }
 
-// Settle implements Settler.
-func (c settling) Settle(j Job) ([]machine.Effect, error) {
+// Finalize implements copy.Finalizer.
+func (c settling) Finalize(j copy.Job) ([]machine.Effect, error) {
 	if j.Engine != plan.EngineExtent {
-		return []machine.Effect{machine.Remove{Path: path.Join(j.To, manifestName)}}, nil
+		return []machine.Effect{machine.Remove{Path: path.Join(j.To, copy.ManifestName)}}, nil
 	}
 	b := c.w.dev(j.ToDev)
-	head := make([]byte, 4096)
-	copy(head[1024:], extSuper(j.NewUUID, "", b.size, 0))
+	super := extSuper(j.NewUUID, "", b.size, 0)
+	head := slices.Replace(make([]byte, 4096), 1024, 1024+len(super), super...)
 	run := func(argv ...string) machine.Effect {
 		return machine.Exec{Argv: append(argv, j.ToDev), Alters: []string{j.ToDev}}
 	}
@@ -424,20 +425,20 @@ func (c settling) Settle(j Job) ([]machine.Effect, error) {
 		run("e2fsck", "-f", "-p"), run("tune2fs", "-O", "^metadata_csum_seed"), run("resize2fs"), run("tune2fs", "-L", j.NewLabel), run("e2fsck", "-fn")}, nil
 }
 
-func (c copier) Copy(_ context.Context, j Job) (Counts, error) {
+func (c copier) Copy(_ context.Context, j copy.Job) (copy.Counts, error) {
 	if j.Engine == plan.EngineExtent {
 		return c.copyBlocks(j)
 	}
 	how, then := c.w.verb("copy "+j.From+" to "+j.To, []string{j.ToDev})
 	if how == 0 {
-		return Counts{}, then
+		return copy.Counts{}, then
 	}
 	from, to, err := c.trees(j)
 	if err != nil {
-		return Counts{}, err
+		return copy.Counts{}, err
 	}
 	for n := range to {
-		return Counts{}, fmt.Errorf("copy to %s: not empty: %s", j.To, n)
+		return copy.Counts{}, fmt.Errorf("copy to %s: not empty: %s", j.To, n)
 	}
 	names := make([]string, 0, len(from))
 	for n := range from {
@@ -452,13 +453,13 @@ func (c copier) Copy(_ context.Context, j Job) (Counts, error) {
 		to[n] = &f
 	}
 	c.w.mountAt(j.To).filled, c.w.dev(j.ToDev).cached = true, true
-	return Counts{Files: int64(len(names)), Bytes: 1, Hash: "h"}, then
+	return copy.Counts{Files: int64(len(names)), Bytes: 1, Hash: "h"}, then
 }
 
-func (c copier) Verify(_ context.Context, j Job) (Counts, error) {
+func (c copier) Verify(_ context.Context, j copy.Job) (copy.Counts, error) {
 	how, then := c.w.verb("verify "+j.To+" against "+j.From, nil)
 	if how == 0 || then != nil {
-		return Counts{}, then
+		return copy.Counts{}, then
 	}
 	pair := c.trees
 	if j.Engine == plan.EngineExtent {
@@ -468,12 +469,12 @@ func (c copier) Verify(_ context.Context, j Job) (Counts, error) {
 	}
 	from, to, err := pair(j)
 	if err != nil {
-		return Counts{}, err
+		return copy.Counts{}, err
 	}
 	if d := treeDiff(from, to); d != "" {
-		return Counts{}, fmt.Errorf("verify: %s", d)
+		return copy.Counts{}, fmt.Errorf("verify: %s", d)
 	}
-	return Counts{Files: int64(len(to))}, nil
+	return copy.Counts{Files: int64(len(to))}, nil
 }
 
 // treeDiff names the first difference of two trees, "" for none.

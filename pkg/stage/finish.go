@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
@@ -225,7 +226,7 @@ func (e *Env) watchSync(ctx context.Context) error {
 			if err := e.rouse(ctx, n); err != nil {
 				return err
 			}
-			pr := &Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate)}
+			pr := &copy.Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate)}
 			if a.SyncRate > 0 {
 				pr.ETA = float64(a.SyncAll-a.SyncDone) / float64(a.SyncRate)
 			}

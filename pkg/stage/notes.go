@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+
+	"migrate-init/pkg/copy"
 )
 
 // Progress is noted in the journal, so that `status` tells how far a copy was when the power failed. A note takes a
@@ -14,9 +16,9 @@ const (
 )
 
 // noting hands progress on and notes it now and then; used is the total where the engine knows none. An engine calls it from one goroutine, while its caller waits.
-func (e *Env) noting(ctx context.Context, key string, next func(Progress), used int64) func(Progress) {
+func (e *Env) noting(ctx context.Context, key string, next func(copy.Progress), used int64) func(copy.Progress) {
 	_, last := e.Clock()
-	return func(p Progress) {
+	return func(p copy.Progress) {
 		if p.TotalBytes == 0 {
 			p.TotalBytes = used
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
@@ -23,11 +24,11 @@ func TestNoting(t *testing.T) {
 	up, told := 100.0, 0
 	m := &sink{}
 	e := &Env{Plan: &plan.Plan{ID: "p"}, Machine: m, journal: "/dev/j", size: 1024 * slotSize, Clock: func() (string, float64) { return "", up }, Tell: func(Event) { told++ }}
-	var seen Progress
-	f := e.noting(t.Context(), "copy:u", func(p Progress) { seen = p }, 77)
+	var seen copy.Progress
+	f := e.noting(t.Context(), "copy:u", func(p copy.Progress) { seen = p }, 77)
 	for range 100 { // 100 s
 		up++
-		f(Progress{Bytes: 5})
+		f(copy.Progress{Bytes: 5})
 	}
 	if seen.TotalBytes != 77 {
 		t.Errorf("total %d", seen.TotalBytes)
@@ -38,7 +39,7 @@ func TestNoting(t *testing.T) {
 	// The last slots are for what matters.
 	for range 2000 {
 		up += noteEvery
-		f(Progress{})
+		f(copy.Progress{})
 	}
 	if want := 1024 - noteSpare; len(e.records) != want {
 		t.Errorf("%d records, %d wanted", len(e.records), want)
@@ -46,7 +47,7 @@ func TestNoting(t *testing.T) {
 	// A journal that cannot be written is told of, and stops nothing.
 	e.records, m.err, told = nil, errors.New("input/output error"), 0
 	up += noteEvery
-	if f(Progress{}); told != 1 || len(e.records) != 0 {
+	if f(copy.Progress{}); told != 1 || len(e.records) != 0 {
 		t.Errorf("told %d times, %d records", told, len(e.records))
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/tree"
 )
 
 // precheck asks for every planned copy, before the first of them begins, what of it cannot be kept: an hour of copying is
@@ -54,10 +54,10 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Copy, s *plan.SourceFS, n 
 	}
 	var lines, forbid []string
 	for _, f := range scan.Findings {
-		line := spell(f)
+		line := copy.Line(f)
 		e.tell("copy", "%s: %s", s.Mount, line)
 		lines = append(lines, line)
-		if forbids(f, j) {
+		if copy.Forbids(f, j) {
 			forbid = append(forbid, "filesystem at "+s.Mount+": "+line)
 		}
 	}
@@ -70,45 +70,11 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Copy, s *plan.SourceFS, n 
 			return nil, err
 		}
 	}
-	facts := Counts{Files: scan.Files, Dirs: scan.Dirs, Bytes: scan.Bytes}.facts(c.Engine)
+	facts := copyFacts(copy.Counts{Files: scan.Files, Dirs: scan.Dirs, Bytes: scan.Bytes}, c.Engine)
 	if len(lines) > 0 {
 		facts["findings"] = strings.Join(lines, "\n")
 	}
 	return nil, e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: facts})
-}
-
-// forbids tells whether a finding ends the migration before the copy: what cannot be copied, and what the target will not
-// hold, because a copy by files ends at the first loss (Options.OnLoss is Stop).
-func forbids(f tree.Finding, j Job) bool {
-	switch f.ID {
-	case "tree.xattrs":
-		return false // the room for them is guessed from below; where they do not fit the copy ends
-	case "tree.quota", "tree.projectunread":
-		return false // no copy meets them: they are told, and in the report, and can be set again
-	case "tree.unreadable":
-		return !j.SkipBad
-	}
-	return f.Severity != tree.Info
-}
-
-// spell is a finding as the tool spells all: noun, evidence, mend.
-func spell(f tree.Finding) string {
-	s := f.Severity.String() + " " + f.ID + ": " + evidence(f)
-	if f.Mend != "" {
-		s += "; " + f.Mend
-	}
-	return s
-}
-
-// evidence of a finding, with the name of the first that it is of.
-func evidence(f tree.Finding) string {
-	switch {
-	case len(f.Paths) == 0:
-		return f.Evidence
-	case f.Count > 1:
-		return fmt.Sprintf("%q and %d more: %s", f.Paths[0], f.Count-1, f.Evidence)
-	}
-	return fmt.Sprintf("%q: %s", f.Paths[0], f.Evidence)
 }
 
 // mended says what helps where the engine of the plan cannot copy a filesystem.

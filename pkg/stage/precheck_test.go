@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -148,31 +147,8 @@ func TestTakeBackOrder(t *testing.T) {
 			order = append(order, part)
 		}
 	}
-	if !slices.Equal(order, []string{"copy", "verify", "precheck", "settle"}) {
+	if !slices.Equal(order, []string{"copy", "verify", "precheck", "finalize"}) {
 		t.Errorf("%q", order)
-	}
-}
-
-func TestForbids(t *testing.T) {
-	for _, c := range []struct {
-		id      string
-		sev     tree.Severity
-		skipBad bool
-		want    bool
-	}{
-		{"tree.identity", tree.Info, false, false},
-		{"tree.flags", tree.Loss, false, true},
-		{"tree.encrypted", tree.Fail, true, true},
-		{"tree.unreadable", tree.Fail, false, true},
-		{"tree.unreadable", tree.Fail, true, false},
-		{"tree.xattrs", tree.Loss, false, false},
-		{"tree.xattrsize", tree.Loss, false, true},
-		{"tree.quota", tree.Loss, false, false},
-		{"tree.projectunread", tree.Loss, false, false},
-	} {
-		if got := forbids(tree.Finding{ID: c.id, Severity: c.sev}, Job{SkipBad: c.skipBad}); got != c.want {
-			t.Errorf("%s %s, skip-and-list %v: forbids %v", c.sev, c.id, c.skipBad, got)
-		}
 	}
 }
 
@@ -184,31 +160,31 @@ type unable struct {
 
 var errNoExtent = fmt.Errorf("feature bigalloc: %w", extent.ErrUnsupported)
 
-func (u unable) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
+func (u unable) Precheck(ctx context.Context, j copy.Job) (tree.Scan, error) {
 	if u.at == "precheck" {
 		return tree.Scan{}, errNoExtent
 	}
 	return u.settling.Precheck(ctx, j)
 }
 
-func (u unable) Copy(ctx context.Context, j Job) (Counts, error) {
+func (u unable) Copy(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	if u.at == "copy" {
-		return Counts{}, errNoExtent
+		return copy.Counts{}, errNoExtent
 	}
 	return u.settling.Copy(ctx, j)
 }
 
-func (u unable) Settle(j Job) ([]machine.Effect, error) {
-	if u.at == "settle" {
+func (u unable) Finalize(j copy.Job) ([]machine.Effect, error) {
+	if u.at == "finalize" {
 		return nil, errNoExtent
 	}
-	return u.settling.Settle(j)
+	return u.settling.Finalize(j)
 }
 
 // TestUnsupportedSaysMend: a filesystem that its engine does not take is found out in the init at the earliest; the way out is
 // another plan, and the reason says so.
 func TestUnsupportedSaysMend(t *testing.T) {
-	for _, at := range []string{"precheck", "copy", "settle"} {
+	for _, at := range []string{"precheck", "copy", "finalize"} {
 		w := newWorld(t)
 		p, text := planned(t, w, engines()["blocks"])
 		w.boot()
@@ -221,33 +197,6 @@ func TestUnsupportedSaysMend(t *testing.T) {
 		if at == "precheck" && count(w.log, "copy ") > 0 {
 			t.Error("found out before the copy, and copied")
 		}
-	}
-}
-
-// TestEnginesPrecheck looks with the real engine: at the source, for what the target can hold, and leaves nothing there.
-func TestEnginesPrecheck(t *testing.T) {
-	src, dst := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(src, "aquota.user"), []byte("q"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	scan, err := (&Engines{}).Precheck(t.Context(), Job{From: src, To: dst, Engine: plan.EngineTree})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if scan.Files != 1 || !slices.ContainsFunc(scan.Findings, func(f tree.Finding) bool {
-		return f.ID == "tree.quota" && slices.Equal(f.Paths, []string{"aquota.user"})
-	}) {
-		t.Errorf("scan: %+v", scan)
-	}
-	if left, err := os.ReadDir(dst); err != nil || len(left) > 0 {
-		t.Errorf("left on the target: %v, %v", left, err)
-	}
-	file := filepath.Join(src, "device")
-	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (&Engines{}).Precheck(t.Context(), Job{FromDev: file, Engine: plan.EngineExtent}); err == nil || !strings.Contains(err.Error(), "neither an ext nor an xfs superblock") {
-		t.Errorf("a device without a filesystem: %v", err)
 	}
 }
 

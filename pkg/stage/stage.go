@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
@@ -32,7 +33,7 @@ type Env struct {
 	Machine machine.Machine
 	Look    func(ctx context.Context, depth survey.Depth) (*plan.Facts, error)
 	Open    func(path string) (survey.Device, error)
-	Copier  Copier
+	Copier  copy.Copier
 	Tell    func(Event)
 	// Root is the machine's root for reading; paths without a leading slash.
 	Root fs.FS
@@ -46,8 +47,8 @@ type Env struct {
 	Pause func(ctx context.Context) error
 	// Load loads kernel modules by name, dependencies first.
 	Load func(ctx context.Context, names ...string) error
-	// Ear hears what the kernel complains of; nil where nobody listens.
-	Ear *Ear
+	// KernelLog collects what the kernel says about filesystems; nil where its log is not read.
+	KernelLog *copy.KernelLog
 	// Self is the path of this binary in the image.
 	Self string
 	// PlanText is the plan as it was written.
@@ -64,16 +65,8 @@ type Env struct {
 // Event is what a stage has to say while it works.
 type Event struct {
 	Stage, Text string
-	Progress    *Progress
+	Progress    *copy.Progress
 	Err         error
-}
-
-// Progress of a long stage. Totals are estimates; Rate is bytes a second, ETA seconds.
-type Progress struct {
-	Files, TotalFiles, Bytes, TotalBytes int64
-	Rate                                 float64
-	ETA                                  float64
-	Path                                 string
 }
 
 // Where things are mounted while the migration runs.

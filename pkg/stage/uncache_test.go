@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
@@ -71,7 +72,7 @@ func TestVerifyReadsMetadataFromDisk(t *testing.T) {
 		}
 		return f, err
 	}
-	e := &Env{Plan: p, Machine: m, Look: look, Copier: &Engines{}, Tell: func(Event) {}, Clock: func() (string, float64) { return "", 0 },
+	e := &Env{Plan: p, Machine: m, Look: look, Copier: &copy.Engines{}, Tell: func(Event) {}, Clock: func() (string, float64) { return "", 0 },
 		Load: func(context.Context, ...string) error { return nil }}
 	if e.Facts, err = look(t.Context(), survey.Deep); err != nil {
 		t.Fatal(err)

@@ -3,12 +3,14 @@ package stage
 import (
 	"context"
 	"encoding/json"
+
+	"migrate-init/pkg/copy"
 )
 
 // tellUnread names, under a policy that goes on, what could not be read and is not whole in the copy: all of it on the
 // consoles, and in the journal for as long as that has room for more than what matters. The record that the part is done
 // has the first slotful.
-func (e *Env) tellUnread(ctx context.Context, stage, key, mount string, c Counts) {
+func (e *Env) tellUnread(ctx context.Context, stage, key, mount string, c copy.Counts) {
 	if c.Unread == 0 {
 		return
 	}
@@ -22,7 +24,7 @@ func (e *Env) tellUnread(ctx context.Context, stage, key, mount string, c Counts
 	if e.journal == "" {
 		return
 	}
-	for _, list := range slotfuls(c.Skipped)[min(1, len(c.Skipped)):] {
+	for _, list := range splitForSlots(c.Skipped)[min(1, len(c.Skipped)):] {
 		if e.size/slotSize-int64(len(e.records)) <= noteSpare {
 			e.tell(stage, "the journal has no room for the whole list")
 			return
@@ -34,8 +36,8 @@ func (e *Env) tellUnread(ctx context.Context, stage, key, mount string, c Counts
 	}
 }
 
-// slotfuls joins lines to texts that fit a record beside what else it says.
-func slotfuls(lines []string) (texts []string) {
+// splitForSlots joins lines to texts that fit a record beside what else it says.
+func splitForSlots(lines []string) (texts []string) {
 	const room = maxPayload - 1024
 	left := 0
 	for _, l := range lines {

@@ -2,15 +2,13 @@ package stage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
-	"migrate-init/pkg/extent"
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/tree"
 )
 
 // TestTellUnread: each line is told, and is whole in the journal, which keeps its last slots for what matters.
@@ -18,19 +16,19 @@ func TestTellUnread(t *testing.T) {
 	var told []string
 	e := &Env{Plan: &plan.Plan{ID: "p"}, Machine: &sink{}, journal: "/dev/j", size: 1024 * slotSize, Clock: func() (string, float64) { return "", 0 },
 		Tell: func(ev Event) { told = append(told, ev.Stage+": "+ev.Text) }}
-	e.tellUnread(t.Context(), "copy", "copy:u", "/", Counts{})
+	e.tellUnread(t.Context(), "copy", "copy:u", "/", copy.Counts{})
 	if len(told) > 0 || len(e.records) > 0 {
 		t.Fatalf("nothing lacks, and %q, %v", told, e.records)
 	}
-	c := Counts{Unread: 1234}
+	c := copy.Counts{Unread: 1234}
 	for i := range 1000 {
 		c.Skipped = append(c.Skipped, fmt.Sprintf("%q: data in bytes %d to %d: input/output error", fmt.Sprintf("srv/<mail>/\x01%d", i), i, i+1))
 	}
 	e.tellUnread(t.Context(), "copy", "copy:u", "/", c)
 	text := strings.Join(told, "\n")
-	lists := c.facts("tree")["skipped"]
-	if c.facts("tree")["unread"] != "1234" {
-		t.Errorf("facts %v", c.facts("tree"))
+	lists := copyFacts(c, "tree")["skipped"]
+	if copyFacts(c, "tree")["unread"] != "1234" {
+		t.Errorf("facts %v", copyFacts(c, "tree"))
 	}
 	for _, r := range e.records {
 		if _, err := r.Slot(1, "p"); err != nil || r.Event != Note || r.Stage != "copy:u" {
@@ -58,28 +56,6 @@ func TestTellUnread(t *testing.T) {
 	}
 }
 
-// TestVerifiedTree: what is known to lack lets a copy pass, a difference never does.
-func TestVerifiedTree(t *testing.T) {
-	rep := tree.Report{Files: 5, Damaged: []string{`"a": lacks`}, DamagedCount: 7}
-	c, err := VerifiedTree(rep, nil)
-	if err != nil || c.Unread != 7 || len(c.Skipped) != 1 {
-		t.Errorf("%+v %v", c, err)
-	}
-	rep.Count, rep.Differences = 1, []tree.Difference{{Path: "b", What: "data"}}
-	if _, err := VerifiedTree(rep, nil); err == nil {
-		t.Error("a difference passes")
-	}
-	c, _ = CopiedTree(tree.Result{Problems: []tree.Problem{{Path: "a", What: "entry", Err: errors.New("e")}}, ProblemCount: 3}, nil)
-	if c.Unread != 3 || len(c.Skipped) != 1 || c.Skipped[0] != `"a": entry: e` {
-		t.Errorf("%+v", c)
-	}
-	c = Counts{}
-	c.unread("/dev/x", make([]extent.Range, mostSkipped+1))
-	if c.Unread != mostSkipped+1 || len(c.Skipped) != mostSkipped {
-		t.Errorf("%d listed of %d", len(c.Skipped), c.Unread)
-	}
-}
-
 // lacking is a copier that could not read something, and says so as the policy wants it.
 type lacking struct {
 	copier
@@ -87,7 +63,7 @@ type lacking struct {
 }
 
 // Copy implements Copier.
-func (l lacking) Copy(ctx context.Context, j Job) (Counts, error) {
+func (l lacking) Copy(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	*l.policy = append(*l.policy, j.SkipBad)
 	c, err := l.copier.Copy(ctx, j)
 	c.Unread, c.Skipped = 1, []string{`"srv/lost": entry: input/output error`}
@@ -95,7 +71,7 @@ func (l lacking) Copy(ctx context.Context, j Job) (Counts, error) {
 }
 
 // Verify implements Copier.
-func (l lacking) Verify(ctx context.Context, j Job) (Counts, error) {
+func (l lacking) Verify(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	*l.policy = append(*l.policy, j.SkipBad)
 	c, err := l.copier.Verify(ctx, j)
 	c.Unread, c.Skipped = 1, []string{`"srv/lost": could not be read; the copy does not have it`}

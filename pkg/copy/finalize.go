@@ -1,4 +1,4 @@
-package stage
+package copy
 
 import (
 	"fmt"
@@ -7,14 +7,13 @@ import (
 
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
-	"migrate-init/pkg/plan"
 )
 
-// Settle implements Settler: what is left of the engine's own is removed, and a copy by blocks gets its identity and
+// Finalize implements Finalizer: what is left of the engine's own is removed, and a copy by blocks gets its identity and
 // the size of its volume. Without a new UUID it becomes what the source is, in label and size, too.
-func (g *Engines) Settle(j Job) ([]machine.Effect, error) {
-	if j.Engine != plan.EngineExtent {
-		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, manifestName)}}, nil
+func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
+	if j.Engine != Extent {
+		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, ManifestName)}}, nil
 	}
 	src, dst, whole, hidden, err := openExtent(j)
 	if err != nil {

@@ -1,15 +1,12 @@
-package stage
+package copy
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
-
-	"migrate-init/pkg/plan"
 )
 
-func TestComplaints(t *testing.T) {
+func TestDamagedDevice(t *testing.T) {
 	const dev = "vda2"
 	for line, want := range map[string]bool{
 		"EXT4-fs error (device vda2): ext4_readdir:260: inode #12: block 8650: comm x: path /d: directory fails checksum at offset 0": true,
@@ -28,71 +25,22 @@ func TestComplaints(t *testing.T) {
 		"XFS (vda2): Mounting V5 Filesystem":                                                                                          false,
 		"BTRFS info (device vda2): first mount of filesystem":                                                                         false,
 		"BTRFS warning (device vda2): excessive commit interval":                                                                      false,
-		"init: EXT4-fs error (device vda2): said by somebody":                                                                         false,
+		"init: EXT4-fs error (device vda2): said by a program":                                                                        false,
 	} {
-		if got := len(about([]string{"x", line}, dev)) == 1; got != want {
+		if got := len(errorsOf([]string{"x", line}, dev)) == 1; got != want {
 			t.Errorf("%q: %v", line, got)
 		}
 	}
 }
 
-// What only the kernel's log tells of the source ends the migration, or is listed where the plan says so; of the target it always ends it.
-func TestKernelComplains(t *testing.T) {
-	for _, tt := range []struct {
-		policy, dev, want string
-	}{
-		{"stop", "vda2", "could not be read, and the plan's policy is to stop"},
-		{"skip-and-list", "vda2", ""},
-		{"stop", "vdz9", ""},
-		{"skip-and-list", "", "the kernel found damage in what was just made there"},
-	} {
-		w := newWorld(t)
-		p, text := planned(t, w, func(in *plan.Intent) { in.Policy.ReadError = tt.policy })
-		w.boot()
-		e := w.env(p, text)
-		heard := 0
-		e.Ear = &Ear{Read: func(keep func(string) bool) ([]string, bool, error) {
-			dev := tt.dev
-			if dev == "" {
-				for _, n := range p.Target.Filesystems {
-					if d, err := e.volume(n.On); err == nil && n.Mount == "/" {
-						dev = d.Name
-					}
-				}
-			}
-			if heard++; heard != 2 { // after the first copy
-				return nil, false, nil
-			}
-			line := "EXT4-fs error (device " + dev + "): ext4_readdir:260: directory fails checksum"
-			if keep("nothing much") || !keep(line) {
-				t.Error("the wrong lines are kept")
-			}
-			return []string{line}, false, nil
-		}}
-		err := Run(t.Context(), e)
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%+v: %v", tt, err)
-		}
-		told := slices.ContainsFunc(w.told, func(s string) bool {
-			return strings.Contains(s, "/dev/vda2: the kernel found damage, and names may lack") && strings.Contains(s, "directory fails checksum")
-		})
-		if told != (tt.dev == "vda2") {
-			t.Errorf("%+v: told %v:\n%s", tt, told, strings.Join(w.told, "\n"))
-		}
-		if tt.want != "" && w.committedFile(p) {
-			t.Errorf("%+v: committed", tt)
-		}
-	}
-}
-
-// What could not be heard is told; more than is kept is not kept.
-func TestEar(t *testing.T) {
-	var deaf *Ear
-	deaf.Listen()
-	if a, b, err := deaf.Complaints("/dev/a", "/dev/b"); len(a)+len(b) != 0 || err != nil {
+// TestKernelLog: lines that were lost, or a log that cannot be read, are reported; more than the bound is not kept.
+func TestKernelLog(t *testing.T) {
+	var none *KernelLog
+	none.Poll()
+	if a, b, err := none.FilesystemErrors("/dev/a", "/dev/b"); len(a)+len(b) != 0 || err != nil {
 		t.Error(a, b, err)
 	}
-	many := make([]string, mostHeard+5)
+	many := make([]string, mostKept+5)
 	for i := range many {
 		many[i] = "EXT4-fs error (device a): bad"
 	}
@@ -102,17 +50,17 @@ func TestEar(t *testing.T) {
 		err  error
 	}{{false, nil}, {true, nil}, {false, fails}} {
 		asked := 0
-		e := &Ear{Read: func(func(string) bool) ([]string, bool, error) { asked++; return many, tt.lost, tt.err }}
-		e.Listening(nil)(Progress{})
+		e := &KernelLog{Read: func(func(string) bool) ([]string, bool, error) { asked++; return many, tt.lost, tt.err }}
+		e.Watch(nil)(Progress{})
 		var c Counts
-		unsure, err := c.Heard(e, "/dev/a", "/dev/b")
-		if err != nil || c.Unread != mostHeard || (unsure != nil) != (tt.lost || tt.err != nil) || errors.Is(unsure, fails) != (tt.err != nil) {
+		unsure, err := c.AddKernelErrors(e, "/dev/a", "/dev/b")
+		if err != nil || c.Unread != mostKept || (unsure != nil) != (tt.lost || tt.err != nil) || errors.Is(unsure, fails) != (tt.err != nil) {
 			t.Errorf("%+v: %v, %v, %d", tt, unsure, err, c.Unread)
 		}
 		if want := 2; asked != want && tt.err == nil || tt.err != nil && asked != 1 {
 			t.Errorf("%+v: asked %d times", tt, asked)
 		}
-		if _, err := c.Heard(e, "/dev/b", "/dev/a"); err == nil || !strings.Contains(err.Error(), "target /dev/a: the kernel found damage") {
+		if _, err := c.AddKernelErrors(e, "/dev/b", "/dev/a"); err == nil || !strings.Contains(err.Error(), "target /dev/a: the kernel logged errors") {
 			t.Errorf("%v", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package stage
+package copy
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"migrate-init/pkg/extent"
-	"migrate-init/pkg/plan"
 	"migrate-init/pkg/tree"
 )
 
@@ -25,16 +24,16 @@ type learnt struct {
 	sums  []extent.Sum
 }
 
-// manifestName is where the tree engine keeps its hashes, on the target itself: what a sync of the copy made durable,
+// ManifestName is where the tree engine keeps its hashes, on the target itself: what a sync of the copy made durable,
 // it made durable too. Settle removes it.
-const manifestName = ".migrate-init.manifest"
+const ManifestName = ".migrate-init.manifest"
 
 // Copy implements Copier.
 func (g *Engines) Copy(ctx context.Context, j Job) (Counts, error) {
 	switch j.Engine {
-	case plan.EngineTree, "":
+	case Tree, "":
 		return g.copyTree(ctx, j)
-	case plan.EngineExtent:
+	case Extent:
 		return g.copyExtent(ctx, j)
 	}
 	return Counts{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
@@ -43,9 +42,9 @@ func (g *Engines) Copy(ctx context.Context, j Job) (Counts, error) {
 // Precheck implements Copier. A copy by blocks keeps all that there is, of a filesystem that it can read.
 func (g *Engines) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
 	switch j.Engine {
-	case plan.EngineTree, "":
+	case Tree, "":
 		return precheckTree(ctx, j)
-	case plan.EngineExtent:
+	case Extent:
 		src, whole, err := readExtent(j)
 		if err != nil {
 			return tree.Scan{}, err
@@ -58,9 +57,9 @@ func (g *Engines) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
 // Verify implements Copier.
 func (g *Engines) Verify(ctx context.Context, j Job) (Counts, error) {
 	switch j.Engine {
-	case plan.EngineTree, "":
+	case Tree, "":
 		return g.verifyTree(ctx, j)
-	case plan.EngineExtent:
+	case Extent:
 		return g.verifyExtent(ctx, j)
 	}
 	return Counts{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
@@ -83,7 +82,7 @@ func TreeOptions(j Job) tree.Options {
 // treeOptions also leave the manifest on the target alone.
 func treeOptions(j Job) tree.Options {
 	o := TreeOptions(j)
-	o.TargetOnly, o.Exclude = []string{manifestName}, []string{manifestName}
+	o.TargetOnly, o.Exclude = []string{ManifestName}, []string{ManifestName}
 	return o
 }
 
@@ -120,7 +119,7 @@ func precheckTree(ctx context.Context, j Job) (tree.Scan, error) {
 
 func (g *Engines) copyTree(ctx context.Context, j Job) (c Counts, err error) {
 	o := treeOptions(j)
-	name := filepath.Join(j.To, manifestName)
+	name := filepath.Join(j.To, ManifestName)
 	var from tree.Checkpoint
 	if j.Resume != nil {
 		if err := json.Unmarshal(j.Resume, &from); err != nil {
@@ -147,7 +146,7 @@ func (g *Engines) copyTree(ctx context.Context, j Job) (c Counts, err error) {
 
 func (g *Engines) verifyTree(ctx context.Context, j Job) (c Counts, err error) {
 	o := treeOptions(j)
-	if f, err := os.Open(filepath.Join(j.To, manifestName)); err == nil {
+	if f, err := os.Open(filepath.Join(j.To, ManifestName)); err == nil {
 		defer f.Close()
 		st, err := f.Stat()
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
@@ -44,13 +45,13 @@ type settlesFor struct {
 	src, dst string
 }
 
-func (s settlesFor) Settle(j Job) ([]machine.Effect, error) {
+func (s settlesFor) Finalize(j copy.Job) ([]machine.Effect, error) {
 	if j.Engine != plan.EngineExtent {
-		return s.settling.Settle(j)
+		return s.settling.Finalize(j)
 	}
 	dev := j.ToDev
 	j.FromDev, j.ToDev = s.src, s.dst
-	effs, err := (&Engines{}).Settle(j)
+	effs, err := (&copy.Engines{}).Finalize(j)
 	for i, e := range effs {
 		switch e := e.(type) {
 		case machine.WriteDevice:

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/tree"
 )
 
-// TestForesee: a look at the live source refuses what the copy would be refused for, by what the plan says of the target.
-func TestForesee(t *testing.T) {
+// TestPrecheckLive: a look at the live source refuses what the copy would be refused for, by what the plan says of the target.
+func TestPrecheckLive(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "aquota.user")
 	if err := os.WriteFile(file, []byte("q"), 0o600); err != nil {
@@ -22,7 +23,7 @@ func TestForesee(t *testing.T) {
 		t.Fatal(err)
 	}
 	look := func(n plan.NewFS) map[string]plan.Finding {
-		fs, err := Foresee(t.Context(), dir, "filesystem at /x", &n, Job{})
+		fs, err := PrecheckLive(t.Context(), dir, "filesystem at /x", &n, copy.Job{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +49,7 @@ func TestForesee(t *testing.T) {
 }
 
 // Nothing that would be lost goes unsaid, whether it has a name or is of the whole filesystem.
-func TestForeseen(t *testing.T) {
+func TestLiveSeverity(t *testing.T) {
 	for _, c := range []struct {
 		f    tree.Finding
 		want plan.Severity
@@ -62,20 +63,8 @@ func TestForeseen(t *testing.T) {
 		{tree.Finding{ID: "tree.space", Severity: tree.Fail}, plan.Refuse, true},
 		{tree.Finding{ID: "tree.flags", Severity: tree.Loss, Paths: []string{"a"}}, plan.Refuse, true},
 	} {
-		if sev, told := foreseen(c.f, Job{}); told != c.told || told && sev != c.want {
+		if sev, told := liveSeverity(c.f, copy.Job{}); told != c.told || told && sev != c.want {
 			t.Errorf("%s: %v, told %v", c.f.ID, sev, told)
 		}
-	}
-}
-
-// What the plan does not give a filesystem it cannot hold.
-func TestLikely(t *testing.T) {
-	const casefold = 0x40000000
-	bare, all := likely(&plan.NewFS{Type: "ext4"}), likely(&plan.NewFS{Type: "ext4", InodeSize: 256, Features: []string{"casefold", "verity", "project"}})
-	if bare.Flags&casefold != 0 || bare.Verity || bare.Project || bare.Nanoseconds || bare.TimeMax != 1<<31-1 {
-		t.Errorf("without features: %+v", bare)
-	}
-	if all.Flags&casefold == 0 || !all.Verity || !all.Project || !all.Nanoseconds || all.TimeMax != 15032385535 {
-		t.Errorf("with features: %+v", all)
 	}
 }
