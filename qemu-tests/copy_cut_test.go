@@ -244,7 +244,7 @@ func (c *copyCut) cut(i int, rate int64, delay time.Duration) (read, written int
 	if e.err == nil {
 		c.t.Fatalf("cut %d: the copy had ended, with code %d, before the power was cut: it wants more data\n%s", i+1, e.Code, e.Out)
 	}
-	if resumed := strings.Contains(string(seen.text), "it goes on where it was"); resumed != (i > 0) {
+	if resumed := strings.Contains(string(seen.text), "resuming an interrupted copy"); resumed != (i > 0) {
 		c.t.Errorf("cut %d: resumed %v, and the copy said:\n%s", i+1, resumed, seen.text)
 	}
 	c.t.Logf("cut %2d: guest up %.1f s, cut at %.1f s, %.2f s after the first progress: read %5.1f MB, written %5.1f MB", i+1,

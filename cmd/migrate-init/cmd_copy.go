@@ -100,8 +100,14 @@ func cmdCopy(ctx context.Context, c *call) error {
 	if err != nil {
 		return interrupted(ctx, err, "before anything was copied")
 	}
-	out := copied{}
-	if out.Findings, err = c.precheck(ctx, f, src, dst); err != nil {
+	d, err := copy.OpenDir(src, dst)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	job := copy.Job{SkipBad: c.skips(), Rotational: rotational(f, src) || rotational(f, dst), CheckpointEvery: c.opt.checkpoint}
+	out := copied{Resumed: d.Resumed()}
+	if out.Findings, err = precheck(ctx, d, job); err != nil {
 		return interrupted(ctx, err, "before anything was copied")
 	}
 	fails := 0
@@ -126,7 +132,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.out, "%s can be copied to %s; nothing was copied\n", src, dst)
 		return nil
 	}
-	return transfer(ctx, c, f, src, dst, out, log)
+	return transfer(ctx, c, f, dirCopy{d, src, dst, job}, out, log)
 }
 
 // directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
@@ -168,27 +174,12 @@ func (c *call) directories(ctx context.Context, src, dst string) (string, string
 			return "", "", fmt.Errorf("target %s: it lies in the source, on the same filesystem, and would be copied into itself; name a directory elsewhere", dst)
 		}
 	}
-	for _, n := range []string{stateManifest, stateMarks} {
-		if _, err := os.Lstat(filepath.Join(real[0], n)); err == nil {
-			return "", "", fmt.Errorf("source %s: it holds %s, so a copy into it was cut short; finish that one first, or remove the file", src, n)
-		}
-	}
 	return real[0], real[1], nil
 }
 
-// precheck says what the copy will not have. Under skip-and-list what cannot be read does not forbid it.
-func (c *call) precheck(ctx context.Context, f *plan.Facts, src, dst string) ([]copyFinding, error) {
-	if err := dropProbes(src, dst); err != nil {
-		return nil, err
-	}
-	caps, err := tree.ProbeCaps(dst)
-	if err != nil {
-		return nil, err
-	}
-	if begun(dst) {
-		caps.FreeBytes, caps.FreeInodes = 0, 0 // unknown: part of the copy is there already
-	}
-	scan, err := tree.Precheck(ctx, src, caps, scanOptions(f, src, c.skips()))
+// precheck lists what the copy will not have. With skip-and-list what cannot be read does not forbid it.
+func precheck(ctx context.Context, d *copy.Dir, j copy.Job) ([]copyFinding, error) {
+	scan, err := d.Precheck(ctx, j)
 	if err != nil {
 		return nil, err
 	}
@@ -203,13 +194,8 @@ func (c *call) precheck(ctx context.Context, f *plan.Facts, src, dst string) ([]
 	return out, nil
 }
 
-// scanOptions: one head of one disk is not faster for more workers.
-func scanOptions(f *plan.Facts, src string, skips bool) tree.Options {
-	return copy.TreeOptions(copy.Job{Rotational: turns(f, src), SkipBad: skips})
-}
-
-// turns tells whether a directory lies on a disk with heads that move.
-func turns(f *plan.Facts, dir string) bool {
+// rotational reports whether a directory lies on a disk with heads that move.
+func rotational(f *plan.Facts, dir string) bool {
 	d := deviceOf(f, dir)
 	return d != nil && d.Rotational
 }
@@ -226,58 +212,63 @@ func deviceOf(f *plan.Facts, dir string) *plan.Device {
 	return f.Dev(device)
 }
 
-func transfer(ctx context.Context, c *call, f *plan.Facts, src, dst string, out copied, log *copy.KernelLog) error {
-	st, err := openCopyState(src, dst)
-	if err != nil {
+// dirCopy is one copy of a directory, and its two sides as they are printed.
+type dirCopy struct {
+	dir      *copy.Dir
+	src, dst string
+	job      copy.Job
+}
+
+const toResume = "run the same command again to resume it, as long as the source stays unchanged"
+
+func transfer(ctx context.Context, c *call, f *plan.Facts, d dirCopy, out copied, log *copy.KernelLog) error {
+	if out.Resumed {
+		c.note("target %s: resuming an interrupted copy of %s", d.dst, d.src)
+	}
+	show, job := newProgress(c), d.job
+	watch := func(what, dir string) func(copy.Progress) {
+		return log.Watch(func(p copy.Progress) { show.event(stage.Event{Stage: what, Text: dir, Progress: &p}) })
+	}
+	if err := d.dir.Begin(ctx, &job); err != nil {
 		return err
 	}
-	defer st.close()
-	if out.Resumed = st.resume != nil; out.Resumed {
-		c.note("target %s: a copy of %s was cut short there; it goes on where it was", dst, src)
-	}
-	show := newProgress(c)
-	job := copy.Job{From: src, To: dst, Engine: "tree", SkipBad: c.skips(), Rotational: turns(f, src) || turns(f, dst), Progress: func(p copy.Progress) { show.event(stage.Event{Stage: "copy", Text: src, Progress: &p}) }}
-	job.Progress = log.Watch(job.Progress)
-	o := copy.TreeOptions(job)
-	o.CheckpointEvery = c.opt.checkpoint
-	st.into(&o)
-	done, err := copy.CopiedTree(tree.Copy(ctx, src, dst, o))
+	var engines copy.Engines
+	job.Progress = watch("copy", d.src)
+	done, err := engines.Copy(ctx, job)
 	show.clear()
+	if errors.Is(err, tree.ErrNotEmpty) {
+		d.dir.Abandon()
+		return fmt.Errorf("target %s: %w; name an empty directory", d.dst, err)
+	}
 	if err != nil {
-		if errors.Is(err, tree.ErrNotEmpty) {
-			st.forget()
-			return fmt.Errorf("target %s: %w; name an empty directory", dst, err)
-		}
 		if tree.Unreadable(err) {
 			err = fmt.Errorf("%w; --read-error skip-and-list copies the rest", err)
 		}
-		const goesOn = "the same command goes on there, as long as the source stays as it is"
-		return interrupted(ctx, fmt.Errorf("%w; once that is mended, %s", err, goesOn), fmt.Sprintf("after %d files; %s", done.Files, goesOn))
+		return interrupted(ctx, fmt.Errorf("%w; once that is fixed, %s", err, toResume), fmt.Sprintf("after %d files; %s", done.Files, toResume))
 	}
 	out.Copied = counted(done)
-	job.Progress = func(p copy.Progress) { show.event(stage.Event{Stage: "verify", Text: dst, Progress: &p}) }
-	job.Progress = log.Watch(job.Progress)
-	o = copy.TreeOptions(job)
-	if err := st.verifyWith(&o); err != nil {
-		return err
-	}
-	rep, err := tree.Verify(ctx, src, dst, o)
-	verified, err := copy.VerifiedTree(rep, err)
+	job.Progress = watch("verify", d.dst)
+	verified, err := engines.Verify(ctx, job)
 	show.clear()
 	if err != nil {
-		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that nobody writes to", dst, err)
-		return interrupted(ctx, err, "while it was verified; the same command goes on there")
+		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that is not in use", d.dst, err)
+		return interrupted(ctx, err, "during the verification; run the same command again to resume it")
 	}
-	if rep.SharedSource > 0 {
-		out.Shared = &sharedCounts{rep.SharedSource, rep.SharedTarget}
+	if verified.SharedSource > 0 {
+		out.Shared = &sharedCounts{verified.SharedSource, verified.SharedTarget}
 	}
-	if err := c.damage(f, src, dst, log, &verified); err != nil {
+	if err := c.damage(f, d.src, d.dst, log, &verified); err != nil {
 		return err
 	}
 	out.Verified = counted(verified)
-	if err := st.finish(); err != nil {
+	if err := d.dir.Finish(); err != nil {
 		return err
 	}
+	return c.copiedDir(d.src, out, done, verified)
+}
+
+// copiedDir prints the result of a finished copy.
+func (c *call) copiedDir(src string, out copied, done, verified copy.Counts) error {
 	lacks := incompleteCopy(src, done, verified)
 	if c.opt.json {
 		return cmp.Or(printJSON(c, out), lacks)

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
 
 	"migrate-init/pkg/copy"
@@ -26,15 +24,14 @@ type settled struct {
 	Size   int64  `json:"size"` // bytes of the filesystem
 }
 
-// blockCopy is one copy by blocks, from looking to the new identity.
+// blockCopy is the command for one copy by blocks: what pkg/copy does of it, and what is printed.
 type blockCopy struct {
 	*call
-	src, dst *plan.Device
-	alloc    *extent.Allocation
-	engines  copy.Engines
-	job      copy.Job
-	wipe     machine.WriteDevice
-	last     *slot // of a copy to go on with
+	dst     *plan.Device
+	dev     *copy.Device
+	engines copy.Engines
+	job     copy.Job
+	wipe    machine.WriteDevice
 }
 
 // copyBlocks copies the filesystem on a device to another device by its used blocks.
@@ -49,25 +46,24 @@ func copyBlocks(ctx context.Context, c *call) error {
 	if err != nil {
 		return interrupted(ctx, err, "before anything was copied")
 	}
-	b := &blockCopy{call: c}
-	if b.src, err = c.blockSource(f, c.args[0]); err != nil {
-		return err
-	}
-	if b.dst, err = c.blockTarget(f, b.src, c.args[1]); err != nil {
-		return err
-	}
-	// As long as this is open nobody can mount the source, or start something on it.
-	hold, err := os.OpenFile(b.src.Path, os.O_RDONLY|os.O_EXCL, 0)
+	src, err := c.blockSource(f, c.args[0])
 	if err != nil {
-		return fmt.Errorf("source %s: nobody else may use it meanwhile: %w; fuser -v %s shows who does", b.src.Path, err, b.src.Path)
+		return err
 	}
-	defer hold.Close()
-	if err := b.prepare(hold); err != nil {
+	b := &blockCopy{call: c}
+	if b.dst, err = c.blockTarget(f, src, c.args[1]); err != nil {
+		return err
+	}
+	if b.dev, err = copy.OpenDevice(src.Path, b.dst.Path); err != nil {
+		return unable(err, "mount it and an empty filesystem, and copy with --engine tree")
+	}
+	defer b.dev.Close()
+	if err := b.prepare(); err != nil {
 		return err
 	}
 	effs, err := b.engines.Finalize(b.job)
 	if err != nil {
-		return b.unable(err)
+		return unable(fmt.Errorf("source %s: %w", src.Path, err), "--no-grow leaves it its size, --keep-uuid its identity too")
 	}
 	if c.opt.dryRun {
 		return b.preview(ctx, effs)
@@ -75,47 +71,28 @@ func copyBlocks(ctx context.Context, c *call) error {
 	return b.carryOut(ctx)
 }
 
-// prepare reads the source's allocation and what an earlier run left on the target.
-func (b *blockCopy) prepare(hold *os.File) error {
-	size, err := hold.Seek(0, io.SeekEnd)
-	if err != nil {
-		return fmt.Errorf("source %s: %w", b.src.Path, err)
+// prepare checks what an earlier run left on the target, and fills the job.
+func (b *blockCopy) prepare() error {
+	if err := b.dev.Fits(b.dst.Size, b.dst.Sector); err != nil {
+		return err
 	}
-	if b.alloc, err = extent.Read(hold, size); err != nil {
-		return b.unable(err)
-	}
-	if b.dst.Size < b.alloc.Size {
-		return fmt.Errorf("target %s: it has %d bytes, the filesystem on %s has %d, and cannot shrink; use a larger device, or --engine tree", b.dst.Path, b.dst.Size, b.src.Path, b.alloc.Size)
-	}
-	if b.alloc.SectorSize < b.dst.Sector {
-		return fmt.Errorf("target %s: its sectors have %d bytes, the filesystem on %s writes units of %d, and could not be mounted there; use --engine tree", b.dst.Path, b.dst.Sector, b.src.Path, b.alloc.SectorSize)
-	}
-	d, err := b.world().Open(b.dst.Path)
+	r, err := b.world().Open(b.dst.Path)
 	if err != nil {
 		return fmt.Errorf("target %s: %w", b.dst.Path, err)
 	}
-	defer d.Close()
-	if b.last, err = lastSlot(d); err != nil {
-		return fmt.Errorf("target %s: %w", b.dst.Path, err)
+	defer r.Close()
+	if err := b.dev.Load(r); err != nil && len(b.opt.wipe) == 0 {
+		return b.startAgain(fmt.Errorf("target %s: %w", b.dst.Path, err))
 	}
-	if l := b.last; l != nil && l.Checkpoint.Identity != b.alloc.Identity {
-		why := fmt.Sprintf("a copy of %s on %s was cut short there; name that source to go on", l.UUID, l.Source)
-		if l.UUID == b.alloc.UUID {
-			why = "a copy of this source was cut short there, and the source was in use since: going on would mix two states"
-		}
-		if len(b.opt.wipe) == 0 {
-			return fmt.Errorf("target %s: %s; to begin anew, add --wipe %s", b.dst.Path, why, b.dst.Path)
-		}
-		b.last = nil
-	}
-	b.wipe = machine.WriteDevice{Dev: b.dst.Path, Why: "wipe old signatures"}
+	var old []machine.Chunk
 	for _, s := range b.dst.Contents {
 		for _, w := range s.Wipe {
-			b.wipe.Chunks = append(b.wipe.Chunks, machine.Chunk{Offset: w.Offset, Zero: w.Length})
+			old = append(old, machine.Chunk{Offset: w.Offset, Zero: w.Length})
 		}
 	}
-	b.wipe.Chunks = append(b.wipe.Chunks, machine.Chunk{Zero: slotsEnd})
-	b.job = copy.Job{FromDev: b.src.Path, ToDev: b.dst.Path, Type: b.alloc.Type, Engine: plan.EngineExtent, NewLabel: b.opt.label, NoGrow: b.opt.noGrow, SkipBad: b.skips(), CheckpointEvery: b.opt.checkpoint}
+	b.wipe = b.dev.Wipe(old)
+	b.job = copy.Job{FromDev: b.dev.Source, ToDev: b.dev.Target, Type: b.dev.Alloc.Type, Engine: copy.Extent, NewLabel: b.opt.label,
+		NoGrow: b.opt.noGrow, SkipBad: b.skips(), CheckpointEvery: b.opt.checkpoint}
 	if b.opt.keepUUID {
 		return nil
 	}
@@ -126,150 +103,105 @@ func (b *blockCopy) prepare(hold *os.File) error {
 	return nil
 }
 
+// startAgain says how to give up what is on the target.
+func (b *blockCopy) startAgain(err error) error {
+	return fmt.Errorf("%w; to start again, add --wipe %s", err, b.dst.Path)
+}
+
 // unable says what else can be done about a filesystem that this engine refuses.
-func (b *blockCopy) unable(err error) error {
-	err = fmt.Errorf("source %s: %w", b.src.Path, err)
-	if b.alloc != nil && errors.Is(err, extent.ErrUnsupported) {
-		return fmt.Errorf("%w; --no-grow leaves it its size, --keep-uuid its identity too", err)
-	}
+func unable(err error, instead string) error {
 	if errors.Is(err, extent.ErrUnsupported) {
-		return fmt.Errorf("%w; mount it and an empty filesystem, and copy with --engine tree", err)
+		return fmt.Errorf("%w; %s", err, instead)
 	}
 	return err
 }
 
 func (b *blockCopy) preview(ctx context.Context, effs []machine.Effect) error {
+	a := b.dev.Alloc
 	if b.opt.json {
-		return printJSON(b.call, copied{Findings: []copyFinding{}, Resumed: b.resumes(), Target: b.becomes(0)})
+		return printJSON(b.call, copied{Findings: []copyFinding{}, Resumed: b.dev.Resumed(), Target: b.becomes(0)})
 	}
 	m := machine.Printer{W: b.out}
-	if !b.resumes() {
+	if !b.dev.Resumed() {
 		if err := doAll(ctx, m, []machine.Effect{b.wipe}); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(b.out, "copy %d bytes of used blocks of %s %s from %s to %s, all but the first block\n", b.alloc.CopyBytes(), b.alloc.Type, b.alloc.UUID, b.src.Path, b.dst.Path)
-	fmt.Fprintf(b.out, "read them back from %s and compare\n", b.dst.Path)
+	fmt.Fprintf(b.out, "copy %d bytes of used blocks of %s %s from %s to %s, all but the first block\n", a.CopyBytes(), a.Type, a.UUID, b.dev.Source, b.dev.Target)
+	fmt.Fprintf(b.out, "read them back from %s and compare\n", b.dev.Target)
 	return doAll(ctx, m, effs)
 }
 
 // becomes is the target in the end; a size of 0 is not known yet.
 func (b *blockCopy) becomes(size int64) *settled {
-	s := &settled{Device: b.dst.Path, Type: b.alloc.Type, UUID: b.job.NewUUID, Label: b.job.NewLabel, Size: size}
-	if s.UUID == "" {
-		s.UUID, s.Label = b.alloc.UUID, b.alloc.Label
-	}
-	return s
+	uuid, label := b.dev.Identity(b.job)
+	return &settled{Device: b.dst.Path, Type: b.dev.Alloc.Type, UUID: uuid, Label: label, Size: size}
 }
 
-// resumes tells whether there is something to go on with: after a cut among the last writes there is a state, but it
-// says that nothing counts.
-func (b *blockCopy) resumes() bool { return b.last != nil && b.last.Checkpoint.Windows > 0 }
-
 func (b *blockCopy) carryOut(ctx context.Context) error {
-	const goesOn = "the same command goes on there, as long as the source stays as it is"
-	out := copied{Findings: []copyFinding{}, Resumed: b.resumes()}
+	out := copied{Findings: []copyFinding{}, Resumed: b.dev.Resumed()}
 	m := b.machine()
-	from := slot{Source: b.src.Path, UUID: b.alloc.UUID}
 	if out.Resumed {
-		from = *b.last
-		b.note("target %s: a copy of %s was cut short there; it goes on where it was", b.dst.Path, b.src.Path)
+		b.note("target %s: resuming an interrupted copy of %s", b.dev.Target, b.dev.Source)
 	} else if err := doAll(ctx, m, []machine.Effect{b.wipe}); err != nil {
-		return interrupted(ctx, fmt.Errorf("target %s: %w", b.dst.Path, err), "before anything was copied")
+		return interrupted(ctx, fmt.Errorf("target %s: %w", b.dev.Target, err), "before anything was copied")
 	}
-	st, err := openSlots(b.dst.Path, from)
-	if err != nil {
-		return fmt.Errorf("target %s: %w", b.dst.Path, err)
-	}
-	defer st.close()
-	if !out.Resumed {
-		if err := st.anew(b.alloc.Identity); err != nil {
-			return fmt.Errorf("target %s: %w", b.dst.Path, err)
-		}
-	}
-	if b.job.Resume, err = st.resume(); err != nil {
+	if err := b.dev.Begin(ctx, &b.job); err != nil {
 		return err
 	}
-	b.job.Checkpoint = st.checkpoint
-	show := newProgress(b.call)
-	telling := func(what, dev string) {
-		b.job.Progress = func(p copy.Progress) { show.event(stage.Event{Stage: what, Text: dev, Progress: &p}) }
-	}
-	telling("copy", b.src.Path)
-	done, err := b.engines.Copy(ctx, b.job)
-	show.clear()
+	done, read, err := b.transfer(ctx)
 	if err != nil {
-		if bad := (*extent.ReadError)(nil); errors.As(err, &bad) && bad.Side == "source" {
-			err = fmt.Errorf("%w; --read-error skip-and-list copies the rest", err)
-		}
-		return interrupted(ctx, fmt.Errorf("%w; once that is mended, %s", err, goesOn), fmt.Sprintf("after %d bytes; %s", st.last.Checkpoint.Bytes, goesOn))
-	}
-	out.Copied = counted(done)
-	telling("verify", b.dst.Path)
-	read, err := b.engines.Verify(ctx, b.job)
-	show.clear()
-	if err != nil {
-		err = fmt.Errorf("target %s: %w", b.dst.Path, err)
-		if errors.Is(err, extent.ErrDiffers) {
-			const how = "%w\nif the source was written to meanwhile: copy from a source that nobody writes to; the same command begins anew"
-			return errors.Join(fmt.Errorf(how, err), st.anew(b.alloc.Identity))
-		}
-		return interrupted(ctx, err, "while it was verified; "+goesOn)
-	}
-	out.Verified = &counts{Bytes: read.Bytes}
-	if err := st.anew(b.alloc.Identity); err != nil { // from here on the target is no longer what was verified
-		return fmt.Errorf("target %s: %w", b.dst.Path, err)
-	}
-	if err := b.settle(ctx, m); err != nil {
-		return fmt.Errorf("target %s: it was copied and verified, but it did not get its identity and size: %w\nto begin anew, add --wipe %s", b.dst.Path, err, b.dst.Path)
-	}
-	if out.Target, err = b.result(); err != nil {
 		return err
 	}
-	lacks := incompleteCopy(b.src.Path, done, read)
+	out.Copied, out.Verified = counted(done), &counts{Bytes: read.Bytes}
+	if err := b.dev.Void(ctx); err != nil { // from here on the target is no longer what was verified
+		return err
+	}
+	if err := b.dev.Finalize(ctx, m, &b.engines, b.job); err != nil {
+		return fmt.Errorf("target %s: it was copied and verified, but it did not get its identity and size: %w\nto start again, add --wipe %s", b.dev.Target, err, b.dev.Target)
+	}
+	a, err := b.dev.Result(b.job, b.dst.Size)
+	if err != nil {
+		return b.startAgain(err)
+	}
+	out.Target = b.becomes(a.Size)
+	lacks := incompleteCopy(b.dev.Source, done, read)
 	if b.opt.json {
 		return cmp.Or(printJSON(b.call, out), lacks)
 	}
-	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, but(lacks), b.dst.Path, out.Target.Type, out.Target.UUID, out.Target.Size)
-	if b.alloc.Label != "" && out.Target.Label == "" {
-		b.note("label: the source's is %q, the copy has none; --label gives it one", b.alloc.Label)
+	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, but(lacks), b.dev.Target, a.Type, a.UUID, a.Size)
+	if was := b.dev.Alloc.Label; was != "" && a.Label == "" {
+		b.note("label: the source's is %q, the copy has none; --label gives it one", was)
 	}
 	b.list(done, read)
 	return lacks
 }
 
-// settle is not interrupted: a tool that is killed while it rewrites metadata leaves no filesystem.
-func (b *blockCopy) settle(ctx context.Context, m machine.Machine) error {
-	ctx = context.WithoutCancel(ctx)
-	effs, err := b.engines.Finalize(b.job)
+// transfer copies and verifies, with progress.
+func (b *blockCopy) transfer(ctx context.Context) (done, read copy.Counts, err error) {
+	show := newProgress(b.call)
+	watch := func(what, dev string) {
+		b.job.Progress = func(p copy.Progress) { show.event(stage.Event{Stage: what, Text: dev, Progress: &p}) }
+	}
+	watch("copy", b.dev.Source)
+	done, err = b.engines.Copy(ctx, b.job)
+	show.clear()
 	if err != nil {
-		return err
+		if bad := (*extent.ReadError)(nil); errors.As(err, &bad) && bad.Side == "source" {
+			err = fmt.Errorf("%w; --read-error skip-and-list copies the rest", err)
+		}
+		return done, read, interrupted(ctx, fmt.Errorf("%w; once that is fixed, %s", err, toResume), fmt.Sprintf("after %d bytes; %s", done.Resumed+done.Bytes, toResume))
 	}
-	err = doAll(ctx, m, effs)
-	if b.job.To == "" {
-		return err
+	watch("verify", b.dev.Target)
+	read, err = b.engines.Verify(ctx, b.job)
+	show.clear()
+	if err == nil {
+		return done, read, nil
 	}
-	if err != nil && b.job.Type == "xfs" {
-		_, _ = m.Do(ctx, machine.Unmount{Target: b.job.To}) // the first error counts; it may not be mounted at all
+	err = fmt.Errorf("target %s: %w", b.dev.Target, err)
+	if errors.Is(err, extent.ErrDiffers) {
+		const how = "%w\nif the source was written to meanwhile: copy from a source that is not in use; the same command starts again"
+		return done, read, errors.Join(fmt.Errorf(how, err), b.dev.Void(ctx))
 	}
-	_, rm := m.Do(ctx, machine.Remove{Path: b.job.To})
-	return errors.Join(err, rm)
-}
-
-// result reads the target again: xfs_admin ends well when it did nothing, too.
-func (b *blockCopy) result() (*settled, error) {
-	f, err := os.Open(b.dst.Path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	a, err := extent.Read(f, b.dst.Size)
-	if err != nil {
-		return nil, fmt.Errorf("target %s: %w", b.dst.Path, err)
-	}
-	got, want := settled{b.dst.Path, a.Type, a.UUID, a.Label, a.Size}, b.becomes(a.Size)
-	if got != *want {
-		return nil, fmt.Errorf("target %s: it should be %s %s with label %q, and is %s %s with label %q; to begin anew, add --wipe %s", b.dst.Path, want.Type, want.UUID, want.Label, got.Type, got.UUID, got.Label, b.dst.Path)
-	}
-	return &got, nil
+	return done, read, interrupted(ctx, err, "during the verification; "+toResume)
 }

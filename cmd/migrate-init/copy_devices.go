@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/probe"
 )
@@ -114,22 +115,29 @@ func (c *call) blockSource(f *plan.Facts, word string) (*plan.Device, error) {
 	return d, nil
 }
 
-// begun tells whether a copy that was cut short left its state on a device, and so what nothing else knows.
+// begun reports whether an interrupted copy left its state on a device. The state of an older version counts when --wipe
+// gives it up.
 func (c *call) begun(d *plan.Device) (bool, error) {
 	r, err := c.world().Open(d.Path)
 	if err != nil {
 		return false, fmt.Errorf("target %s: %w", d.Path, err)
 	}
 	defer r.Close()
-	last, err := lastSlot(r)
+	last, err := copy.DeviceState(r)
+	if errors.Is(err, copy.ErrOldState) {
+		if len(c.opt.wipe) == 0 {
+			return false, fmt.Errorf("target %s: %w; to start again, add --wipe %s", d.Path, err, d.Path)
+		}
+		return true, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("target %s: %w", d.Path, err)
 	}
 	return last != nil, nil
 }
 
-// blockTarget refuses what is in use, part of something, or not empty; the last may be given up by --wipe. What a copy
-// that was cut short left there is no signature of anything.
+// blockTarget refuses what is in use, part of something, or not empty; --wipe overrides the last. The state of an
+// interrupted copy is not a signature of anything.
 func (c *call) blockTarget(f *plan.Facts, src *plan.Device, word string) (*plan.Device, error) {
 	d, err := c.device(f, "target", word)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/survey"
@@ -209,18 +210,22 @@ func TestCopyBlocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			last, err := lastSlot(f)
-			if err := errors.Join(err, f.Close()); err != nil || last == nil || last.Checkpoint.Windows == 0 {
+			last, err := copy.DeviceState(f)
+			var at extent.Checkpoint
+			if last != nil {
+				err = errors.Join(err, json.Unmarshal(last.Data, &at))
+			}
+			if err := errors.Join(err, f.Close()); err != nil || at.Windows == 0 {
 				t.Fatalf("state %+v, %v", last, err)
 			}
 
 			out, said := d.copy(t.Context(), 0, "--json", "--label", "fresh", src, dst)
-			d.says(said, "it goes on where it was")
+			d.says(said, "resuming an interrupted copy")
 			var res copied
 			if err := json.Unmarshal([]byte(out), &res); err != nil {
 				t.Fatal(err)
 			}
-			if !res.Resumed || res.Copied.Resumed != last.Checkpoint.Bytes || res.Verified.Bytes != res.Copied.Bytes+res.Copied.Resumed || res.Target.Label != "fresh" || res.Target.Size < 95<<20 {
+			if !res.Resumed || res.Copied.Resumed != at.Bytes || res.Verified.Bytes != res.Copied.Bytes+res.Copied.Resumed || res.Target.Label != "fresh" || res.Target.Size < 95<<20 {
 				t.Errorf("%s", out)
 			}
 			if uuid := d.uuid(dst); uuid != res.Target.UUID || uuid == d.uuid(src) {
@@ -308,15 +313,15 @@ func TestCopyBlocksOfAnotherState(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	d.app.run(ctx, []string{"copy", "--engine", "extent", src, dst}, io.Discard, hook{io.Discard, "copy: ", stop})
 	_, said := d.copy(t.Context(), 1, other, dst)
-	d.says(said, "target "+dst+": a copy of "+d.uuid(src)+" on "+src+" was cut short there; name that source to go on; to begin anew, add --wipe "+dst)
+	d.says(said, "target "+dst+": a copy of "+d.uuid(src)+" on "+src+" was interrupted there; name that source to resume it; to start again, add --wipe "+dst)
 	_, unmount := d.mount(src, "ext4", 0)
 	_, said = d.copy(t.Context(), 1, src, dst)
 	d.says(said, "source "+src+": it is mounted at ")
 	unmount()
 	_, said = d.copy(t.Context(), 1, src, dst)
-	d.says(said, "the source was in use since: going on would mix two states; to begin anew, add --wipe "+dst)
+	d.says(said, "the source was in use since: resuming would mix two states; to start again, add --wipe "+dst)
 	_, said = d.copy(t.Context(), 0, "--wipe", dst, src, dst)
-	if strings.Contains(said, "it goes on") {
+	if strings.Contains(said, "resuming") {
 		t.Errorf("said %s", said)
 	}
 	d.check("ext4", dst)
@@ -345,7 +350,7 @@ func TestCopyBlocksCutWhileSettling(t *testing.T) {
 		t.Errorf("seen as %s", uuid)
 	}
 	d.app.machine = real
-	if _, said = d.copy(t.Context(), 0, src, dst); strings.Contains(said, "it goes on") {
+	if _, said = d.copy(t.Context(), 0, src, dst); strings.Contains(said, "resuming") {
 		t.Errorf("said %s", said)
 	}
 	d.check("xfs", dst)
@@ -356,16 +361,16 @@ func TestCopyBlocksRefuses(t *testing.T) {
 	d := newDevices(t, "mke2fs", "tune2fs", "debugfs")
 	small := d.source("ext2", blocksCases()["ext2"]...)
 	_, said := d.copy(t.Context(), 1, small, d.loop(32, "512"))
-	d.says(said, "it has 33554432 bytes, the filesystem on "+small+" has 67108864, and cannot shrink; use a larger device, or --engine tree")
+	d.says(said, "it has 33554432 bytes, the filesystem on "+small+" has 67108864 and cannot shrink; use a larger device, or --engine tree")
 	_, said = d.copy(t.Context(), 1, small, d.loop(64, "4096"))
-	d.says(said, "its sectors have 4096 bytes, the filesystem on "+small+" writes units of 1024, and could not be mounted there")
+	d.says(said, "its sectors have 4096 bytes, but the filesystem on "+small+" writes units of 1024 and could not be mounted there")
 	dst := d.loop(64, "512")
 	held, err := os.OpenFile(small, os.O_RDONLY|os.O_EXCL, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, said = d.copy(t.Context(), 1, small, dst)
-	d.says(said, "source "+small+": nobody else may use it meanwhile: ")
+	d.says(said, "source "+small+": it must not be in use during the copy: ")
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -393,58 +398,4 @@ func TestCopyBlocksRefuses(t *testing.T) {
 	d.run("debugfs", "-w", "-R", "ssv state 0", small)
 	_, said = d.copy(t.Context(), 1, "--wipe", dst, small, dst)
 	d.says(said, "want 0x1 (clean): mounted, or not unmounted")
-}
-
-// TestSlots: of two slots the newer whole one counts, and none is made up of anything else.
-func TestSlots(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "disk")
-	if err := os.WriteFile(name, make([]byte, 2*slotsEnd), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	st, err := openSlots(name, slot{Source: "/dev/x", UUID: "u"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.close()
-	read := func() *slot {
-		t.Helper()
-		b, err := os.ReadFile(name)
-		if err != nil || !bytes.Equal(b[slotsEnd:], make([]byte, slotsEnd)) {
-			t.Fatalf("behind the head: %v", err)
-		}
-		s, err := lastSlot(bytes.NewReader(b))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	if s := read(); s != nil {
-		t.Errorf("of nothing: %+v", s)
-	}
-	for n := 1; n <= 5; n++ {
-		if err := st.checkpoint(extent.Checkpoint{Identity: "i", Windows: n, Bytes: int64(n), Sums: make([]extent.Sum, 1000)}); err != nil {
-			t.Fatal(err)
-		}
-		if s := read(); s == nil || s.Checkpoint.Windows != n || s.Source != "/dev/x" || s.Checkpoint.First != n {
-			t.Errorf("after %d: %+v", n, s)
-		}
-	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	newest := 5 % 2 * slotSecond
-	for at := newest; at < newest+slotHead+20; at++ {
-		torn := bytes.Clone(b)
-		torn[at] ^= 0x40
-		if s, err := lastSlot(bytes.NewReader(torn)); err != nil || s == nil || s.Checkpoint.Windows != 4 {
-			t.Fatalf("byte %d: %+v, %v", at, s, err)
-		}
-	}
-	if s, err := lastSlot(bytes.NewReader(b[:100])); s != nil || err != nil {
-		t.Errorf("of 100 bytes: %+v, %v", s, err)
-	}
-	if err := st.save(extent.Checkpoint{Identity: strings.Repeat("x", 1000)}); err == nil {
-		t.Error("a state that does not fit was saved")
-	}
 }

@@ -8,10 +8,17 @@ import (
 	"strings"
 	"testing"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
 )
 
-// An interrupt ends a copy cleanly, says how to go on, and the same command does.
+// unfinished reports whether the state of a copy lies in a directory.
+func unfinished(dir string) bool {
+	found, _ := filepath.Glob(filepath.Join(dir, ".migrate-init*"))
+	return len(found) > 0
+}
+
+// An interrupt ends a copy cleanly, and says how to resume it; the same command does.
 func TestCopyInterrupted(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: copying needs root")
@@ -26,17 +33,23 @@ func TestCopyInterrupted(t *testing.T) {
 	c := &call{app: thisMachine(), out: &out, err: &errw}
 	gone, stop := context.WithCancel(t.Context())
 	stop()
-	if code := report(&errw, transfer(gone, c, &plan.Facts{}, src, dst, copied{}, nil)); code != 1 || !strings.Contains(errw.String(), "copy: interrupted after 0 files; the same command goes on there") {
+	d, err := copy.OpenDir(src, dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	err = transfer(gone, c, &plan.Facts{}, dirCopy{dir: d, src: src, dst: dst}, copied{}, nil)
+	if code := report(&errw, err); code != 1 || !strings.Contains(errw.String(), "copy: interrupted after 0 files; run the same command again to resume it") {
 		t.Errorf("code %d: %s", code, &errw)
 	}
-	if !begun(dst) {
-		t.Error("nothing tells that a copy was cut short")
+	if !unfinished(dst) {
+		t.Error("no state of the interrupted copy")
 	}
 	errw.Reset()
-	if code := c.run(t.Context(), []string{"copy", src, dst}, &out, &errw); code != 0 || !strings.Contains(errw.String(), "it goes on where it was") {
+	if code := c.run(t.Context(), []string{"copy", src, dst}, &out, &errw); code != 0 || !strings.Contains(errw.String(), "resuming an interrupted copy") {
 		t.Errorf("code %d: %s", code, &errw)
 	}
-	if !strings.Contains(out.String(), "3 files and 1 directories") || begun(dst) {
+	if !strings.Contains(out.String(), "3 files and 1 directories") || unfinished(dst) {
 		t.Errorf("said %s", &out)
 	}
 	es, err := os.ReadDir(dst)
@@ -47,30 +60,5 @@ func TestCopyInterrupted(t *testing.T) {
 	errw.Reset()
 	if code := c.run(gone, []string{"copy", src, t.TempDir()}, &out, &errw); code != 1 || !strings.Contains(errw.String(), "copy: interrupted before anything was copied") {
 		t.Errorf("code %d: %s", code, &errw)
-	}
-}
-
-// Marks are read up to the last whole line.
-func TestLastMark(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		want mark
-		size int64
-		ok   bool
-	}{
-		{`{"source":"/a","manifest":0}` + "\n", mark{"/a", 0}, 29, true},
-		{`{"source":"/a","manifest":0}` + "\n" + `{"manifest":77}` + "\n" + `{"manifest":9`, mark{"/a", 77}, 45, true},
-		{`{"source":"/a","manifest":0}` + "\n" + `garbage` + "\n" + `{"manifest":9}` + "\n", mark{"/a", 0}, 29, true},
-		{"", mark{}, 0, false},
-		{`{"source":"/a"`, mark{}, 0, false},
-	} {
-		name := filepath.Join(t.TempDir(), "marks")
-		if err := os.WriteFile(name, []byte(c.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, size, err := lastMark(name)
-		if (err == nil) != c.ok || got != c.want && c.ok || size != c.size {
-			t.Errorf("%q: %+v %d %v", c.text, got, size, err)
-		}
 	}
 }

@@ -6,17 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"migrate-init/pkg/copy"
-	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/tree"
 )
 
 // spoiled is a btrfs with the files good and bad; in bad one byte is not what its checksum says.
@@ -58,7 +55,7 @@ func TestCopyUnreadable(t *testing.T) {
 	run(2, "--read-error", "go-on", src, dst)
 
 	out, errs := run(3, "--read-error", "skip-and-list", src, dst)
-	d.says(errs, "it goes on where it was")
+	d.says(errs, "resuming an interrupted copy")
 	d.says(errs, "restore them from a backup")
 	d.says(out, "copied, read back and equal, but for what could not be read")
 	d.says(out, `unread: "bad": data in bytes 0 to 4095: input/output error`)
@@ -69,7 +66,7 @@ func TestCopyUnreadable(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(dst, "bad")); len(b) != 41*5000 || !bytes.Equal(b[:4096], make([]byte, 4096)) || b[4096] == 0 {
 		t.Errorf("bad has %d bytes, %v", len(b), err)
 	}
-	if begun(dst) {
+	if unfinished(dst) {
 		t.Error("the state of the copy is still there")
 	}
 
@@ -81,21 +78,6 @@ func TestCopyUnreadable(t *testing.T) {
 	var said copied
 	if err := json.Unmarshal([]byte(out), &said); err != nil || said.Copied.Unread != 1 || said.Verified.Unread != 1 || len(said.Copied.Skipped) != 1 {
 		t.Errorf("%v in %s", err, out)
-	}
-}
-
-// After an interruption the source may have changed: the manifest tells what could not be read, and no more.
-func TestVerifyWith(t *testing.T) {
-	f, err := os.Create(filepath.Join(t.TempDir(), "manifest"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, r := range []*tree.Resume{nil, {}} {
-		var o tree.Options
-		if err := (&copyState{manifest: f, resume: r}).verifyWith(&o); err != nil || o.Hashes == nil || o.Reread != (r != nil) {
-			t.Errorf("resumed %v: %v, manifest %v, read again %v", r != nil, err, o.Hashes != nil, o.Reread)
-		}
 	}
 }
 
@@ -185,39 +167,6 @@ func TestIncompleteCopy(t *testing.T) {
 		if code := report(&errs, errors.Join(nil, incompleteCopy("src", lacks[0], lacks[1]))); code != 3 || !strings.Contains(errs.String(), "source src: it could not be read in 2 places") {
 			t.Errorf("code %d: %s", code, &errs)
 		}
-	}
-}
-
-// A state of a copy by blocks keeps what could not be read, or is not kept.
-func TestSlotsKeepWhatIsBad(t *testing.T) {
-	dev := filepath.Join(t.TempDir(), "dev")
-	if err := os.WriteFile(dev, make([]byte, slotsEnd), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := openSlots(dev, slot{N: math.MaxUint64 - 10, Source: "/dev/" + strings.Repeat("x", 128), UUID: strings.Repeat("u", 36)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.close()
-	cp := extent.Checkpoint{Identity: strings.Repeat("f", 32), Windows: math.MaxInt32, Bytes: math.MaxInt64}
-	for range slotBad + 1 {
-		f, err := os.Open(dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.save(cp); err != nil {
-			t.Fatal(err)
-		}
-		last, err := lastSlot(f)
-		if err != nil || last == nil || len(last.Checkpoint.Bad) != len(cp.Bad) {
-			t.Fatalf("%d ranges: kept %+v, %v", len(cp.Bad), last, err)
-		}
-		_ = f.Close()
-		cp.Bad = append(cp.Bad, extent.Range{Offset: math.MaxInt64, Length: math.MaxInt64})
-	}
-	before := s.last.N
-	if err := s.save(cp); err != nil || s.last.N != before {
-		t.Errorf("%d ranges: %v, state %d after %d", len(cp.Bad), err, s.last.N, before)
 	}
 }
 

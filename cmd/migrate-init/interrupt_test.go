@@ -119,8 +119,8 @@ func TestCopySIGINT(t *testing.T) {
 		code, out, errs = interruptAt(t, "copy: ", "copy", src, dst)
 		if _, rest, ok := strings.Cut(errs, after); ok {
 			_, err := fmt.Sscan(rest, &partly)
-			if err != nil || partly <= 0 || partly > n || code != 1 || out != "" || !begun(dst) {
-				t.Fatalf("of %d files: %v, code %d, a state on the target %v\n%s%s", n, err, code, begun(dst), out, errs)
+			if err != nil || partly <= 0 || partly > n || code != 1 || out != "" || !unfinished(dst) {
+				t.Fatalf("of %d files: %v, code %d, a state on the target %v\n%s%s", n, err, code, unfinished(dst), out, errs)
 			}
 			if partly < n {
 				break
@@ -131,12 +131,12 @@ func TestCopySIGINT(t *testing.T) {
 		}
 		t.Logf("this machine copies %d files before the interrupt comes: more", n)
 	}
-	if !strings.HasSuffix(errs, " files; the same command goes on there, as long as the source stays as it is\n") {
+	if !strings.HasSuffix(errs, " files; run the same command again to resume it, as long as the source stays unchanged\n") {
 		t.Errorf("said %s", errs)
 	}
 	// Nobody looks at the target in between: that would change its times.
 	code, out, errs := interruptAt(t, "\x00", "copy", "--json", src, dst)
-	if code != 0 || !strings.Contains(errs, "a copy of "+src+" was cut short there; it goes on where it was\n") {
+	if code != 0 || !strings.Contains(errs, "resuming an interrupted copy of "+src+"\n") {
 		t.Fatalf("code %d\n%s%.2000s", code, out, errs)
 	}
 	want, got := listed(t, src), listed(t, dst)

@@ -33,9 +33,14 @@ type Job struct {
 	Progress   func(Progress)
 	// Checkpoint is told how far the copy is on the target's medium: a value that JSON can hold. nil: no one asks.
 	Checkpoint func(data any) error
-	// CheckpointEvery is the time between two checkpoints of a copy by blocks; 0: the engine's own.
+	// CheckpointEvery is the time between two checkpoints; 0: the engine's own.
 	CheckpointEvery time.Duration
 	Resume          json.RawMessage // what the last checkpoint of an interrupted copy said; nil: from the start
+	// Reread makes Verify read the source again instead of trusting the sums that were taken while copying: for a source
+	// that may have changed since an interruption.
+	Reread bool
+
+	own []string // names in the root of the target that are not part of the copy
 }
 
 // Progress of a long job. Totals are estimates; Rate is bytes a second, ETA seconds.
@@ -53,6 +58,8 @@ type Counts struct {
 	Skipped            []string // what could not be read, when the policy allows that: the first of it
 	Unread             int64    // how much of that there is
 	Hash               string   // over the manifest
+	// Bytes of files in extents that something else shares, as a verification by files saw them.
+	SharedSource, SharedTarget int64
 }
 
 // Copier does jobs. [Engines] is the real one.

@@ -20,7 +20,7 @@ type Planned struct {
 // not keep. What the filesystem can hold is derived from its description. Files that vanish meanwhile are no finding.
 // Precheck, in the migration itself, looks again and tries out the real filesystem.
 func PrecheckLive(ctx context.Context, dir string, to Planned, j Job) (tree.Scan, error) {
-	o := TreeOptions(j)
+	o := treeOptions(j)
 	o.Live = true
 	return tree.Precheck(ctx, dir, to.caps(), o)
 }

@@ -11,15 +11,15 @@ import (
 // TestVerifiedTree: what is known to lack lets a copy pass, a difference never does.
 func TestVerifiedTree(t *testing.T) {
 	rep := tree.Report{Files: 5, Damaged: []string{`"a": lacks`}, DamagedCount: 7}
-	c, err := VerifiedTree(rep, nil)
+	c, err := verifiedTree(rep, nil)
 	if err != nil || c.Unread != 7 || len(c.Skipped) != 1 {
 		t.Errorf("%+v %v", c, err)
 	}
 	rep.Count, rep.Differences = 1, []tree.Difference{{Path: "b", What: "data"}}
-	if _, err := VerifiedTree(rep, nil); err == nil {
+	if _, err := verifiedTree(rep, nil); err == nil {
 		t.Error("a difference passes")
 	}
-	c, _ = CopiedTree(tree.Result{Problems: []tree.Problem{{Path: "a", What: "entry", Err: errors.New("e")}}, ProblemCount: 3}, nil)
+	c, _ = copiedTree(tree.Result{Problems: []tree.Problem{{Path: "a", What: "entry", Err: errors.New("e")}}, ProblemCount: 3}, nil)
 	if c.Unread != 3 || len(c.Skipped) != 1 || c.Skipped[0] != `"a": entry: e` {
 		t.Errorf("%+v", c)
 	}

@@ -16,6 +16,9 @@ type disk struct {
 	direct bool
 }
 
+// OpenTarget opens a device to be copied to, and only while no one else uses it; of a regular file no one can know.
+func OpenTarget(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_EXCL, 0) }
+
 // openDisk opens f's file again: the O_DIRECT flag belongs to the open file, and f is the caller's.
 func openDisk(f *os.File, flag int, blockSize int64) (*disk, error) {
 	path := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))

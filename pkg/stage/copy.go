@@ -162,9 +162,9 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.Source
 	j := copy.Job{From: sourceDir(s.UUID), To: newDir(n.UUID), Type: n.Type, Engine: c.Engine, NewUUID: n.UUID, NewLabel: n.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
 		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p}) }, s.Used)}
 	if stage == "copy" {
-		j.Checkpoint, j.Resume = e.checkpointer(ctx, key, stamp), e.resumable(key, stamp)
+		e.keepCheckpoints(ctx, &j, key, stamp)
 		if j.Resume != nil {
-			e.tell(stage, "the copy of %s was cut short: it goes on from its last checkpoint", s.Mount)
+			e.tell(stage, "the copy of %s was interrupted; resuming from its last checkpoint", s.Mount)
 		}
 	}
 	if j.Resume == nil && (stage == "copy" || stage == "precheck" && c.Engine != plan.EngineExtent) {
@@ -216,7 +216,7 @@ func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS) error {
 	if e.records.Done("copy:" + n.UUID) {
 		return fmt.Errorf("target filesystem %s: the journal says that it is copied, and it is not made anew; migrate-init cancel on the old system, and schedule again", n.UUID)
 	}
-	e.tell("copy", "the copy of %s was cut short: it starts again on a new filesystem", n.Mount)
+	e.tell("copy", "the copy of %s was interrupted; starting again on a new filesystem", n.Mount)
 	if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
 		return err
 	}

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"maps"
 	"strings"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 )
 
@@ -19,15 +19,14 @@ import (
 // 4096 bytes, each written once and synced before the next:
 //
 //	slot 0     "MIGRATE-INIT-JOURNAL 1\n" + the plan's id + "\n"
-//	last two   checkpoints of a long copy, in turn; see checkpoint
-//	slot 1...  magic "MIJR", length of the payload (u32 LE), CRC-32C of sequence, plan id and payload (u32 LE), payload (JSON)
+//	last two   checkpoints of a long copy, in turn; see copy.Slots
+//	slot 1...  a record: mark "MIJR", payload JSON, salt sequence (u64 LE) and plan id; see copy.EncodeSlot
 //
 // The sequence is the slot's number. A torn or foreign slot fails its checksum: it ends the journal, and the next
 // record overwrites it. The plan's id in the checksum keeps the records of an earlier plan from coming back.
 const (
 	slotSize   = 4096
-	slotHeader = 12
-	maxPayload = slotSize - slotHeader
+	maxPayload = slotSize - copy.SlotHeader
 	recordMark = "MIJR"
 	headMark   = "MIGRATE-INIT-JOURNAL 1\n"
 )
@@ -76,21 +75,14 @@ func kept(rec Record) int64 {
 	return late
 }
 
-func sum(seq int, plan string, payload []byte) uint32 {
-	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	var n [8]byte
-	binary.LittleEndian.PutUint64(n[:], uint64(seq))
-	h.Write(n[:])
-	io.WriteString(h, plan)
-	h.Write(payload)
-	return h.Sum32()
+// salt is what keeps a record from passing for one of another place or of another plan.
+func salt(seq int, plan string) string {
+	return string(binary.LittleEndian.AppendUint64(nil, uint64(seq))) + plan
 }
 
 // JournalHead is the first slot for a plan.
 func JournalHead(plan string) []byte {
-	b := make([]byte, slotSize)
-	copy(b, headMark+plan+"\n")
-	return b
+	return append(make([]byte, 0, slotSize), headMark+plan+"\n"...)[:slotSize]
 }
 
 // JournalPlan reads the plan's id from a journal's volume; ErrNoJournal when there is none.
@@ -152,12 +144,8 @@ func nextWhole(r io.ReaderAt, seq int, plan string, size int64) int {
 
 func decode(b []byte, seq int, plan string) (Record, bool) {
 	var rec Record
-	n := binary.LittleEndian.Uint32(b[4:])
-	if string(b[:4]) != recordMark || n > maxPayload {
-		return rec, false
-	}
-	payload := b[slotHeader : slotHeader+int(n)]
-	if sum(seq, plan, payload) != binary.LittleEndian.Uint32(b[8:]) || json.Unmarshal(payload, &rec) != nil {
+	payload, ok := copy.DecodeSlot(recordMark, salt(seq, plan), b)
+	if !ok || json.Unmarshal(payload, &rec) != nil {
 		return rec, false
 	}
 	rec.Seq = seq
@@ -185,12 +173,7 @@ func (rec Record) Slot(seq int, plan string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: record %d: %w", seq, err)
 	}
-	b := make([]byte, slotSize)
-	copy(b, recordMark)
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(b[8:], sum(seq, plan, payload))
-	copy(b[slotHeader:], payload)
-	return b, nil
+	return copy.EncodeSlot(recordMark, salt(seq, plan), payload, slotSize)
 }
 
 // shorter halves the longest value: a list of what could not be read tells more in part than not at all.

@@ -143,7 +143,7 @@ func TestJournalFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range eff.(machine.WriteDevice).Chunks {
-			if c.Offset+int64(len(c.Data)) > checkpointAt(0, int64(len(v))) && c.Offset+int64(len(c.Data)) > checkpointAt(1, int64(len(v))) {
+			if c.Offset+int64(len(c.Data)) > slotsAtEnd(testPlan, int64(len(v))).At[0] {
 				t.Fatalf("record %d lies where checkpoints do", rec.Seq)
 			}
 			copy(v[c.Offset:], c.Data)
@@ -184,7 +184,7 @@ func FuzzReadJournal(f *testing.F) {
 			_ = rs.Report()
 			_ = rs.Took()
 		}
-		if c := readCheckpoint(volume(data), testPlan, size); c != nil && len(c.Data) > maxPayload {
+		if c, _ := slotsAtEnd(testPlan, size).Read(volume(data)); c != nil && len(c.Data) > maxPayload {
 			t.Fatal("a checkpoint longer than its slot")
 		}
 	})
@@ -214,7 +214,7 @@ func TestJournalHole(t *testing.T) {
 	}
 	for seq := 1; seq < len(rs); seq++ {
 		hurt := bytes.Clone(v)
-		hurt[seq*slotSize+slotHeader] ^= 1
+		hurt[seq*slotSize+12] ^= 1
 		got, err := ReadJournal(volume(hurt), testPlan, int64(len(v)))
 		if err == nil || len(got) != seq-1 || !strings.Contains(err.Error(), "is damaged") {
 			t.Errorf("record %d hurt: %d records, %v", seq, len(got), err)
@@ -222,7 +222,7 @@ func TestJournalHole(t *testing.T) {
 	}
 	// The last one may be a torn write as well, and the records of another plan are no news.
 	hurt := bytes.Clone(v)
-	hurt[len(rs)*slotSize+slotHeader] ^= 1
+	hurt[len(rs)*slotSize+12] ^= 1
 	if got, err := ReadJournal(volume(hurt), testPlan, int64(len(v))); err != nil || len(got) != len(rs)-1 {
 		t.Errorf("%d records, %v", len(got), err)
 	}

@@ -183,7 +183,7 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 	if old.last("commit") != "" {
 		return fmt.Errorf("journal %s: the partition table before it was gone, and it tells of a commit: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", e.journal)
 	}
-	e.journal, e.records, e.saved = "", nil, nil
+	e.journal, e.records, e.checkpoints.Last = "", nil, nil
 	d, err := e.Facts.Volume(e.Plan, e.Plan.Journal)
 	if err != nil {
 		return err

@@ -54,12 +54,12 @@ type Env struct {
 	// PlanText is the plan as it was written.
 	PlanText []byte
 
-	Facts   *plan.Facts // refreshed before every stage
-	records Records
-	saved   *checkpoint
-	journal string // device, "" while there is none
-	size    int64
-	boot    string
+	Facts       *plan.Facts // refreshed before every stage
+	records     Records
+	checkpoints copy.Checkpoints
+	journal     string // device, "" while there is none
+	size        int64
+	boot        string
 }
 
 // Event is what a stage has to say while it works.
@@ -235,7 +235,8 @@ func (e *Env) openJournal() error {
 		return fmt.Errorf("journal %s: %w", d.Path, err)
 	}
 	e.records, e.journal, e.size = rs, d.Path, d.Size
-	e.saved = readCheckpoint(r, e.Plan.ID, d.Size)
+	// One that cannot be read is as good as a torn one: the copy goes on from the other, or from the start.
+	e.checkpoints.Last, _ = slotsAtEnd(e.Plan.ID, d.Size).Read(r)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 )
 
@@ -39,6 +40,23 @@ func (d dirDone) size() int64 { return int64(d.sizeHigh)<<32 | int64(d.sizeLow) 
 
 // linkSeen is the block of the first name, in halves to stay small, and the number of names.
 type linkSeen struct{ atLow, atHigh, bytes, seen uint32 }
+
+// ContinueManifest opens a manifest file to be written behind its first keep bytes, for which a checkpoint vouches. What
+// comes after them is cut off; 0 begins an empty manifest.
+func ContinueManifest(path string, keep int64) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Truncate(keep); err == nil {
+		_, err = f.Seek(keep, io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
 
 // OpenManifest indexes the first size bytes of r. A torn or damaged block ends
 // the index quietly: what follows is copied, or hashed, again.

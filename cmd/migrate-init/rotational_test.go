@@ -6,17 +6,14 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-func TestTurns(t *testing.T) {
+func TestRotational(t *testing.T) {
 	f := &plan.Facts{
 		Devices: []plan.Device{{Name: "sda1", Path: "/dev/sda1", Rotational: true}, {Name: "sdb1", Path: "/dev/sdb1"}},
 		Mounts:  []plan.Mount{{Target: "/", Device: "sda1"}, {Target: "/srv", Device: "sdb1"}, {Target: "/srv/old", Device: "sdb1"}, {Target: "/srv/old", Device: "sda1"}, {Target: "/proc"}},
 	}
 	for dir, want := range map[string]bool{"/": true, "/home": true, "/srv": false, "/srv/a": false, "/srvice": true, "/srv/old/x": true, "/proc/x": false} {
-		if got := turns(f, dir); got != want {
+		if got := rotational(f, dir); got != want {
 			t.Errorf("%s: %v", dir, got)
-		}
-		if got := scanOptions(f, dir, false).Rotational; got != want {
-			t.Errorf("%s: walked as on a disk that turns: %v", dir, got)
 		}
 	}
 }

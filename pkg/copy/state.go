@@ -1,0 +1,77 @@
+package copy
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// stateName is the file, in the root of a target, that takes the checkpoints of a copy in a running system.
+const stateName = ".migrate-init-copy.state"
+
+func stateNames() []string { return append([]string{stateName, ManifestName}, oldStateNames()...) }
+
+// oldStateNames are the files in which earlier versions kept the state of a copy.
+func oldStateNames() []string {
+	return []string{".migrate-init-copy.marks", ".migrate-init-copy.manifest"}
+}
+
+// fileSlots are the places in a state file.
+func fileSlots() Slots { return Slots{At: [2]int64{0, 4096}, Size: 4096} }
+
+// deviceSlots are the places on a target device: in its first 4096 bytes, which a copy by blocks holds back until it is
+// finalized. The write that makes the copy a filesystem replaces them. The places of superblocks and partition tables
+// between and behind them are zero, so no probe takes a slot for anything.
+func deviceSlots() Slots { return Slots{At: [2]int64{0, 2048}, Size: 1024} }
+
+// deviceStateSize is what deviceSlots span, in bytes.
+const deviceStateSize = 4096
+
+// stateFile is a file or device that takes slots. It is written in place, so that a directory that it lies in keeps its
+// times.
+type stateFile struct{ f *os.File }
+
+func openStateFile(path string) (*stateFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &stateFile{f}, nil
+}
+
+// openStateDevice is called on a target that is ours: empty, wiped, or begun before. The engine has it open exclusively
+// meanwhile.
+func openStateDevice(path string) (*stateFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &stateFile{f}, nil
+}
+
+// write is a Checkpoints.Write.
+func (s *stateFile) write(_ context.Context, _ Checkpoint, offset int64, slot []byte) error {
+	if _, err := s.f.WriteAt(slot, offset); err != nil {
+		return err
+	}
+	return s.f.Sync()
+}
+
+func (s *stateFile) close() { _ = s.f.Close() } // all of it was synced
+
+// removeState removes manifest and state from the root of a target, which keeps its modification time.
+func removeState(dir string) error {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range []string{ManifestName, stateName} {
+		if err := os.Remove(filepath.Join(dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Chtimes(dir, time.Time{}, st.ModTime())
+}
