@@ -8,7 +8,7 @@
 //	look    pkg/survey        the world -> plan.Facts, through an fs.FS and io.ReaderAts
 //	do      pkg/stage         the ordered, idempotent stages; the journal; the one commit point
 //	do      pkg/machine       exec, mount, ioctl, modules, atomic writes, reboot, switch_root; real, or printed
-//	do      pkg/copy          jobs of both engines: precheck, copy, verify, finalize
+//	do      pkg/copy          jobs of both engines: precheck, copy, checkpoints, verify, finalize
 //	do      pkg/tree          copies a tree with everything it has, and proves it
 //	do      pkg/extent        copies a filesystem's used blocks, and proves it
 //	do      pkg/crew          goroutines whose panics reach the one who waits

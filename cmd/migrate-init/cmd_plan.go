@@ -121,7 +121,7 @@ func cmdCheck(ctx context.Context, c *call) error {
 		return err
 	}
 	if c.opt.files {
-		files, err := c.foresee(ctx, p, f)
+		files, err := c.precheckLive(ctx, p, f)
 		if err != nil {
 			return err
 		}
@@ -146,9 +146,9 @@ func cmdCheck(ctx context.Context, c *call) error {
 	return nil
 }
 
-// foresee looks through the mounted sources that are to be copied file by file, for what their copies would not keep: better told
+// precheckLive looks through the mounted sources that are to be copied file by file, for what their copies would not keep: better told
 // now than in the init, which looks again.
-func (c *call) foresee(ctx context.Context, p *plan.Plan, f *plan.Facts) (plan.Findings, error) {
+func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (plan.Findings, error) {
 	if err := c.asRoot(); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// What is done about what cannot be read, in a plan's words.
+// The policies for what cannot be read, as plans name them.
 const (
 	policyStop = "stop"
 	policySkip = "skip-and-list"
@@ -15,19 +15,20 @@ const (
 
 func (c *call) skips() bool { return c.opt.readError == policySkip }
 
-// incomplete is the end of a copy that is verified and lacks what could not be read: exit code 3.
+// incomplete ends a copy that is verified but for what could not be read: exit code 3.
 type incomplete struct{ error }
 
-// incompleteCopy is nil where nothing lacks. A copy that went on from an earlier one tells in its verification what
-// that could not read.
+// incompleteCopy is nil when nothing is missing. The verification of a resumed copy counts what the interrupted one could
+// not read.
 func incompleteCopy(src string, copied, verified copy.Counts) error {
 	if copied.Unread == 0 && verified.Unread == 0 {
 		return nil
 	}
-	return incomplete{fmt.Errorf("source %s: it could not be read in %d places, which the copy lacks; they are listed, and all else is copied and verified: restore them from a backup", src, max(copied.Unread, verified.Unread))}
+	return incomplete{fmt.Errorf("source %s: %d place(s) could not be read and are missing from the copy; they are listed, and everything else is copied and verified; restore them from a backup", src, max(copied.Unread, verified.Unread))}
 }
 
-// damage adds to what a copy of the directory src lacks what the kernel complained of about its filesystem. By the policy it is an error.
+// damage adds the errors that the kernel logged about the filesystem of src to what could not be read. Unless that is to be
+// skipped, they are an error.
 func (c *call) damage(f *plan.Facts, src, dst string, log *copy.KernelLog, n *copy.Counts) error {
 	had := len(n.Skipped)
 	unsure, err := n.AddKernelErrors(log, pathOf(deviceOf(f, src)), pathOf(deviceOf(f, dst)))
@@ -55,7 +56,7 @@ func but(lacks error) string {
 	return ", but for what could not be read"
 }
 
-// list says what the copy lacks: where it could not be read, and how it is in the copy.
+// list prints what could not be read, and what the copy has instead.
 func (c *call) list(copied, verified copy.Counts) {
 	for _, n := range []copy.Counts{copied, verified} {
 		for _, s := range n.Skipped {

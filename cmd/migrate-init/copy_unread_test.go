@@ -164,7 +164,7 @@ func TestIncompleteCopy(t *testing.T) {
 	}
 	for _, lacks := range [][2]copy.Counts{{{Unread: 2}, {}}, {{}, {Unread: 2}}} {
 		var errs bytes.Buffer
-		if code := report(&errs, errors.Join(nil, incompleteCopy("src", lacks[0], lacks[1]))); code != 3 || !strings.Contains(errs.String(), "source src: it could not be read in 2 places") {
+		if code := report(&errs, errors.Join(nil, incompleteCopy("src", lacks[0], lacks[1]))); code != 3 || !strings.Contains(errs.String(), "source src: 2 place(s) could not be read") {
 			t.Errorf("code %d: %s", code, &errs)
 		}
 	}
@@ -227,7 +227,7 @@ func TestCopyBlocksUnreadable(t *testing.T) {
 	d.says(errs, "--read-error skip-and-list copies the rest")
 	out, errs := d.copy(t.Context(), 3, "--read-error", "skip-and-list", src, dst)
 	d.says(out, fmt.Sprintf("unread: %s: bytes %d-%d: could not be read; the copy has zeros instead", src, at, at+4095))
-	d.says(errs, "in 1 places, which the copy lacks")
+	d.says(errs, "1 place(s) could not be read")
 	is, was := d.tree(dst, "ext4"), d.tree(under, "ext4")
 	for name, data := range was {
 		if got := is[name]; (got == data) != (name != "/d2/f7") {

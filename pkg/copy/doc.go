@@ -7,6 +7,9 @@
 //     its own identity.
 //   - A copy by blocks is not a filesystem to anyone until Finalize: the first 4096 bytes of the target are held back, so
 //     that no two filesystems carry one UUID at any instant.
-//   - A copy that was cut short goes on from its last checkpoint (Job.Resume). The source must not have been written to
-//     since; the caller has to know that, and compares a stamp of the source that it kept with the checkpoint.
+//   - A copy that was interrupted resumes from its last checkpoint (Job.Resume). Checkpoints go to two slots in turn
+//     ([Slots]), so that a torn write leaves the one before. One counts only for the same copy and the same state of the
+//     source ([Checkpoints.Attach]): a mixture of two states is not a copy.
+//   - Where the slots lie is the caller's: a migration has them at the end of its journal, [Dir] in a file in the root of
+//     the target, [Device] in the first bytes of the target.
 package copy

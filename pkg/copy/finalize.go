@@ -9,8 +9,8 @@ import (
 	"migrate-init/pkg/machine"
 )
 
-// Finalize implements Finalizer: what is left of the engine's own is removed, and a copy by blocks gets its identity and
-// the size of its volume. Without a new UUID it becomes what the source is, in label and size, too.
+// Finalize implements Finalizer. Of a copy by files the manifest is removed. A copy by blocks gets its identity and the
+// size of its volume; without a new UUID it keeps the source's UUID, label and size.
 func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	if j.Engine != Extent {
 		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, ManifestName)}}, nil
@@ -22,7 +22,7 @@ func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	defer src.Close()
 	defer dst.Close()
 	if know, ok := g.sums[j.ToDev]; ok && know.alloc.Identity != hidden.Identity {
-		return nil, fmt.Errorf("source %s: it changed since it was copied; copy it again, from a source that nobody writes to", j.FromDev)
+		return nil, fmt.Errorf("source %s: it changed since it was copied; copy it again, from a source that is not in use", j.FromDev)
 	}
 	writes, cmds, err := whole.Reveal(src, j.ToDev, j.NewUUID)
 	if err != nil {
@@ -53,7 +53,7 @@ func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	return append(out, execs(j, []extent.Command{whole.Check(j.ToDev)})...), nil
 }
 
-// grown are the effects that give a filesystem the whole of its volume; xfs does that mounted.
+// grown are the effects that give a filesystem the whole of its volume. xfs has to be mounted for that.
 func grown(j Job, a *extent.Allocation, size int64) ([]machine.Effect, error) {
 	if j.NoGrow || size-a.Size < a.BlockSize {
 		return nil, nil

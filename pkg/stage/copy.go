@@ -154,8 +154,9 @@ func copyFacts(c copy.Counts, engine string) map[string]string {
 	return facts
 }
 
-// job prepares one pair for an engine: a tree wants both sides mounted, blocks want neither. A copy that was cut short
-// goes on from its last checkpoint, or starts again on a new filesystem when there is none or the source was in use.
+// job prepares one pair for an engine: a copy by files needs both sides mounted, one by blocks neither. A copy that was
+// interrupted resumes from its last checkpoint, or starts again on a new filesystem when there is none or the source was
+// in use since.
 func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.SourceFS, n *plan.NewFS) (copy.Job, error) {
 	key := stage + ":" + n.UUID
 	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.UUID], e.records.epoch(key))
@@ -214,7 +215,7 @@ func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS) error {
 		return nil
 	}
 	if e.records.Done("copy:" + n.UUID) {
-		return fmt.Errorf("target filesystem %s: the journal says that it is copied, and it is not made anew; migrate-init cancel on the old system, and schedule again", n.UUID)
+		return fmt.Errorf("target filesystem %s: the journal says that it is copied, so it is not made again; run migrate-init cancel on the old system, and schedule again", n.UUID)
 	}
 	e.tell("copy", "the copy of %s was interrupted; starting again on a new filesystem", n.Mount)
 	if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
@@ -240,8 +241,8 @@ func runCopy(ctx context.Context, e *Env) error {
 	return e.each(ctx, "copy", e.Copier.Copy)
 }
 
-// runVerify proves the copies, and then lets the engine finalize them: after this a new filesystem carries its
-// planned identity and nothing else.
+// runVerify verifies the copies and finalizes them: after this a new filesystem carries its planned identity and nothing
+// of the engine's own. The journal calls that step "settle".
 func runVerify(ctx context.Context, e *Env) error {
 	if err := e.each(ctx, "verify", e.Copier.Verify); err != nil {
 		return err

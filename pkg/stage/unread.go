@@ -7,14 +7,13 @@ import (
 	"migrate-init/pkg/copy"
 )
 
-// tellUnread names, under a policy that goes on, what could not be read and is not whole in the copy: all of it on the
-// consoles, and in the journal for as long as that has room for more than what matters. The record that the part is done
-// has the first slotful.
+// tellUnread lists, under a policy that goes on, what could not be read: all of it on the consoles, and in the journal as
+// long as that has room to spare. The record that the part is done has as much of the list as fits a slot.
 func (e *Env) tellUnread(ctx context.Context, stage, key, mount string, c copy.Counts) {
 	if c.Unread == 0 {
 		return
 	}
-	e.tell(stage, "warning: %s: %d places could not be read, and the copy lacks them", mount, c.Unread)
+	e.tell(stage, "warning: %s: %d places could not be read and are missing from the copy", mount, c.Unread)
 	for _, s := range c.Skipped {
 		e.tell(stage, "warning: %s: %s", mount, s)
 	}
@@ -36,7 +35,7 @@ func (e *Env) tellUnread(ctx context.Context, stage, key, mount string, c copy.C
 	}
 }
 
-// splitForSlots joins lines to texts that fit a record beside what else it says.
+// splitForSlots joins lines to texts, each of which fits a record beside its other fields.
 func splitForSlots(lines []string) (texts []string) {
 	const room = maxPayload - 1024
 	left := 0
