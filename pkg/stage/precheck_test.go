@@ -147,7 +147,7 @@ func TestTakeBackOrder(t *testing.T) {
 			order = append(order, part)
 		}
 	}
-	if !slices.Equal(order, []string{"copy", "verify", "precheck", "finalize"}) {
+	if !slices.Equal(order, []string{"copy", "verify", "precheck", "settle"}) {
 		t.Errorf("%q", order)
 	}
 }
