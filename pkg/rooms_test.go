@@ -61,6 +61,7 @@ func rooms() []room {
 		room{path: "cmd", verb: "tell", pass: pass{anyRoom: true, print: true}, why: "it wires the rooms; the test room is not one of them"},
 		room{path: "qemu-tests", verb: "prove", may: append([]string{"boot", "cpio"}, spelling...), pass: pass{exec: true, syscall: true, print: true, test: true},
 			why: "it drives the binary as a user would; it may read formats, but never calls what decides or does"},
+		room{path: "pkg/fixtures", verb: "prove", pass: pass{test: true}, why: "only tests import it"},
 	)
 }
 

@@ -15,6 +15,7 @@ type device struct {
 	size int64
 	err  error
 
+	part  bool // of a disk
 	known bool // something was found already
 }
 

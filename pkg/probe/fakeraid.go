@@ -3,13 +3,18 @@ package probe
 import "encoding/binary"
 
 // probeFakeRAID finds the metadata of firmware RAID, most of it at the end of the disk. md runs the first two formats,
-// dmraid knew the others; to all of them the disk is theirs whatever else is on it.
+// dmraid knew the others; to all of them the disk is theirs whatever else is on it. Only DDF is asked of partitions too.
 func probeFakeRAID(d *device) []Signature {
+	ddf := []foreignMagic{
+		{"ddf_raid_member", RAID, -512, "\xde\x11\xde\x11"},
+		{"ddf_raid_member", RAID, -257 * 512, "\xde\x11\xde\x11"},
+	}
+	if d.part {
+		return d.magics(ddf)
+	}
 	all := []foreignMagic{
 		{"isw_raid_member", RAID, -2 * 512, "Intel Raid ISM Cfg Sig. "},
 		{"isw_raid_member", RAID, d.size/4096*4096 - 2*4096, "Intel Raid ISM Cfg Sig. "},
-		{"ddf_raid_member", RAID, -512, "\xde\x11\xde\x11"},
-		{"ddf_raid_member", RAID, -257 * 512, "\xde\x11\xde\x11"},
 		{"adaptec_raid_member", RAID, -512, "\x37\xfc\x4d\x1e"},
 		{"lsi_mega_raid_member", RAID, -512, "$XIDE$"},
 		{"nvidia_raid_member", RAID, -2 * 512, "NVIDIA  "},
@@ -21,7 +26,7 @@ func probeFakeRAID(d *device) []Signature {
 	for _, sectors := range []int64{16, 63, 255, 256, 399, 591, 675, 735, 911, 951, 974, 991, 3087} {
 		all = append(all, foreignMagic{"promise_fasttrack_raid_member", RAID, -sectors * 512, "Promise Technology, Inc."})
 	}
-	return append(d.magics(all), summedRAID(d)...)
+	return append(d.magics(append(all, ddf...)), summedRAID(d)...)
 }
 
 // summedRAID knows three formats whose magic is too short to be believed without its checksum.

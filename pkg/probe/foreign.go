@@ -124,6 +124,9 @@ func (d *device) magics(all []foreignMagic) []Signature {
 			continue
 		}
 		n := int64(len(f.magic))
+		if f.typ == "bcache" && d.bcachefs() {
+			f.kind, f.typ = Filesystem, "bcachefs"
+		}
 		if i, again := at[f.typ]; again {
 			out[i].copies = append(out[i].copies, Range{f.at, n})
 			continue
@@ -132,4 +135,11 @@ func (d *device) magics(all []foreignMagic) []Signature {
 		out = append(out, Signature{Kind: f.kind, Type: f.typ, Offset: f.at, Length: n, copies: []Range{{f.at, n}}})
 	}
 	return out
+}
+
+// bcachefs reports whether what has bcache's magic is the filesystem that came from it: it took over the magic and the
+// place, but says where its superblock lies (sector 8) in another field.
+func (d *device) bcachefs() bool {
+	const sector = "\x08\x00\x00\x00\x00\x00\x00\x00"
+	return string(d.read(4096+8, 8)) != sector && string(d.read(4096+104, 8)) == sector
 }

@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -105,10 +106,62 @@ func TestFirmwareRAID(t *testing.T) {
 			t.Errorf("%s, wiped: %v, %v", c.typ, left, err)
 		}
 	}
+	// libblkid asks for all but DDF on whole disks only. In the last sectors of a partition they are data.
+	for _, row := range []struct {
+		at   int64
+		data []byte
+		want []string
+	}{
+		{size - 512, []byte("$XIDE$"), []string{"filesystem/ext2"}},
+		{size - 1024, []byte("Intel Raid ISM Cfg Sig. 1.3.00"), []string{"filesystem/ext2"}},
+		{9*512 + 32, []byte("\xf0\x16\x78\x5a"), []string{"filesystem/ext2"}},
+		{size - 63*512, []byte("Promise Technology, Inc."), []string{"filesystem/ext2"}},
+		{size - 512, jm, []string{"filesystem/ext2"}},
+		{size - 512, []byte("\xde\x11\xde\x11"), []string{"raid/ddf_raid_member", "filesystem/ext2"}},
+	} {
+		d := disk{size, map[int64][]byte{row.at: row.data, 1024: craftExt(4096)}}
+		if res, err := Partition(d, size); err != nil || !slices.Equal(names(res.Signatures), row.want) {
+			t.Errorf("partition with %q at %d: %v, %v; want %v", row.data[:4], row.at, res.Signatures, err, row.want)
+		}
+	}
 	for _, b := range [][]byte{jm, sil, via} {
 		b[20] += 5 // now the sum is wrong, and two or four bytes are no evidence
 		if res, err := Probe(disk{size, map[int64][]byte{size - 512: b}}, size); err != nil || !res.Empty() {
 			t.Errorf("% x: %v, %v", b[:4], res, err)
+		}
+	}
+}
+
+// bcachefs had bcache's magic at the same place until it got its own.
+func TestOldBcachefs(t *testing.T) {
+	const size = 16 * mib
+	sector := []byte{8, 0, 0, 0, 0, 0, 0, 0}
+	magic := []byte("\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81")
+	for want, pieces := range map[string]map[int64][]byte{
+		"other/bcache":        {4104: sector, 4120: magic},
+		"filesystem/bcachefs": {4120: magic, 4200: sector},
+	} {
+		res, err := Probe(disk{size, pieces}, size)
+		if err != nil || !slices.Equal(names(res.Signatures), []string{want}) {
+			t.Errorf("%v, %v; want %s", res.Signatures, err, want)
+		}
+	}
+}
+
+// The boot sector's label is not the filesystem's: Windows leaves it behind when it erases or changes the label.
+func TestFATLabel(t *testing.T) {
+	const size, root = 16 * mib, (1 + 2*20) * 512
+	boot := craftFAT()
+	copy(boot[43:], "OLD LABEL  ")
+	erased := []byte("\xe5BEL1      \x08")
+	for _, c := range []struct {
+		dir  string
+		want string
+	}{{"", ""}, {string(erased), ""}, {"LABEL2     \x08", "LABEL2"}} {
+		d := disk{size, map[int64][]byte{0: boot, root: append([]byte(c.dir), make([]byte, 32)...)}}
+		res, err := Probe(d, size)
+		if err != nil || len(res.Signatures) != 1 || res.Signatures[0].Label != c.want {
+			t.Errorf("root directory %q: %+v, %v; want label %q", c.dir, res.Signatures, err, c.want)
 		}
 	}
 }

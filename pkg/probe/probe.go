@@ -114,12 +114,22 @@ func (e *AmbiguousError) Error() string {
 	return "ambiguous: " + list(e.Candidates)
 }
 
-// Probe looks at a device or file of size bytes.
+// Probe looks at a device or file of size bytes. Of a partition, ask [Partition].
 func Probe(r io.ReaderAt, size int64) (Result, error) {
-	if size < 0 {
-		return Result{}, fmt.Errorf("device of %d bytes: size is negative", size)
+	return look(&device{r: r, size: size})
+}
+
+// Partition is [Probe] for a partition of a disk. It does not ask for the metadata of firmware RAID that libblkid wants
+// on whole disks only: the firmware reads it from the end of the disk, so that in a partition it is data, or a remnant of
+// a disk of another size.
+func Partition(r io.ReaderAt, size int64) (Result, error) {
+	return look(&device{r: r, size: size, part: true})
+}
+
+func look(d *device) (Result, error) {
+	if d.size < 0 {
+		return Result{}, fmt.Errorf("device of %d bytes: size is negative", d.size)
 	}
-	d := &device{r: r, size: size}
 	var res Result
 	for _, f := range registry() {
 		d.known = !res.Empty()

@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// probeVFAT reads the boot sector of FAT12, FAT16 and FAT32 (Microsoft's FAT specification 1.03). The label of the
-// root directory counts, and the boot sector's only where the directory has none.
+// probeVFAT reads the boot sector of FAT12, FAT16 and FAT32 (Microsoft's FAT specification 1.03). The label is that of
+// the root directory alone, as for /dev/disk/by-label and LABEL= since util-linux 2.33: the boot sector keeps an old one
+// when Windows erases or changes it.
 func probeVFAT(d *device) []Signature {
 	le := binary.LittleEndian
 	b := d.read(0, 512)
@@ -24,10 +25,10 @@ func probeVFAT(d *device) []Signature {
 		total = int64(le.Uint32(b[32:]))
 	}
 	wide := perFAT == 0
-	serial, label, state := b[39:43], b[43:54], b[37]
+	serial, state := b[39:43], b[37]
 	if wide {
 		perFAT = int64(le.Uint32(b[36:]))
-		serial, label, state = b[67:71], b[71:82], b[65]
+		serial, state = b[67:71], b[65]
 	}
 	rootSectors := (rootEntries*32 + sector - 1) / sector
 	data := reserved + fats*perFAT + rootSectors
@@ -56,9 +57,6 @@ func probeVFAT(d *device) []Signature {
 		s.Version = "FAT12"
 	}
 	s.Label = fatLabel(d.read(root, int(min(rootLen, 64<<10))))
-	if l := text(label); s.Label == "" && l != "NO NAME" {
-		s.Label = l
-	}
 	return []Signature{s}
 }
 

@@ -28,7 +28,11 @@ func (l *looker) contents(d *plan.Device) {
 		return
 	}
 	defer r.Close()
-	res, err := probe.Probe(r, d.Size)
+	look := probe.Probe
+	if d.Kind == plan.KindPart {
+		look = probe.Partition
+	}
+	res, err := look(r, d.Size)
 	l.problem(d.Path, err)
 	for _, s := range res.Signatures {
 		if s.Kind != probe.Table || s.Ghost {
