@@ -11,6 +11,7 @@ import (
 // an uninitialised group holds, and even compat features (sparse_super2) do.
 const (
 	extHasJournal   = 0x4
+	extResizeInode  = 0x10
 	extSparseSuper2 = 0x200
 
 	extIncompatRecover  = 0x4
@@ -35,7 +36,7 @@ type feature struct {
 func extCompat() []feature {
 	return []feature{
 		{0x1, "dir_prealloc", true}, {0x2, "imagic_inodes", true}, {0x4, "has_journal", true}, {0x8, "ext_attr", true},
-		{0x10, "resize_inode", true}, {0x20, "dir_index", true}, {0x40, "lazy_bg", false}, {0x80, "exclude_inode", false},
+		{extResizeInode, "resize_inode", true}, {0x20, "dir_index", true}, {0x40, "lazy_bg", false}, {0x80, "exclude_inode", false},
 		{0x100, "snapshot_bitmap", false}, {0x200, "sparse_super2", true}, {0x400, "fast_commit", true},
 		{0x800, "stable_inodes", true}, {0x1000, "orphan_file", true},
 	}

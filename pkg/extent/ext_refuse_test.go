@@ -83,6 +83,7 @@ func TestExtRefuses(t *testing.T) {
 			{"blocks per group", sb(func(b []byte) { clear(b[0x20:0x24]) }), ErrCorrupt, "0 blocks a group"},
 			{"inodes per group", sb(func(b []byte) { clear(b[0x28:0x2c]) }), ErrCorrupt, "0 inodes"},
 			{"inode size", sb(func(b []byte) { b[0x58]++ }), ErrCorrupt, "inodes of"},
+			{"two ways to grow", sb(func(b []byte) { le32(b, 0x60, extIncompatMetaBG) }), ErrCorrupt, "resize_inode and meta_bg"},
 			{"first block", sb(func(b []byte) { b[0x14] = 0 }), ErrCorrupt, "first data block 0"},
 			{"descriptor", func(b []byte) { b[gdt+0x10] ^= 1 }, ErrCorrupt, "descriptor checksum"},
 			{"xfs too", func(b []byte) { copy(b, "XFSB") }, ErrUnsupported, "both"},
@@ -109,6 +110,12 @@ func TestExtMMP(t *testing.T) {
 		{"in use", func(b []byte) { binary.LittleEndian.PutUint32(b[block+4:], 7); copy(b[block+16:], "otherhost\x00") }, ErrDirty, `by "otherhost"`},
 		{"magic", func(b []byte) { b[block] = 0 }, ErrCorrupt, "magic"},
 		{"place", func(b []byte) { b[1024+0x16f] = 0xff }, ErrCorrupt, "mmp block"},
+	})
+	whole = image(t, mkext(t, "-t ext4 -b 1024 -O mmp,metadata_csum", 20, ""))
+	block = int(binary.LittleEndian.Uint64(whole[1024+0x168:])) * 1024
+	checkRefusals(t, whole, []refusal{
+		{"checksum", func(b []byte) { b[block+20]++ }, ErrCorrupt, "mmp block 1"},
+		{"its own checksum", func(b []byte) { b[block+1023]++ }, ErrCorrupt, "checksum"},
 	})
 }
 

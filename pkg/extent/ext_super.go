@@ -133,6 +133,9 @@ func parseExtSuper(b []byte, size int64) (*extSuper, error) {
 	// Counted by e2fsprogs with and without resize_inode; meta_bg has none.
 	s.reservedGDT = u16(0xce)
 	if s.incompat&extIncompatMetaBG != 0 {
+		if s.compat&extResizeInode != 0 {
+			return bad("features resize_inode and meta_bg exclude each other; run e2fsck -f")
+		}
 		if s.firstMetaBG = u32(0x104); s.firstMetaBG > s.descBlocks() {
 			return bad("first meta_bg %d of %d descriptor blocks", s.firstMetaBG, s.descBlocks())
 		}
@@ -175,6 +178,12 @@ func (s *extSuper) checkState(r io.ReaderAt) error {
 	const magic, clean = 0x004d4d50, 0xff4d4d50
 	if m := binary.LittleEndian.Uint32(b); m != magic {
 		return fmt.Errorf("ext mmp block %d: magic %#x: %w", block, m, ErrCorrupt)
+	}
+	if s.roCompat&extRoMetadataCsum != 0 {
+		got, want := rawCRC32C(s.seed, b[:extSuperChecksum]), binary.LittleEndian.Uint32(b[extSuperChecksum:])
+		if got != want {
+			return fmt.Errorf("ext mmp block %d: checksum %#08x, computed %#08x: %w", block, want, got, ErrCorrupt)
+		}
 	}
 	if seq := binary.LittleEndian.Uint32(b[4:]); seq != clean {
 		node, _, _ := strings.Cut(string(b[16:80]), "\x00")

@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os/exec"
 	"testing"
 )
 
 // checkRead: no panic; an Allocation that keeps its promises, or an error of
 // one of the three kinds (or a failed read).
-func checkRead(t *testing.T, b []byte) {
-	a, err := Read(bytes.NewReader(b), int64(len(b)))
+func checkRead(t *testing.T, r io.ReaderAt, size int64) (*Allocation, error) {
+	t.Helper()
+	a, err := Read(r, size)
 	if err != nil {
 		n := 0
 		for _, kind := range []error{ErrUnsupported, ErrDirty, ErrCorrupt} {
@@ -22,19 +24,25 @@ func checkRead(t *testing.T, b []byte) {
 		if n != 1 {
 			t.Fatalf("error of %d kinds: %v", n, err)
 		}
-		return
+		return nil, err
 	}
 	if err := a.check(); err != nil {
 		t.Fatal(err)
 	}
-	if n := a.CopyBytes(); a.Size > int64(len(b)) || a.UsedBytes > n || n > a.Size || len(a.Identity) != 32 || len(a.UUID) != 36 {
-		t.Fatalf("used %d, to copy %d, size %d of %d, identity %q, uuid %q", a.UsedBytes, n, a.Size, len(b), a.Identity, a.UUID)
+	if n := a.CopyBytes(); a.Size > size || a.UsedBytes > n || n > a.Size || len(a.Identity) != 32 || len(a.UUID) != 36 {
+		t.Fatalf("used %d, to copy %d, size %d of %d, identity %q, uuid %q", a.UsedBytes, n, a.Size, size, a.Identity, a.UUID)
 	}
 	for i := 1; i < len(a.Ranges); i++ {
 		if a.Ranges[i].Offset == a.Ranges[i-1].End() {
 			t.Fatalf("ranges %d and %d touch", i-1, i)
 		}
 	}
+	return a, nil
+}
+
+func checkImage(t *testing.T, b []byte) {
+	t.Helper()
+	checkRead(t, bytes.NewReader(b), int64(len(b))) //nolint:errcheck // a refusal is as good
 }
 
 // patch writes the words of p, each with its offset before it, over b. Small
@@ -73,9 +81,9 @@ func FuzzExt(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which uint8, p []byte) {
 		b := patch(images[int(which)%len(images)], p)
-		checkRead(t, b)
+		checkImage(t, b)
 		sealExt(b)
-		checkRead(t, b)
+		checkImage(t, b)
 	})
 }
 
@@ -88,8 +96,8 @@ func FuzzXFS(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which uint8, p []byte) {
 		b := patch(images[int(which)%len(images)], p)
-		checkRead(t, b)
+		checkImage(t, b)
 		sealXFS(b)
-		checkRead(t, b)
+		checkImage(t, b)
 	})
 }
