@@ -59,14 +59,6 @@ func personality(level int) string {
 	return "raid" + strconv.Itoa(level)
 }
 
-// filesystemModule is what mounts a type on Debian's kernels: ext4 does all three (CONFIG_EXT4_USE_FOR_EXT2).
-func filesystemModule(typ string) string {
-	if typ == "ext2" || typ == "ext3" {
-		return "ext4"
-	}
-	return typ
-}
-
 func debianNeeds(p *plan.Plan) []Need {
 	var out []Need
 	if len(p.Target.Arrays) > 0 {
@@ -84,7 +76,7 @@ func debianNeeds(p *plan.Plan) []Need {
 	}
 	for _, f := range p.Target.Filesystems {
 		if f.Mount == "/" {
-			out = append(out, Need{Why: "the root filesystem", Module: filesystemModule(f.Type)})
+			out = append(out, Need{Why: "the root filesystem", Module: plan.FSTypeOf(f.Type).Module})
 		}
 	}
 	return out

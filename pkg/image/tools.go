@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"migrate-init/pkg/elf"
-	"migrate-init/pkg/mkfs"
 	"migrate-init/pkg/plan"
 )
 
@@ -39,28 +38,10 @@ func (c *collector) wantedTools() []tool {
 	}
 	var out []tool
 	for _, f := range p.Target.Filesystems {
-		extent := byExtent[f.UUID]
-		if extent {
-			out = append(out, extentTools(f.Type)...)
-		}
-		fam, err := mkfs.Of(f.Type)
-		if err != nil {
-			if !extent {
-				c.refuse("%w; leave %s as it is, or make a plan with another type", err, f.Mount)
-			}
-			continue
-		}
-		out = append(out, made(fam, f.Type))
-		if fam.Program == "mke2fs" {
-			out = append(out, tool{name: "e2fsck", pkg: fam.Package, why: "checks " + f.Type})
-		}
+		out = append(out, c.filesystemTools(f, byExtent[f.UUID])...)
 	}
 	if len(p.Target.Swaps) > 0 {
-		if fam, err := mkfs.Of("swap"); err != nil {
-			c.refuse("%w", err)
-		} else {
-			out = append(out, made(fam, "swap"))
-		}
+		out = append(out, maker(plan.FSTypeOf(plan.SwapType)))
 	}
 	if p.Policy.OnFailure == "shell" {
 		const why = "policy on_failure is shell"
@@ -72,21 +53,28 @@ func (c *collector) wantedTools() []tool {
 	return out
 }
 
-func made(f mkfs.Family, typ string) tool {
-	return tool{name: f.Program, pkg: f.Package, why: "makes " + typ, files: f.Files}
-}
-
-// extentTools are those whose commands pkg/extent spells for a copy by extents.
-func extentTools(typ string) []tool {
-	names, pkg := []string{"e2fsck", "tune2fs", "resize2fs"}, "e2fsprogs"
-	if typ == "xfs" {
-		names, pkg = []string{"xfs_repair", "xfs_admin", "xfs_db", "xfs_growfs"}, "xfsprogs"
-	}
+// filesystemTools are those that a filesystem's type needs.
+func (c *collector) filesystemTools(f plan.NewFS, byExtent bool) []tool {
+	t := plan.FSTypeOf(f.Type)
 	var out []tool
-	for _, n := range names {
-		out = append(out, tool{name: n, pkg: pkg, why: "finishes a copy of " + typ + " by extents"})
+	if byExtent {
+		for _, n := range t.Tools.Blocks {
+			out = append(out, tool{name: n, pkg: t.Tools.Package, why: "finishes a copy of " + t.Name + " by extents"})
+		}
+	}
+	if t.Tools.Make != "" {
+		out = append(out, maker(t))
+	} else if !byExtent {
+		c.refuse("filesystem type %s: no program is known that makes it; leave %s as it is, or make a plan with another type", f.Type, f.Mount)
+	}
+	if t.Tools.Check != "" {
+		out = append(out, tool{name: t.Tools.Check, pkg: t.Tools.Package, why: "checks " + t.Name})
 	}
 	return out
+}
+
+func maker(t plan.FSType) tool {
+	return tool{name: t.Tools.Make, pkg: t.Tools.Package, why: "makes " + t.Name, files: t.Tools.Files}
 }
 
 // pathDirs is the PATH with which the init starts programs.

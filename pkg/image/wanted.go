@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"migrate-init/pkg/kmod"
+	"migrate-init/pkg/plan"
 )
 
 // wanted is a module that was asked for, by name or alias. One that may be absent is silently left out.
@@ -45,7 +46,7 @@ func (c *collector) wantedModules(x *kmod.Index) []wanted {
 			name = "fs-" + t // MODULE_ALIAS_FS
 		}
 		out = append(out, wanted{name, "filesystem " + t, false})
-		for _, partner := range filesystemPartners(t) {
+		for _, partner := range plan.FSTypeOf(t).Partners { // request_module finds no modprobe in an image
 			out = append(out, wanted{partner, "filesystem " + t, true})
 		}
 	}
@@ -92,17 +93,6 @@ func driverPartners(driver string) []string {
 		return []string{"xhci_pci", "ehci_pci"}
 	case "mmc_block":
 		return []string{"sdhci_pci", "sdhci_acpi"}
-	}
-	return nil
-}
-
-// filesystemPartners are what a filesystem asks the kernel for by request_module, which finds no modprobe in an image.
-func filesystemPartners(typ string) []string {
-	switch typ {
-	case "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs":
-		return []string{"crypto-crc32c", "crc32c_generic", "libcrc32c"}
-	case "vfat":
-		return []string{"nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"}
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func mounted(t *testing.T, dev string) string {
 	}
 	must(t, do(t, Exec{Argv: []string{"mke2fs", "-q", "-F", "-t", "ext4", dev}, Alters: []string{dev}}))
 	dir := t.TempDir()
-	must(t, do(t, Mount{dev, dir, "ext4", 0, ""}))
+	must(t, do(t, Mount{dev, dir, "ext4", 0, "", false}))
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	return dir
 }

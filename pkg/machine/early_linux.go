@@ -14,12 +14,12 @@ func EarlyMounts() []Effect {
 		mode fs.FileMode
 		Mount
 	}{
-		{0o555, Mount{"proc", "/proc", "proc", NoSuid | NoDev | NoExec, ""}},
-		{0o555, Mount{"sysfs", "/sys", "sysfs", NoSuid | NoDev | NoExec, ""}},
-		{0o755, Mount{"devtmpfs", "/dev", "devtmpfs", NoSuid, "mode=0755"}},
-		{0o755, Mount{"devpts", "/dev/pts", "devpts", NoSuid | NoExec, "gid=5,mode=0620,ptmxmode=0666"}},
-		{0o755, Mount{"tmpfs", "/run", "tmpfs", NoSuid | NoDev, "mode=0755"}},
-		{0o777 | fs.ModeSticky, Mount{"tmpfs", "/tmp", "tmpfs", NoSuid | NoDev, "mode=1777"}},
+		{0o555, Mount{"proc", "/proc", "proc", NoSuid | NoDev | NoExec, "", false}},
+		{0o555, Mount{"sysfs", "/sys", "sysfs", NoSuid | NoDev | NoExec, "", false}},
+		{0o755, Mount{"devtmpfs", "/dev", "devtmpfs", NoSuid, "mode=0755", false}},
+		{0o755, Mount{"devpts", "/dev/pts", "devpts", NoSuid | NoExec, "gid=5,mode=0620,ptmxmode=0666", false}},
+		{0o755, Mount{"tmpfs", "/run", "tmpfs", NoSuid | NoDev, "mode=0755", false}},
+		{0o777 | fs.ModeSticky, Mount{"tmpfs", "/tmp", "tmpfs", NoSuid | NoDev, "mode=1777", false}},
 	}
 	var effects []Effect
 	for _, m := range mounts {

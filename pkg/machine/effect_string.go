@@ -74,7 +74,8 @@ func (e Mount) String() string {
 }
 
 // Writes names the source of a mount that may write to it. Read-only is not enough: a journalling filesystem
-// replays its log on a read-only mount too, unless an option forbids it. A type that is not known is taken to write.
+// replays its log on a read-only mount too, unless an option forbids it. A source that has its type's name is the kernel's
+// own (proc, tmpfs); any other is a device or a pool.
 func (e Mount) Writes() []string {
 	if e.Flags&(Bind|Move) != 0 {
 		return nil
@@ -85,34 +86,13 @@ func (e Mount) Writes() []string {
 		}
 		return nonEmpty(e.Target, e.Source)
 	}
-	if !strings.HasPrefix(e.Source, "/") && e.Type != "zfs" {
+	if e.Source == e.Type || e.Type == "" && !strings.HasPrefix(e.Source, "/") {
 		return nil
 	}
-	if e.Flags&ReadOnly != 0 && leavesAlone(e.Type, e.Data) {
+	if e.Flags&ReadOnly != 0 && e.Quiet {
 		return nil
 	}
 	return nonEmpty(e.Source)
-}
-
-// leavesAlone tells whether a read-only mount of the type with these options writes nothing to its device.
-func leavesAlone(fsType, data string) bool {
-	opts := strings.Split(data, ",")
-	has := func(names ...string) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(opts, n) })
-	}
-	switch fsType {
-	case "ext3", "ext4":
-		return has("noload", "norecovery")
-	case "xfs":
-		return has("norecovery")
-	case "btrfs":
-		return has("nologreplay", "norecovery", "rescue=nologreplay", "rescue=all")
-	case "f2fs":
-		return has("norecovery")
-	case "ext2", "vfat", "iso9660", "squashfs", "erofs":
-		return true
-	}
-	return false
 }
 
 // String returns the flags in the words of mount(8), or "" for none.

@@ -168,7 +168,7 @@ func TestReplaceFileLeavesTheOldOneOnFailure(t *testing.T) {
 func TestWriteFileOnAFullFilesystem(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
-	must(t, do(t, Mount{"tmpfs", dir, "tmpfs", 0, "size=64k"}))
+	must(t, do(t, Mount{"tmpfs", dir, "tmpfs", 0, "size=64k", false}))
 	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 	path := filepath.Join(dir, "f")
 	must(t, do(t, WriteFile{Path: path, Data: []byte("old"), Mode: 0o600}))

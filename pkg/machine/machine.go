@@ -66,6 +66,7 @@ type Mount struct {
 	Source, Target, Type string
 	Flags                MountFlag
 	Data                 string // filesystem options, as "noload,discard"
+	Quiet                bool   // with Data, a read-only mount of Type leaves Source alone: nothing is replayed
 }
 
 // Unmount unmounts Target; Lazy detaches it while it is in use.

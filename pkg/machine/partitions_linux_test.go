@@ -138,7 +138,7 @@ func TestMountAndUnmount(t *testing.T) {
 		}
 	}
 	t.Cleanup(unmount)
-	must(t, do(t, Mount{"tmpfs", dir, "tmpfs", NoSuid | NoDev | NoExec | NoAtime, "size=1m"}))
+	must(t, do(t, Mount{"tmpfs", dir, "tmpfs", NoSuid | NoDev | NoExec | NoAtime, "size=1m", false}))
 	flags := func(path string) int64 {
 		var st unix.Statfs_t
 		must(t, unix.Statfs(path, &st))
@@ -147,7 +147,7 @@ func TestMountAndUnmount(t *testing.T) {
 	if want := int64(unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_NOATIME); flags(dir)&want != want {
 		t.Errorf("flags %#x, want %#x", flags(dir), want)
 	}
-	must(t, do(t, Mount{dir, other, "", Bind | ReadOnly | Private, ""}))
+	must(t, do(t, Mount{dir, other, "", Bind | ReadOnly | Private, "", false}))
 	if flags(other)&unix.ST_RDONLY == 0 || flags(dir)&unix.ST_RDONLY != 0 {
 		t.Errorf("flags: bind %#x, original %#x", flags(other), flags(dir))
 	}
@@ -161,6 +161,6 @@ func TestMountAndUnmount(t *testing.T) {
 	wantError(t, do(t, Unmount{dir, false}), dir, "busy")
 	must(t, do(t, Unmount{dir, true}))
 	wantError(t, do(t, Unmount{dir, false}), dir, "invalid argument")
-	wantError(t, do(t, Mount{"/dev/nonexistent", dir, "ext4", ReadOnly, "noload"}), dir, "no such file")
-	wantError(t, do(t, Mount{"none", dir, "nosuchfs", 0, ""}), "no such device")
+	wantError(t, do(t, Mount{"/dev/nonexistent", dir, "ext4", ReadOnly, "noload", false}), dir, "no such file")
+	wantError(t, do(t, Mount{"none", dir, "nosuchfs", 0, "", false}), "no such device")
 }

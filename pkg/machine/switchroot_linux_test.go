@@ -48,7 +48,7 @@ func layRoot(t *testing.T, flags MountFlag) (root, out string) {
 	binary, err := os.ReadFile(self)
 	must(t, err)
 	root, out = t.TempDir(), t.TempDir()
-	must(t, do(t, Mount{"tmpfs", root, "tmpfs", 0, ""}))
+	must(t, do(t, Mount{"tmpfs", root, "tmpfs", 0, "", false}))
 	t.Cleanup(func() { must(t, unix.Unmount(root, unix.MNT_DETACH)) })
 	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", "out", "new", "other", "deep/er", "place"} {
 		must(t, do(t, Mkdir{filepath.Join(root, d), 0o755}))
@@ -59,8 +59,8 @@ func layRoot(t *testing.T, flags MountFlag) (root, out string) {
 	must(t, os.Symlink(out, filepath.Join(root, "link-out")))
 	must(t, os.Symlink("/place", filepath.Join(root, "link-in")))
 	newRoot := filepath.Join(root, "new")
-	must(t, do(t, Mount{"tmpfs", newRoot, "tmpfs", 0, ""}))
-	must(t, do(t, Mount{"tmpfs", filepath.Join(root, "other"), "tmpfs", 0, ""}))
+	must(t, do(t, Mount{"tmpfs", newRoot, "tmpfs", 0, "", false}))
+	must(t, do(t, Mount{"tmpfs", filepath.Join(root, "other"), "tmpfs", 0, "", false}))
 	must(t, os.WriteFile(filepath.Join(root, "other/kept"), []byte("x"), 0o644))
 	for _, d := range []string{"dev", "proc", "usr/lib", "out", "etc"} {
 		must(t, do(t, Mkdir{filepath.Join(newRoot, d), 0o755}))
@@ -68,9 +68,9 @@ func layRoot(t *testing.T, flags MountFlag) (root, out string) {
 	must(t, os.WriteFile(filepath.Join(newRoot, "usr/lib/init"), binary, 0o755))
 	must(t, os.WriteFile(filepath.Join(newRoot, "etc/data"), nil, 0o644))
 	must(t, os.Symlink("/usr/lib/init", filepath.Join(newRoot, "init")))
-	must(t, do(t, Mount{out, filepath.Join(newRoot, "out"), "", Bind, ""}))
+	must(t, do(t, Mount{out, filepath.Join(newRoot, "out"), "", Bind, "", false}))
 	if flags != 0 {
-		must(t, do(t, Mount{"", newRoot, "", Remount | flags, ""}))
+		must(t, do(t, Mount{"", newRoot, "", Remount | flags, "", false}))
 	}
 	return root, out
 }
@@ -177,7 +177,7 @@ func TestSwitchRootBringsBackWhatItMoved(t *testing.T) {
 	newRoot := filepath.Join(root, "new")
 	var st unix.Statfs_t
 	must(t, unix.Statfs(newRoot, &st))
-	must(t, do(t, Mount{"", newRoot, "", Remount, fmt.Sprintf("nr_inodes=%d", st.Files-st.Ffree)}))
+	must(t, do(t, Mount{"", newRoot, "", Remount, fmt.Sprintf("nr_inodes=%d", st.Files-st.Ffree), false}))
 	cmd, said := pid1(t, "switchroot", "OLD="+root, "INIT=/init")
 	if err := cmd.Run(); err == nil || !strings.Contains(said.String(), "no space left") || strings.Contains(said.String(), "is gone") {
 		t.Errorf("%v: %s", err, said)

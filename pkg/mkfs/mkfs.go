@@ -1,8 +1,8 @@
-// Package mkfs spells the argument vectors that make filesystems and swap areas, and names the programs that they
-// need. It runs nothing. One file a family, one row in Families.
+// Package mkfs spells the argument vectors that make filesystems and swap areas. It runs nothing, and which types are
+// made is decided elsewhere.
 //
 // A new filesystem gets the feature set of the one that it replaces: the old system's boot loader and tools could read
-// that, so they can read this (failures.md, 17).
+// that, so they can read this.
 package mkfs
 
 import (
@@ -21,50 +21,23 @@ type Spec struct {
 	Size                      int64
 }
 
-// Family is a row of the table: a program and its dialect.
-type Family struct {
-	Types   []string
-	Program string   // found by PATH
-	Package string   // that has it, in Debian's words
-	Files   []string // configuration that the program reads, when it exists
-	Argv    func(Spec) ([]string, error)
-}
-
-// Families lists what can be made, by type.
-func Families() []Family {
-	return []Family{
-		{[]string{"ext2", "ext3", "ext4"}, "mke2fs", "e2fsprogs", []string{"/etc/mke2fs.conf"}, ext},
-		{[]string{"swap"}, "mkswap", "util-linux", nil, swap},
-	}
-}
-
-// Of returns the family of a type.
-func Of(typ string) (Family, error) {
-	for _, f := range Families() {
-		for _, t := range f.Types {
-			if t == typ {
-				return f, nil
-			}
-		}
-	}
-	return Family{}, fmt.Errorf("filesystem type %s: no program is known here that makes it", typ)
-}
-
 // Argv spells the command that makes s.
 func Argv(s Spec) ([]string, error) {
-	f, err := Of(s.Type)
-	if err != nil {
-		return nil, err
+	switch s.Type {
+	case "ext2", "ext3", "ext4":
+		return ext(s), nil
+	case "swap":
+		return swap(s), nil
 	}
-	return f.Argv(s)
+	return nil, fmt.Errorf("filesystem type %s: no program is known that makes it", s.Type)
 }
 
-func swap(s Spec) ([]string, error) {
+func swap(s Spec) []string {
 	argv := []string{"mkswap", "-f", "-U", s.UUID}
 	if s.Label != "" {
 		argv = append(argv, "-L", s.Label)
 	}
-	return append(argv, s.Device), nil
+	return append(argv, s.Device)
 }
 
 // settable are the names that mke2fs(8) takes after -O (e2fsprogs, misc/mke2fs.c, ok_features). What a superblock can
@@ -79,7 +52,7 @@ func settable() map[string]bool {
 	return m
 }
 
-func ext(s Spec) ([]string, error) {
+func ext(s Spec) []string {
 	argv := []string{"mke2fs", "-q", "-F", "-t", s.Type, "-U", s.UUID}
 	if s.Label != "" {
 		argv = append(argv, "-L", s.Label)
@@ -106,5 +79,5 @@ func ext(s Spec) ([]string, error) {
 	if s.HashSeed != "" {
 		x += ",hash_seed=" + s.HashSeed
 	}
-	return append(argv, "-E", x, s.Device), nil
+	return append(argv, "-E", x, s.Device)
 }

@@ -39,13 +39,13 @@ func TestArgv(t *testing.T) {
 // make the same again.
 func TestOracle(t *testing.T) {
 	made := 0
-	for _, f := range Families() {
-		prog, err := exec.LookPath(f.Program)
+	for name, types := range map[string][]string{"mke2fs": {"ext2", "ext3", "ext4"}, "mkswap": {"swap"}} {
+		prog, err := exec.LookPath(name)
 		if err != nil {
-			t.Logf("SKIPPED: %s is missing (package %s)", f.Program, f.Package)
+			t.Logf("SKIPPED: %s is missing", name)
 			continue
 		}
-		for _, typ := range f.Types {
+		for _, typ := range types {
 			made++
 			first := make1(t, prog, Spec{Type: typ, UUID: id, Label: "label", BlockSize: blockSize(typ)})
 			again := Spec{Type: typ, UUID: id, Label: "label", BlockSize: blockSize(typ)}

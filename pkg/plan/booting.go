@@ -22,7 +22,7 @@ func (b *builder) booting() {
 	*bt = Booting{Loader: "grub", OneShot: "grub-next-entry", Commit: "grub-custom-cfg", Prefix: f.Boot.Prefix, Dir: path.Dir(f.Boot.Config), Custom: f.Boot.Custom, Env: f.Boot.Env,
 		OneShotWhy: fmt.Sprintf("GRUB can write its environment block %s, so the entry runs once", f.Boot.Env)}
 	if f.Boot.NoOneShot != "" {
-		b.refuse("one-shot boot entry", "kexec, or a machine whose /boot is a plain ext2/3/4 partition; this version has no other mechanism", "%s", f.Boot.NoOneShot)
+		b.refuse("one-shot boot entry", noOneShotFix(), "%s", f.Boot.NoOneShot)
 	}
 	b.kernel(bt)
 	b.bootFS(bt)
@@ -39,6 +39,10 @@ func (b *builder) booting() {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
 	}
 	bt.Words = keptWords(f.Kernel.Cmdline)
+}
+
+func noOneShotFix() string {
+	return "kexec, or a machine whose /boot is a plain partition of " + namesOf("or", func(t FSType) bool { return t.GRUBWrites }) + "; this version has no other mechanism"
 }
 
 // keptWords are those of the running kernel's command line that the migration's kernel gets too: its consoles, and what

@@ -5,20 +5,11 @@ import (
 	"strings"
 )
 
-// filesystems that can be made, copied and read by the boot loader here.
-func makeable(typ string) bool {
-	switch typ {
-	case "ext2", "ext3", "ext4":
-		return true
-	}
-	return false
-}
-
 // checkTypes refuses what cannot be made here, and warns where a feature lets files be what a copy by files cannot keep. Whether
 // there are any only a look at each of them tells.
 func checkTypes(p *Plan, _ *Facts, a *answers) {
 	for _, n := range p.Target.Filesystems {
-		if !makeable(n.Type) {
+		if !FSTypeOf(n.Type).Movable {
 			refuseType(a, n.Mount, n.Type)
 		}
 	}
@@ -33,7 +24,7 @@ func checkTypes(p *Plan, _ *Facts, a *answers) {
 }
 
 func refuseType(a *answers, mount, typ string) {
-	mend := "this version moves ext2, ext3 and ext4"
+	mend := "this version moves " + namesOf("and", func(t FSType) bool { return t.Movable })
 	if mount != "/" {
 		mend += "; say --leave with its partition to lose it at finish"
 	}
@@ -97,7 +88,7 @@ func checkOneShot(p *Plan, f *Facts, a *answers) {
 		}
 	}
 	if f.Boot.NoOneShot != "" {
-		a.refuse("one-shot boot entry", "kexec, or a machine whose /boot is a plain ext2/3/4 partition; this version has no other mechanism", "%s", f.Boot.NoOneShot)
+		a.refuse("one-shot boot entry", noOneShotFix(), "%s", f.Boot.NoOneShot)
 	}
 }
 

@@ -23,21 +23,21 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 	}
 	for _, s := range p.Source.Filesystems {
 		d, err := f.FS(s.UUID)
-		p.stays(f, a, "source filesystem "+s.UUID, s.On, d, err)
+		p.stays(f, a, "source filesystem "+s.UUID, s.Type, s.On, d, err)
 	}
 	for _, s := range p.Source.Swaps {
 		d, err := f.Swap(s.UUID)
-		p.stays(f, a, "source swap "+s.UUID, s.On, d, err)
+		p.stays(f, a, "source swap "+s.UUID, SwapType, s.On, d, err)
 	}
 }
 
 // stays refuses what is not, once, on the volume that it was on when the plan was made.
-func (p *Plan) stays(f *Facts, a *answers, noun string, on Ref, d *Device, err error) {
+func (p *Plan) stays(f *Facts, a *answers, noun, typ string, on Ref, d *Device, err error) {
 	const mend = "make a new plan; nothing was written"
 	part, perr := f.Volume(p, on)
 	switch {
 	case err != nil:
-		a.refuse(noun, "disconnect or re-identify the copies (tune2fs -U random, mkswap)", "%v", err)
+		a.refuse(noun, "disconnect the copy, or give it another identity: "+FSTypeOf(typ).identify("DEVICE"), "%v", err)
 	case d == nil:
 		a.refuse(noun, mend, "it is on no device")
 	case perr != nil:
@@ -56,8 +56,8 @@ func checkWhole(p *Plan, f *Facts, a *answers) {
 		if d == nil || d.Filesystem().Journal == "" {
 			continue
 		}
-		a.refuse("source filesystem "+d.Path, "while it is not mounted, give it a journal of its own: tune2fs -O ^has_journal "+d.Path+", e2fsck -f "+d.Path+", tune2fs -j "+d.Path+
-			"; and take journal_dev= and journal_path= out of its line in /etc/fstab", "its journal is on another device, uuid %s", d.Filesystem().Journal)
+		a.refuse("source filesystem "+d.Path, "while it is not mounted, give it a journal of its own: "+fill(FSTypeOf(s.Type).Fixes.Journal, "with the tools of its type", d.Path, ""),
+			"its journal is on another device, uuid %s", d.Filesystem().Journal)
 	}
 	for _, id := range p.Source.Disks {
 		d, _ := f.Disk(id)
@@ -151,9 +151,9 @@ func checkClean(p *Plan, f *Facts, a *answers) {
 		switch {
 		case d == nil:
 		case d.Filesystem().Damage != "":
-			a.refuse("source filesystem "+d.Path, "let e2fsck mend it: boot once with fsck.mode=force fsck.repair=yes, or check it while it is not mounted", "%s", d.Filesystem().Damage)
+			a.refuse("source filesystem "+d.Path, "repair it: boot once with fsck.mode=force fsck.repair=yes, or while it is not mounted: "+fill(FSTypeOf(s.Type).Fixes.Repair, "with the tools of its type", d.Path, ""), "%s", d.Filesystem().Damage)
 		case len(d.MountedAt) == 0 && d.Filesystem().Dirty != "":
-			a.refuse("source filesystem "+d.Path, "let the old system mount or e2fsck it, and shut down cleanly; then schedule again", "not clean: %s", d.Filesystem().Dirty)
+			a.refuse("source filesystem "+d.Path, "let the old system mount it, or check it ("+fill(FSTypeOf(s.Type).Fixes.Repair, "with the tools of its type", d.Path, "")+"), and shut down cleanly; then schedule again", "not clean: %s", d.Filesystem().Dirty)
 		}
 	}
 }
@@ -162,7 +162,7 @@ func checkHibernation(_ *Plan, f *Facts, a *answers) {
 	for _, d := range f.Devices {
 		for _, c := range d.Contents {
 			if c.Type == "hibernation" {
-				a.refuse("swap "+d.Path, "resume and shut down cleanly, or recreate it: mkswap "+d.Path, "it holds a hibernation image: the filesystems are in use by a sleeping kernel")
+				a.refuse("swap "+d.Path, "resume and shut down cleanly, or recreate it: "+fill(FSTypeOf(SwapType).Fixes.UUID, "", d.Path, ""), "it holds a hibernation image: the filesystems are in use by a sleeping kernel")
 			}
 		}
 	}

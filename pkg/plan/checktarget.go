@@ -108,7 +108,7 @@ func (f *Facts) shared(disk *Device, c Content) string {
 		}
 	case c.Kind == ContentZFS && c.Label != "":
 		for _, m := range f.Mounts {
-			if pool, _, _ := strings.Cut(m.Source, "/"); m.Type == "zfs" && pool == c.Label {
+			if pool, _, _ := strings.Cut(m.Source, "/"); FSTypeOf(m.Type).Pool && pool == c.Label {
 				return m.Target + " from pool " + pool
 			}
 		}

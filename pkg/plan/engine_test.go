@@ -66,12 +66,12 @@ func TestNewEngine(t *testing.T) {
 // Types that no plan can move yet have a reason all the same.
 func TestNotByBlocksType(t *testing.T) {
 	for _, typ := range []string{"xfs", "btrfs", ""} {
-		if why := notByBlocks(&Content{Type: typ}); !strings.Contains(why, "type "+typ+" is not copied by blocks") {
+		if why := FSTypeOf(typ).NotByBlocks(nil); !strings.Contains(why, "type "+typ+" is not copied by blocks") {
 			t.Errorf("%s: %q", typ, why)
 		}
 	}
 	for _, typ := range []string{"ext2", "ext3", "ext4"} {
-		if why := notByBlocks(&Content{Type: typ}); why != "" {
+		if why := FSTypeOf(typ).NotByBlocks(nil); why != "" {
 			t.Errorf("%s: %q", typ, why)
 		}
 	}

@@ -126,7 +126,7 @@ func (p *Plan) copyWords(f *Facts) string {
 func swapFiles(f *Facts) []string {
 	var out []string
 	for _, e := range f.Fstab {
-		if e.Type == "swap" && strings.HasPrefix(e.Spec, "/") && !strings.HasPrefix(e.Spec, "/dev/") {
+		if e.Type == SwapType && strings.HasPrefix(e.Spec, "/") && !strings.HasPrefix(e.Spec, "/dev/") {
 			out = append(out, e.Spec)
 		}
 	}

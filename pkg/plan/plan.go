@@ -214,6 +214,24 @@ func (p *Plan) FindFS(uuid string) *NewFS {
 	return nil
 }
 
+// BootFSType is the type of the new filesystem that the boot loader reads.
+func (p *Plan) BootFSType() FSType {
+	for _, n := range p.Target.Filesystems {
+		if n.On == p.Boot.Volume {
+			return FSTypeOf(n.Type)
+		}
+	}
+	return FSType{}
+}
+
+// OldBootFSType is the type of the old filesystem that holds kernel and image.
+func (p *Plan) OldBootFSType() FSType {
+	if s := p.FindSource(p.Boot.BootFS); s != nil {
+		return FSTypeOf(s.Type)
+	}
+	return FSType{}
+}
+
 // FindSource returns the source filesystem with the UUID, or nil.
 func (p *Plan) FindSource(uuid string) *SourceFS {
 	for i := range p.Source.Filesystems {

@@ -214,7 +214,7 @@ func (b *builder) arrays(t, mirror *TargetDisk) {
 			BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize, Inodes: inodes(s.use, part.Size), HashSeed: b.ids.uuid()}
 		if fs.Label != "" && labels[fs.Label] {
 			// Two filesystems of one label are ambiguous to the old system, which must stay bootable.
-			b.warn("label "+fs.Label, "after finish: e2label DEVICE "+fs.Label, "the old system finds its filesystem by it, so the new one at %s gets none and is found by UUID", fs.Mount)
+			b.warn("label "+fs.Label, "after finish: "+fill(FSTypeOf(fs.Type).Fixes.Label, "label it "+fs.Label, "DEVICE", fs.Label), "the old system finds its filesystem by it, so the new one at %s gets none and is found by UUID", fs.Mount)
 			fs.Label = ""
 		}
 		b.p.Target.Filesystems = append(b.p.Target.Filesystems, fs)
@@ -238,7 +238,7 @@ func (b *builder) engine(s source, fs NewFS, part int64) Copy {
 	if part < volume(s.use.Size) {
 		why = fmt.Sprintf("it has %s, and its new partition of %s is too small for the whole of it", size(s.use.Size), size(part))
 	} else {
-		why = notByBlocks(s.use)
+		why = FSTypeOf(s.use.Type).NotByBlocks(s.use.Features)
 	}
 	switch {
 	case why == "":
@@ -249,35 +249,6 @@ func (b *builder) engine(s source, fs NewFS, part int64) Copy {
 		c.Why = why
 	}
 	return c
-}
-
-// notByBlocks says why a filesystem cannot be copied by its used blocks and then get an identity of its own without an
-// instant at which two have the same; "" when it can.
-func notByBlocks(c *Content) string {
-	switch c.Type {
-	case "ext2", "ext3", "ext4":
-	default:
-		return "type " + c.Type + " is not copied by blocks"
-	}
-	csum := slices.Contains(c.Features, "metadata_csum")
-	for _, f := range c.Features {
-		switch f {
-		case "has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "extents", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
-			"dir_nlink", "extra_isize", "metadata_csum", "metadata_csum_seed", "orphan_file", "orphan_present", "needs_recovery", "quota", "project", "inline_data",
-			"large_dir", "sparse_super2", "meta_bg":
-		case "uninit_bg":
-			if !csum {
-				return "feature uninit_bg ties its checksums to its UUID"
-			}
-		case "ea_inode":
-			if !csum {
-				return "feature ea_inode ties the hashes of its large attributes to its UUID"
-			}
-		default:
-			return "feature " + f + " is not known to be safe"
-		}
-	}
-	return ""
 }
 
 // labelsInUse are the labels by which fstab or the command line finds something.

@@ -16,7 +16,7 @@ func (e *Fstab) optional() bool { return option(e.Options, "nofail") || option(e
 
 // use tells what a line is for.
 func (e *Fstab) use() string {
-	if e.Type == "swap" {
+	if e.Type == SwapType {
 		return "has it as swap"
 	}
 	return "mounts it at " + e.Target
@@ -50,7 +50,7 @@ func (b *builder) findSource() {
 		b.refuse("root filesystem "+b.root.Path, "run as root, on a disk whose partition table is sound", "the partition table of its disk could not be read")
 		return
 	}
-	if fs := b.root.Filesystem(); fs != nil && !makeable(fs.Type) {
+	if fs := b.root.Filesystem(); fs != nil && !FSTypeOf(fs.Type).Movable {
 		b.typed("/", fs.Type)
 		return
 	}
@@ -133,7 +133,7 @@ func (b *builder) line(p *Device) *Fstab {
 		if e.Device != p.Name || e.bind() {
 			continue
 		}
-		if fs := p.Filesystem(); tab != nil && fs != nil && !makeable(fs.Type) {
+		if fs := p.Filesystem(); tab != nil && fs != nil && !FSTypeOf(fs.Type).Movable {
 			break // its type is refused, and may well have a line for each subvolume
 		}
 		if tab != nil {
@@ -208,7 +208,7 @@ func (b *builder) twin(p *Device, fs, swap *Content) bool {
 		})
 	}
 	if err != nil {
-		b.refuse("partition "+p.Path, "disconnect the other one, or give it another identity (tune2fs -U random, e2label, mkswap, sgdisk -G)", "%v", err)
+		b.refuse("partition "+p.Path, "disconnect the other one, or give it another identity ("+FSTypeOf(c.Type).identify("DEVICE")+", sgdisk -G DISK)", "%v", err)
 	}
 	return err != nil
 }
@@ -304,7 +304,7 @@ func (b *builder) movable(p *Device, c *Content, mend string) bool {
 }
 
 func (b *builder) addSwap(p *Device, tab *Fstab, c *Content) {
-	if !b.movable(p, c, "give it one: swapoff it, then mkswap "+p.Path) {
+	if !b.movable(p, c, "give it one: swapoff it, then "+fill(FSTypeOf(SwapType).Fixes.UUID, "", p.Path, "")) {
 		return
 	}
 	old := &SwapOld{UUID: c.UUID, On: Ref("part:" + p.GUID), Device: p.Path}
@@ -318,13 +318,13 @@ func (b *builder) addSwap(p *Device, tab *Fstab, c *Content) {
 }
 
 func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
-	if !b.movable(p, c, "give it one: tune2fs -U random "+p.Path) {
+	if !b.movable(p, c, "give it one: "+fill(FSTypeOf(c.Type).Fixes.UUID, "with the tools of its type", p.Path, "")) {
 		return
 	}
 	s := &SourceFS{UUID: c.UUID, Type: c.Type, Label: c.Label, On: Ref("part:" + p.GUID), Spec: tab.Spec,
 		Mount: path.Clean(tab.Target), Used: c.Used, Device: p.Path, Options: tab.Options}
 	if c.Size > p.Size || c.Used > p.Size {
-		b.refuse("filesystem "+p.Path, "find out which of the two is wrong (e2fsck -n, and the partition table) before anything is copied", "it says that it has %d bytes, its partition has %d", max(c.Size, c.Used), p.Size)
+		b.refuse("filesystem "+p.Path, "find out which of the two is wrong ("+fill(FSTypeOf(c.Type).Fixes.Look, "check the filesystem", p.Path, "")+", and the partition table) before anything is copied", "it says that it has %d bytes, its partition has %d", max(c.Size, c.Used), p.Size)
 		return
 	}
 	if p == b.root && s.Mount != "/" || p != b.root && s.Mount == "/" {

@@ -17,17 +17,6 @@ func sourceDir(uuid string) string { return path.Join(SourceDir, uuid) }
 // newDir is where a new filesystem is mounted alone while it is filled; TargetDir shows the assembled tree later.
 func newDir(uuid string) string { return path.Join("/mnt/new", uuid) }
 
-// readOnlyData are the options that keep a read-only mount from replaying a journal (failures.md, 40).
-func readOnlyData(typ string) string {
-	switch typ {
-	case "ext3", "ext4":
-		return "noload"
-	case "xfs":
-		return "norecovery"
-	}
-	return ""
-}
-
 func (e *Env) mounted(dir string) bool {
 	for _, m := range e.Facts.Mounts {
 		if m.Target == dir {
@@ -55,7 +44,8 @@ func (e *Env) mountSource(ctx context.Context, s *plan.SourceFS) (*plan.Device, 
 	if err := e.Load(ctx, s.Type); err != nil {
 		return nil, err
 	}
-	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: sourceDir(s.UUID), Type: s.Type, Flags: machine.ReadOnly, Data: readOnlyData(s.Type)})
+	t := plan.FSTypeOf(s.Type)
+	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: sourceDir(s.UUID), Type: s.Type, Flags: machine.ReadOnly, Data: t.ReadOnly, Quiet: t.Quiet})
 }
 
 func (e *Env) mountNew(ctx context.Context, n *plan.NewFS) (*plan.Device, error) {

@@ -331,7 +331,7 @@ func (e *Env) prepareSwap(ctx context.Context, n plan.NewSwap) error {
 	if c := d.Swap(); c != nil && strings.EqualFold(c.UUID, n.UUID) && e.records.Done("mkfs:"+n.UUID) {
 		return nil
 	}
-	argv, err := mkfs.Argv(mkfs.Spec{Type: "swap", Device: d.Path, UUID: n.UUID})
+	argv, err := mkfs.Argv(mkfs.Spec{Type: plan.SwapType, Device: d.Path, UUID: n.UUID})
 	if err != nil {
 		return err
 	}

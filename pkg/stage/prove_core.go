@@ -24,7 +24,7 @@ func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
 	if err != nil {
 		return fmt.Errorf("disk %s: %w", d.Path, err)
 	}
-	want := []string{"part_gpt", "ext2"}
+	want := []string{"part_gpt", e.Plan.BootFSType().GRUB}
 	for _, a := range e.Plan.Target.Arrays {
 		want = append(want, grubMetadata(a.Metadata))
 	}

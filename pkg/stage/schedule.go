@@ -63,7 +63,7 @@ func Snippet(p *plan.Plan, f *plan.Facts) ([]byte, error) {
 	}
 	modules := snippetModules(p)
 	seen := func(pth string) string { return p.Boot.Prefix + "/" + path.Base(pth) }
-	spec := boot.SnippetSpec{PlanID: p.ID, BootFSUUID: p.Boot.BootFS, BootModules: []string{"part_gpt", "part_msdos", "ext2"},
+	spec := boot.SnippetSpec{PlanID: p.ID, BootFSUUID: p.Boot.BootFS, BootModules: []string{"part_gpt", "part_msdos", p.OldBootFSType().GRUB},
 		Kernel: seen(ScheduledKernel(p)), Image: seen(ScheduledImage(p)), Cmdline: Cmdline(p),
 		Modules: modules, Volume: vol, NewPrefix: "/" + strings.TrimPrefix(strings.TrimPrefix(p.Boot.Dir, p.Boot.Mount), "/"), CanSaveEnv: true, Unrestricted: f.Boot.Superusers}
 	return boot.GRUBSnippet(spec)
@@ -77,7 +77,7 @@ func snippetModules(p *plan.Plan) []string {
 			modules = append(modules, m)
 		}
 	}
-	return append(modules, "ext2")
+	return append(modules, p.BootFSType().GRUB)
 }
 
 // Schedule spells how the migration is put into the old boot loader: remembered first, armed last. A power cut before

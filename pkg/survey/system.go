@@ -168,9 +168,7 @@ func (l *looker) whyNoOneShot(dev *plan.Device) string {
 	case dev.Filesystem() == nil:
 		return "/boot/grub lies on " + dev.Path + ", which is not one plain filesystem: GRUB cannot write its environment block there"
 	}
-	switch t := dev.Filesystem().Type; t {
-	case "ext2", "ext3", "ext4":
-	default:
+	if t := dev.Filesystem().Type; !plan.FSTypeOf(t).GRUBWrites {
 		return "/boot/grub lies on " + t + ": that GRUB can write its environment block there was not proved"
 	}
 	switch {
