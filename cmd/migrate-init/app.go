@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"migrate-init/pkg/copy"
+	"migrate-init/pkg/distro"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/rootfs"
@@ -98,7 +99,9 @@ func thisMachine() *app {
 }
 
 func (a *app) look(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
-	return survey.Look(ctx, a.world(), depth)
+	w := a.world()
+	w.Rules = distro.Known().Rules()
+	return survey.Look(ctx, w, depth)
 }
 
 // read reads a file of the machine by its absolute path.

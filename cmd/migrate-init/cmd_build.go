@@ -11,7 +11,7 @@ import (
 )
 
 func cmdBuild(ctx context.Context, c *call) error {
-	p, text, _, err := c.accepted(ctx, c.args[0])
+	p, text, f, err := c.accepted(ctx, c.args[0])
 	if err != nil {
 		return err
 	}
@@ -20,7 +20,7 @@ func cmdBuild(ctx context.Context, c *call) error {
 		return fmt.Errorf("this program: %w", err)
 	}
 	began := c.now()
-	img, err := image.Collect(image.Input{Plan: p, PlanText: text, Root: c.world().Root, Self: self})
+	img, err := image.Collect(image.Input{Plan: p, PlanText: text, Root: c.world().Root, Family: f.Rules.Family(p.Machine.Family), Self: self})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
-// Package distro knows how an installed system rebuilds its own initrds and boot loader: which of its own programs to
-// run in a chroot, in which order, and what has to be inside the result so that a degraded array starts at boot. It
-// returns effects and requirements; pkg/stage carries out the one and proves the other. One file a family, one row in
-// Families.
+// Package distro knows how an installed system rebuilds its own initrds: which of its own programs to run in a chroot, in
+// which order, and what has to be inside the result so that a degraded array starts at boot. It returns effects and
+// requirements; pkg/stage carries out the one and proves the other.
+//
+// A system is a family of distributions with an initramfs generator, and a plan names one of each. One file a family or
+// generator, and one row in Known.
 package distro
 
 import (
@@ -11,52 +13,70 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// Family is a row of the table.
-type Family struct {
-	Name   string // plan.Distro.Family
-	Initrd string // generator
-	// Rebuild are the programs that make initrds and boot loader anew in the system below root. disks are the nodes,
-	// inside the chroot, that get a boot loader.
-	Rebuild func(p *plan.Plan, root string, disks []string) []machine.Exec
-	// Loader are the programs that put the boot loader on further disks, in the system below root ("" is this one).
-	Loader func(p *plan.Plan, root string, disks []string) []machine.Exec
-	// Menu are the programs that write the boot loader's configuration anew, in the system below root.
-	Menu func(p *plan.Plan, root string) []machine.Exec
-	// Initrds is the pattern of initrd paths, with one * for the kernel release.
-	Initrds string
-	// Kernels is the same for kernel images.
-	Kernels string
-	// Needs lists what an initrd must have inside to start a degraded array as root.
-	Needs func(p *plan.Plan) []Need
-	// Overlay are files that make it so where the distribution would not by itself.
-	Overlay func(p *plan.Plan) []File
+// Table is what can be seen and rebuilt. Where several rows fit a machine, the first is its.
+type Table struct {
+	Families   []Family
+	Generators []Generator
 }
 
-// Need is a fact to be proved of an initrd.
-type Need struct {
-	Why    string
-	Path   string   // a file that must be there; "" for none
-	Module string   // a module that must be there or be built in; "" for none
-	Words  []string // words that the file must contain
+// Known is the table of this program.
+func Known() Table {
+	return Table{[]Family{debian()}, []Generator{initramfsTools(), dracut()}}
 }
 
-// File is a file to write into the system.
-type File struct {
-	Path string
-	Data []byte
-	Mode uint32
-	Why  string
+// Rules are those columns of the table by which a machine is looked at and a plan is made.
+func (t Table) Rules() plan.Rules {
+	var r plan.Rules
+	for _, x := range t.Families {
+		r.Families = append(r.Families, x.Family)
+	}
+	for _, x := range t.Generators {
+		r.Generators = append(r.Generators, x.Generator)
+	}
+	return r
 }
 
-// Families lists what can be rebuilt.
-func Families() []Family { return []Family{debian()} }
+// System is how one installed system rebuilds itself.
+type System struct {
+	Family    Family
+	Generator Generator
+}
 
-// Of finds the row of a plan's system.
-func Of(p *plan.Plan) (Family, error) {
-	for _, f := range Families() {
-		if f.Name == p.Machine.Family && f.Initrd == p.Machine.Initrd {
-			return f, nil
+// Of finds the rows of a plan's system.
+func (t Table) Of(p *plan.Plan) (System, error) {
+	for _, x := range t.Families {
+		for _, g := range t.Generators {
+			if x.Name == p.Machine.Family && g.Name == p.Machine.Initrd && g.Rebuilds {
+				return System{x, g}, nil
+			}
 		}
 	}
-	return Family{}, fmt.Errorf("distribution %s with %s: not known to this migrate-init; it rebuilds debian with initramfs-tools", p.Machine.Family, p.Machine.Initrd)
+	return System{}, fmt.Errorf("distribution %s with %s: this migrate-init cannot rebuild its initrds; use the one that made the plan", p.Machine.Family, p.Machine.Initrd)
+}
+
+// Of finds the rows of a plan's system among those known.
+func Of(p *plan.Plan) (System, error) { return Known().Of(p) }
+
+// Rebuild are the programs that make initrds and boot loader again in the system below root. disks are the nodes, inside
+// the chroot, that get a boot loader.
+func (s System) Rebuild(p *plan.Plan, root string, disks []string) []machine.Exec {
+	var out []machine.Exec
+	for _, argv := range s.Generator.Rebuild(p) {
+		out = append(out, s.Family.Run(root, disks, argv...))
+	}
+	return append(append(out, s.Loader(p, root, disks)...), s.Menu(p, root)...)
+}
+
+// Loader are the programs that put the boot loader on further disks, in the system below root ("" is this one).
+func (s System) Loader(p *plan.Plan, root string, disks []string) []machine.Exec {
+	return s.Family.Loader(p, s.run(root), disks)
+}
+
+// Menu are the programs that write the boot loader's configuration again, in the system below root.
+func (s System) Menu(p *plan.Plan, root string) []machine.Exec {
+	return s.Family.Menu(p, s.run(root))
+}
+
+func (s System) run(root string) func(disks []string, argv ...string) machine.Exec {
+	return func(disks []string, argv ...string) machine.Exec { return s.Family.Run(root, disks, argv...) }
 }

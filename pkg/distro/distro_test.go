@@ -19,30 +19,62 @@ func debianPlan(level int, drivers ...string) *plan.Plan {
 }
 
 func TestOf(t *testing.T) {
-	if f, err := Of(debianPlan(1)); err != nil || f.Name != "debian" {
-		t.Errorf("%v, %v", f.Name, err)
+	if s, err := Of(debianPlan(1)); err != nil || s.Family.Name != "debian" || s.Generator.Name != "initramfs-tools" {
+		t.Errorf("%v, %v", s, err)
 	}
-	p := debianPlan(1)
-	p.Machine.Initrd = "dracut"
-	if _, err := Of(p); err == nil || !strings.Contains(err.Error(), "debian with dracut") {
-		t.Errorf("%v", err)
-	}
-	for _, f := range Families() {
-		if strings.Count(f.Initrds, "*") != 1 || strings.Count(f.Kernels, "*") != 1 || f.Rebuild == nil || f.Loader == nil || f.Needs == nil || f.Overlay == nil {
-			t.Errorf("row %s is not whole", f.Name)
+	for _, other := range []string{"dracut", "mkinitcpio", ""} {
+		p := debianPlan(1)
+		p.Machine.Initrd = other
+		if _, err := Of(p); err == nil || !strings.Contains(err.Error(), "debian with "+other) {
+			t.Errorf("%s: %v", other, err)
 		}
+	}
+	for _, f := range Known().Families {
+		if f.Name == "" || f.Title == "" || len(f.IDs) == 0 || strings.Count(f.Kernels, "*") != 1 || f.Installed == nil || f.Loader == nil || f.Menu == nil || len(f.Env) == 0 ||
+			!strings.Contains(f.Install, "PACKAGES") || !strings.Contains(f.Reinstall, "PACKAGES") || !strings.Contains(f.Kernel, "RELEASE") {
+			t.Errorf("family %s: its row is not complete: %+v", f.Name, f)
+		}
+	}
+	for _, g := range Known().Generators {
+		if g.Name == "" || g.Program == "" || g.Rebuilds && (g.Rebuild == nil || g.Needs == nil || g.Overlay == nil || g.InitrdOf == nil) {
+			t.Errorf("generator %s: its row is not complete: %+v", g.Name, g)
+		}
+	}
+}
+
+// TestDpkgInstalled reads the database of a server with everything installed, which has some megabytes of it.
+func TestDpkgInstalled(t *testing.T) {
+	status := strings.Repeat("Package: x\nStatus: install ok installed\nDescription: "+strings.Repeat("y", 1000)+"\n\n", 6000) +
+		"Package: mdadm\nStatus: install ok installed\n\nPackage: e2fsprogs\nStatus: deinstall ok config-files\n"
+	read := func(name string) string {
+		if name != "var/lib/dpkg/status" {
+			t.Errorf("%s is read", name)
+		}
+		return status
+	}
+	if got := dpkgInstalled(read, []string{"e2fsprogs", "mdadm", "xfsprogs"}); !slices.Equal(got, []string{"mdadm"}) {
+		t.Errorf("installed: %q", got)
+	}
+	if got := dpkgInstalled(func(string) string { return "" }, []string{"mdadm"}); len(got) != 0 {
+		t.Errorf("without a database: %q", got)
+	}
+}
+
+func TestInitrdOf(t *testing.T) {
+	if got := initramfsToolsInitrd("boot/vmlinuz-6.1.0-18-amd64"); got != "boot/initrd.img-6.1.0-18-amd64" {
+		t.Error(got)
 	}
 }
 
 // TestRebuild: initrds first, the boot loader on every disk, its menu last; each says what it writes, and no disk of
 // the host's environment leaks in.
 func TestRebuild(t *testing.T) {
-	fam, err := Of(debianPlan(1))
+	sys, err := Of(debianPlan(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, x := range fam.Rebuild(debianPlan(1), "/mnt/target", []string{"/dev/vdb", "/dev/vdc"}) {
+	for _, x := range sys.Rebuild(debianPlan(1), "/mnt/target", []string{"/dev/vdb", "/dev/vdc"}) {
 		got = append(got, strings.Join(x.Argv, " "))
 		disk := x.Argv[0] == "grub-install"
 		if x.Root != "/mnt/target" || disk && !slices.Contains(x.Alters, x.Argv[len(x.Argv)-1]) || !slices.Contains(x.Alters, "/mnt/target") || !slices.Contains(x.Env, "LC_ALL=C") {
@@ -53,7 +85,7 @@ func TestRebuild(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-	for _, x := range fam.Loader(debianPlan(1), "", []string{"/dev/vda"}) {
+	for _, x := range sys.Loader(debianPlan(1), "", []string{"/dev/vda"}) {
 		if x.Root != "" || !slices.Equal(x.Alters, []string{"/dev/vda"}) {
 			t.Errorf("%+v", x)
 		}
@@ -62,11 +94,11 @@ func TestRebuild(t *testing.T) {
 
 func TestNeeds(t *testing.T) {
 	for level, module := range map[int]string{0: "raid0", 1: "raid1", 5: "raid456", 6: "raid456", 10: "raid10"} {
-		fam, err := Of(debianPlan(level))
+		sys, err := Of(debianPlan(level))
 		if err != nil {
 			t.Fatal(err)
 		}
-		needs := fam.Needs(debianPlan(level))
+		needs := sys.Generator.Needs(debianPlan(level))
 		for _, want := range []string{module, "md_mod", "ext4"} {
 			if !slices.ContainsFunc(needs, func(n Need) bool { return n.Module == want && n.Why != "" }) {
 				t.Errorf("level %d: module %s is not asked for", level, want)
@@ -92,12 +124,12 @@ func TestOverlay(t *testing.T) {
 		"none":    {nil, "force raid1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fam, err := Of(debianPlan(1))
+			sys, err := Of(debianPlan(1))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var hook File
-			for _, f := range fam.Overlay(debianPlan(1, c.drivers...)) {
+			for _, f := range sys.Generator.Overlay(debianPlan(1, c.drivers...)) {
 				if strings.HasPrefix(f.Path, "/etc/initramfs-tools/hooks/") {
 					hook = f
 				}

@@ -109,18 +109,3 @@ func (c *collector) skeleton() {
 func (c *collector) link(p, target, why string) {
 	c.add(item{path: p, mode: cpio.ModeSymlink | 0o777, link: target, why: why})
 }
-
-// install and reinstall spell what brings a package, in the words of the plan's distribution.
-func (c *collector) install(pkg string) string {
-	if c.in.Plan.Machine.Family == "debian" {
-		return "apt-get install " + pkg
-	}
-	return "install the package " + pkg
-}
-
-func (c *collector) reinstall(pkg string) string {
-	if c.in.Plan.Machine.Family == "debian" {
-		return "apt-get install --reinstall " + pkg
-	}
-	return "reinstall the package " + pkg
-}

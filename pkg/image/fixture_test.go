@@ -165,7 +165,7 @@ func aHost() fstest.MapFS {
 
 func input(t testing.TB, root fs.FS, p *plan.Plan) Input {
 	t.Helper()
-	return Input{Plan: p, PlanText: text(t, p), Root: root, Self: "/opt/migrate-init"}
+	return Input{Plan: p, PlanText: text(t, p), Root: root, Self: "/opt/migrate-init", Family: families().Family(p.Machine.Family)}
 }
 
 func collect(t testing.TB, in Input) *Image {
@@ -184,4 +184,8 @@ func packed(t testing.TB, img *Image) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+func families() plan.Rules {
+	return plan.Rules{Families: []plan.Family{{Name: "debian", Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES", Kernel: "linux-image-RELEASE"}}}
 }

@@ -33,6 +33,7 @@ type Input struct {
 	Plan     *plan.Plan
 	PlanText []byte // as [plan.Read] takes it
 	Root     fs.FS  // the host; implements [fs.ReadLinkFS], as os.DirFS("/") does
+	Family   plan.Family
 	Self     string // path of the running program in Root; it becomes /init
 }
 

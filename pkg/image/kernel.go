@@ -52,7 +52,7 @@ func (c *collector) kernel() {
 	b := c.in.Plan.Boot
 	head, err := c.host.read(b.Kernel, 64<<10, true)
 	if err != nil {
-		c.refuse("kernel image %s: %w; reinstall it: %s", b.Kernel, cause(err), c.reinstall("linux-image-"+b.Release))
+		c.refuse("kernel image %s: %w; %s", b.Kernel, cause(err), c.in.Family.ReinstallKernel(b.Release))
 		return
 	}
 	release, err := kmod.Release(head)
@@ -60,7 +60,7 @@ func (c *collector) kernel() {
 	case err != nil:
 		c.refuse("kernel image %s: its version cannot be read: %w", b.Kernel, err)
 	case release != b.Release:
-		c.refuse("kernel image %s: it is version %s, but the plan's modules are of %s; reinstall linux-image-%s, or make a new plan", b.Kernel, release, b.Release, b.Release)
+		c.refuse("kernel image %s: it is version %s, but the plan's modules are of %s; %s, or make a new plan", b.Kernel, release, b.Release, c.in.Family.ReinstallKernel(b.Release))
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 func (c *collector) modules() {
 	release := c.in.Plan.Boot.Release
 	dir := path.Join("/lib/modules", release)
-	pkg := c.reinstall("linux-image-" + release)
+	pkg := c.in.Family.ReinstallKernel(release)
 	final, info, err := c.host.resolve(dir)
 	if err == nil && !info.IsDir() {
 		err = errors.New("not a directory")

@@ -84,7 +84,7 @@ func (c *collector) tool(t tool) {
 	p := c.find(t.name)
 	if p == "" {
 		if !t.may {
-			c.refuse("tool %s: not found in %s, and it %s; %s", t.name, strings.Join(pathDirs(), ":"), t.why, c.install(t.pkg))
+			c.refuse("tool %s: not found in %s, and it %s; %s", t.name, strings.Join(pathDirs(), ":"), t.why, c.in.Family.InstallCommand(t.pkg))
 		}
 		return
 	}
@@ -95,7 +95,7 @@ func (c *collector) tool(t tool) {
 			err = lib
 		}
 		if !t.may {
-			c.refuse("%w; %s", err, c.reinstall(t.pkg))
+			c.refuse("%w; %s", err, c.in.Family.ReinstallCommand(t.pkg))
 		}
 		return
 	}
@@ -152,7 +152,7 @@ func (c *collector) closure(t tool, p string, files []elf.File) {
 		}
 		data, err := c.host.read(f.Path, maxFile, false)
 		if err != nil {
-			c.refuse("file %s of %s: %w; %s", f.Path, p, cause(err), c.reinstall(t.pkg))
+			c.refuse("file %s of %s: %w; %s", f.Path, p, cause(err), c.in.Family.ReinstallCommand(t.pkg))
 			continue
 		}
 		c.file(f.Path, 0o755, data, why)

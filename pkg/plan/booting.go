@@ -79,10 +79,11 @@ func (b *builder) kernel(bt *Booting) {
 			others = append(others, c.Path+" is "+orUnknown(c.Release))
 		}
 	}
+	fam := b.f.Rules.Family(b.f.Distro.Family)
 	switch noun := "kernel " + orUnknown(b.f.Kernel.Release); {
 	case bt.Kernel != "":
 	case len(bare) > 0:
-		b.refuse(noun, "reinstall its package: "+packagesFor(b.f.Distro.Family, []string{"--reinstall", "linux-image-" + b.f.Kernel.Release}), "%s is the running kernel, but /lib/modules has no modules of this release", strings.Join(bare, ", "))
+		b.refuse(noun, "reinstall its package: "+fam.ReinstallKernel(b.f.Kernel.Release), "%s is the running kernel, but /lib/modules has no modules of this release", strings.Join(bare, ", "))
 	default:
 		b.refuse(noun, "reboot into an installed kernel, or reinstall the package of the running one", "it runs, but no image in %s is of this release: %s", orUnknown(b.f.Boot.Dir), orNone(strings.Join(others, ", ")))
 	}

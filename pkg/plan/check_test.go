@@ -183,7 +183,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"kernel changed its release", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Release = "6.2" }, "kernel.modules", []string{"release 6.2, planned 6.1.0-18-amd64"}},
 		{"modules gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Modules = false }, "kernel.modules", []string{"no modules", "differ", "reinstall"}},
 		{"kernel gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels = nil }, "kernel.modules", []string{"not installed any more", "new plan"}},
-		{"mdadm removed", Live, func(_ *Plan, f *Facts) { f.Distro.Missing = []string{"mdadm"} }, "package.present", []string{"apt-get install mdadm"}},
+		{"mdadm removed", Live, func(_ *Plan, f *Facts) { f.Distro.Packages[0].Installed = false }, "package.present", []string{"apt-get install mdadm"}},
 		{"loader changed", Live, func(_ *Plan, f *Facts) { f.Boot.Loader = "lilo" }, "boot.one-shot", []string{"lilo", "planned grub"}},
 		{"environment block gone", Live, func(_ *Plan, f *Facts) { f.Boot.NoOneShot = "grubenv does not exist" }, "boot.one-shot", []string{"does not exist"}},
 		{"another scheduled", Live, func(_ *Plan, f *Facts) { f.Boot.PlanEntries = []string{other} }, "schedule.once", []string{"migrate-init-" + other, "migrate-init cancel"}},

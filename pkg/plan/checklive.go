@@ -31,23 +31,21 @@ func refuseType(a *answers, mount, typ string) {
 	a.refuse("filesystem at "+mount, mend, "its type is %s", typ)
 }
 
-// packagesFor names the command that installs what is missing, in the words of the family.
-func packagesFor(family string, pkgs []string) string {
-	list := strings.Join(pkgs, " ")
-	switch family {
-	case "debian":
-		return "apt-get install " + list
-	}
-	return "install " + list
-}
-
+// checkPackages refuses a system that cannot be rebuilt, or that would not boot once it is.
 func checkPackages(p *Plan, f *Facts, a *answers) {
-	if f.Distro.Family != "debian" || f.Distro.Initrd != "initramfs-tools" {
-		a.refuse("distribution "+orUnknown(f.Distro.ID), "this version rebuilds Debian and its relatives with initramfs-tools", "initrd generator is %s", orUnknown(f.Distro.Initrd))
+	fam := f.Rules.Family(f.Distro.Family)
+	if fam.Name == "" || !f.Rules.Generator(f.Distro.Initrd).Rebuilds {
+		a.refuse("distribution "+orUnknown(f.Distro.ID), "this version rebuilds "+f.Rules.rebuilt(), "initrd generator is %s", orUnknown(f.Distro.Initrd))
 		return
 	}
-	if len(f.Distro.Missing) > 0 {
-		a.refuse("packages "+strings.Join(f.Distro.Missing, ", "), packagesFor(f.Distro.Family, f.Distro.Missing), "not installed, and the migrated system cannot boot without")
+	var missing []string
+	for _, name := range p.packages() {
+		if !slices.Contains(f.Distro.Packages, Package{name, true}) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		a.refuse("packages "+strings.Join(missing, ", "), fam.InstallCommand(missing...), "not installed, and the migrated system cannot boot without")
 	}
 }
 
@@ -123,8 +121,8 @@ func CheckRoom(f *Facts, need int64) Finding {
 			break
 		}
 		mend := "free space there"
-		if f.Distro.Family == "debian" {
-			mend = "remove old kernels: apt-get autoremove --purge"
+		if t := f.Rules.Family(f.Distro.Family).Tidy; t != "" {
+			mend = "remove old kernels: " + t
 		}
 		a.refuse(noun, mend, "%d bytes are free for %s, kernel and image need %d", m.Free, f.Boot.Dir, need)
 		return a.out[0]

@@ -278,7 +278,13 @@ func (f *Facts) describeBoot(p *page) {
 		}
 		p.pair(label, "%s", joined(k.Path, note, mod, initrd))
 	}
-	if len(f.Distro.Missing) > 0 {
-		p.pair("missing", "%s; %s", strings.Join(f.Distro.Missing, ", "), packagesFor(f.Distro.Family, f.Distro.Missing))
+	var missing []string
+	for _, x := range f.Distro.Packages {
+		if !x.Installed {
+			missing = append(missing, x.Name)
+		}
+	}
+	if len(missing) > 0 {
+		p.pair("not installed", "%s; %s", strings.Join(missing, ", "), f.Rules.Family(f.Distro.Family).InstallCommand(missing...))
 	}
 }

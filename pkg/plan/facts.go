@@ -12,6 +12,7 @@ type Facts struct {
 	Boot     Boot      `json:"boot"`
 	Distro   Distro    `json:"distro"`
 	Problems []Problem `json:"problems,omitempty"` // what could not be read, and why
+	Rules    Rules     `json:"-"`                  // those by which it was looked
 }
 
 // Machine is the identity of the machine and of who asks.
@@ -194,7 +195,6 @@ type Boot struct {
 	Superusers  bool     `json:"superusers,omitempty"`   // its menu asks for a password
 	NextEntry   string   `json:"next_entry,omitempty"`
 	Kernels     []Image  `json:"kernels,omitempty"`
-	InstallTo   []string `json:"install_to,omitempty"` // debconf grub-pc/install_devices
 }
 
 // Image is an installed kernel.
@@ -208,13 +208,19 @@ type Image struct {
 
 // Distro is the installed system.
 type Distro struct {
-	ID       string   `json:"id,omitempty"`
-	Version  string   `json:"version,omitempty"`
-	Family   string   `json:"family,omitempty"`   // "debian", ...; chooses the row of pkg/distro
-	Initrd   string   `json:"initrd,omitempty"`   // generator: "initramfs-tools", "dracut", ...
-	Init     string   `json:"init,omitempty"`     // "systemd", ...
-	Missing  []string `json:"missing,omitempty"`  // packages that the migrated system needs and does not have
-	Homehost string   `json:"homehost,omitempty"` // mdadm.conf's
+	ID       string    `json:"id,omitempty"`
+	Version  string    `json:"version,omitempty"`
+	Family   string    `json:"family,omitempty"`   // names a row of Rules
+	Initrd   string    `json:"initrd,omitempty"`   // generator: names a row of Rules
+	Init     string    `json:"init,omitempty"`     // "systemd", ...
+	Packages []Package `json:"packages,omitempty"` // those that were asked for
+	Homehost string    `json:"homehost,omitempty"` // mdadm.conf's
+}
+
+// Package is one that a migrated system may need.
+type Package struct {
+	Name      string `json:"name"`
+	Installed bool   `json:"installed"`
 }
 
 // Problem is something that survey could not read, or, as a note, that it read and that will not be heeded.

@@ -39,7 +39,12 @@ func good() *Facts {
 		},
 		Boot: Boot{Loader: "grub", Config: "/boot/grub/grub.cfg", Env: "/boot/grub/grubenv", Custom: "/boot/grub/custom.cfg", LoadsEnv: true, Device: "vda2", Dir: "/boot", Prefix: "/boot",
 			Kernels: []Image{{Release: "6.1.0-18-amd64", Path: "/boot/vmlinuz-6.1.0-18-amd64", Initrd: "/boot/initrd.img-6.1.0-18-amd64", Modules: true, Size: 8 * mib}}},
-		Distro: Distro{ID: "debian", Version: "12", Family: "debian", Initrd: "initramfs-tools", Init: "systemd"},
+		Distro: Distro{ID: "debian", Version: "12", Family: "debian", Initrd: "initramfs-tools", Init: "systemd", Packages: []Package{{"mdadm", true}, {"e2fsprogs", true}}},
+		Rules: Rules{
+			Families: []Family{{Name: "debian", Title: "Debian and its relatives", Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES",
+				Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE", State: []string{"/var/lib/dpkg"}}},
+			Generators: []Generator{{Name: "initramfs-tools", Rebuilds: true}, {Name: "dracut"}},
+		},
 	}
 }
 

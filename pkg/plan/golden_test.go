@@ -62,7 +62,7 @@ func busy() *Facts {
 		{UUID: "bbbbbbbb:bbbbbbbb:bbbbbbbb:bbbbbbbb", Level: "5", Metadata: "0.90", Devices: 3, Members: []Member{{Device: "vdd", Stale: "events 7, others 9"}}},
 	}
 	f.Boot.Kernels = append(f.Boot.Kernels, Image{Release: "5.10.0-9-amd64", Path: "/boot/vmlinuz-5.10.0-9-amd64"})
-	f.Distro.Missing = []string{"mdadm"}
+	f.Distro.Packages[0].Installed = false
 	f.Problems = []Problem{{Noun: "/dev/sr0", Err: "no medium found"}}
 	return f
 }
@@ -87,7 +87,7 @@ func TestExplain(t *testing.T) {
 	f.Dev("vda4").Contents[0].Label = "boot"
 	f.Fstab[2].Spec = "LABEL=boot"
 	f.Fstab = append(f.Fstab, Fstab{Spec: "/swapfile", Target: "none", Type: "swap", Options: "sw"})
-	f.Distro.Missing = nil
+	f.Distro.Packages[0].Installed = true
 	f.Dev("vda").Rotational = true
 	withPart(f, 1, RoleLinux, fsOf("xfs", "left", 0))
 	in.Leave, in.Wipe = []string{"/dev/vda7"}, []string{"/dev/vdb"}

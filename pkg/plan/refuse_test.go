@@ -191,7 +191,7 @@ func TestNewRefuses(t *testing.T) {
 			f.Dev("vda").Table.Partitions[3].Role = RoleESP
 		}, "plan.source", []string{"/dev/vda4", "/boot/efi", "nofail"}},
 
-		{"no mdadm", func(f *Facts, _ *Intent) { f.Distro.Missing = []string{"mdadm"} }, "package.present", []string{"mdadm", "apt-get install mdadm"}},
+		{"no mdadm", func(f *Facts, _ *Intent) { f.Distro.Packages[0].Installed = false }, "package.present", []string{"mdadm", "apt-get install mdadm"}},
 		{"dracut", func(f *Facts, _ *Intent) { f.Distro.Initrd = "dracut" }, "package.present", []string{"dracut", "initramfs-tools"}},
 		{"another family", func(f *Facts, _ *Intent) { f.Distro.Family, f.Distro.ID = "", "gentoo" }, "package.present", []string{"gentoo"}},
 		{"kernel without modules", func(f *Facts, _ *Intent) { f.Boot.Kernels[0].Modules = false }, "plan.boot", []string{"6.1.0-18-amd64", "/lib/modules", "--reinstall linux-image-6.1.0-18-amd64"}},

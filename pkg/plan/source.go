@@ -25,8 +25,12 @@ func (e *Fstab) use() string {
 func (e *Fstab) bind() bool { return option(e.Options, "bind") || option(e.Options, "rbind") }
 
 // needed are the places that the copied system's own tools run from and write to while it is rebuilt.
-func needed() []string {
-	return []string{"/usr/sbin", "/usr/lib/modules", "/lib/modules", "/var/lib/dpkg", "/etc", "/boot", "/boot/grub"}
+func (f *Facts) needed() []string {
+	out := []string{"/usr/sbin", "/usr/lib/modules", "/lib/modules", "/etc", "/boot"}
+	if f.Boot.Config != "" {
+		out = append(out, path.Dir(f.Boot.Config))
+	}
+	return append(out, f.Rules.Family(f.Distro.Family).State...)
 }
 
 // findSource finds the disk under / and everything on it that has to move.
@@ -79,13 +83,13 @@ func (b *builder) typed(mount, typ string) {
 }
 
 // system tells which needed directory a partition is mounted over, "" when it is none.
-func system(p *Device, tab *Fstab) string {
+func (f *Facts) system(p *Device, tab *Fstab) string {
 	at := slices.Clone(p.MountedAt)
 	if tab != nil {
 		at = append(at, path.Clean(tab.Target))
 	}
 	for _, t := range at {
-		if path.IsAbs(t) && slices.ContainsFunc(needed(), func(n string) bool { return within(n, t) }) {
+		if path.IsAbs(t) && slices.ContainsFunc(f.needed(), func(n string) bool { return within(n, t) }) {
 			return t
 		}
 	}
@@ -155,7 +159,7 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case leave:
 		b.leave(p, tab)
 	case tab == nil && b.twin(p, fs, swap):
-	case role == RoleESP && b.f.Firmware != "efi" && p != b.root && system(p, tab) == "":
+	case role == RoleESP && b.f.Firmware != "efi" && p != b.root && b.f.system(p, tab) == "":
 		b.idleESP(p, tab)
 	case fs != nil && swap != nil:
 		b.refuse(noun, "look with wipefs "+p.Path+", and remove the stale one: wipefs -o OFFSET", "it carries %s and a swap area; nothing is picked", fs.Type)
@@ -263,7 +267,7 @@ func (b *builder) leave(p *Device, tab *Fstab) {
 		b.refuse("--leave "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's partition is not as the table on the disk has it")
 		return
 	}
-	if at := system(p, tab); at != "" {
+	if at := b.f.system(p, tab); at != "" {
 		b.refuse("--leave "+p.Path, "leave other partitions", "it is %s of this system, which cannot boot or be rebuilt without", at)
 		return
 	}
@@ -357,7 +361,7 @@ func (b *builder) elsewhere() {
 	seen := map[string]bool{}
 	look := func(target, dev, what string) {
 		d := b.f.DiskOf(dev)
-		if target == "/" || seen[target] || d != nil && d == b.disk || !slices.ContainsFunc(needed(), func(n string) bool { return within(n, target) }) {
+		if target == "/" || seen[target] || d != nil && d == b.disk || !slices.ContainsFunc(b.f.needed(), func(n string) bool { return within(n, target) }) {
 			return
 		}
 		seen[target] = true

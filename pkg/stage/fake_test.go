@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"migrate-init/pkg/copy"
+	"migrate-init/pkg/distro"
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
@@ -582,7 +583,7 @@ func (w *world) look(ctx context.Context, depth survey.Depth) (*plan.Facts, erro
 	} else {
 		w.kernel(root)
 	}
-	f, err := survey.Look(ctx, survey.World{Root: root, Open: func(name string) (survey.Device, error) {
+	f, err := survey.Look(ctx, survey.World{Root: root, Rules: distro.Known().Rules(), Open: func(name string) (survey.Device, error) {
 		if b := w.dev(name); b != nil {
 			return b, nil
 		}

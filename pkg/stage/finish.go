@@ -302,11 +302,11 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 	if err := e.do(ctx, append(more, effs...)...); err != nil {
 		return err
 	}
-	fam, err := distro.Of(e.Plan)
+	sys, err := distro.Of(e.Plan)
 	if err != nil {
 		return err
 	}
-	for _, x := range fam.Menu(e.Plan, "") {
+	for _, x := range sys.Menu(e.Plan, "") {
 		e.tell("finish", "%s", x)
 		if _, err := e.Machine.Do(ctx, x); err != nil {
 			return err

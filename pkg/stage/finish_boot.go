@@ -118,7 +118,7 @@ func (e *Env) apart(d *plan.Device, at, length int64) error {
 
 // loaders are the programs that give the old disks boot loaders of their own.
 func (e *Env) loaders() ([]machine.Effect, error) {
-	fam, err := distro.Of(e.Plan)
+	sys, err := distro.Of(e.Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (e *Env) loaders() ([]machine.Effect, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, x := range fam.Loader(e.Plan, "", []string{d.Path}) {
+		for _, x := range sys.Loader(e.Plan, "", []string{d.Path}) {
 			out = append(out, x)
 		}
 	}

@@ -26,13 +26,13 @@ func runProve(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	fam, err := distro.Of(e.Plan)
+	sys, err := distro.Of(e.Plan)
 	if err != nil {
 		return err
 	}
-	pr := &prover{p: e.Plan, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
+	pr := &prover{p: e.Plan, sys: sys, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
 	pr.core = coreDrivers(e.Root, e.Plan.Drivers)
-	errs := []error{pr.initrds(fam), pr.init(), pr.fstab(), pr.mdadm(), pr.leftovers()}
+	errs := []error{pr.initrds(), pr.init(), pr.fstab(), pr.mdadm(), pr.leftovers()}
 	for _, t := range e.Plan.Target.Disks {
 		errs = append(errs, e.proveTable(t))
 	}
@@ -47,6 +47,7 @@ func runProve(ctx context.Context, e *Env) error {
 
 type prover struct {
 	p      *plan.Plan
+	sys    distro.System
 	root   fs.FS
 	say    func(string)
 	core   map[string]bool   // drivers that are no modules: built in, and not in modules.builtin either
@@ -79,19 +80,18 @@ func (pr *prover) stat(name string) (fs.FileInfo, error) {
 
 // initrds opens the initrd of every kernel. One without modules or without an initrd is no refusal by itself, unless it is
 // the planned one: grubDefaults asks whether it would be booted.
-func (pr *prover) initrds(fam distro.Family) error {
-	kernels, err := glob(pr.root, fam.Kernels)
+func (pr *prover) initrds() error {
+	pattern := pr.sys.Family.Kernels
+	kernels, err := glob(pr.root, pattern)
 	if err != nil {
 		return fmt.Errorf("kernels: %w", err)
 	}
 	if len(kernels) == 0 {
-		return fmt.Errorf("kernels: none in the new system matches %s", fam.Kernels)
+		return fmt.Errorf("kernels: none in the new system matches %s", pattern)
 	}
-	kbefore, _, _ := strings.Cut(fam.Kernels, "*")
 	var errs []error
 	pr.proved = map[string]bool{}
 	for _, k := range kernels {
-		suffix := strings.TrimPrefix(k, kbefore)
 		rel, err := pr.release(k)
 		if err != nil {
 			errs = append(errs, err)
@@ -106,12 +106,12 @@ func (pr *prover) initrds(fam distro.Family) error {
 			}
 			continue
 		}
-		name := strings.Replace(fam.Initrds, "*", suffix, 1)
+		name := pr.sys.Generator.InitrdOf(k)
 		if _, err := fs.Stat(pr.root, name); errors.Is(err, fs.ErrNotExist) && rel != pr.p.Boot.Release {
 			pr.say(fmt.Sprintf("kernel /%s: no initrd /%s; it cannot boot from an array, and does not count", k, name))
 			continue
 		}
-		if err := pr.initrd(name, rel, fam.Needs(pr.p)); err != nil {
+		if err := pr.initrd(name, rel, pr.sys.Generator.Needs(pr.p)); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -152,7 +152,7 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 	}
 	a, err := cpio.Index(f, cpio.IndexOptions{Keep: func(x cpio.Entry) bool {
 		base := path.Base(x.Name)
-		return keep[x.Name] || base == "modules.builtin" || strings.HasPrefix(x.Name, "conf/")
+		return keep[x.Name] || base == "modules.builtin" || pr.setting(x)
 	}})
 	if err != nil {
 		return fmt.Errorf("initrd /%s: %w", name, err)
@@ -181,7 +181,7 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 		}
 	}
 	for _, x := range a.List() {
-		if strings.HasPrefix(x.Name, "conf/") && x.IsRegular() {
+		if pr.setting(x) && x.IsRegular() {
 			if b, err := a.ReadFile(x.Name); err == nil {
 				if id := oldIdentity(pr.p, uncommented(b)); id != "" {
 					errs = append(errs, fmt.Errorf("initrd /%s: %s still names %s of the old system", name, x.Name, id))
@@ -193,6 +193,12 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 		pr.say(fmt.Sprintf("initrd /%s: kernel %s, %d modules, arrays and drivers inside", name, release, len(mods)))
 	}
 	return errors.Join(errs...)
+}
+
+// setting reports whether a member of an initrd says what it waits for.
+func (pr *prover) setting(x cpio.Entry) bool {
+	in := pr.sys.Generator.Inside
+	return in != "" && strings.HasPrefix(x.Name, in)
 }
 
 // unpacks shows that the kernel will find an init, and leaves nothing out. Microcode, which it reads by other means, has
@@ -371,14 +377,17 @@ func madeFiles() []string {
 }
 
 // settingFiles are the texts from which those and the initrds are made; people write them, with comments.
-func settingFiles() []string {
-	return []string{"boot/grub/custom.cfg", "etc/default/grub", "etc/default/grub.d/*.cfg", "etc/grub.d/*", "etc/kernel/cmdline",
-		"etc/mdadm/mdadm.conf", "etc/initramfs-tools/initramfs.conf", "etc/initramfs-tools/conf.d/*", "etc/crypttab"}
+func (pr *prover) settingFiles() []string {
+	out := []string{"boot/grub/custom.cfg", "etc/default/grub", "etc/default/grub.d/*.cfg", "etc/grub.d/*", "etc/kernel/cmdline", "etc/mdadm/mdadm.conf"}
+	for _, x := range pr.sys.Generator.Settings {
+		out = append(out, x.Pattern)
+	}
+	return append(out, "etc/crypttab")
 }
 
 // leftovers searches every boot file for names of the old system. Fstab is read by line.
 func (pr *prover) leftovers() error {
-	return errors.Join(pr.search(madeFiles(), func(b []byte) []byte { return b }), pr.search(settingFiles(), uncommented))
+	return errors.Join(pr.search(madeFiles(), func(b []byte) []byte { return b }), pr.search(pr.settingFiles(), uncommented))
 }
 
 func (pr *prover) search(patterns []string, text func([]byte) []byte) error {

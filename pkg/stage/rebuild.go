@@ -9,9 +9,9 @@ import (
 	"migrate-init/pkg/machine"
 )
 
-// runRebuild makes initrds and boot loader anew with the system's own programs, in a chroot on the target.
+// runRebuild makes initrds and boot loader again with the system's own programs, in a chroot on the target.
 func runRebuild(ctx context.Context, e *Env) error {
-	fam, err := distro.Of(e.Plan)
+	sys, err := distro.Of(e.Plan)
 	if err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func runRebuild(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range fam.Overlay(e.Plan) {
+	for _, f := range sys.Generator.Overlay(e.Plan) {
 		e.tell("rebuild", "%s: %s", f.Path, f.Why)
 		at, err := inRoot(root, f.Path)
 		if err != nil {
@@ -44,7 +44,7 @@ func runRebuild(ctx context.Context, e *Env) error {
 		}
 		disks = append(disks, d.Path)
 	}
-	for _, x := range fam.Rebuild(e.Plan, TargetDir, disks) {
+	for _, x := range sys.Rebuild(e.Plan, TargetDir, disks) {
 		e.tell("rebuild", "%s", x)
 		if _, err := e.Machine.Do(ctx, x); err != nil {
 			return err

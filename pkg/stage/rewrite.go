@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -19,7 +20,11 @@ import (
 // tree, for reading; on the live system the old root serves, which is how a dry run shows the diffs. It is idempotent:
 // a file that is as planned already gives no effect.
 func Rewrites(p *plan.Plan, root fs.FS, dir string) ([]machine.Effect, error) {
-	r := &rewriter{p: p, root: root, dir: dir, ids: identities(p)}
+	sys, err := distro.Of(p)
+	if err != nil {
+		return nil, err
+	}
+	r := &rewriter{p: p, sys: sys, root: root, dir: dir, ids: identities(p)}
 	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.settings, r.grubDropIn, r.custom, r.grubenv, r.debconf, r.mtab, r.confirm, r.mountPoints} {
 		if err := step(); err != nil {
 			return nil, err
@@ -98,6 +103,7 @@ func identities(p *plan.Plan) map[string]string {
 
 type rewriter struct {
 	p    *plan.Plan
+	sys  distro.System
 	root fs.FS
 	dir  string
 	ids  map[string]string

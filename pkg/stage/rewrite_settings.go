@@ -17,18 +17,21 @@ import (
 // entries of their own into grub.d. Other ways to name a device are only known in values that we can read.
 func (r *rewriter) settings() error {
 	same := func(b []byte) ([]byte, error) { return b, nil }
-	for _, x := range []struct {
+	type setting struct {
 		pattern string
 		change  func([]byte) ([]byte, error)
-	}{
+	}
+	list := []setting{
 		{"etc/default/grub", r.grubVariables},
 		{"etc/default/grub.d/*.cfg", r.grubVariables},
 		{"etc/grub.d/*", same},
 		{"etc/kernel/cmdline", func(b []byte) ([]byte, error) { return []byte(r.words(string(b))), nil }},
 		{"boot/loader/entries/*.conf", same},
-		{"etc/initramfs-tools/initramfs.conf", r.initramfsVariables},
-		{"etc/initramfs-tools/conf.d/*", r.initramfsVariables},
-	} {
+	}
+	for _, x := range r.sys.Generator.Settings {
+		list = append(list, setting{x.Pattern, func(b []byte) ([]byte, error) { return r.variables(b, r.words, x.Devices...) }})
+	}
+	for _, x := range list {
 		names, err := glob(r.root, x.pattern)
 		if err != nil {
 			return err
@@ -43,10 +46,6 @@ func (r *rewriter) settings() error {
 		}
 	}
 	return nil
-}
-
-func (r *rewriter) initramfsVariables(b []byte) ([]byte, error) {
-	return r.variables(b, r.words, "RESUME", "ROOT")
 }
 
 func (r *rewriter) grubVariables(b []byte) ([]byte, error) {

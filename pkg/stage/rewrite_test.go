@@ -19,7 +19,7 @@ import (
 // rewritePlan is a plan of fixed identities for tables of files: / and /srv, and swap.
 func rewritePlan() *plan.Plan {
 	const a1, a2 = "a1a1a1a1:00000000:00000000:00000001", "a1a1a1a1:00000000:00000000:00000002"
-	return &plan.Plan{ID: testPlan, To: "raid1",
+	return &plan.Plan{ID: testPlan, To: "raid1", Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"},
 		Source: plan.Source{
 			Filesystems: []plan.SourceFS{
 				{UUID: oldRoot, Type: "ext4", Label: "rootfs", On: "part:aaaaaaaa-0000-4000-8000-000000000002", Spec: "UUID=" + oldRoot, Mount: "/", Device: "/dev/vda2"},

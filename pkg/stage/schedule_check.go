@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -19,7 +20,11 @@ func Rehearse(p *plan.Plan, root fs.FS) error {
 	if err != nil {
 		return err
 	}
-	pr := &prover{p: p, root: root, say: func(string) {}, over: map[string][]byte{}}
+	sys, err := distro.Of(p)
+	if err != nil {
+		return err
+	}
+	pr := &prover{p: p, sys: sys, root: root, say: func(string) {}, over: map[string][]byte{}}
 	for _, eff := range effs {
 		switch x := eff.(type) {
 		case machine.WriteFile:
@@ -28,7 +33,7 @@ func Rehearse(p *plan.Plan, root fs.FS) error {
 			pr.over[path.Clean(x.Path)] = nil
 		}
 	}
-	if err := errors.Join(pr.fstab(), pr.mdadm(), pr.search(settingFiles(), uncommented)); err != nil {
+	if err := errors.Join(pr.fstab(), pr.mdadm(), pr.search(pr.settingFiles(), uncommented)); err != nil {
 		return fmt.Errorf("settings of the old system: the copy would be refused before its commit, since migrate-init cannot rewrite them; name the filesystem by UUID there: %w", err)
 	}
 	return pr.confirms()

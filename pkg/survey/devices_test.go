@@ -47,7 +47,7 @@ func (m *box) block(name, size string, attrs ...string) {
 
 func (m *box) look(t *testing.T, depth Depth) *plan.Facts {
 	t.Helper()
-	f, err := Look(t.Context(), World{Root: m.files, Open: func(p string) (Device, error) {
+	f, err := Look(t.Context(), World{Root: m.files, Rules: rules(), Open: func(p string) (Device, error) {
 		m.opens = append(m.opens, p)
 		r, ok := m.disks[p]
 		if !ok {
@@ -233,18 +233,6 @@ func TestNoSysfsIsAProblem(t *testing.T) {
 	m := &box{files: fstest.MapFS{}}
 	if f := m.look(t, Shallow); !strings.Contains(problems(f, "/sys/class/block"), "sysfs") {
 		t.Errorf("problems %v", f.Problems)
-	}
-}
-
-// A server with everything installed has some megabytes of it.
-func TestLongPackageList(t *testing.T) {
-	m := &box{}
-	m.block("sda", "0")
-	m.file("etc/os-release", "ID=debian\n")
-	m.file("var/lib/dpkg/status", strings.Repeat("Package: x\nStatus: install ok installed\nDescription: "+strings.Repeat("y", 1000)+"\n\n", 6000)+
-		"Package: mdadm\nStatus: install ok installed\n\nPackage: e2fsprogs\nStatus: deinstall ok config-files\n")
-	if f := m.look(t, Whole); !slices.Equal(f.Distro.Missing, []string{"e2fsprogs"}) {
-		t.Errorf("missing %q, problems %v", f.Distro.Missing, f.Problems)
 	}
 }
 

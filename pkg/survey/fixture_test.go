@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -218,14 +219,13 @@ func debian(t testing.TB) machine {
 	m.file("boot/grub/grub.cfg", "%s", grubCfg)
 	env := boot.NewGrubenv()
 	m.root["boot/grub/grubenv"] = &fstest.MapFile{Data: env.Bytes()}
-	m.file("var/lib/dpkg/status", "Package: mdadm\nStatus: deinstall ok config-files\n\nPackage: e2fsprogs\nStatus: install ok installed\n\n")
-	m.file("var/cache/debconf/config.dat", "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/disk/by-id/virtio-SERIAL_vda, /dev/vdb\nOwners: grub-pc\n\n")
+	m.file("var/lib/packages", "bash e2fsprogs")
 	return m
 }
 
 func (m machine) look(t testing.TB, depth Depth) *plan.Facts {
 	t.Helper()
-	f, err := Look(context.Background(), World{Root: m.root, Open: func(p string) (Device, error) {
+	f, err := Look(context.Background(), World{Root: m.root, Rules: rules(), Open: func(p string) (Device, error) {
 		d, ok := m.disks[strings.TrimPrefix(p, "/dev/")]
 		if !ok {
 			return nil, fmt.Errorf("open %s: %w", p, fs.ErrNotExist)
@@ -236,4 +236,16 @@ func (m machine) look(t testing.TB, depth Depth) *plan.Facts {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// rules are made up, and so is the list of packages; the rest is as on Debian.
+func rules() plan.Rules {
+	return plan.Rules{
+		Families: []plan.Family{{Name: "red", IDs: []string{"rhel"}}, {Name: "debian", IDs: []string{"debian"}, Kernels: "boot/vmlinuz-*",
+			Installed: func(read func(string) string, packages []string) []string {
+				return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !slices.Contains(strings.Fields(read("var/lib/packages")), p) })
+			}}},
+		Generators: []plan.Generator{{Name: "other", Program: "usr/bin/other"},
+			{Name: "initramfs-tools", Program: "usr/sbin/update-initramfs", InitrdOf: func(k string) string { return strings.Replace(k, "vmlinuz", "initrd.img", 1) }}},
+	}
 }

@@ -31,6 +31,8 @@ type World struct {
 	// Unused tells how many bytes of the filesystem mounted at a path nothing uses, those kept for root included; nil or
 	// negative when that is not known.
 	Unused func(path string) int64
+	// Rules are what is known of installed systems; the facts carry them.
+	Rules plan.Rules
 	// Firmware, when set, is not looked up: an init may run before efivarfs is there.
 	Firmware string
 }
@@ -62,7 +64,7 @@ type looker struct {
 
 // Look surveys the world. Only the context's end is an error.
 func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
-	l := &looker{w: w, f: &plan.Facts{}, unused: map[string]int64{}}
+	l := &looker{w: w, f: &plan.Facts{Rules: w.Rules}, unused: map[string]int64{}}
 	if depth >= Whole {
 		l.exists("boot/grub/grub.cfg") // an automounted /boot is mounted by being looked at, and only then in the list
 	}

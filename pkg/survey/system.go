@@ -3,8 +3,9 @@ package survey
 import (
 	"bytes"
 	"io"
+	"io/fs"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 
 	"migrate-init/boot"
@@ -13,7 +14,7 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// distro reads os-release (5) and asks dpkg's database for what the migrated system will need.
+// distro reads os-release(5), and looks by the rules which family and generator this is, and what is installed.
 func (l *looker) distro() {
 	osr := []byte(l.text("etc/os-release"))
 	if len(osr) == 0 {
@@ -26,48 +27,29 @@ func (l *looker) distro() {
 	}
 	d := &l.f.Distro
 	d.ID, d.Version = get("ID"), get("VERSION_ID")
-	for _, id := range append([]string{d.ID}, strings.Fields(get("ID_LIKE"))...) {
-		if id == "debian" {
-			d.Family = "debian"
+	ids := append([]string{d.ID}, strings.Fields(get("ID_LIKE"))...)
+	for _, x := range l.w.Rules.Families {
+		if slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(x.IDs, id) }) {
+			d.Family = x.Name
+			break
 		}
 	}
-	switch {
-	case l.exists("usr/sbin/update-initramfs"):
-		d.Initrd = "initramfs-tools"
-	case l.exists("usr/bin/dracut"):
-		d.Initrd = "dracut"
+	for _, x := range l.w.Rules.Generators {
+		if l.exists(x.Program) {
+			d.Initrd = x.Name
+			break
+		}
 	}
 	if l.exists("usr/lib/systemd/systemd") || l.exists("lib/systemd/systemd") {
 		d.Init = "systemd"
 	}
-	if d.Family == "debian" {
-		d.Missing = l.missing("mdadm", "e2fsprogs")
-		l.f.Boot.InstallTo = l.debconfDevices()
-	}
-}
-
-// missing lists which packages dpkg does not have installed (dpkg-query(1), the status file).
-func (l *looker) missing(want ...string) []string {
-	have := map[string]bool{}
-	for _, stanza := range strings.Split(l.text("var/lib/dpkg/status"), "\n\n") {
-		name, ok := "", false
-		for line := range strings.Lines(stanza) {
-			if v, is := strings.CutPrefix(line, "Package: "); is {
-				name = strings.TrimSpace(v)
-			}
-			if v, is := strings.CutPrefix(line, "Status: "); is {
-				ok = strings.HasSuffix(strings.TrimSpace(v), " installed")
-			}
-		}
-		have[name] = ok
-	}
-	var out []string
-	for _, w := range want {
-		if !have[w] {
-			out = append(out, w)
+	if look := l.w.Rules.Family(d.Family).Installed; look != nil {
+		asked := plan.Packages()
+		installed := look(l.text, asked)
+		for _, name := range asked {
+			d.Packages = append(d.Packages, plan.Package{Name: name, Installed: slices.Contains(installed, name)})
 		}
 	}
-	return out
 }
 
 // mdadmSnippets tells of what mdadm reads beside mdadm.conf (mdadm.conf(5)).
@@ -78,22 +60,6 @@ func (l *looker) mdadmSnippets() {
 			l.note("/"+dir+"/"+n, "this version reads and rewrites mdadm.conf alone, and an ARRAY or DEVICE line here could hide the new array; move its lines there")
 		}
 	}
-}
-
-func (l *looker) debconfDevices() []string {
-	db, err := conf.ParseDebconf([]byte(l.text("var/cache/debconf/config.dat")))
-	if err != nil {
-		l.problem("/var/cache/debconf/config.dat", err)
-		return nil
-	}
-	v, _ := db.Value("grub-pc/install_devices")
-	var out []string
-	for _, d := range strings.Split(v, ",") {
-		if d = strings.TrimSpace(d); d != "" {
-			out = append(out, d)
-		}
-	}
-	return out
 }
 
 // boot finds the boot loader, its files, what they can do, and the kernels.
@@ -185,33 +151,41 @@ func (l *looker) whyNoOneShot(dev *plan.Device) string {
 	return ""
 }
 
-// kernels lists the images of /boot, each with the release that its own header tells.
+// kernels lists the kernel images, each with the release that its own header tells. Where the family is not known they are
+// looked for under their usual name.
 func (l *looker) kernels() {
-	for _, n := range l.names("boot") {
-		if !strings.HasPrefix(n, "vmlinuz-") {
-			continue
-		}
-		img := plan.Image{Path: "/boot/" + n}
-		f, err := l.w.Root.Open("boot/" + n)
-		if err != nil {
-			l.problem(img.Path, err)
-			continue
-		}
-		head, err := io.ReadAll(io.LimitReader(f, 64<<10))
-		if st, serr := f.Stat(); serr == nil {
-			img.Size = st.Size()
-		}
-		f.Close()
-		if err == nil {
-			img.Release, err = kmod.Release(bytes.Clone(head))
-		}
-		l.problem(img.Path, err)
-		img.Modules = img.Release != "" && l.exists("lib/modules/"+img.Release+"/modules.dep")
-		suffix := strings.TrimPrefix(n, "vmlinuz-")
-		if l.exists("boot/initrd.img-" + suffix) {
-			img.Initrd = "/boot/initrd.img-" + suffix
-		}
-		l.f.Boot.Kernels = append(l.f.Boot.Kernels, img)
+	pattern := l.w.Rules.Family(l.f.Distro.Family).Kernels
+	if pattern == "" {
+		pattern = "boot/vmlinuz-*"
 	}
-	sort.SliceStable(l.f.Boot.Kernels, func(i, j int) bool { return l.f.Boot.Kernels[i].Path < l.f.Boot.Kernels[j].Path })
+	names, err := fs.Glob(l.w.Root, pattern)
+	l.problem("/"+pattern, err)
+	for _, n := range names {
+		if img, ok := l.kernel(n); ok {
+			l.f.Boot.Kernels = append(l.f.Boot.Kernels, img)
+		}
+	}
+}
+
+func (l *looker) kernel(name string) (plan.Image, bool) {
+	img := plan.Image{Path: "/" + name}
+	f, err := l.w.Root.Open(name)
+	if err != nil {
+		l.problem(img.Path, err)
+		return img, false
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if st, serr := f.Stat(); serr == nil {
+		img.Size = st.Size()
+	}
+	if err == nil {
+		img.Release, err = kmod.Release(bytes.Clone(head))
+	}
+	l.problem(img.Path, err)
+	img.Modules = img.Release != "" && l.exists("lib/modules/"+img.Release+"/modules.dep")
+	if of := l.w.Rules.Generator(l.f.Distro.Initrd).InitrdOf; of != nil && l.exists(of(name)) {
+		img.Initrd = "/" + of(name)
+	}
+	return img, true
 }

@@ -16,10 +16,10 @@ func rootOf(typ string, level int, drivers ...string) *plan.Plan {
 			Filesystems: []plan.NewFS{{Mount: "/srv", Type: "xfs"}, {Mount: "/", Type: typ}}}}
 }
 
-func TestDebianNeeds(t *testing.T) {
+func TestInitramfsToolsNeeds(t *testing.T) {
 	for typ, want := range map[string]string{"ext4": "ext4", "ext3": "ext4", "ext2": "ext4", "xfs": "xfs"} {
 		got, words := "", ""
-		for _, n := range debianNeeds(rootOf(typ, 1)) {
+		for _, n := range initramfsToolsNeeds(rootOf(typ, 1)) {
 			if n.Why == "the root filesystem" {
 				got = n.Module
 			}
@@ -33,20 +33,20 @@ func TestDebianNeeds(t *testing.T) {
 		}
 	}
 	for level, want := range map[int]string{0: "raid0", 1: "raid1", 5: "raid456", 6: "raid456", 10: "raid10"} {
-		if got := debianNeeds(rootOf("ext4", level))[0].Module; got != want {
+		if got := initramfsToolsNeeds(rootOf("ext4", level))[0].Module; got != want {
 			t.Errorf("level %d: %s", level, got)
 		}
 	}
 }
 
-// TestDebianHook runs the hook with the functions of initramfs-tools replaced: each personality once, every driver, and
+// TestInitramfsToolsHook runs the hook with the functions of initramfs-tools replaced: each personality once, every driver, and
 // no error where there is nothing to add.
-func TestDebianHook(t *testing.T) {
+func TestInitramfsToolsHook(t *testing.T) {
 	for want, p := range map[string]*plan.Plan{
 		"force raid1\nadd virtio_blk virtio_pci\n": rootOf("ext4", 1, "virtio_blk", "virtio_pci"),
 		"force raid1\n": rootOf("ext4", 1),
 	} {
-		files := debianOverlay(p)
+		files := initramfsToolsOverlay(p)
 		if len(files) != 1 || files[0].Mode != 0o755 {
 			t.Fatalf("%v", files)
 		}
@@ -66,7 +66,7 @@ func TestDebianHook(t *testing.T) {
 	}
 	p := rootOf("ext4", 1)
 	p.Target.Arrays = nil
-	if f := debianOverlay(p); len(f) != 0 {
+	if f := initramfsToolsOverlay(p); len(f) != 0 {
 		t.Errorf("without arrays: %v", f)
 	}
 }

@@ -1,0 +1,63 @@
+package distro
+
+import (
+	"strings"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// debian is Debian and what is derived from it: dpkg, apt, and /boot/vmlinuz-RELEASE.
+func debian() Family {
+	return Family{
+		Family: plan.Family{
+			Name: "debian", Title: "Debian and its relatives", IDs: []string{"debian"},
+			Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES", Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE",
+			Kernels: "boot/vmlinuz-*", State: []string{"/var/lib/dpkg"}, Installed: dpkgInstalled,
+		},
+		Env:    []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"},
+		Loader: debianLoader, Menu: debianMenu,
+	}
+}
+
+// dpkgInstalled reads dpkg's database (dpkg-query(1), the status file). A package that was removed may still have its
+// stanza there.
+func dpkgInstalled(read func(name string) string, packages []string) []string {
+	have := map[string]bool{}
+	for _, stanza := range strings.Split(read("var/lib/dpkg/status"), "\n\n") {
+		name, ok := "", false
+		for line := range strings.Lines(stanza) {
+			if v, is := strings.CutPrefix(line, "Package: "); is {
+				name = strings.TrimSpace(v)
+			}
+			if v, is := strings.CutPrefix(line, "Status: "); is {
+				ok = strings.HasSuffix(strings.TrimSpace(v), " installed")
+			}
+		}
+		have[name] = ok
+	}
+	var out []string
+	for _, p := range packages {
+		if have[p] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func debianLoader(p *plan.Plan, run func(disks []string, argv ...string) machine.Exec, disks []string) []machine.Exec {
+	var out []machine.Exec
+	if p.Boot.Loader == "grub" {
+		for _, d := range disks {
+			out = append(out, run(disks, "grub-install", "--target=i386-pc", "--recheck", d))
+		}
+	}
+	return out
+}
+
+func debianMenu(p *plan.Plan, run func(disks []string, argv ...string) machine.Exec) []machine.Exec {
+	if p.Boot.Loader != "grub" {
+		return nil
+	}
+	return []machine.Exec{run(nil, "update-grub")}
+}

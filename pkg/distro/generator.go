@@ -1,0 +1,42 @@
+package distro
+
+import "migrate-init/pkg/plan"
+
+// Generator is a row of the table of initramfs generators. One that a machine can only be seen to use has nothing but
+// its name and its program.
+type Generator struct {
+	plan.Generator
+	Rebuild func(p *plan.Plan) [][]string // the programs that make the initrds of all kernels again, in order
+	Needs   func(p *plan.Plan) []Need     // what an initrd must have inside to start a degraded array as root
+	Overlay func(p *plan.Plan) []File     // files that make it so where the distribution would not by itself
+	// Settings are the files of the system that say what goes into an initrd and what it waits for.
+	Settings []Settings
+	Inside   string // prefix of the names of such files inside an initrd, "" for none
+}
+
+// Settings are shell-like files.
+type Settings struct {
+	Pattern string   // in the system, without the leading slash
+	Devices []string // variables whose values name devices
+}
+
+// Need is a fact to be proved of an initrd.
+type Need struct {
+	Why    string
+	Path   string   // a file that must be there; "" for none
+	Module string   // a module that must be there or be built in; "" for none
+	Words  []string // words that the file must contain
+}
+
+// File is a file to write into the system.
+type File struct {
+	Path string
+	Data []byte
+	Mode uint32
+	Why  string
+}
+
+// dracut can be seen on a machine; no system with it is rebuilt yet.
+func dracut() Generator {
+	return Generator{Generator: plan.Generator{Name: "dracut", Program: "usr/bin/dracut"}}
+}

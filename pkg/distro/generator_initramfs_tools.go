@@ -1,0 +1,90 @@
+package distro
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"migrate-init/pkg/plan"
+)
+
+// initramfsTools is Debian's generator. Seen on Debian 12 (initramfs-tools 0.142, mdadm 4.2): udev in the initrd runs
+// `mdadm --incremental` for each member, which starts an array at once when all members that its superblock counts as
+// working are there, so a planned-degraded array needs no wait; an array that lost a member since is started by
+// scripts/local-block/mdadm after two thirds of rootdelay.
+func initramfsTools() Generator {
+	return Generator{
+		Generator: plan.Generator{Name: "initramfs-tools", Program: "usr/sbin/update-initramfs", Rebuilds: true, InitrdOf: initramfsToolsInitrd},
+		Rebuild:   func(*plan.Plan) [][]string { return [][]string{{"update-initramfs", "-u", "-k", "all"}} },
+		Needs:     initramfsToolsNeeds,
+		Overlay:   initramfsToolsOverlay,
+		Settings: []Settings{
+			{Pattern: "etc/initramfs-tools/initramfs.conf", Devices: []string{"RESUME", "ROOT"}},
+			{Pattern: "etc/initramfs-tools/conf.d/*", Devices: []string{"RESUME", "ROOT"}},
+		},
+		Inside: "conf/",
+	}
+}
+
+// initramfsToolsInitrd: boot/vmlinuz-RELEASE has boot/initrd.img-RELEASE.
+func initramfsToolsInitrd(kernel string) string {
+	dir, base := path.Split(kernel)
+	return dir + "initrd.img-" + strings.TrimPrefix(base, "vmlinuz-")
+}
+
+// personality is the module of a level (drivers/md/Makefile).
+func personality(level int) string {
+	switch level {
+	case 4, 5, 6:
+		return "raid456"
+	}
+	return "raid" + strconv.Itoa(level)
+}
+
+func initramfsToolsNeeds(p *plan.Plan) []Need {
+	var out []Need
+	if len(p.Target.Arrays) > 0 {
+		var uuids []string
+		for _, a := range p.Target.Arrays {
+			uuids = append(uuids, a.UUID)
+			out = append(out, Need{Why: "the personality of array " + a.Name, Module: personality(a.Level)})
+		}
+		out = append(out,
+			Need{Why: "mdadm assembles the arrays", Path: "sbin/mdadm"},
+			Need{Why: "mdadm.conf names the arrays", Path: "etc/mdadm/mdadm.conf", Words: uuids},
+			Need{Why: "udev starts arrays as members appear", Path: "lib/udev/rules.d/64-md-raid-assembly.rules"},
+			Need{Why: "a degraded array is started at boot", Path: "scripts/local-block/mdadm", Words: []string{"--run"}},
+			Need{Why: "array support", Module: "md_mod"})
+	}
+	for _, f := range p.Target.Filesystems {
+		if f.Mount == "/" {
+			out = append(out, Need{Why: "the root filesystem", Module: plan.FSTypeOf(f.Type).Module})
+		}
+	}
+	return out
+}
+
+// initramfsToolsOverlay forces what MODULES=dep may leave out: the chroot's /sys is the initramfs's.
+func initramfsToolsOverlay(p *plan.Plan) []File {
+	mods := map[string]bool{}
+	var list []string
+	add := func(m string) {
+		if !mods[m] {
+			mods[m] = true
+			list = append(list, m)
+		}
+	}
+	for _, a := range p.Target.Arrays {
+		add(personality(a.Level))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	hook := "#!/bin/sh\n# Written by migrate-init: the migrated system needs these whatever MODULES= says.\nPREREQ=\"\"\n" +
+		"case \"$1\" in prereqs) echo \"$PREREQ\"; exit 0;; esac\n. /usr/share/initramfs-tools/hook-functions\n" +
+		"force_load " + strings.Join(list, "\nforce_load ") + "\n"
+	if len(p.Drivers) > 0 {
+		hook += "manual_add_modules " + strings.Join(p.Drivers, " ") + "\n"
+	}
+	return []File{{Path: "/etc/initramfs-tools/hooks/migrate-init", Data: []byte(hook), Mode: 0o755, Why: "raid and controller modules are forced into every initrd"}}
+}

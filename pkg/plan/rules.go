@@ -1,0 +1,129 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+)
+
+// Rules are what this program can do with an installed system: rows of the tables of rooms that plan does not import, as
+// far as looking and deciding need them. Whoever surveys a machine hands them in, and the facts carry them along.
+type Rules struct {
+	Families   []Family
+	Generators []Generator
+}
+
+// Family is what looking and deciding need to know of a family of distributions. The zero value is one that is not known.
+// Packages have the names that upstream gives them.
+type Family struct {
+	Name  string
+	Title string   // for a sentence, as "Fedora and its relatives"
+	IDs   []string // one of them is ID or in ID_LIKE of os-release
+
+	// Commands for people. PACKAGES stands for the names.
+	Install   string
+	Reinstall string
+	Tidy      string // frees room where kernels are
+	Kernel    string // the package of a kernel; RELEASE stands for its release
+
+	Kernels string   // pattern of kernel images, without the leading slash
+	State   []string // directories that the package tools write while the copied system is rebuilt
+
+	// Installed picks those of some packages that are installed; read returns a file of the system, "" for none.
+	Installed func(read func(name string) string, packages []string) []string
+}
+
+// Generator is what looking and deciding need to know of an initramfs generator.
+type Generator struct {
+	Name     string
+	Program  string // a system that has this file uses it; without the leading slash
+	Rebuilds bool   // it can be run for a migrated system
+	// InitrdOf is the path of a kernel image's initrd, both without the leading slash.
+	InitrdOf func(kernel string) string
+}
+
+// Family returns the row with a name, or a zero one.
+func (r Rules) Family(name string) Family {
+	for _, x := range r.Families {
+		if x.Name == name && name != "" {
+			return x
+		}
+	}
+	return Family{}
+}
+
+// Generator returns the row with a name, or a zero one.
+func (r Rules) Generator(name string) Generator {
+	for _, x := range r.Generators {
+		if x.Name == name && name != "" {
+			return x
+		}
+	}
+	return Generator{}
+}
+
+// rebuilt names the systems that can be rebuilt.
+func (r Rules) rebuilt() string {
+	var families, generators []string
+	for _, x := range r.Families {
+		families = append(families, x.Title)
+	}
+	for _, x := range r.Generators {
+		if x.Rebuilds {
+			generators = append(generators, x.Name)
+		}
+	}
+	return listed(families, "and") + " with " + listed(generators, "or")
+}
+
+// InstallCommand tells how packages are installed.
+func (x Family) InstallCommand(packages ...string) string {
+	return command(x.Install, "install the package PACKAGES", packages)
+}
+
+// ReinstallCommand tells how packages are installed again.
+func (x Family) ReinstallCommand(packages ...string) string {
+	return command(x.Reinstall, "reinstall the package PACKAGES", packages)
+}
+
+// ReinstallKernel tells how the package of a kernel is installed again.
+func (x Family) ReinstallKernel(release string) string {
+	if x.Kernel == "" {
+		return "reinstall the package of kernel " + release
+	}
+	return x.ReinstallCommand(strings.ReplaceAll(x.Kernel, "RELEASE", release))
+}
+
+func command(template, unknown string, packages []string) string {
+	if template == "" {
+		template = unknown
+	}
+	return strings.ReplaceAll(template, "PACKAGES", strings.Join(packages, " "))
+}
+
+// packageMD has the program that assembles arrays.
+const packageMD = "mdadm"
+
+// Packages lists what any migrated system may need, for those who look whether it is installed.
+func Packages() []string {
+	out := []string{packageMD}
+	for _, t := range FSTypes() {
+		if p := t.Tools.Package; t.Movable && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// packages lists what the migrated system cannot boot without.
+func (p *Plan) packages() []string {
+	var out []string
+	if len(p.Target.Arrays) > 0 {
+		out = append(out, packageMD)
+	}
+	for _, n := range p.Target.Filesystems {
+		if pkg := FSTypeOf(n.Type).Tools.Package; pkg != "" && !slices.Contains(out, pkg) {
+			out = append(out, pkg)
+		}
+	}
+	return out
+}
