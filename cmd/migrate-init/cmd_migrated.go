@@ -39,26 +39,17 @@ func cmdFinish(ctx context.Context, c *call) error {
 		return err
 	}
 	defer release()
-	p, text, f, err := c.kept(ctx)
+	p, text, _, err := c.kept(ctx)
 	if err != nil {
 		return err
 	}
 	show := newProgress(c)
-	if c.opt.dryRun {
-		rs, err := c.journalOf(p, f)
-		if err != nil {
-			return err
-		}
-		// The power went between the commit and its record: finish itself writes the record down.
-		if rs.Begun("commit") && c.committed(p) {
-			rs = append(rs, stage.Record{Stage: "commit", Event: stage.Done})
-		}
-		if err := stage.Finishable(p, f, rs, c.opt.discard); err != nil {
-			return err
-		}
-		return stage.PreviewFinish(ctx, c.env(p, text, c.effector(), show.event))
+	e := c.env(p, text, c.effector(), show.event)
+	e.Discard, e.DryRun = c.opt.discard, c.opt.dryRun
+	if e.DryRun {
+		return stage.Finish(ctx, e)
 	}
-	if err := stage.Finish(ctx, c.env(p, text, c.machine(), show.event), c.opt.discard); err != nil {
+	if err := stage.Finish(ctx, e); err != nil {
 		show.clear()
 		if ctx.Err() != nil {
 			return fmt.Errorf("finish: interrupted; a resync that began goes on by itself, and migrate-init finish goes on where it was: %w", err)
@@ -86,7 +77,7 @@ func cmdRollback(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := stage.Rollbackable(rs); err != nil {
+	if err := stage.Rollbackable(p, rs); err != nil {
 		return err
 	}
 	root, err := c.inside("/")
@@ -107,7 +98,7 @@ func cmdRollback(ctx context.Context, c *call) error {
 }
 
 func cmdConfirm(ctx context.Context, c *call) error {
-	p, _, f, err := c.kept(ctx)
+	p, text, f, err := c.kept(ctx)
 	if err != nil {
 		return err
 	}
@@ -118,11 +109,11 @@ func cmdConfirm(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	effs, err := stage.Confirm(p, root)
+	effs, err := stage.Confirmation(p, root)
 	if err != nil {
 		return err
 	}
-	if err := doAll(ctx, c.effector(), effs); err != nil {
+	if err := stage.Confirm(ctx, c.env(p, text, c.effector(), newProgress(c).event)); err != nil {
 		return err
 	}
 	switch {

@@ -70,7 +70,7 @@ func cmdPlan(ctx context.Context, c *call) error {
 			return err
 		}
 	} else {
-		fmt.Fprint(c.out, p.Explain(f))
+		fmt.Fprint(c.out, p.Explain(f, stage.Text))
 	}
 	if c.opt.dryRun && c.opt.json {
 		return nil
@@ -153,13 +153,13 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 		return nil, err
 	}
 	var out plan.Findings
-	for _, cp := range p.Copies {
-		s, n := p.FindSource(cp.From), p.FindFS(cp.To)
-		d, err := f.FS(cp.From)
+	for _, cp := range p.Copies() {
+		s, n := p.Source.Node(cp.From), p.Target.Node(cp.To)
+		d, err := f.FS(cp.From.ID())
 		if s == nil || n == nil || d == nil || err != nil || cp.Engine == plan.EngineExtent {
 			continue // the checks tell what is not there
 		}
-		noun := "filesystem at " + s.Mount
+		noun := "filesystem at " + s.FS.Mount
 		at := wholly(f, d)
 		if at == "" {
 			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Noun: noun, Evidence: "it is not mounted, and its files were not looked at", Mend: "mount it, and check again"})

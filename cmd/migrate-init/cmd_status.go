@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/boot"
@@ -102,8 +103,8 @@ func stageOf(r stage.Record) string {
 // judge tells where a migration stands, from the journal and from what runs.
 func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state {
 	st := state{Plan: p.ID, Records: rs, Times: rs.Took(), Migrated: runsMigrated(p, f)}
-	for _, n := range p.Target.Arrays {
-		if a := f.Array(n.UUID); a != nil && a.Node != "" {
+	for _, n := range p.Target.Arrays() {
+		if a := f.Array(n.Ref.ID()); a != nil && a.Node != "" {
 			st.Arrays = append(st.Arrays, *a)
 		}
 	}
@@ -113,14 +114,14 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 	fail := rs.Last(stage.Failed)
 	armed := f.Boot.NextEntry == boot.MigrateEntryID(p.ID)
 	switch {
-	case st.Migrated && rs.Done("finish"):
+	case st.Migrated && stage.Finished(p, rs):
 		st.State, st.Says = "finished", "This is the migrated system, and the old disk is part of it."
-	case st.Migrated && rs.Begun("finish") && (committed || stage.Rollbackable(rs) != nil):
+	case st.Migrated && stage.Finishing(p, rs) && (committed || stage.Rollbackable(p, rs) != nil):
 		st.State, st.Says, st.Next = "finishing", "This is the migrated system; finish has begun and goes on where it was.", "migrate-init finish"
-		if fail != nil && fail.Stage == "finish" {
+		if fail != nil && slices.Contains(p.FinishStages(), fail.Stage) {
 			st.Reason = fail.Text
 		}
-		if stage.Rollbackable(rs) == nil {
+		if stage.Rollbackable(p, rs) == nil {
 			st.Next += ", or migrate-init rollback: the old disk is untouched"
 		}
 	case st.Migrated && !committed:

@@ -134,8 +134,8 @@ func change(dir, what string, args []string, abs func(string) string) error {
 	case "booted":
 		return booted(root)
 	case "array":
-		return addMember(dir, args[0], diskSize, plan.NewArray{UUID: "deadbeef:00000000:00000000:00000001", Name: args[1], Metadata: "1.2",
-			MemberUUIDs: []string{"deadbeef:00000000:00000000:00000002"}})
+		return addMember(dir, args[0], diskSize, &plan.Node{Ref: "md:deadbeef:00000000:00000000:00000001", Layer: plan.Layer{MD: &plan.MD{Name: args[1], Metadata: "1.2",
+			Devices: []string{"deadbeef:00000000:00000000:00000002"}}}})
 	}
 	b, err := os.ReadFile(abs(args[0]))
 	if err != nil {
@@ -149,7 +149,7 @@ func change(dir, what string, args []string, abs func(string) string) error {
 	case "twin":
 		return putAt(dir, args[1], 1024, extSuper(p.Boot.Root, 1024*mib, 1))
 	case "member":
-		return addMember(dir, args[1], diskSize, p.Target.Arrays[0])
+		return addMember(dir, args[1], diskSize, p.Target.Arrays()[0])
 	case "journal":
 		return journal(dir, p, args[1:])
 	case "stamped":
@@ -205,14 +205,14 @@ func targetTable(dir string, p *plan.Plan) error {
 	if _, err := os.Lstat(filepath.Join(dir, "root/sys/class/block/vdb2")); err == nil {
 		return nil
 	}
-	d := p.Target.Disks[0]
-	t := gpt.Table{Scheme: gpt.SchemeGPT, ID: d.TableID, SectorSize: 512}
-	for _, x := range d.Partitions {
-		typ, err := gpt.TypeOf(gpt.SchemeGPT, x.Role)
+	d := p.NewDisks()[0]
+	t := gpt.Table{Scheme: gpt.SchemeGPT, ID: d.Disk.Table, SectorSize: 512}
+	for _, x := range p.Target.Parts(d.Ref) {
+		typ, err := gpt.TypeOf(gpt.SchemeGPT, x.Part.Role)
 		if err != nil {
 			typ = "6d696772-6174-4e69-9469-6a6f75726e61"
 		}
-		t.Partitions = append(t.Partitions, gpt.Partition{Number: x.Number, Type: typ, ID: x.GUID, Name: x.Name, Start: x.Start, Size: x.Size})
+		t.Partitions = append(t.Partitions, gpt.Partition{Number: x.Part.Number, Type: typ, ID: x.Ref.ID(), Name: x.Part.Name, Start: x.Part.Start, Size: x.Size})
 	}
 	return addTable(dir, "vdb", diskSize, 1, t)
 }
@@ -263,18 +263,19 @@ func migrated(dir string, p *plan.Plan, text []byte) error {
 			return err
 		}
 	}
-	for _, n := range p.Target.Arrays {
+	for _, n := range p.Target.Arrays() {
 		if err := runArray(dir, p, n); err != nil {
 			return err
 		}
 	}
-	for _, n := range p.Target.Filesystems {
-		a := slices.IndexFunc(p.Target.Arrays, func(a plan.NewArray) bool { return n.On == plan.Ref("md:"+a.UUID) })
-		if err := putAt(dir, p.Target.Arrays[a].Node, 1024, extSuper(n.UUID, n.Inodes*mib/1024, 1)); err != nil {
+	for _, n := range p.Target.Filesystems() {
+		a := slices.IndexFunc(p.Target.Arrays(), func(a *plan.Node) bool { return n.Lower() == a.Ref })
+		node := p.Target.Arrays()[a].MD.Node
+		if err := putAt(dir, node, 1024, extSuper(n.Ref.ID(), n.FS.Inodes*mib/1024, 1)); err != nil {
 			return err
 		}
-		if n.Mount == "/" {
-			line := mountLine(1, fmt.Sprintf("9:%d", a), "/", "ext4", "/dev/"+p.Target.Arrays[a].Node)
+		if n.FS.Mount == "/" {
+			line := mountLine(1, fmt.Sprintf("9:%d", a), "/", "ext4", "/dev/"+node)
 			if err := put(root, "proc/self/mountinfo", line, 0o644); err != nil {
 				return err
 			}
@@ -295,52 +296,50 @@ func migrated(dir string, p *plan.Plan, text []byte) error {
 }
 
 // runArray makes a planned array with its one member, as mdadm and the kernel would show it.
-func runArray(dir string, p *plan.Plan, n plan.NewArray) error {
+func runArray(dir string, p *plan.Plan, n *plan.Node) error {
 	root := filepath.Join(dir, "root")
-	d := p.Target.Disks[0]
-	i := slices.IndexFunc(d.Partitions, func(x plan.NewPart) bool { return n.Members[0] == plan.Ref("part:"+x.GUID) })
-	part := d.Partitions[i]
-	member := "vdb" + strconv.Itoa(part.Number)
+	part := p.Target.Node(n.On[0])
+	member := "vdb" + strconv.Itoa(part.Part.Number)
 	size, err := writeMember(dir, member, part.Size, n)
 	if err != nil {
 		return err
 	}
-	if err := put(dir, "disks/"+n.Node, "", 0o600); err != nil {
+	if err := put(dir, "disks/"+n.MD.Node, "", 0o600); err != nil {
 		return err
 	}
-	if err := os.Truncate(filepath.Join(dir, "disks", n.Node), size); err != nil {
+	if err := os.Truncate(filepath.Join(dir, "disks", n.MD.Node), size); err != nil {
 		return err
 	}
-	at := "sys/devices/virtual/block/" + n.Node
-	attrs := map[string]string{"size": strconv.FormatInt(size/512, 10), "ro": "0", "dev": "9:" + strings.TrimPrefix(n.Node, "md"), "queue/logical_block_size": "512",
+	at := "sys/devices/virtual/block/" + n.MD.Node
+	attrs := map[string]string{"size": strconv.FormatInt(size/512, 10), "ro": "0", "dev": "9:" + strings.TrimPrefix(n.MD.Node, "md"), "queue/logical_block_size": "512",
 		"md/array_state": "clean", "md/level": "raid1", "md/metadata_version": "1.2", "md/raid_disks": "2", "md/degraded": "1", "md/sync_action": "idle",
 		"md/component_size": strconv.FormatInt(size/1024, 10), "md/dev-" + member + "/state": "in_sync", "md/dev-" + member + "/slot": "0"}
-	if err := addBlock(root, at, n.Node, attrs); err != nil {
+	if err := addBlock(root, at, n.MD.Node, attrs); err != nil {
 		return err
 	}
-	if err := link(root, "sys/block/"+n.Node, at); err != nil {
+	if err := link(root, "sys/block/"+n.MD.Node, at); err != nil {
 		return err
 	}
-	return put(root, "sys/class/block/"+member+"/holders/"+n.Node, "", 0o644)
+	return put(root, "sys/class/block/"+member+"/holders/"+n.MD.Node, "", 0o644)
 }
 
 // addMember makes a device the first member of an array that does not run.
-func addMember(dir, dev string, size int64, n plan.NewArray) error {
+func addMember(dir, dev string, size int64, n *plan.Node) error {
 	_, err := writeMember(dir, dev, size, n)
 	return err
 }
 
 // writeMember writes the superblock of an array's first member, and tells the array's size.
-func writeMember(dir, dev string, size int64, n plan.NewArray) (int64, error) {
-	id, err := md.ParseUUID(n.UUID)
+func writeMember(dir, dev string, size int64, n *plan.Node) (int64, error) {
+	id, err := md.ParseUUID(n.Ref.ID())
 	if err != nil {
 		return 0, err
 	}
-	member, err := md.ParseUUID(n.MemberUUIDs[0])
+	member, err := md.ParseUUID(n.MD.Devices[0])
 	if err != nil {
 		return 0, err
 	}
-	images, err := md.New(md.Spec{Version: md.Version(n.Metadata), UUID: id, Name: n.Name, Level: 1, RaidDisks: 2, Bitmap: n.Bitmap, CTime: time.Unix(1700000000, 0),
+	images, err := md.New(md.Spec{Version: md.Version(n.MD.Metadata), UUID: id, Name: n.MD.Name, Level: 1, RaidDisks: 2, Bitmap: n.MD.Bitmap, CTime: time.Unix(1700000000, 0),
 		Members: []md.MemberSpec{{Size: size, DeviceUUID: member}, {Size: size, Missing: true}}})
 	if err != nil {
 		return 0, err

@@ -12,9 +12,9 @@ import (
 )
 
 func debianPlan(level int, drivers ...string) *plan.Plan {
-	return &plan.Plan{Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"}, Boot: plan.Booting{Loader: "grub"}, Drivers: drivers, Target: plan.Target{
-		Arrays:      []plan.NewArray{{UUID: "a:b:c:d", Name: "h:root", Level: level}},
-		Filesystems: []plan.NewFS{{Mount: "/", Type: "ext4"}, {Mount: "/srv", Type: "xfs"}},
+	return &plan.Plan{Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"}, Boot: plan.Booting{Loader: "grub"}, Drivers: drivers, Target: plan.Graph{
+		{Ref: "md:a:b:c:d", Layer: plan.Layer{MD: &plan.MD{Name: "h:root", Level: level}}},
+		{Layer: plan.Layer{FS: &plan.FS{Mount: "/", Type: "ext4"}}}, {Layer: plan.Layer{FS: &plan.FS{Mount: "/srv", Type: "xfs"}}},
 	}}
 }
 

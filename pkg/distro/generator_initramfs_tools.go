@@ -2,7 +2,6 @@ package distro
 
 import (
 	"path"
-	"strconv"
 	"strings"
 
 	"migrate-init/pkg/plan"
@@ -32,22 +31,13 @@ func initramfsToolsInitrd(kernel string) string {
 	return dir + "initrd.img-" + strings.TrimPrefix(base, "vmlinuz-")
 }
 
-// personality is the module of a level (drivers/md/Makefile).
-func personality(level int) string {
-	switch level {
-	case 4, 5, 6:
-		return "raid456"
-	}
-	return "raid" + strconv.Itoa(level)
-}
-
 func initramfsToolsNeeds(p *plan.Plan) []Need {
 	var out []Need
-	if len(p.Target.Arrays) > 0 {
+	if len(p.Target.Arrays()) > 0 {
 		var uuids []string
-		for _, a := range p.Target.Arrays {
-			uuids = append(uuids, a.UUID)
-			out = append(out, Need{Why: "the personality of array " + a.Name, Module: personality(a.Level)})
+		for _, a := range p.Target.Arrays() {
+			uuids = append(uuids, a.Ref.ID())
+			out = append(out, Need{Why: "the personality of array " + a.MD.Name, Module: plan.LevelModule(a.MD.Level)})
 		}
 		out = append(out,
 			Need{Why: "mdadm assembles the arrays", Path: "sbin/mdadm"},
@@ -56,9 +46,9 @@ func initramfsToolsNeeds(p *plan.Plan) []Need {
 			Need{Why: "a degraded array is started at boot", Path: "scripts/local-block/mdadm", Words: []string{"--run"}},
 			Need{Why: "array support", Module: "md_mod"})
 	}
-	for _, f := range p.Target.Filesystems {
-		if f.Mount == "/" {
-			out = append(out, Need{Why: "the root filesystem", Module: plan.FSTypeOf(f.Type).Module})
+	for _, f := range p.Target.Filesystems() {
+		if f.FS.Mount == "/" {
+			out = append(out, Need{Why: "the root filesystem", Module: plan.FSTypeOf(f.FS.Type).Module})
 		}
 	}
 	return out
@@ -74,8 +64,8 @@ func initramfsToolsOverlay(p *plan.Plan) []File {
 			list = append(list, m)
 		}
 	}
-	for _, a := range p.Target.Arrays {
-		add(personality(a.Level))
+	for _, a := range p.Target.Arrays() {
+		add(plan.LevelModule(a.MD.Level))
 	}
 	if len(list) == 0 {
 		return nil

@@ -12,8 +12,8 @@ import (
 
 func rootOf(typ string, level int, drivers ...string) *plan.Plan {
 	return &plan.Plan{Drivers: drivers, Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"}, Boot: plan.Booting{Loader: "grub"},
-		Target: plan.Target{Arrays: []plan.NewArray{{UUID: "a:b:c:d", Name: "h:root", Level: level}, {UUID: "e:f:g:h", Name: "h:srv", Level: level}},
-			Filesystems: []plan.NewFS{{Mount: "/srv", Type: "xfs"}, {Mount: "/", Type: typ}}}}
+		Target: plan.Graph{{Ref: "md:a:b:c:d", Layer: plan.Layer{MD: &plan.MD{Name: "h:root", Level: level}}}, {Ref: "md:e:f:g:h", Layer: plan.Layer{MD: &plan.MD{Name: "h:srv", Level: level}}},
+			{Layer: plan.Layer{FS: &plan.FS{Mount: "/srv", Type: "xfs"}}}, {Layer: plan.Layer{FS: &plan.FS{Mount: "/", Type: typ}}}}}
 }
 
 func TestInitramfsToolsNeeds(t *testing.T) {
@@ -65,7 +65,7 @@ func TestInitramfsToolsHook(t *testing.T) {
 		}
 	}
 	p := rootOf("ext4", 1)
-	p.Target.Arrays = nil
+	p.Target = p.Target[2:]
 	if f := initramfsToolsOverlay(p); len(f) != 0 {
 		t.Errorf("without arrays: %v", f)
 	}

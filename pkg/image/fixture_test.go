@@ -80,18 +80,29 @@ func kernelFile(version string) []byte {
 
 // aPlan is the main scenario: one ext4 and swap onto a RAID1.
 func aPlan() *plan.Plan {
+	phases, err := plan.PhasesOf("offline")
+	if err != nil {
+		panic(err)
+	}
+	target := plan.Graph{
+		{Ref: "disk:new1", Size: 1 << 30, Layer: plan.Layer{Disk: &plan.Disk{Sector: 512, Scheme: "gpt", Table: "table"}}},
+		{Ref: "part:p", On: []plan.Ref{"disk:new1"}, Size: 1 << 29, Layer: plan.Layer{Part: &plan.Part{Number: 1, Role: plan.RoleRaid, Start: 1 << 20}}},
+		{Ref: "md:a", On: []plan.Ref{"part:p", ""}, Layer: plan.Layer{MD: &plan.MD{Name: "h:root", Level: 1, Devices: []string{"m", "n"}}}},
+		{Ref: "fs:new", On: []plan.Ref{"md:a"}, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}},
+		{Ref: "swap:t", On: []plan.Ref{"md:a"}, Layer: plan.Layer{Swap: &plan.Swap{}}},
+	}
 	return &plan.Plan{
-		Version: plan.Version, ID: "6f1c", Created: time.Unix(1700000000, 0).UTC(), Strategy: "offline", To: "raid1", Stages: plan.StagesOf("offline"),
+		Version: plan.Version, ID: "6f1c", Created: time.Unix(1700000000, 0).UTC(), Strategy: "offline", To: "raid1", Phases: phases,
 		Policy:  plan.Policy{OnFailure: "reboot", Panic: 30, ReadError: "stop", DeadlineSecs: 60},
 		Machine: plan.Host{Hostname: "h", Firmware: "bios", Family: "debian"},
-		Source:  plan.Source{Disks: []plan.DiskID{{Key: "old1", Size: 1 << 30}}, Filesystems: []plan.SourceFS{{UUID: "old", Type: "ext4", Mount: "/"}}, Swaps: []plan.SwapOld{{UUID: "s"}}},
-		Target: plan.Target{
-			Disks:       []plan.TargetDisk{{DiskID: plan.DiskID{Key: "new1", Size: 1 << 30, Sector: 512}, TableID: "table", Partitions: []plan.NewPart{{Number: 1, Role: plan.RoleRaid, GUID: "p", Start: 1 << 20, Size: 1 << 29}}}},
-			Arrays:      []plan.NewArray{{UUID: "a", Name: "h:root", Level: 1, Devices: 2, Members: []plan.Ref{"part:p", ""}, MemberUUIDs: []string{"m", "n"}}},
-			Filesystems: []plan.NewFS{{UUID: "new", Type: "ext4", Mount: "/"}},
-			Swaps:       []plan.NewSwap{{UUID: "t"}},
+		Source: plan.Graph{
+			{Ref: "disk:old1", Size: 1 << 30, Layer: plan.Layer{Disk: &plan.Disk{Sector: 512}}},
+			{Ref: "fs:old", On: []plan.Ref{"disk:old1"}, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}},
+			{Ref: "swap:s", On: []plan.Ref{"disk:old1"}, Layer: plan.Layer{Swap: &plan.Swap{}}},
 		},
-		Copies:  []plan.Copy{{From: "old", To: "new", Engine: plan.EngineTree}},
+		Target:  target,
+		Final:   target,
+		Moves:   []plan.Move{{From: "fs:old", To: "fs:new", Engine: plan.EngineTree}, {From: "swap:s", To: "swap:t", Engine: plan.EngineMake}},
 		Journal: "part:p",
 		Boot:    plan.Booting{Root: "new", Kernel: "/boot/vmlinuz-" + release, Release: release},
 		Drivers: []string{"virtio_blk", "libata", "pcieportdrv"},

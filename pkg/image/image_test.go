@@ -190,7 +190,7 @@ func TestPlanOf(t *testing.T) {
 		"damaged":      {append(bytes.Clone(image[:len(image)-1]), image[len(image)-1]^1), ""},
 		"other initrd": {archive(file("init", "x")), "no image of migrate-init"},
 		"no plan":      {archive(file(Marker, "x")), "plan"},
-		"broken plan":  {archive(file(Marker, "x"), file(PlanPath, "version = 1\nid = 'x'\n")), "seal"},
+		"broken plan":  {archive(file(Marker, "x"), file(PlanPath, "version = 2\nid = 'x'\n")), "seal"},
 		"huge plan":    {archive(file(Marker, "x"), file(PlanPath, strings.Repeat("#", 5<<20))), "more than"},
 	} {
 		id, err := PlanOf(bytes.NewReader(c.image))
@@ -216,17 +216,17 @@ func TestRefuses(t *testing.T) {
 		{"missing tool of the extent engine", func(r fstest.MapFS, p *plan.Plan) {
 			delete(r, "usr/sbin/resize2fs")
 			delete(r, "usr/sbin/tune2fs")
-			p.Copies[0].Engine = plan.EngineExtent
+			p.Moves[0].Engine = plan.EngineExtent
 		}, []string{"tool resize2fs: not found", "tool tune2fs: not found"}, 2},
 		{"missing shell", func(r fstest.MapFS, p *plan.Plan) { delete(r, "usr/bin/sh"); p.Policy.OnFailure = "shell" },
 			[]string{"tool sh: not found", "policy on_failure is shell", "apt-get install dash"}, 0},
 		{"missing library", func(r fstest.MapFS, _ *plan.Plan) { delete(r, "usr/lib/x86_64-linux-gnu/libext2fs.so.2") },
 			[]string{"tool /usr/sbin/mke2fs: library libext2fs.so.2", "not found in", "apt-get install --reinstall e2fsprogs"}, 3},
-		{"unknown filesystem", func(_ fstest.MapFS, p *plan.Plan) { p.Target.Filesystems[0].Type = "xfs" },
+		{"unknown filesystem", func(_ fstest.MapFS, p *plan.Plan) { p.Target.Filesystems()[0].FS.Type = "xfs" },
 			[]string{"filesystem type xfs: no program"}, 0},
 		{"missing module", func(_ fstest.MapFS, p *plan.Plan) { p.Drivers = append(p.Drivers, "mpt3sas") },
 			[]string{"module mpt3sas: not found", "kernel " + release, "driver of the planned disks", "linux-image-" + release}, 0},
-		{"missing personality", func(_ fstest.MapFS, p *plan.Plan) { p.Target.Arrays[0].Level = 6 },
+		{"missing personality", func(_ fstest.MapFS, p *plan.Plan) { p.Target.Arrays()[0].MD.Level = 6 },
 			[]string{"module raid456: not found", "array h:root, level 6"}, 0},
 		{"missing module file", func(r fstest.MapFS, _ *plan.Plan) { delete(r, modDir+"kernel/fs/jbd2/jbd2.ko") },
 			[]string{"module jbd2 of kernel " + release, "does not exist", "linux-image-" + release}, 0},
@@ -408,7 +408,7 @@ func FuzzPlanOf(f *testing.F) {
 	one := func(name, data string) cpio.Entry {
 		return cpio.Entry{Name: name, Mode: cpio.ModeRegular | 0o644, Size: int64(len(data)), Body: strings.NewReader(data)}
 	}
-	if err := cpio.WriteImage(&plain, []cpio.Entry{one(Marker, "x"), one(PlanPath, "version = 1\n")}, cpio.ImageOptions{Method: cpio.None}); err != nil {
+	if err := cpio.WriteImage(&plain, []cpio.Entry{one(Marker, "x"), one(PlanPath, "version = 2\n")}, cpio.ImageOptions{Method: cpio.None}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(plain.Bytes())

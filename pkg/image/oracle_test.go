@@ -120,7 +120,7 @@ func TestChrootOracle(t *testing.T) {
 		t.Skip("SKIPPED: chroot needs root")
 	}
 	p := aPlan()
-	p.Policy.OnFailure, p.Copies[0].Engine = "shell", plan.EngineExtent
+	p.Policy.OnFailure, p.Moves[0].Engine = "shell", plan.EngineExtent
 	image := packed(t, collect(t, input(t, hereWithModules(t), p)))
 	dir := t.TempDir()
 	extract(t, image, dir)

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"migrate-init/pkg/elf"
-	"migrate-init/pkg/plan"
 )
 
 // tool is a program of the host that the migration runs.
@@ -32,16 +31,13 @@ func (c *collector) tools() {
 // wantedTools lists what the stages of this plan run.
 func (c *collector) wantedTools() []tool {
 	p := c.in.Plan
-	byExtent := map[string]bool{}
-	for _, cp := range p.Copies {
-		byExtent[cp.To] = byExtent[cp.To] || cp.Engine == plan.EngineExtent
-	}
 	var out []tool
-	for _, f := range p.Target.Filesystems {
-		out = append(out, c.filesystemTools(f, byExtent[f.UUID])...)
-	}
-	if len(p.Target.Swaps) > 0 {
-		out = append(out, maker(plan.FSTypeOf(plan.SwapType)))
+	for _, k := range kinds() {
+		for i := range p.Target {
+			if n := &p.Target[i]; k.is(n) && k.tools != nil {
+				out = append(out, k.tools(c, n)...)
+			}
+		}
 	}
 	if p.Policy.OnFailure == "shell" {
 		const why = "policy on_failure is shell"
@@ -51,30 +47,6 @@ func (c *collector) wantedTools() []tool {
 		}
 	}
 	return out
-}
-
-// filesystemTools are those that a filesystem's type needs.
-func (c *collector) filesystemTools(f plan.NewFS, byExtent bool) []tool {
-	t := plan.FSTypeOf(f.Type)
-	var out []tool
-	if byExtent {
-		for _, n := range t.Tools.Blocks {
-			out = append(out, tool{name: n, pkg: t.Tools.Package, why: "finishes a copy of " + t.Name + " by extents"})
-		}
-	}
-	if t.Tools.Make != "" {
-		out = append(out, maker(t))
-	} else if !byExtent {
-		c.refuse("filesystem type %s: no program is known that makes it; leave %s as it is, or make a plan with another type", f.Type, f.Mount)
-	}
-	if t.Tools.Check != "" {
-		out = append(out, tool{name: t.Tools.Check, pkg: t.Tools.Package, why: "checks " + t.Name})
-	}
-	return out
-}
-
-func maker(t plan.FSType) tool {
-	return tool{name: t.Tools.Make, pkg: t.Tools.Package, why: "makes " + t.Name, files: t.Tools.Files}
 }
 
 // pathDirs is the PATH with which the init starts programs.

@@ -2,13 +2,12 @@ package image
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/pkg/kmod"
-	"migrate-init/pkg/plan"
 )
 
 // wanted is a module that was asked for, by name or alias. One that may be absent is silently left out.
@@ -30,27 +29,21 @@ func (c *collector) wantedModules(x *kmod.Index) []wanted {
 			out = append(out, wanted{partner, "usual partner of " + d, true})
 		}
 	}
-	for _, a := range p.Target.Arrays {
-		out = append(out, wanted{"md_mod", "array " + a.Name, false}, wanted{personality(a.Level), fmt.Sprintf("array %s, level %d", a.Name, a.Level), false})
-	}
-	types := map[string]bool{}
-	for _, f := range p.Source.Filesystems {
-		types[f.Type] = true
-	}
-	for _, f := range p.Target.Filesystems {
-		types[f.Type] = true
-	}
-	for _, t := range sortedKeys(types) {
-		name := t
-		if len(x.Lookup(t)) == 0 {
-			name = "fs-" + t // MODULE_ALIAS_FS
-		}
-		out = append(out, wanted{name, "filesystem " + t, false})
-		for _, partner := range plan.FSTypeOf(t).Partners { // request_module finds no modprobe in an image
-			out = append(out, wanted{partner, "filesystem " + t, true})
+	seen := map[wanted]bool{}
+	for _, k := range kinds() {
+		for _, n := range slices.Concat(p.Source, p.Target) {
+			if !k.is(&n) || k.modules == nil {
+				continue
+			}
+			for _, w := range k.modules(c, x, &n) {
+				if !seen[w] {
+					seen[w] = true
+					out = append(out, w)
+				}
+			}
 		}
 	}
-	return append(out, wanted{"dm_mod", "snapshots", true}, wanted{"dm_snapshot", "snapshots", true})
+	return out
 }
 
 // builtinWithoutName tells whether a driver is built into the running kernel, and that kernel is the plan's. What cannot be a
@@ -65,17 +58,6 @@ func (c *collector) builtinWithoutName(driver string) bool {
 	}
 	_, err = fs.Stat(c.in.Root, path.Join("sys/module", driver, "initstate"))
 	return errors.Is(err, fs.ErrNotExist)
-}
-
-// personality is the module of a RAID level, as drivers/md names them.
-func personality(level int) string {
-	switch level {
-	case -1:
-		return "linear"
-	case 4, 5, 6:
-		return "raid456"
-	}
-	return fmt.Sprintf("raid%d", level)
 }
 
 // driverPartners are modules that a driver works with and does not depend on by name.

@@ -26,13 +26,13 @@ func (b *builder) booting() {
 	}
 	b.kernel(bt)
 	b.bootFS(bt)
-	for i, fs := range b.p.Target.Filesystems {
-		if fs.Mount == "/" {
-			bt.Root = fs.UUID
+	for _, n := range b.p.Target.Filesystems() {
+		if n.FS.Mount == "/" {
+			bt.Root = n.Ref.ID()
 		}
 		// The commit lies where the new boot loader's own files do: one volume for GRUB to read.
-		if within(bt.Dir, fs.Mount) && len(fs.Mount) > len(bt.Mount) {
-			bt.Volume, bt.Mount, bt.FSType = b.p.Target.Filesystems[i].On, fs.Mount, fs.Type
+		if within(bt.Dir, n.FS.Mount) && len(n.FS.Mount) > len(bt.Mount) {
+			bt.Volume, bt.Mount = n.Lower(), n.FS.Mount
 		}
 	}
 	if bt.Root == "" {
@@ -103,7 +103,7 @@ func (b *builder) bootFS(bt *Booting) {
 		return
 	}
 	bt.BootFS = dev.Filesystem().UUID
-	if b.p.FindSource(bt.BootFS) == nil {
+	if b.p.Source.Node(Ref("fs:"+bt.BootFS)) == nil {
 		b.refuse("directory "+f.Boot.Dir, "move the disk that holds it", "it is on %s, which this plan does not move", dev.Path)
 	}
 }

@@ -71,8 +71,8 @@ func Check(p *Plan, f *Facts, when Moment) Findings {
 func checkProblems(p *Plan, f *Facts, a *answers) {
 	// Without these nothing is known to be out of use.
 	ours := map[string]bool{"/etc/fstab": true, "/proc/self/mountinfo": true, "/proc/swaps": true, "/sys/class/block": true}
-	for _, id := range p.Disks() {
-		d, _ := f.Disk(id)
+	for _, n := range p.Disks() {
+		d, _ := f.Disk(n)
 		if d == nil {
 			continue
 		}
@@ -95,11 +95,11 @@ func checkProblems(p *Plan, f *Facts, a *answers) {
 	}
 }
 
-// wiped tells whether a path is a target disk that may be overwritten.
+// wiped reports whether a path is a target disk that may be overwritten.
 func (p *Plan) wiped(f *Facts, path string) bool {
-	for _, t := range p.Target.Disks {
-		if d, _ := f.Disk(t.DiskID); d != nil && d.Path == path {
-			return t.Wipe
+	for _, n := range p.NewDisks() {
+		if d, _ := f.Disk(n); d != nil && d.Path == path {
+			return n.Disk.Wipe
 		}
 	}
 	return false

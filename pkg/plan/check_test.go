@@ -8,20 +8,19 @@ import (
 
 // begun is the good machine after an interrupted run of its plan: the table is there, and one array runs.
 func begun(p *Plan, f *Facts) {
-	t := p.Target.Disks[0]
 	d := f.Dev("vdb")
-	d.Table = &Table{Scheme: "gpt", ID: t.TableID}
-	for i, n := range t.Partitions {
-		d.Table.Partitions = append(d.Table.Partitions, Partition{Number: n.Number, Role: n.Role, GUID: n.GUID, Start: n.Start, Size: n.Size})
+	d.Table = &Table{Scheme: "gpt", ID: p.Target.Disks()[0].Disk.Table}
+	for i, n := range p.Target.Parts("disk:new1") {
+		d.Table.Partitions = append(d.Table.Partitions, Partition{Number: n.Part.Number, Role: n.Part.Role, GUID: n.Ref.ID(), Start: n.Part.Start, Size: n.Size})
 		name := "vdb" + string(rune('1'+i))
-		f.Devices = append(f.Devices, Device{Name: name, Path: "/dev/" + name, Kind: KindPart, Parent: "vdb", Number: n.Number, GUID: n.GUID, Start: n.Start, Size: n.Size})
+		f.Devices = append(f.Devices, Device{Name: name, Path: "/dev/" + name, Kind: KindPart, Parent: "vdb", Number: n.Part.Number, GUID: n.Ref.ID(), Start: n.Part.Start, Size: n.Size})
 		d = f.Dev("vdb")
 	}
-	a := p.Target.Arrays[0]
+	a := p.Target.Arrays()[0]
 	m := f.Dev("vdb3")
-	m.Holders, m.Contents = []string{"md127"}, []Content{{Kind: ContentRaid, Type: "linux_raid_member", UUID: a.UUID}}
-	f.Devices = append(f.Devices, Device{Name: "md127", Path: "/dev/md127", Kind: KindArray, Size: gib, Contents: []Content{fsOf("ext4", p.Target.Filesystems[0].UUID, 0)}})
-	f.Arrays = []Array{{UUID: a.UUID, Name: a.Name, Level: "1", Devices: 2, Degraded: 1, Node: "md127", Members: []Member{{Device: "vdb3"}}}}
+	m.Holders, m.Contents = []string{"md127"}, []Content{{Kind: ContentRaid, Type: "linux_raid_member", UUID: a.Ref.ID()}}
+	f.Devices = append(f.Devices, Device{Name: "md127", Path: "/dev/md127", Kind: KindArray, Size: gib, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
+	f.Arrays = []Array{{UUID: a.Ref.ID(), Name: a.MD.Name, Level: "1", Devices: 2, Degraded: 1, Node: "md127", Members: []Member{{Device: "vdb3"}}}}
 }
 
 // offline makes facts as the init sees them: nothing mounted, no installed system, sources clean.
@@ -134,11 +133,11 @@ func TestCheckRefuses(t *testing.T) {
 		{"partition used since", Live, func(_ *Plan, f *Facts) { added(f).Holders = []string{"dm-0"} }, "source.whole", []string{"/dev/vda4", "held by dm-0"}},
 		{"partition unseen since", Offline, func(_ *Plan, f *Facts) { added(f); f.Devices = f.Devices[:len(f.Devices)-1]; offline(f) }, "source.whole", []string{"partition 4", "does not show it so"}},
 		{"filled since, by files", Offline, func(p *Plan, f *Facts) {
-			p.Copies[0].Engine = EngineTree
+			p.Moves[0].Engine = EngineTree
 			f.Dev("vda2").Contents[0].Used, f.Dev("vda2").Contents[0].Size = 18*gib+700*mib, 19*gib
 			offline(f)
 		}, "target.room", []string{"filesystem at /", "19 GiB are used by now", "free space"}},
-		{"filled beyond all", Live, func(p *Plan, f *Facts) { p.Copies[0].Engine, f.Dev("vda2").Contents[0].Used = EngineTree, 1<<63-1 }, "target.room", []string{"are used by now"}},
+		{"filled beyond all", Live, func(p *Plan, f *Facts) { p.Moves[0].Engine, f.Dev("vda2").Contents[0].Used = EngineTree, 1<<63-1 }, "target.room", []string{"are used by now"}},
 		{"grown since, by blocks", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 19 * gib }, "target.room", []string{"filesystem at /", "grown to 19 GiB", "new plan"}},
 		{"grown beyond all", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 1<<63 - 1 }, "target.room", []string{"grown to"}},
 		{"errors noted since", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (1)" }, "source.clean", []string{"/dev/vda2", "noted errors"}},
@@ -150,7 +149,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"not in fstab by now", Live, func(_ *Plan, f *Facts) { f.Fstab = f.Fstab[1:] }, "fstab.same", []string{"/dev/vda2", "no line leads to it", "new plan"}},
 		{"target gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").WWN = "w" }, "target.present", []string{"no disk with serial NEW1"}},
 		{"target resized", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").Size-- }, "target.present", []string{"no disk with serial NEW1, 21474836480 bytes"}},
-		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Disks[0].Partitions[3].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},
+		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Parts("disk:new1")[3].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},
 		{"target filled since", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vdb").Contents = []Content{fsOf("ext4", other, 0)} }, "target.empty", []string{other, "--wipe /dev/vdb"}},
 		{"target with another table", Live, func(_ *Plan, f *Facts) { f.Dev("vdb").Table = &Table{Scheme: "gpt", ID: other} }, "target.empty", []string{other}},
 		{"own array mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").MountedAt = []string{"/mnt"} }, "target.unused", []string{"/dev/md127", "umount /mnt"}},
@@ -158,27 +157,27 @@ func TestCheckRefuses(t *testing.T) {
 		{"carried out already", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").MountedAt = []string{"/"} }, "target.unused", []string{"carried out", "migrate-init status"}},
 		{"own partition mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("vdb4").MountedAt = []string{"/x"} }, "target.unused", []string{"/dev/vdb4 is mounted at /x"}},
 		{"planned filesystem elsewhere", Offline, func(p *Plan, f *Facts) {
-			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems[0].UUID, 0)}})
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
 		}, "identity.unique", []string{"already on /dev/sdz1", "new plan"}},
 		{"planned filesystem twice", Offline, func(p *Plan, f *Facts) {
 			begun(p, f)
-			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems[0].UUID, 0)}})
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
 		}, "identity.unique", []string{"found 2 times: /dev/md127, /dev/sdz1"}},
 		{"planned swap elsewhere", Offline, func(p *Plan, f *Facts) {
-			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{{Kind: ContentSwap, Type: "swap", UUID: p.Target.Swaps[0].UUID}}})
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{{Kind: ContentSwap, Type: "swap", UUID: p.Target.Swaps()[0].Ref.ID()}}})
 		}, "identity.unique", []string{"planned swap", "/dev/sdz1"}},
 		{"planned array elsewhere", Offline, func(p *Plan, f *Facts) {
-			f.Arrays = append(f.Arrays, Array{UUID: p.Target.Arrays[0].UUID, Members: []Member{{Device: "sdz1"}}})
+			f.Arrays = append(f.Arrays, Array{UUID: p.Target.Arrays()[0].Ref.ID(), Members: []Member{{Device: "sdz1"}}})
 		}, "identity.unique", []string{"planned array", "/dev/sdz1"}},
 		{"planned partition elsewhere", Offline, func(p *Plan, f *Facts) {
-			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: p.Target.Disks[0].Partitions[0].GUID})
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: p.Target.Parts("disk:new1")[0].Ref.ID()})
 		}, "identity.unique", []string{"planned partition", "/dev/sdz1"}},
 		{"planned partition twice", Offline, func(p *Plan, f *Facts) {
 			begun(p, f)
-			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: p.Target.Disks[0].Partitions[0].GUID})
+			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: p.Target.Parts("disk:new1")[0].Ref.ID()})
 		}, "identity.unique", []string{"found 2 times"}},
 		{"planned table elsewhere", Offline, func(p *Plan, f *Facts) {
-			f.Devices = append(f.Devices, Device{Name: "sdz", Path: "/dev/sdz", Kind: KindDisk, Table: &Table{ID: p.Target.Disks[0].TableID}})
+			f.Devices = append(f.Devices, Device{Name: "sdz", Path: "/dev/sdz", Kind: KindDisk, Table: &Table{ID: p.Target.Disks()[0].Disk.Table}})
 		}, "identity.unique", []string{"planned partition table", "/dev/sdz"}},
 		{"kernel changed its release", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Release = "6.2" }, "kernel.modules", []string{"release 6.2, planned 6.1.0-18-amd64"}},
 		{"modules gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Modules = false }, "kernel.modules", []string{"no modules", "differ", "reinstall"}},
@@ -284,10 +283,10 @@ func TestFilesystemOf(t *testing.T) {
 func TestFindNothing(t *testing.T) {
 	f := &Facts{}
 	p := planned(t, good(), wish())
-	if (DiskID{}).Matches(nil) {
+	if (&Node{Layer: Layer{Disk: &Disk{}}}).Matches(nil) {
 		t.Error("no device is a disk")
 	}
-	for _, r := range []Ref{p.Target.Filesystems[0].On, p.Journal, "disk:new1", "disk:old1"} {
+	for _, r := range []Ref{p.Target.Filesystems()[0].Lower(), p.Journal, "disk:new1", "disk:old1"} {
 		if d, err := f.Volume(p, r); d != nil || err != nil {
 			t.Errorf("volume %s on no machine: %v, %v", r, d, err)
 		}

@@ -8,17 +8,17 @@ import (
 // checkTypes refuses what cannot be made here, and warns where a feature lets files be what a copy by files cannot keep. Whether
 // there are any only a look at each of them tells.
 func checkTypes(p *Plan, _ *Facts, a *answers) {
-	for _, n := range p.Target.Filesystems {
-		if !FSTypeOf(n.Type).Movable {
-			refuseType(a, n.Mount, n.Type)
+	for _, n := range p.Target.Filesystems() {
+		if !FSTypeOf(n.FS.Type).Movable {
+			refuseType(a, n.FS.Mount, n.FS.Type)
 		}
 	}
-	for _, c := range p.Copies {
-		n := p.FindFS(c.To)
-		if n == nil || c.Engine == EngineExtent || !slices.Contains(n.Features, "encrypt") {
+	for _, c := range p.Copies() {
+		n := p.Target.Node(c.To)
+		if n == nil || c.Engine == EngineExtent || !slices.Contains(n.FS.Features, "encrypt") {
 			continue
 		}
-		a.warn("filesystem at "+n.Mount, "look for them before the reboot: migrate-init check --files PLAN",
+		a.warn("filesystem at "+n.FS.Mount, "look for them before the reboot: migrate-init check --files PLAN",
 			"its feature encrypt lets files be encrypted (fscrypt); the init has no keys, and would end before the copy at the first of them")
 	}
 }
@@ -164,8 +164,8 @@ func checkFstab(p *Plan, f *Facts, a *answers) {
 // targetOf gives the target disk that a device is on, or nil.
 func (p *Plan) targetOf(f *Facts, dev string) *Device {
 	d := f.DiskOf(dev)
-	for _, t := range p.Target.Disks {
-		if t.Matches(d) {
+	for _, n := range p.NewDisks() {
+		if n.Matches(d) {
 			return d
 		}
 	}

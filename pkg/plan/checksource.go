@@ -8,26 +8,24 @@ import (
 
 func checkSource(p *Plan, f *Facts, a *answers) {
 	const mend = "make a new plan; nothing was written"
-	for _, id := range p.Source.Disks {
-		d, err := f.Disk(id)
+	for _, n := range p.Source.Disks() {
+		d, err := f.Disk(n)
 		switch {
 		case err != nil:
-			a.refuse("source disk "+id.Was, twins, "%v", err)
+			a.refuse("source disk "+n.Was, twins, "%v", err)
 		case d == nil:
-			a.refuse("source disk "+id.Was, "connect it, or make a new plan; nothing was written", "no disk with %s is here", id)
-		case d.Table == nil || !strings.EqualFold(d.Table.ID, id.Table):
-			a.refuse("source disk "+d.Path, mend, "its partition table is not %s", id.Table)
-		case d.Sector != id.Sector:
-			a.refuse("source disk "+d.Path, mend, "its sectors have %d bytes, planned %d", d.Sector, id.Sector)
+			a.refuse("source disk "+n.Was, "connect it, or make a new plan; nothing was written", "no disk with %s is here", n.Identity())
+		case d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table):
+			a.refuse("source disk "+d.Path, mend, "its partition table is not %s", n.Disk.Table)
+		case d.Sector != n.Disk.Sector:
+			a.refuse("source disk "+d.Path, mend, "its sectors have %d bytes, planned %d", d.Sector, n.Disk.Sector)
 		}
 	}
-	for _, s := range p.Source.Filesystems {
-		d, err := f.FS(s.UUID)
-		p.stays(f, a, "source filesystem "+s.UUID, s.Type, s.On, d, err)
-	}
-	for _, s := range p.Source.Swaps {
-		d, err := f.Swap(s.UUID)
-		p.stays(f, a, "source swap "+s.UUID, SwapType, s.On, d, err)
+	for _, m := range p.Moves {
+		if n := p.Source.Node(m.From); n != nil {
+			d, err := f.Volume(p, n.Ref)
+			p.stays(f, a, "source "+n.what()+" "+n.Ref.ID(), n.typ(), n.Lower(), d, err)
+		}
 	}
 }
 
@@ -51,16 +49,16 @@ func (p *Plan) stays(f *Facts, a *answers, noun, typ string, on Ref, d *Device, 
 // and a filesystem of which a part is elsewhere. A journal on another device could not be replayed where it had to be, and the
 // options that name it would keep the new system from mounting a filesystem that has its own.
 func checkWhole(p *Plan, f *Facts, a *answers) {
-	for _, s := range p.Source.Filesystems {
-		d, _ := f.FS(s.UUID)
+	for _, s := range p.Source.Filesystems() {
+		d, _ := f.FS(s.Ref.ID())
 		if d == nil || d.Filesystem().Journal == "" {
 			continue
 		}
-		a.refuse("source filesystem "+d.Path, "while it is not mounted, give it a journal of its own: "+fill(FSTypeOf(s.Type).Fixes.Journal, "with the tools of its type", d.Path, ""),
+		a.refuse("source filesystem "+d.Path, "while it is not mounted, give it a journal of its own: "+fill(FSTypeOf(s.FS.Type).Fixes.Journal, "with the tools of its type", d.Path, ""),
 			"its journal is on another device, uuid %s", d.Filesystem().Journal)
 	}
-	for _, id := range p.Source.Disks {
-		d, _ := f.Disk(id)
+	for _, n := range p.Source.Disks() {
+		d, _ := f.Disk(n)
 		if d == nil {
 			continue
 		}
@@ -77,12 +75,11 @@ func checkWhole(p *Plan, f *Facts, a *answers) {
 	}
 }
 
-// accounted tells whether a partition of a source disk is moved, was given up, or has nothing to lose, as New sees it.
+// accounted reports whether a partition of a source disk is moved, was given up, or has nothing to lose, as New sees it.
 func (p *Plan) accounted(f *Facts, disk, x *Device) bool {
 	ref, role := Ref("part:"+x.GUID), roleIn(disk.Table, x.Number)
 	switch {
-	case x.GUID != "" && (slices.ContainsFunc(p.Source.Filesystems, func(s SourceFS) bool { return s.On == ref }) ||
-		slices.ContainsFunc(p.Source.Swaps, func(s SwapOld) bool { return s.On == ref }) || slices.Contains(p.Source.Left, x.GUID)):
+	case x.GUID != "" && (len(p.Source.Above(ref)) > 0 || slices.ContainsFunc(p.Drop, ref.Is)):
 		return true
 	case role == RoleESP && f.Firmware != "efi":
 		return true
@@ -115,13 +112,13 @@ func (t *Table) partitions() []Partition {
 // checkFits holds what is used now against the layout: a filesystem may have grown since the plan was made. Half of New's
 // margin has to be left.
 func checkFits(p *Plan, f *Facts, a *answers) {
-	for _, c := range p.Copies {
-		s, n := p.FindSource(c.From), p.FindFS(c.To)
-		d, _ := f.FS(c.From)
+	for _, c := range p.Copies() {
+		s, n := p.Source.Node(c.From), p.Target.Node(c.To)
+		d, _ := f.FS(c.From.ID())
 		if s == nil || n == nil || d == nil {
 			continue
 		}
-		use, noun, x := d.Filesystem(), "filesystem at "+s.Mount, p.under(n.On)
+		use, noun, x := d.Filesystem(), "filesystem at "+s.FS.Mount, p.Target.PartUnder(n.Ref).size()
 		switch {
 		case c.Engine == EngineExtent && (use.Size > x || volume(use.Size) > x):
 			a.refuse(noun, "make a new plan", "it has grown to %s, and its planned partition of %s is too small for the whole of it", size(use.Size), size(x))
@@ -131,29 +128,25 @@ func checkFits(p *Plan, f *Facts, a *answers) {
 	}
 }
 
-// under is the size of the planned partition that a volume lies on.
-func (p *Plan) under(on Ref) int64 {
-	for _, t := range p.Target.Disks {
-		for _, x := range t.Partitions {
-			if p.partOf(on, x.GUID) {
-				return x.Size
-			}
-		}
+// size of a node; no node has none.
+func (n *Node) size() int64 {
+	if n == nil {
+		return 0
 	}
-	return 0
+	return n.Size
 }
 
 // checkClean refuses a source that would have to be replayed. One that is mounted is in use, and becomes clean when the
 // old system shuts down; so the init looks again. What the kernel found wrong stays, mounted or not.
 func checkClean(p *Plan, f *Facts, a *answers) {
-	for _, s := range p.Source.Filesystems {
-		d, _ := f.FS(s.UUID)
+	for _, s := range p.Source.Filesystems() {
+		d, _ := f.FS(s.Ref.ID())
 		switch {
 		case d == nil:
 		case d.Filesystem().Damage != "":
-			a.refuse("source filesystem "+d.Path, "repair it: boot once with fsck.mode=force fsck.repair=yes, or while it is not mounted: "+fill(FSTypeOf(s.Type).Fixes.Repair, "with the tools of its type", d.Path, ""), "%s", d.Filesystem().Damage)
+			a.refuse("source filesystem "+d.Path, "repair it: boot once with fsck.mode=force fsck.repair=yes, or while it is not mounted: "+fill(FSTypeOf(s.FS.Type).Fixes.Repair, "with the tools of its type", d.Path, ""), "%s", d.Filesystem().Damage)
 		case len(d.MountedAt) == 0 && d.Filesystem().Dirty != "":
-			a.refuse("source filesystem "+d.Path, "let the old system mount it, or check it ("+fill(FSTypeOf(s.Type).Fixes.Repair, "with the tools of its type", d.Path, "")+"), and shut down cleanly; then schedule again", "not clean: %s", d.Filesystem().Dirty)
+			a.refuse("source filesystem "+d.Path, "let the old system mount it, or check it ("+fill(FSTypeOf(s.FS.Type).Fixes.Repair, "with the tools of its type", d.Path, "")+"), and shut down cleanly; then schedule again", "not clean: %s", d.Filesystem().Dirty)
 		}
 	}
 }
@@ -170,17 +163,17 @@ func checkHibernation(_ *Plan, f *Facts, a *answers) {
 
 // checkMounts refuses where fstab mounts a moved filesystem elsewhere by now: the copy is put together by the plan.
 func checkMounts(p *Plan, f *Facts, a *answers) {
-	for _, s := range p.Source.Filesystems {
-		d, _ := f.FS(s.UUID)
+	for _, s := range p.Source.Filesystems() {
+		d, _ := f.FS(s.Ref.ID())
 		if d == nil {
 			continue
 		}
 		i := slices.IndexFunc(f.Fstab, func(e Fstab) bool { return e.Device == d.Name && !e.bind() })
 		switch {
 		case i < 0:
-			a.refuse("fstab line of "+d.Path, "make a new plan", "no line leads to it any more; planned at %s", s.Mount)
-		case path.Clean(f.Fstab[i].Target) != s.Mount:
-			a.refuse("fstab line of "+d.Path, "make a new plan", "it says %s, planned at %s", f.Fstab[i].Target, s.Mount)
+			a.refuse("fstab line of "+d.Path, "make a new plan", "no line leads to it any more; planned at %s", s.FS.Mount)
+		case path.Clean(f.Fstab[i].Target) != s.FS.Mount:
+			a.refuse("fstab line of "+d.Path, "make a new plan", "it says %s, planned at %s", f.Fstab[i].Target, s.FS.Mount)
 		}
 	}
 }

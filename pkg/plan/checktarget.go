@@ -7,24 +7,24 @@ import (
 )
 
 func checkTarget(p *Plan, f *Facts, a *answers) {
-	for _, t := range p.Target.Disks {
+	for _, t := range p.NewDisks() {
 		const mend = "connect the planned disk, or make a new plan"
-		d, err := f.Disk(t.DiskID)
+		d, err := f.Disk(t)
 		if err != nil {
 			a.refuse("target disk "+t.Was, twins, "%v", err)
 			continue
 		}
 		if d == nil {
-			a.refuse("target disk "+t.Was, mend, "no disk with %s is here", t.DiskID)
+			a.refuse("target disk "+t.Was, mend, "no disk with %s is here", t.Identity())
 			continue
 		}
-		for _, s := range p.Source.Disks {
+		for _, s := range p.Source.Disks() {
 			if s.Matches(d) {
 				a.refuse("target disk "+d.Path, "name another disk", "it is the source disk")
 			}
 		}
-		if d.Sector != t.Sector {
-			a.refuse("target disk "+d.Path, "make a new plan", "its sectors have %d bytes, planned %d", d.Sector, t.Sector)
+		if d.Sector != t.Disk.Sector {
+			a.refuse("target disk "+d.Path, "make a new plan", "its sectors have %d bytes, planned %d", d.Sector, t.Disk.Sector)
 		}
 		if d.ReadOnly {
 			a.refuse("target disk "+d.Path, "make it writable (blockdev --setrw), or name another disk", "it is read-only")
@@ -33,8 +33,8 @@ func checkTarget(p *Plan, f *Facts, a *answers) {
 			a.refuse("target disk "+d.Path, "name a fixed disk", "it is removable")
 		}
 		var end int64
-		for _, n := range t.Partitions {
-			end = max(end, n.Start+n.Size)
+		for _, n := range p.Target.Parts(t.Ref) {
+			end = max(end, n.Part.Start+n.Size)
 		}
 		if end+endGap/2 > d.Size {
 			a.refuse("target disk "+d.Path, "use a larger disk", "too small: the plan ends at byte %d, the disk at %d", end, d.Size)
@@ -42,32 +42,25 @@ func checkTarget(p *Plan, f *Facts, a *answers) {
 	}
 }
 
-// own tells whether a device lies in a planned target: by its table's id, or by an array's UUID.
-func (p *Plan) own(f *Facts, d *Device) bool {
-	for _, t := range p.Target.Disks {
+// own reports whether a disk has the table that is planned for it.
+func (p *Plan) own(d *Device) bool {
+	for _, t := range p.NewDisks() {
 		if t.Matches(d) {
 			if d.Table != nil {
-				return strings.EqualFold(d.Table.ID, t.TableID)
+				return strings.EqualFold(d.Table.ID, t.Disk.Table)
 			}
 			// A power cut before the last sector of the table leaves our own header as a remnant.
-			return slices.ContainsFunc(d.Contents, func(c Content) bool { return c.Kind == ContentTable && strings.EqualFold(c.UUID, t.TableID) })
+			return slices.ContainsFunc(d.Contents, func(c Content) bool { return c.Kind == ContentTable && strings.EqualFold(c.UUID, t.Disk.Table) })
 		}
 	}
 	return false
 }
 
-func (p *Plan) ownArray(uuid string) bool {
-	for _, n := range p.Target.Arrays {
-		if n.UUID == uuid {
-			return true
-		}
-	}
-	return false
-}
+func (p *Plan) ownArray(uuid string) bool { return p.Target.Node(Ref("md:"+uuid)) != nil }
 
 func checkUnused(p *Plan, f *Facts, a *answers) {
-	for _, t := range p.Target.Disks {
-		d, _ := f.Disk(t.DiskID)
+	for _, t := range p.NewDisks() {
+		d, _ := f.Disk(t)
 		if d == nil {
 			continue
 		}
@@ -94,7 +87,7 @@ func checkUnused(p *Plan, f *Facts, a *answers) {
 	}
 }
 
-// shared tells where something is mounted that a signature on a disk may be a part of, "" for nowhere: a filesystem of
+// shared is where something is mounted that a signature on a disk may be a part of, "" for nowhere: a filesystem of
 // several devices is mounted by one of them and holds the others unseen, and so does a pool.
 func (f *Facts) shared(disk *Device, c Content) string {
 	switch {
@@ -167,9 +160,9 @@ func (f *Facts) seenOn(d *Device) []string {
 }
 
 func checkEmpty(p *Plan, f *Facts, a *answers) {
-	for _, t := range p.Target.Disks {
-		d, _ := f.Disk(t.DiskID)
-		if d == nil || t.Wipe || p.own(f, d) {
+	for _, t := range p.NewDisks() {
+		d, _ := f.Disk(t)
+		if d == nil || t.Disk.Wipe || p.own(d) {
 			continue
 		}
 		seen := f.seenOn(d)
@@ -181,61 +174,23 @@ func checkEmpty(p *Plan, f *Facts, a *answers) {
 	}
 }
 
+// newIdentities is what helps where a planned identity is in use.
+const newIdentities = "make a new plan, which has new identities, and find out where the copy comes from"
+
 // checkUnique refuses when a planned identity is seen anywhere but where the plan puts it.
 func checkUnique(p *Plan, f *Facts, a *answers) {
-	const mend = "make a new plan, which has new identities, and find out where the copy comes from"
-	for _, n := range p.Target.Filesystems {
-		d, err := f.FS(n.UUID)
-		if err != nil {
-			a.refuse("planned filesystem "+n.UUID, mend, "%v", err)
-		} else if v, _ := f.Volume(p, n.On); d != nil && d != v {
-			a.refuse("planned filesystem "+n.UUID, mend, "it is already on %s", d.Path)
-		}
-	}
-	for _, n := range p.Target.Swaps {
-		d, err := f.Swap(n.UUID)
-		if err != nil {
-			a.refuse("planned swap "+n.UUID, mend, "%v", err)
-		} else if v, _ := f.Volume(p, n.On); d != nil && d != v {
-			a.refuse("planned swap "+n.UUID, mend, "it is already on %s", d.Path)
-		}
-	}
-	for _, n := range p.Target.Arrays {
-		arr := f.Array(n.UUID)
-		if arr == nil {
+	for i := range p.Target {
+		n := &p.Target[i]
+		if n.Disk != nil && p.Source.Node(n.Ref) != nil {
 			continue
 		}
-		for _, m := range arr.Members {
-			d := f.Dev(m.Device)
-			planned := d != nil && d.GUID != "" && slices.ContainsFunc(slices.Concat(n.Members, n.Later), func(r Ref) bool {
-				return strings.EqualFold(string(r), "part:"+d.GUID)
-			})
-			if !planned {
-				a.refuse("planned array "+n.UUID, mend, "/dev/%s is a member of it already", m.Device)
-			}
-		}
-	}
-	for i := range f.Devices {
-		d := &f.Devices[i]
-		for _, t := range p.Target.Disks {
-			if d.Table != nil && d.Kind != KindPart && strings.EqualFold(d.Table.ID, t.TableID) && !t.Matches(d) {
-				a.refuse("planned partition table "+t.TableID, mend, "it is already on %s", d.Path)
-			}
-		}
-	}
-	for _, t := range p.Target.Disks {
-		for _, n := range t.Partitions {
-			d, err := f.PartByGUID(n.GUID)
-			if err != nil {
-				a.refuse("planned partition "+n.GUID, mend, "%v", err)
-			} else if d != nil && !t.Matches(f.DiskOf(d.Name)) {
-				a.refuse("planned partition "+n.GUID, mend, "it is already %s", d.Path)
-			}
+		if k, ok := kindOf(n); ok {
+			k.unique(p, f, n, a)
 		}
 	}
 }
 
-// sameName tells whether two arrays would want one /dev/md/NAME here: a name without a host is at home everywhere.
+// sameName reports whether two arrays would want one /dev/md/NAME here: a name without a host is at home everywhere.
 func sameName(have, want string) bool {
 	if have == "" || have == want {
 		return have != ""
@@ -245,20 +200,20 @@ func sameName(have, want string) bool {
 }
 
 func checkArrayName(p *Plan, f *Facts, a *answers) {
-	for _, n := range p.Target.Arrays {
+	for _, n := range p.Target.Arrays() {
 		for _, arr := range f.Arrays {
-			if sameName(arr.Name, n.Name) && arr.UUID != n.UUID && !p.ownArray(arr.UUID) && !p.sacrificed(f, arr) {
-				a.refuse("array name "+n.Name, "rename or wipe the other array: mdadm --zero-superblock on its members", "array %s (%s) has it already", arr.UUID, strings.Join(arr.names(), ", "))
+			if sameName(arr.Name, n.MD.Name) && arr.UUID != n.Ref.ID() && !p.ownArray(arr.UUID) && !p.sacrificed(f, arr) {
+				a.refuse("array name "+n.MD.Name, "rename or wipe the other array: mdadm --zero-superblock on its members", "array %s (%s) has it already", arr.UUID, strings.Join(arr.names(), ", "))
 			}
 		}
 	}
 }
 
-// sacrificed tells whether every member of an array lies on a target disk whose contents may be destroyed.
+// sacrificed reports whether every member of an array lies on a target disk whose contents may be destroyed.
 func (p *Plan) sacrificed(f *Facts, arr Array) bool {
 	return len(arr.Members) > 0 && !slices.ContainsFunc(arr.Members, func(m Member) bool {
 		d := f.DiskOf(m.Device)
-		return d == nil || !slices.ContainsFunc(p.Target.Disks, func(t TargetDisk) bool { return t.Wipe && t.Matches(d) })
+		return d == nil || !slices.ContainsFunc(p.NewDisks(), func(t *Node) bool { return t.Disk.Wipe && t.Matches(d) })
 	})
 }
 

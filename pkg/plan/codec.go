@@ -84,7 +84,7 @@ func Read(r io.Reader) (*Plan, error) {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
 	if len(b) > maxPlan {
-		return nil, fmt.Errorf("plan: longer than %d bytes; this is no plan of migrate-init", maxPlan)
+		return nil, fmt.Errorf("plan: longer than %d bytes; this is not a plan of migrate-init", maxPlan)
 	}
 	var v struct {
 		Version int `toml:"version"`
@@ -111,7 +111,7 @@ func Read(r io.Reader) (*Plan, error) {
 	if s != p.Seal {
 		return nil, fmt.Errorf("plan %s: its seal is %.12s... but its contents give %.12s...: something outside [policy] was edited; make a new one with `migrate-init plan`", p.ID, p.Seal, s)
 	}
-	if err := p.sound(); err != nil {
+	if err := p.validate(); err != nil {
 		return nil, err
 	}
 	if err := p.Policy.check(); err != nil {

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,12 +57,12 @@ func TestCodecRoundTrip(t *testing.T) {
 		p.Notes, p.Drivers = rapid.SliceOfN(text, 0, 3).Draw(t, "notes"), rapid.SliceOfN(text, 0, 3).Draw(t, "drivers")
 		p.Machine.Hostname, p.Boot.Volume = text.Draw(t, "host"), Ref(text.Draw(t, "ref"))
 		for range rapid.IntRange(0, 3).Draw(t, "filesystems") {
-			p.Source.Filesystems = append(p.Source.Filesystems, SourceFS{Label: text.Draw(t, "label"), Mount: text.Draw(t, "mount"), Used: num.Draw(t, "used"), Options: text.Draw(t, "options")})
+			p.Source = append(p.Source, Node{Ref: Ref("fs:" + text.Draw(t, "uuid")), Layer: Layer{FS: &FS{Label: text.Draw(t, "label"), Mount: text.Draw(t, "mount"), Used: num.Draw(t, "used"), Spec: text.Draw(t, "spec")}}})
 		}
-		d := &p.Target.Disks[0]
-		d.Key, d.Serial, d.Size, d.Wipe, d.Partitions[0].Name = text.Draw(t, "key"), text.Draw(t, "serial"), num.Draw(t, "size"), rapid.Bool().Draw(t, "wipe"), text.Draw(t, "name")
+		d, parts := p.Target.Disks()[0], p.Target.Parts("disk:new1")
+		d.Was, d.Disk.Serial, d.Size, d.Disk.Wipe, parts[0].Part.Name = text.Draw(t, "was"), text.Draw(t, "serial"), num.Draw(t, "size"), rapid.Bool().Draw(t, "wipe"), text.Draw(t, "name")
 		if rapid.Bool().Draw(t, "nil") {
-			p.Source.Swaps, p.Target.Swaps, p.Notes, p.Target.Filesystems[0].Features = nil, []NewSwap{}, nil, []string{}
+			p.Drop, p.Notes, p.Target.Filesystems()[0].FS.Features = []Ref{}, nil, []string{}
 		}
 		b, err := p.Encode()
 		if err != nil {
@@ -91,12 +92,12 @@ func TestReadRefuses(t *testing.T) {
 		{"no TOML", "\x7fELF", []string{"not TOML", "migrate-init plan"}},
 		{"unknown field", "wish = 1\n" + b, []string{"unknown field", "wish", "migrate-init plan"}},
 		{"unknown policy", strings.Replace(b, "\n[policy]", "\n[policy]\nhurry = true", 1), []string{"unknown field", "hurry"}},
-		{"other version", strings.Replace(b, "version = 1", "version = 2\nnewer = 'field'", 1), []string{"version is 2", "reads version 1", "migrate-init plan"}},
+		{"other version", strings.Replace(b, "version = 2", "version = 3\nnewer = 'field'", 1), []string{"version is 3", "reads version 2", "migrate-init plan"}},
 		{"edited plan id", strings.ReplaceAll(b, p.ID, "0"+p.ID[1:]+"0"), []string{"its seal is", "outside [policy]", "migrate-init plan"}},
-		{"edited partition", strings.ReplaceAll(b, p.Target.Disks[0].Partitions[2].GUID, "99999999-0000-0000-0000-000000000000"), []string{"its seal is"}},
-		{"edited array", strings.ReplaceAll(b, p.Target.Arrays[0].UUID, "00000000:00000000:00000000:00000000"), []string{"its seal is"}},
+		{"edited partition", strings.ReplaceAll(b, p.Target.Parts("disk:new1")[2].Ref.ID(), "99999999-0000-0000-0000-000000000000"), []string{"its seal is"}},
+		{"edited array", strings.ReplaceAll(b, p.Target.Arrays()[0].Ref.ID(), "00000000:00000000:00000000:00000000"), []string{"its seal is"}},
 		{"edited disk", strings.ReplaceAll(b, "NEW1", "OLD2"), []string{"its seal is"}},
-		{"edited wipe", strings.Replace(b, "wipe = false", "wipe = true", 1), []string{"its seal is"}},
+		{"edited wipe", strings.Replace(b, "scheme = 'gpt'\n", "scheme = 'gpt'\nwipe = true\n", 1), []string{"its seal is"}},
 		{"edited stages", strings.Replace(b, "'prove', ", "", 1), []string{"its seal is"}},
 		{"no seal", strings.Replace(b, p.Seal, "", 1), []string{"its seal is"}},
 		{"impossible policy", strings.Replace(b, "on_failure = 'reboot'", "on_failure = 'pray'", 1), []string{"policy.on_failure", "pray", "poweroff"}},
@@ -140,35 +141,49 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("input/output error") }
 
+// rename gives a node of Target another identity, wherever it is named.
+func rename(p *Plan, n *Node, id string) {
+	was := n.Ref
+	now := Ref("swap:" + id)
+	p.MoveTo(was).To = now
+	p.Final.Node(was).Ref, n.Ref = now, now
+}
+
 // A seal that fits does not make a plan whole.
 func TestReadHoles(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(p *Plan)
 		word   string
 	}{
-		"stages":     {func(p *Plan) { p.Stages = nil }, "no stages"},
-		"source":     {func(p *Plan) { p.Source.Disks = nil }, "no source disk"},
-		"target":     {func(p *Plan) { p.Target.Disks = nil }, "no target disk"},
-		"mirrors":    {func(p *Plan) { p.Target.Mirrors = append(p.Target.Mirrors, p.Target.Mirrors...) }, "2 mirrors for 1"},
-		"partitions": {func(p *Plan) { p.Target.Mirrors[0].Partitions = nil }, "no partitions"},
-		"size":       {func(p *Plan) { p.Target.Disks[0].Partitions[1].Size = -1 }, "partition 2"},
-		"overflow":   {func(p *Plan) { p.Target.Disks[0].Partitions[1].Size = 1<<63 - 1 }, "partition 2"},
-		"members":    {func(p *Plan) { p.Target.Arrays[0].MemberUUIDs = nil }, "0 member identities"},
-		"missing":    {func(p *Plan) { p.Target.Arrays[0].Members = []Ref{"", ""} }, "2 devices"},
-		"copies":     {func(p *Plan) { p.Copies[0].To = "x" }, "to x"},
-		"overlap":    {func(p *Plan) { p.Target.Disks[0].Partitions[2].Start -= mib }, "another has not ended"},
-		"sector":     {func(p *Plan) { p.Target.Disks[0].Sector = 0 }, "sectors of 0"},
-		"odd sector": {func(p *Plan) { p.Target.Mirrors[0].Sector = 520 }, "sectors of 520"},
+		"stages":     {func(p *Plan) { p.Phases = nil }, "no stages"},
+		"source":     {func(p *Plan) { p.Source = nil }, "no source disk"},
+		"target":     {func(p *Plan) { p.Target = p.Target[1:] }, "which is not before it"},
+		"no target":  {func(p *Plan) { p.Target = slices.Clone(p.Source) }, "no target disk"},
+		"twice":      {func(p *Plan) { p.Final = append(p.Final, p.Final[0]) }, "two have this identity"},
+		"no kind":    {func(p *Plan) { p.Final[2].Part = nil }, "of no kind"},
+		"two kinds":  {func(p *Plan) { p.Final[2].Swap = &Swap{} }, "of no kind, or of several"},
+		"other kind": {func(p *Plan) { p.Final[2].Ref = "md:" + Ref(p.Final[2].Ref.ID()) }, "of no kind"},
+		"vanishes":   {func(p *Plan) { p.Final = p.Final[:len(p.Final)-1] }, "vanish at finish"},
+		"strategy":   {func(p *Plan) { p.Strategy = "hope" }, "hope"},
+		"partitions": {func(p *Plan) { p.Final = append(Graph{diskNode(good().Dev("vda"), "spare")}, p.Final...) }, "no partitions"},
+		"size":       {func(p *Plan) { p.Target.Parts("disk:new1")[1].Size = -1 }, "partition 2"},
+		"overflow":   {func(p *Plan) { p.Target.Parts("disk:new1")[1].Size = 1<<63 - 1 }, "partition 2"},
+		"members":    {func(p *Plan) { p.Target.Arrays()[0].MD.Devices = nil }, "0 member identities"},
+		"missing":    {func(p *Plan) { p.Target.Arrays()[0].On = []Ref{"", ""} }, "2 slots"},
+		"copies":     {func(p *Plan) { p.Moves[0].To = "fs:x" }, "to fs:x"},
+		"overlap":    {func(p *Plan) { p.Target.Parts("disk:new1")[2].Part.Start -= mib }, "another has not ended"},
+		"sector":     {func(p *Plan) { p.Target.Disks()[0].Disk.Sector = 0 }, "sectors of 0"},
+		"odd sector": {func(p *Plan) { p.Final.Node("disk:old1").Disk.Sector = 520 }, "sectors of 520"},
 		"root":       {func(p *Plan) { p.Boot.Root = "x" }, `root "x"`},
 		"journal":    {func(p *Plan) { p.Journal = "part:x" }, `journal "part:x"`},
 		"one GUID": {func(p *Plan) {
-			p.Target.Mirrors[0].Partitions[3].GUID = strings.ToUpper(p.Target.Disks[0].Partitions[3].GUID)
-		}, "two things have it"},
-		"one UUID":   {func(p *Plan) { p.Target.Swaps[0].UUID = p.Target.Filesystems[0].UUID }, "two things have it"},
-		"old UUID":   {func(p *Plan) { p.Target.Swaps[0].UUID = p.Source.Filesystems[0].UUID }, "two things have it"},
-		"one member": {func(p *Plan) { p.Target.Arrays[0].MemberUUIDs[1] = p.Target.Arrays[0].MemberUUIDs[0] }, "two things have it"},
-		"no table":   {func(p *Plan) { p.Target.Disks[0].TableID = "" }, "missing"},
-		"copy twice": {func(p *Plan) { p.Copies = append(p.Copies, p.Copies[0]) }, "two things have it"},
+			p.Final.Parts("disk:old1")[3].Ref = Ref(strings.Replace(strings.ToUpper(string(p.Target.Parts("disk:new1")[3].Ref)), "PART", "part", 1))
+		}, "two have this identity"},
+		"one UUID":   {func(p *Plan) { rename(p, p.Target.Swaps()[0], p.Target.Filesystems()[0].Ref.ID()) }, "two things have it"},
+		"old UUID":   {func(p *Plan) { rename(p, p.Target.Swaps()[0], p.Source.Filesystems()[0].Ref.ID()) }, "two things have it"},
+		"one member": {func(p *Plan) { p.Target.Arrays()[0].MD.Devices[1] = p.Target.Arrays()[0].MD.Devices[0] }, "two things have it"},
+		"no table":   {func(p *Plan) { p.Target.Disks()[0].Disk.Table = "" }, "missing"},
+		"copy twice": {func(p *Plan) { p.Moves = append(p.Moves, p.Moves[0]) }, "two things have it"},
 	} {
 		p := planned(t, good(), wish())
 		c.change(p)
@@ -196,7 +211,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(string(b))
 	f.Add("version = 1\n")
-	f.Add("version = 1\n[policy]\non_failure = 'reboot'\npanic = 1\nread_error = 'stop'\ndeadline = 5\n[[target.disk]]\nkey = 'x'\n[[copy]]\nfrom = 'a'\n")
+	f.Add("version = 2\n[policy]\non_failure = 'reboot'\npanic = 1\nread_error = 'stop'\ndeadline = 5\n[[target]]\nref = 'md:x'\non = ['md:x', '']\n[target.md]\nlevel = 1\n[[move]]\nfrom = 'fs:a'\n")
 	f.Add("version = 9223372036854775807\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if p, err := Read(strings.NewReader(text)); err == nil {
@@ -221,7 +236,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func use(t *testing.T, p *Plan) {
-	for _, r := range p.Explain(good()) {
+	for _, r := range p.Explain(good(), stageText) {
 		if r > '~' || r < ' ' && r != '\n' {
 			t.Fatalf("explained with %q", r)
 		}

@@ -164,17 +164,6 @@ func (d *Device) usedBy() string {
 	return joined(out...)
 }
 
-func roleIn(t *Table, number int) string {
-	if t != nil {
-		for _, x := range t.Partitions {
-			if x.Number == number {
-				return x.Role
-			}
-		}
-	}
-	return ""
-}
-
 func roleWords(role string) string {
 	switch role {
 	case RoleBIOSGrub:

@@ -47,7 +47,7 @@ func TestNewEngine(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := p.Copies[0]
+				got := p.Moves[0]
 				byBlocks := asked != EngineTree && c.why == ""
 				if (got.Engine == EngineExtent) != byBlocks || got.Engine != EngineExtent && got.Engine != EngineTree {
 					t.Errorf("asked for %q: engine %s, %s", asked, got.Engine, got.Why)
@@ -55,7 +55,7 @@ func TestNewEngine(t *testing.T) {
 				if asked == "" && !strings.Contains(got.Why, c.why) || got.Why == "" {
 					t.Errorf("asked for %q: it says %q, want %q", asked, got.Why, c.why)
 				}
-				if text := p.Explain(f); asked == "" && c.why != "" && !strings.Contains(strings.Join(strings.Fields(text), " "), got.Why) {
+				if text := p.Explain(f, stageText); asked == "" && c.why != "" && !strings.Contains(strings.Join(strings.Fields(text), " "), got.Why) {
 					t.Errorf("%q is not in what people read:\n%s", got.Why, text)
 				}
 			}

@@ -5,23 +5,26 @@ import (
 	"strings"
 )
 
-// Explain tells a plan in prose, with a picture of before and after, for people at a serial console: ASCII, 80
-// columns. Facts are those that the plan was made from.
-func (p *Plan) Explain(f *Facts) string {
+// StageText says what a stage of a plan does, in one sentence without its end.
+type StageText func(stage string, p *Plan, f *Facts) string
+
+// Explain describes a plan in prose, with a picture of before and after, for people at a serial console: ASCII, 80
+// columns. Facts are those that the plan was made from; text describes its stages.
+func (p *Plan) Explain(f *Facts, text StageText) string {
 	g := &page{}
 	g.line("Plan %s: %s", p.ID, p.To)
 	g.gap()
 	var used int64
-	for _, s := range p.Source.Filesystems {
-		used += s.Used
+	for _, s := range p.Source.Filesystems() {
+		used += s.FS.Used
 	}
 	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %s. The old disk stays as it is until `migrate-init finish`, and boots.",
-		p.oldDisk(), p.newDisk(), size(used), count(len(p.Source.Filesystems), "filesystem"))
+		p.OldDisks(), p.NewTargets(), size(used), count(len(p.Source.Filesystems()), "filesystem"))
 	g.head("Before and after the migration")
 	p.picture(g, f)
 	g.head("After `migrate-init finish`")
 	p.finished(g)
-	p.tellStages(g, f)
+	p.tellStages(g, f, text)
 	p.tellBack(g)
 	p.tellNever(g, f)
 	p.tellTime(g, f, used)
@@ -29,65 +32,40 @@ func (p *Plan) Explain(f *Facts) string {
 	return g.String()
 }
 
-func (p *Plan) oldDisk() string {
+// OldDisks names the source disks for people.
+func (p *Plan) OldDisks() string { return nodesOf(p.Source.Disks()) }
+
+// NewTargets names the disks that the migration writes before finish.
+func (p *Plan) NewTargets() string { return nodesOf(p.NewDisks()) }
+
+func nodesOf(disks []*Node) string {
 	var out []string
-	for _, d := range p.Source.Disks {
+	for _, d := range disks {
 		out = append(out, d.Was)
 	}
 	return strings.Join(out, ", ")
 }
 
-func (p *Plan) newDisk() string {
-	var out []string
-	for _, d := range p.Target.Disks {
-		out = append(out, d.Was)
-	}
-	return strings.Join(out, ", ")
-}
-
-func (p *Plan) tellStages(g *page, f *Facts) {
+func (p *Plan) tellStages(g *page, f *Facts, text StageText) {
 	g.head("What happens at the reboot")
 	g.para("  ", "The old boot loader starts the image once, because: %s.", p.Boot.OneShotWhy)
-	for _, s := range p.Stages {
-		g.pair(s, "%s", p.stageWords(s, f))
+	for _, s := range p.Phase(InImage, ByBoot) {
+		g.pair(s, "%s", text(s, p, f))
 	}
-	g.pair("confirm", "a unit of the new system marks its first good boot; without it the boot after is the old system's")
-	g.pair("finish", "run by you, when you are content: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.oldDisk())
+	for _, s := range p.Phase(InNewSystem, ByBoot) {
+		g.pair(s, "%s", text(s, p, f))
+	}
+	g.pair("finish", "run by you, when you are content: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.OldDisks())
 }
 
-func (p *Plan) stageWords(s string, f *Facts) string {
-	switch s {
-	case "check":
-		return "every disk of the plan is found by its identity, " + p.oldDisk() + " is locked read-only in the kernel, all facts are compared with the plan; any drift ends here, with nothing written"
-	case "assemble":
-		return "arrays that the plan reads from, or that an interrupted run began, are put together"
-	case "prepare":
-		return p.newDisk() + " gets its partition table, arrays with one of two members, new filesystems and swap" + p.wipeWords(f)
-	case "copy":
-		return "each filesystem is read without replaying its journal and copied whole, by itself: " + p.copyWords(f)
-	case "verify":
-		return "the copy is read back from the disk and compared: data, metadata, counts; one difference stops the migration and names the file"
-	case "rewrite":
-		return "in the copy only: fstab, crypttab, mdadm.conf, the resume device, GRUB's defaults, the boot loader's install devices"
-	case "rebuild":
-		return "in the copy only, by its own tools in a chroot: the initramfs of every kernel, GRUB on " + p.newDisk() + ", grub.cfg"
-	case "prove":
-		return "every initramfs is opened, every boot file searched for old UUIDs, the boot sector read; a doubt stops the migration before the commit"
-	case "commit":
-		return "one rename of one file on the new " + p.Boot.Mount + "; the old boot loader looks for that file and then starts the new system by default"
-	case "handover":
-		return "the new system starts at once, without a second reboot"
-	}
-	return "a stage of a later version"
-}
-
-func (p *Plan) wipeWords(f *Facts) string {
-	for _, t := range p.Target.Disks {
-		if !t.Wipe {
+// WipeText says what --wipe destroys on the new disks, "" for nothing.
+func (p *Plan) WipeText(f *Facts) string {
+	for _, t := range p.NewDisks() {
+		if !t.Disk.Wipe {
 			continue
 		}
 		what := ""
-		if d, _ := f.Disk(t.DiskID); d != nil {
+		if d, _ := f.Disk(t); d != nil {
 			if seen := f.seenOn(d); len(seen) > 0 {
 				what = " (" + strings.Join(seen, "; ") + ")"
 			}
@@ -104,19 +82,22 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-func (p *Plan) copyWords(f *Facts) string {
+// CopyText says how each filesystem is copied, and why so.
+func (p *Plan) CopyText(f *Facts) string {
 	var out []string
-	for _, c := range p.Copies {
-		s := p.FindSource(c.From)
-		if s == nil {
-			continue
+	made := false
+	for _, m := range p.Moves {
+		s := p.Source.Node(m.From)
+		if m.Engine == EngineMake {
+			made = true
+		} else if s != nil && s.FS != nil {
+			out = append(out, s.FS.Mount+" by "+m.Engine+" ("+m.Why+")")
 		}
-		out = append(out, s.Mount+" by "+c.Engine+" ("+c.Why+")")
 	}
 	for _, s := range swapFiles(f) {
 		out = append(out, "the swap file "+s+" as a file, its space kept")
 	}
-	if len(p.Source.Swaps) > 0 {
+	if made {
 		out = append(out, "swap is made anew, never copied")
 	}
 	return strings.Join(out, "; ")
@@ -143,12 +124,12 @@ func (p *Plan) tellBack(g *page) {
 
 func (p *Plan) tellNever(g *page, f *Facts) {
 	g.head("What is never done")
-	g.para("  - ", "Before finish not one byte of %s is written by the migration; what is written before the image starts is yours to start: schedule puts kernel, image and an entry into /boot, and GRUB crosses out its one-shot choice.", p.oldDisk())
-	g.para("  - ", "No other disk than %s is written.", p.newDisk())
+	g.para("  - ", "Before finish not one byte of %s is written by the migration; what is written before the image starts is yours to start: schedule puts kernel, image and an entry into /boot, and GRUB crosses out its one-shot choice.", p.OldDisks())
+	g.para("  - ", "No other disk than %s is written.", p.NewTargets())
 	g.para("  - ", "Nothing is picked when two things carry one identity; nothing is committed that was not proved.")
-	for _, l := range p.Source.Left {
-		name := l
-		if d, _ := f.PartByGUID(l); d != nil {
+	for _, l := range p.Drop {
+		name := l.ID()
+		if d, _ := f.PartByGUID(l.ID()); d != nil {
 			name = d.Path
 		}
 		g.para("  - ", "%s is left behind, as --leave asked: it is not copied, and finish destroys it.", name)
@@ -157,8 +138,8 @@ func (p *Plan) tellNever(g *page, f *Facts) {
 
 func (p *Plan) tellTime(g *page, f *Facts, used int64) {
 	slow, fast := int64(40), int64(200)
-	for _, id := range p.Disks() {
-		if d, _ := f.Disk(id); d != nil && d.Rotational {
+	for _, n := range p.Disks() {
+		if d, _ := f.Disk(n); d != nil && d.Rotational {
 			slow, fast = 20, 120
 			break
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// An AmbiguousError says that several things carry one identity (promise 5): nothing is picked.
+// An AmbiguousError says that several things carry one identity: none of them is chosen.
 type AmbiguousError struct {
 	Noun       string
 	Candidates []string
@@ -50,29 +50,8 @@ func (f *Facts) DiskOf(name string) *Device {
 	return d
 }
 
-// Matches tells whether a device is the disk that an id means; no device is none.
-func (id DiskID) Matches(d *Device) bool {
-	if d == nil || d.Kind != KindDisk || d.Size != id.Size || d.Serial != id.Serial || d.WWN != id.WWN {
-		return false
-	}
-	return id.Bus == "" || id.Bus == d.Bus
-}
-
-// String tells people how a disk is recognised.
-func (id DiskID) String() string {
-	by := func(what, v string) string {
-		if v == "" {
-			return ""
-		}
-		return what + " " + v
-	}
-	return joined(by("serial", id.Serial), by("WWN", id.WWN), by("bus address", id.Bus), fmt.Sprintf("%d bytes", id.Size))
-}
-
-// Disk finds the one disk that an id means: nil when there is none, an AmbiguousError when there are several.
-func (f *Facts) Disk(id DiskID) (*Device, error) {
-	return one(f, "disk "+id.Key, func(d *Device) bool { return id.Matches(d) })
-}
+// Disk finds the one disk that a node means: nil when there is none, an AmbiguousError when there are several.
+func (f *Facts) Disk(n *Node) (*Device, error) { return diskKind().find(f, n) }
 
 // PartByGUID finds a partition by its GUID.
 func (f *Facts) PartByGUID(guid string) (*Device, error) {
@@ -105,34 +84,15 @@ func (f *Facts) Array(uuid string) *Array {
 	return nil
 }
 
-// Volume resolves a Ref to the device that it is now: nil when it is not there (or an array that does not run).
+// Volume resolves a reference of a plan to the device that it is now: nil when it is not there, or is one that has to be
+// started and was not.
 func (f *Facts) Volume(p *Plan, r Ref) (*Device, error) {
-	kind, id, _ := strings.Cut(string(r), ":")
-	switch kind {
-	case "part":
-		return f.PartByGUID(id)
-	case "md":
-		if a := f.Array(id); a != nil && a.Node != "" {
-			return f.Dev(a.Node), nil
-		}
-		return nil, nil
-	case "disk":
-		for _, d := range p.Disks() {
-			if d.Key == id {
-				return f.Disk(d)
-			}
-		}
+	n := p.Node(r)
+	if n == nil {
+		return nil, fmt.Errorf("volume %s: not a reference of this plan", r)
 	}
-	return nil, fmt.Errorf("volume %s: not a reference of this plan", r)
-}
-
-// Disks lists the ids of all disks of the plan, sources first.
-func (p *Plan) Disks() []DiskID {
-	out := append([]DiskID(nil), p.Source.Disks...)
-	for _, t := range p.Target.Disks {
-		out = append(out, t.DiskID)
-	}
-	return out
+	k, _ := kindOf(n)
+	return k.find(f, n)
 }
 
 func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {
@@ -155,7 +115,7 @@ func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {
 	return nil, e
 }
 
-// layered tells whether a label is present that makes a device no filesystem, whatever else is seen on it.
+// layered reports whether a label is present that makes a device no filesystem, whatever else is seen on it.
 func (d *Device) layered() bool {
 	return slices.ContainsFunc(d.Contents, func(c Content) bool {
 		return !c.Ghost && slices.Contains([]string{ContentRaid, ContentLVM, ContentLUKS, ContentZFS, ContentOther}, c.Kind)
@@ -184,5 +144,5 @@ func (d *Device) Filesystem() *Content { return d.only(ContentFS) }
 // Swap returns the swap area on a device, or nil.
 func (d *Device) Swap() *Content { return d.only(ContentSwap) }
 
-// Empty tells whether nothing known is on a disk: no signature and no partition.
+// Empty reports whether nothing known is on a disk: no signature and no partition.
 func (d *Device) Empty() bool { return len(d.Contents) == 0 && d.Table == nil }

@@ -123,3 +123,14 @@ func want(t *testing.T, fs Findings, sev Severity, id string, words ...string) {
 	}
 	t.Errorf("no %s %s with %q; there are:\n%s", sev, id, words, strings.Join(got, "\n"))
 }
+
+// stageText stands in for the texts of the stages, which are not this package's.
+func stageText(stage string, p *Plan, f *Facts) string {
+	switch stage {
+	case "prepare":
+		return p.NewTargets() + " is prepared" + p.WipeText(f)
+	case "copy":
+		return "each filesystem is copied: " + p.CopyText(f)
+	}
+	return "the text of " + stage
+}

@@ -81,7 +81,7 @@ func TestDescribe(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	f := good()
-	golden(t, "explain-good.txt", planned(t, f, wish()).Explain(f))
+	golden(t, "explain-good.txt", planned(t, f, wish()).Explain(f, stageText))
 
 	f, in := busy(), wish()
 	f.Dev("vda4").Contents[0].Label = "boot"
@@ -92,13 +92,13 @@ func TestExplain(t *testing.T) {
 	withPart(f, 1, RoleLinux, fsOf("xfs", "left", 0))
 	in.Leave, in.Wipe = []string{"/dev/vda7"}, []string{"/dev/vdb"}
 	f.Dev("vdb").Contents = []Content{fsOf("ext4", "old", 0)}
-	golden(t, "explain-busy.txt", planned(t, f, in).Explain(f))
+	golden(t, "explain-busy.txt", planned(t, f, in).Explain(f, stageText))
 }
 
 // A plan can be explained where its disks are not: in the init's report, or elsewhere.
 func TestExplainElsewhere(t *testing.T) {
 	p := planned(t, good(), wish())
-	if s := p.Explain(&Facts{}); !strings.Contains(s, "/dev/vdb") || !strings.Contains(s, "[U_]") {
+	if s := p.Explain(&Facts{}, stageText); !strings.Contains(s, "/dev/vdb") || !strings.Contains(s, "[U_]") {
 		t.Errorf("explained without a machine:\n%s", s)
 	}
 }

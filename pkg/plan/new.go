@@ -46,10 +46,10 @@ type builder struct {
 	srcs []source
 }
 
+// source is a filesystem or swap area that a new volume takes the place of.
 type source struct {
+	node   Node
 	part   *Device
-	fs     *SourceFS // nil for a swap
-	swap   *SwapOld
 	use    *Content
 	needed int64
 }
@@ -58,7 +58,7 @@ type source struct {
 // only asked once there is one. The findings hold the warnings too. New reads nothing but its arguments, and the same
 // Rand and Now give the same plan.
 func New(in Intent, f *Facts) (*Plan, Findings, error) {
-	b := &builder{in: in, f: f, ids: maker{r: in.Rand}, p: &Plan{Version: Version, Created: in.Now.UTC().Truncate(time.Second), To: in.To, Strategy: "offline"}}
+	b := &builder{in: in, f: f, ids: maker{r: in.Rand}, p: &Plan{Version: Version, Created: in.Now.UTC().Truncate(time.Second), To: in.To, Strategy: strategyOffline}}
 	b.id = "plan.layout"
 	lay, ok := layouts()[in.To]
 	if !ok {
@@ -66,7 +66,10 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 		return nil, b.out, b.out.Err()
 	}
 	b.p.ID = b.ids.uuid()
-	b.p.Stages = StagesOf(b.p.Strategy)
+	var err error
+	if b.p.Phases, err = PhasesOf(b.p.Strategy); err != nil {
+		return nil, nil, err
+	}
 	b.p.Policy = in.Policy.withDefaults()
 	b.p.Machine = Host{f.Machine.ID, f.Machine.Product, f.Machine.Hostname, f.Firmware, f.Distro.Family, f.Distro.Initrd}
 	if err := b.p.Policy.check(); err != nil {
@@ -95,13 +98,6 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 	return b.p, b.out, nil
 }
 
-// StagesOf composes a strategy's stages. Another strategy is another composition of the same stages (design 8).
-func StagesOf(strategy string) []string {
-	return map[string][]string{
-		"offline": {"check", "assemble", "prepare", "copy", "verify", "rewrite", "rebuild", "prove", "commit", "handover"},
-	}[strategy]
-}
-
 func (p Policy) withDefaults() Policy {
 	if p.OnFailure == "" {
 		p.OnFailure = "reboot"
@@ -116,12 +112,4 @@ func (p Policy) withDefaults() Policy {
 		p.DeadlineSecs = 120
 	}
 	return p
-}
-
-func diskID(d *Device, key, table string) DiskID {
-	id := DiskID{Key: key, Serial: d.Serial, WWN: d.WWN, Size: d.Size, Sector: d.Sector, Table: table, ByID: d.ByID, Was: d.Path}
-	if id.Serial == "" && id.WWN == "" {
-		id.Bus = d.Bus
-	}
-	return id
 }

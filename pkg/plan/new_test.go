@@ -12,21 +12,25 @@ import (
 
 func TestNewGoodMachine(t *testing.T) {
 	p := planned(t, good(), wish())
-	if len(p.Target.Disks) != 1 || len(p.Target.Arrays) != 2 || len(p.Target.Filesystems) != 1 || len(p.Target.Swaps) != 1 || len(p.Copies) != 1 {
-		t.Fatalf("plan has %d disks, %d arrays, %d filesystems, %d swaps, %d copies", len(p.Target.Disks), len(p.Target.Arrays), len(p.Target.Filesystems), len(p.Target.Swaps), len(p.Copies))
+	if len(p.Target.Disks()) != 1 || len(p.Target.Arrays()) != 2 || len(p.Target.Filesystems()) != 1 || len(p.Target.Swaps()) != 1 || len(p.Copies()) != 1 {
+		t.Fatalf("plan has %d disks, %d arrays, %d filesystems, %d swaps, %d copies", len(p.Target.Disks()), len(p.Target.Arrays()), len(p.Target.Filesystems()), len(p.Target.Swaps()), len(p.Copies()))
 	}
 	var roles []string
-	for _, n := range p.Target.Disks[0].Partitions {
-		roles = append(roles, n.Role+" "+n.Name)
+	for _, n := range p.Target.Parts("disk:new1") {
+		roles = append(roles, n.Part.Role+" "+n.Part.Name)
 	}
 	if d := cmp.Diff([]string{"bios_grub BIOS boot", "journal migrate-init journal", "raid root", "raid swap"}, roles); d != "" {
 		t.Error(d)
 	}
-	if a := p.Target.Arrays[0]; a.Name != "host1:root" || a.Metadata != "1.2" || a.Level != 1 || a.Devices != 2 || len(a.Members) != 2 || a.Members[1] != "" || len(a.Later) != 1 || a.Node != "md0" {
-		t.Errorf("first array: %+v", a)
+	if n := p.Target.Arrays()[0]; n.MD.Name != "host1:root" || n.MD.Metadata != "1.2" || n.MD.Level != 1 || len(n.MD.Devices) != 2 || len(n.On) != 2 || n.On[1] != "" || n.MD.Node != "md0" {
+		t.Errorf("first array: %+v", n)
+	}
+	c := Diff(p.Target, p.Final)
+	if len(c.Gone) != 0 || len(c.Fill) != 2 || len(c.New) != 5 || c.New[0].Ref != "disk:old1" || c.Fill[1].Index != 1 || p.Final.Node(c.Fill[1].Member).Part.Name != "swap" {
+		t.Errorf("finish: %+v", c)
 	}
 	b := p.Boot
-	if b.Root != p.Target.Filesystems[0].UUID || b.Volume != p.Target.Filesystems[0].On || b.Mount != "/" || b.Kernel != "/boot/vmlinuz-6.1.0-18-amd64" || b.BootFS != p.Source.Filesystems[0].UUID || b.Prefix != "/boot" {
+	if b.Root != p.Target.Filesystems()[0].Ref.ID() || b.Volume != p.Target.Filesystems()[0].Lower() || b.Mount != "/" || b.Kernel != "/boot/vmlinuz-6.1.0-18-amd64" || b.BootFS != p.Source.Filesystems()[0].Ref.ID() || b.Prefix != "/boot" {
 		t.Errorf("boot: %+v", b)
 	}
 	if d := cmp.Diff([]string{"console=tty0", "console=ttyS0,115200"}, b.Words); d != "" {
@@ -35,8 +39,8 @@ func TestNewGoodMachine(t *testing.T) {
 	if p.Created.Nanosecond() != 0 {
 		t.Errorf("created %v: not whole seconds", p.Created)
 	}
-	if p.Target.Swaps[0].Old != p.Source.Swaps[0].UUID || p.Target.Swaps[0].UUID == p.Source.Swaps[0].UUID {
-		t.Errorf("swap: %+v of %+v", p.Target.Swaps[0], p.Source.Swaps[0])
+	if m := p.MoveTo(p.Target.Swaps()[0].Ref); m == nil || m.From != p.Source.Swaps()[0].Ref || m.Engine != EngineMake || m.From == m.To {
+		t.Errorf("swap: %+v", m)
 	}
 }
 
@@ -47,7 +51,7 @@ func TestNewIsDeterministic(t *testing.T) {
 	}
 	in := wish()
 	in.Rand = seeded{rand.New(rand.NewPCG(3, 4))}
-	if c := planned(t, good(), in); c.ID == a.ID || c.Target.Arrays[0].UUID == a.Target.Arrays[0].UUID {
+	if c := planned(t, good(), in); c.ID == a.ID || c.Target.Arrays()[0].Ref.ID() == a.Target.Arrays()[0].Ref.ID() {
 		t.Error("other randomness, the same identities")
 	}
 }
@@ -76,24 +80,24 @@ func TestNewIdentitiesDiffer(t *testing.T) {
 		seen[id] = what
 	}
 	add("plan", p.ID)
-	for _, d := range append(p.Target.Disks, p.Target.Mirrors...) {
-		add("table", d.TableID)
-		for _, n := range d.Partitions {
-			add("partition", n.GUID)
+	for _, d := range p.Final.Disks() {
+		add("table", d.Disk.Table)
+		for _, n := range p.Final.Parts(d.Ref) {
+			add("partition", n.Ref.ID())
 		}
 	}
-	for _, a := range p.Target.Arrays {
-		add("array", a.UUID)
-		for _, m := range a.MemberUUIDs {
+	for _, a := range p.Final.Arrays() {
+		add("array", a.Ref.ID())
+		for _, m := range a.MD.Devices {
 			add("member", m)
 		}
 	}
-	for _, x := range p.Target.Filesystems {
-		add("filesystem", x.UUID)
-		add("hash seed", x.HashSeed)
+	for _, x := range p.Final.Filesystems() {
+		add("filesystem", x.Ref.ID())
+		add("hash seed", x.FS.HashSeed)
 	}
-	for _, x := range p.Target.Swaps {
-		add("swap", x.UUID)
+	for _, x := range p.Final.Swaps() {
+		add("swap", x.Ref.ID())
 	}
 }
 
@@ -104,21 +108,21 @@ func checkLayout(t interface {
 }, p *Plan, f *Facts) {
 	t.Helper()
 	smaller := min(f.Dev("vda").Size, f.Dev("vdb").Size)
-	for _, d := range append(p.Target.Disks, p.Target.Mirrors...) {
+	for _, d := range p.Final.Disks() {
 		end := mib
-		for i, n := range d.Partitions {
-			if n.Number != i+1 || n.Start != end || n.Start%mib != 0 || n.Size%mib != 0 || n.Size <= 0 {
-				t.Errorf("%s: partition %d starts at %d with %d bytes after %d", d.Key, n.Number, n.Start, n.Size, end)
+		for i, n := range p.Final.Parts(d.Ref) {
+			if n.Part.Number != i+1 || n.Part.Start != end || n.Part.Start%mib != 0 || n.Size%mib != 0 || n.Size <= 0 {
+				t.Errorf("%s: partition %d starts at %d with %d bytes after %d", d.Ref, n.Part.Number, n.Part.Start, n.Size, end)
 			}
-			end = n.Start + n.Size
+			end = n.Part.Start + n.Size
 		}
 		if gap := smaller - end; gap < endGap || gap >= endGap+mib {
-			t.Errorf("%s: ends at %d, %d bytes before the end of the smaller disk", d.Key, end, gap)
+			t.Errorf("%s: ends at %d, %d bytes before the end of the smaller disk", d.Ref, end, gap)
 		}
 	}
-	for i, n := range p.Target.Disks[0].Partitions {
-		m := p.Target.Mirrors[0].Partitions[i]
-		if m.Start != n.Start || m.Size != n.Size || m.Role != n.Role || m.GUID == n.GUID {
+	for i, n := range p.Target.Parts("disk:new1") {
+		m := p.Final.Parts("disk:old1")[i]
+		if *m.Part != *n.Part || m.Size != n.Size || m.Ref == n.Ref {
 			t.Errorf("mirror's partition %+v of %+v", m, n)
 		}
 	}
@@ -142,23 +146,12 @@ func TestNewLayout(t *testing.T) {
 			return
 		}
 		checkLayout(t, p, f)
-		for i, s := range p.Source.Filesystems {
-			for _, n := range p.Target.Disks[0].Partitions {
-				if p.partOf(p.FindFS(p.copyOf(s.UUID)).On, n.GUID) && n.Size-n.Size/512-2*mib < s.Used+s.Used/10 {
-					t.Fatalf("filesystem %d at %s uses %d, its partition has %d", i, s.Mount, s.Used, n.Size)
-				}
+		for i, s := range p.Source.Filesystems() {
+			if n := p.Target.PartUnder(p.MoveFrom(s.Ref).To); n.Size-n.Size/512-2*mib < s.FS.Used+s.FS.Used/10 {
+				t.Fatalf("filesystem %d at %s uses %d, its partition has %d", i, s.FS.Mount, s.FS.Used, n.Size)
 			}
 		}
 	})
-}
-
-func (p *Plan) copyOf(uuid string) string {
-	for _, c := range p.Copies {
-		if c.From == uuid {
-			return c.To
-		}
-	}
-	return ""
 }
 
 func TestNewSeveralFilesystems(t *testing.T) {
@@ -169,19 +162,19 @@ func TestNewSeveralFilesystems(t *testing.T) {
 	p := planned(t, f, wish())
 	checkLayout(t, p, f)
 	var mounts []string
-	for _, s := range p.Source.Filesystems {
-		mounts = append(mounts, s.Mount)
+	for _, s := range p.Source.Filesystems() {
+		mounts = append(mounts, s.FS.Mount)
 	}
 	if d := cmp.Diff([]string{"/", "/boot", "/var"}, mounts); d != "" {
 		t.Errorf("copies are not parents first: %s", d)
 	}
-	if p.Boot.Mount != "/boot" || p.Boot.Prefix != "" || p.Boot.BootFS != "11111111-0000-0000-0000-000000000004" || p.Boot.Volume == p.Target.Filesystems[0].On {
+	if p.Boot.Mount != "/boot" || p.Boot.Prefix != "" || p.Boot.BootFS != "11111111-0000-0000-0000-000000000004" || p.Boot.Volume == p.Target.Filesystems()[0].Lower() {
 		t.Errorf("boot: %+v", p.Boot)
 	}
 	// The largest takes the rest; the others keep their size.
-	for _, n := range p.Target.Disks[0].Partitions {
-		if n.Name == "root" && n.Size != 18*gib || n.Name == "var" && n.Size < 29*gib {
-			t.Errorf("partition %s has %d bytes", n.Name, n.Size)
+	for _, n := range p.Target.Parts("disk:new1") {
+		if n.Part.Name == "root" && n.Size != 18*gib || n.Part.Name == "var" && n.Size < 29*gib {
+			t.Errorf("partition %s has %d bytes", n.Part.Name, n.Size)
 		}
 	}
 }
@@ -192,8 +185,8 @@ func TestNewFullSmallFilesystem(t *testing.T) {
 	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/srv", gib-8*mib)
 	p := planned(t, f, wish())
 	checkLayout(t, p, f)
-	for _, n := range p.Target.Disks[0].Partitions {
-		if n.Name == "srv" && n.Size <= gib {
+	for _, n := range p.Target.Parts("disk:new1") {
+		if n.Part.Name == "srv" && n.Size <= gib {
 			t.Errorf("partition for a full filesystem of 1 GiB has %d bytes", n.Size)
 		}
 	}
@@ -206,7 +199,7 @@ func TestNewInodes(t *testing.T) {
 	for have, want := range map[int64]int64{100000: 100000, 1 << 20: 1 << 20, 1 << 22: 1828526, 1 << 32: 1 << 32} {
 		f.Dev("vda2").Contents[0].Inodes = have
 		p := planned(t, f, wish())
-		if n := p.Target.Filesystems[0].Inodes; n != want {
+		if n := p.Target.Filesystems()[0].FS.Inodes; n != want {
 			t.Errorf("%d inodes before, %d planned, want %d", have, n, want)
 		}
 	}
@@ -221,11 +214,11 @@ func TestNewNames(t *testing.T) {
 	f.Machine.Hostname = "a-rather-long-host-name"
 	p := planned(t, f, wish())
 	seen := map[string]bool{}
-	for _, a := range p.Target.Arrays {
-		if seen[a.Name] || len(a.Name) > 31 || strings.ContainsAny(a.Name, " /") {
-			t.Errorf("array name %q", a.Name)
+	for _, a := range p.Target.Arrays() {
+		if seen[a.MD.Name] || len(a.MD.Name) > 31 || strings.ContainsAny(a.MD.Name, " /") {
+			t.Errorf("array name %q", a.MD.Name)
 		}
-		seen[a.Name] = true
+		seen[a.MD.Name] = true
 	}
 	for _, w := range []string{"a-rather-long-host-name:root", "a-rather-long-host-name:root2", "srv-a-b", "srv-a-b2"} {
 		if !seen[w] && !seen["a-rather-long-host-name:"+w] {
@@ -239,7 +232,7 @@ func TestNewNames(t *testing.T) {
 
 // The old system may find a partition by its name, and boots beside the new disk until finish.
 func TestNewPartitionNamesAreNew(t *testing.T) {
-	name := func(f *Facts) string { return planned(t, f, wish()).Target.Disks[0].Partitions[2].Name }
+	name := func(f *Facts) string { return planned(t, f, wish()).Target.Parts("disk:new1")[2].Part.Name }
 	for what, use := range map[string]func(f *Facts){
 		"fstab":        func(f *Facts) { f.Fstab[0].Spec = `PARTLABEL="root"` },
 		"link":         func(f *Facts) { f.Fstab[0].Spec = "/dev/disk/by-partlabel/root" },
@@ -260,8 +253,8 @@ func TestNewPartitionNamesAreNew(t *testing.T) {
 func TestNewNodesInUse(t *testing.T) {
 	f := good()
 	f.Devices = append(f.Devices, Device{Name: "md0", Path: "/dev/md0", Kind: KindArray, Size: gib})
-	if p := planned(t, f, wish()); p.Target.Arrays[0].Node != "md1" || p.Target.Arrays[1].Node != "md2" {
-		t.Errorf("nodes %s and %s beside a running md0", p.Target.Arrays[0].Node, p.Target.Arrays[1].Node)
+	if p := planned(t, f, wish()); p.Target.Arrays()[0].MD.Node != "md1" || p.Target.Arrays()[1].MD.Node != "md2" {
+		t.Errorf("nodes %s and %s beside a running md0", p.Target.Arrays()[0].MD.Node, p.Target.Arrays()[1].MD.Node)
 	}
 }
 
@@ -273,7 +266,7 @@ func TestNewLabels(t *testing.T) {
 	} {
 		f := good()
 		f.Dev("vda2").Contents[0].Label = "sys"
-		if p := planned(t, f, wish()); p.Target.Filesystems[0].Label != "sys" {
+		if p := planned(t, f, wish()); p.Target.Filesystems()[0].FS.Label != "sys" {
 			t.Errorf("a label that nothing uses is lost")
 		}
 		use(f)
@@ -281,7 +274,7 @@ func TestNewLabels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.Target.Filesystems[0].Label != "" || p.Source.Filesystems[0].Label != "sys" {
+		if p.Target.Filesystems()[0].FS.Label != "" || p.Source.Filesystems()[0].FS.Label != "sys" {
 			t.Errorf("%s: two filesystems would have the label", name)
 		}
 		want(t, found, Warn, "plan.target", "label sys", "e2label")
@@ -295,8 +288,8 @@ func TestNewSpecsAreKept(t *testing.T) {
 	for _, spec := range []string{"LABEL=sys", "PARTUUID=22222222-0000-0000-0000-000000000002", "/dev/vda2", "/dev/disk/by-path/x"} {
 		f := good()
 		f.Fstab[0].Spec = spec
-		if p := planned(t, f, wish()); p.Source.Filesystems[0].Spec != spec || p.Source.Filesystems[0].Device != "/dev/vda2" {
-			t.Errorf("source by %s: %+v", spec, p.Source.Filesystems[0])
+		if p := planned(t, f, wish()); p.Source.Filesystems()[0].FS.Spec != spec || p.Source.Filesystems()[0].Was != "/dev/vda2" {
+			t.Errorf("source by %s: %+v", spec, p.Source.Filesystems()[0].FS)
 		}
 	}
 }
@@ -305,13 +298,13 @@ func TestNewDiskWithoutSerial(t *testing.T) {
 	f := good()
 	f.Dev("vdb").Serial = ""
 	p := planned(t, f, wish())
-	if id := p.Target.Disks[0].DiskID; id.Bus != f.Dev("vdb").Bus || id.Serial != "" {
+	if id := p.Target.Disks()[0].Disk; id.Bus != f.Dev("vdb").Bus || id.Serial != "" {
 		t.Errorf("disk without a serial: %+v", id)
 	}
-	if p.Source.Disks[0].Bus != "" {
+	if p.Source.Disks()[0].Disk.Bus != "" {
 		t.Error("a disk with a serial is bound to its bus address")
 	}
-	if d, err := f.Disk(p.Target.Disks[0].DiskID); err != nil || d != f.Dev("vdb") {
+	if d, err := f.Disk(p.Target.Disks()[0]); err != nil || d != f.Dev("vdb") {
 		t.Errorf("found again: %v, %v", d, err)
 	}
 }
@@ -319,8 +312,8 @@ func TestNewDiskWithoutSerial(t *testing.T) {
 func TestNewSwapOfResume(t *testing.T) {
 	f := good()
 	f.Kernel.Cmdline += " resume=UUID=11111111-0000-0000-0000-000000000003"
-	if p := planned(t, f, wish()); len(p.Target.Swaps) != 1 || p.Target.Swaps[0].Old != "11111111-0000-0000-0000-000000000003" {
-		t.Errorf("swap that resume= names: %+v", p.Target.Swaps)
+	if p := planned(t, f, wish()); len(p.Target.Swaps()) != 1 || p.MoveFrom("swap:11111111-0000-0000-0000-000000000003") == nil {
+		t.Errorf("swap that resume= names: %+v", p.Moves)
 	}
 }
 
@@ -329,8 +322,8 @@ func TestNewExtent(t *testing.T) {
 	in.Engine = EngineExtent
 	f.Dev("vda2").Contents[0].Size = 18 * gib
 	p := planned(t, f, in)
-	if p.Copies[0].Engine != EngineExtent {
-		t.Errorf("engine %s", p.Copies[0].Engine)
+	if p.Moves[0].Engine != EngineExtent {
+		t.Errorf("engine %s", p.Moves[0].Engine)
 	}
 	f.Dev("vdb").Size = 19 * gib
 	_, found, err := New(in, f)
@@ -344,10 +337,10 @@ func TestNewWipe(t *testing.T) {
 	f, in := good(), wish()
 	in.Wipe = []string{"/dev/vdb"}
 	f.Dev("vdb").Contents = []Content{{Kind: ContentFS, Type: "xfs", UUID: "x", Label: "precious"}}
-	if p := planned(t, f, in); !p.Target.Disks[0].Wipe {
+	if p := planned(t, f, in); !p.Target.Disks()[0].Disk.Wipe {
 		t.Error("--wipe is lost")
 	}
-	if p := planned(t, good(), wish()); p.Target.Disks[0].Wipe {
+	if p := planned(t, good(), wish()); p.Target.Disks()[0].Disk.Wipe {
 		t.Error("wipe without --wipe")
 	}
 }

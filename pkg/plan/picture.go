@@ -18,76 +18,107 @@ type row struct {
 	number          int // of the new partition
 }
 
-// picture draws the old disk beside the new one, each partition beside what becomes of it.
+// picture draws each old disk beside a new one, each partition beside what becomes of it.
 func (p *Plan) picture(g *page, f *Facts) {
-	for i := range p.Target.Disks {
-		t := &p.Target.Disks[i]
-		if len(p.Source.Disks) == 0 {
-			return
+	olds, news := p.Source.Disks(), p.NewDisks()
+	for i := range max(len(olds), len(news)) {
+		at := func(list []*Node) *Node {
+			if i < len(list) {
+				return list[i]
+			}
+			return nil
 		}
-		old, _ := f.Disk(p.Source.Disks[0])
-		rows := p.rows(f, old, t)
-		was := p.Source.Disks[0]
-		left, right := fmt.Sprintf("%s %s", was.Was, size(was.Size)), fmt.Sprintf("%s %s, %s", t.Was, size(t.Size), t.Scheme)
-		if old != nil && old.Table != nil {
-			left += ", " + old.Table.Scheme
-		}
-		rule := func(n int) string { return "+" + strings.Repeat("-", n) + "+" }
-		pad := strings.Repeat(" ", arrows)
-		g.line("  %-*s%s%s", boxOld+2, left, pad, right)
-		g.line("  %s%s%s", rule(boxOld), pad, rule(boxNew))
-		for _, r := range rows {
-			g.line("  |%-*s|%-*s|%-*s|", boxOld, cut(" "+plain(r.old), boxOld), arrows, r.arrow, boxNew, cut(" "+plain(r.new), boxNew))
-		}
-		g.line("  %s%s%s", rule(boxOld), pad, rule(boxNew))
-		g.line("  %-*s%s%s", boxOld+2, "stays as it is", pad, "[U_] an array with one of two members")
+		p.pair(g, f, at(olds), at(news))
 	}
 }
 
-func (p *Plan) rows(f *Facts, old *Device, t *TargetDisk) []row {
-	var rows []row
-	seen := map[string]bool{}
-	if old == nil {
-		old = &Device{}
-	}
-	for _, x := range f.Parts(old.Name) {
-		r := row{old: fmt.Sprintf("%d %9s %s", x.Number, size(x.Size), p.oldWords(old, x))}
-		n, arrow := p.successor(old, x, t)
-		if n != nil {
-			seen[n.GUID] = true
-			r.arrow, r.new, r.number = " "+arrow, p.newWords(*n), n.Number
+// pair draws two disks side by side; either may be nil.
+func (p *Plan) pair(g *page, f *Facts, was, t *Node) {
+	left, right, stays, legend := "", "", "", ""
+	var old *Device
+	if was != nil {
+		if old, _ = f.Disk(was); old == nil {
+			old = &Device{}
 		}
-		rows = append(rows, r)
+		left, stays = fmt.Sprintf("%s %s", was.Was, size(was.Size)), "stays as it is"
+		if old.Table != nil {
+			left += ", " + old.Table.Scheme
+		}
+	}
+	if t != nil {
+		right, legend = fmt.Sprintf("%s %s, %s", t.Was, size(t.Size), t.Disk.Scheme), p.legend(t)
+	}
+	rule := func(n int) string { return "+" + strings.Repeat("-", n) + "+" }
+	pad := strings.Repeat(" ", arrows)
+	g.line("  %-*s%s%s", boxOld+2, left, pad, right)
+	g.line("  %s%s%s", rule(boxOld), pad, rule(boxNew))
+	for _, r := range p.rows(f, old, t) {
+		g.line("  |%-*s|%-*s|%-*s|", boxOld, cut(" "+plain(r.old), boxOld), arrows, r.arrow, boxNew, cut(" "+plain(r.new), boxNew))
+	}
+	g.line("  %s%s%s", rule(boxOld), pad, rule(boxNew))
+	g.line("  %-*s%s%s", boxOld+2, stays, pad, legend)
+}
+
+// legend explains the marks of the first array on a disk that misses members.
+func (p *Plan) legend(disk *Node) string {
+	for _, n := range p.Target.Over(disk.Ref) {
+		missing := 0
+		for _, r := range n.On {
+			if r == "" {
+				missing++
+			}
+		}
+		if missing > 0 {
+			return fmt.Sprintf("%s an array with %s of %s members", n.marks(), number(len(n.On)-missing), number(len(n.On)))
+		}
+	}
+	return ""
+}
+
+// number spells small numbers.
+func number(n int) string {
+	if names := []string{"none", "one", "two", "three", "four", "five", "six"}; n >= 0 && n < len(names) {
+		return names[n]
+	}
+	return fmt.Sprint(n)
+}
+
+func (p *Plan) rows(f *Facts, old *Device, t *Node) []row {
+	var rows []row
+	seen := map[Ref]bool{}
+	if old != nil {
+		for _, x := range f.Parts(old.Name) {
+			r := row{old: fmt.Sprintf("%d %9s %s", x.Number, size(x.Size), p.oldText(old, x))}
+			if n, arrow := p.becomes(old, x, t); n != nil {
+				seen[n.Ref] = true
+				r.arrow, r.new, r.number = " "+arrow, p.newText(n), n.Part.Number
+			}
+			rows = append(rows, r)
+		}
+	}
+	if t == nil {
+		return rows
 	}
 	// What has no forerunner stands in its place by number, as far as the old order lets it.
-	for _, n := range t.Partitions {
-		if !seen[n.GUID] {
-			at := slices.IndexFunc(rows, func(r row) bool { return r.number > n.Number })
+	for _, n := range p.Target.Parts(t.Ref) {
+		if !seen[n.Ref] {
+			at := slices.IndexFunc(rows, func(r row) bool { return r.number > n.Part.Number })
 			if at < 0 {
 				at = len(rows)
 			}
-			rows = slices.Insert(rows, at, row{new: p.newWords(n), number: n.Number})
+			rows = slices.Insert(rows, at, row{new: p.newText(n), number: n.Part.Number})
 		}
 	}
 	return rows
 }
 
-func (p *Plan) oldWords(disk, x *Device) string {
+func (p *Plan) oldText(disk, x *Device) string {
 	ref := Ref("part:" + x.GUID)
-	for _, s := range p.Source.Filesystems {
-		if s.On == ref {
-			return s.Type + " " + s.Mount
-		}
+	if s := p.Source.boxes(ref); s != "" {
+		return s
 	}
-	for _, s := range p.Source.Swaps {
-		if s.On == ref {
-			return "swap"
-		}
-	}
-	for _, l := range p.Source.Left {
-		if l == x.GUID {
-			return "left behind"
-		}
+	if slices.ContainsFunc(p.Drop, ref.Is) {
+		return "left behind"
 	}
 	switch role := roleIn(disk.Table, x.Number); role {
 	case RoleBIOSGrub:
@@ -98,123 +129,95 @@ func (p *Plan) oldWords(disk, x *Device) string {
 	return "not moved"
 }
 
-// successor finds the planned partition that takes what an old one holds.
-func (p *Plan) successor(disk, x *Device, t *TargetDisk) (*NewPart, string) {
+// boxes describes everything that lies on a reference, the lowest layer first.
+func (g Graph) boxes(r Ref) string {
+	var out []string
+	for _, n := range g.Over(r) {
+		if k, ok := kindOf(n); ok {
+			out = append(out, k.box(n))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// becomes finds the partition of a planned disk that takes what an old one holds.
+func (p *Plan) becomes(disk, x *Device, t *Node) (*Node, string) {
+	if t == nil {
+		return nil, ""
+	}
 	ref := Ref("part:" + x.GUID)
-	var on Ref
-	arrow := "-copy->"
-	for _, s := range p.Source.Filesystems {
-		for _, c := range p.Copies {
-			if n := p.FindFS(c.To); s.On == ref && c.From == s.UUID && n != nil {
-				on = n.On
-			}
+	for _, m := range p.Moves {
+		if !p.Source.Rests(m.From, ref) {
+			continue
 		}
-	}
-	for _, s := range p.Source.Swaps {
-		for _, n := range p.Target.Swaps {
-			if s.On == ref && n.Old == s.UUID {
-				on, arrow = n.On, " -new->"
-			}
+		arrow := "-copy->"
+		if m.Engine == EngineMake {
+			arrow = " -new->"
 		}
-	}
-	for i := range t.Partitions {
-		n := &t.Partitions[i]
-		if on != "" && p.partOf(on, n.GUID) {
+		if n := p.Target.PartUnder(m.To); n != nil && n.Lower().Is(t.Ref) {
 			return n, arrow
 		}
-		if on == "" && n.Role == RoleBIOSGrub && roleIn(disk.Table, x.Number) == RoleBIOSGrub {
+		return nil, ""
+	}
+	for _, n := range p.Target.Parts(t.Ref) {
+		if n.Part.Role == RoleBIOSGrub && roleIn(disk.Table, x.Number) == RoleBIOSGrub {
 			return n, " -new->"
 		}
 	}
 	return nil, ""
 }
 
-// partOf tells whether a volume lies on the partition, directly or through an array.
-func (p *Plan) partOf(r Ref, guid string) bool {
-	if r == Ref("part:"+guid) {
-		return true
-	}
-	for _, a := range p.Target.Arrays {
-		if r != Ref("md:"+a.UUID) {
-			continue
-		}
-		for _, m := range a.Members {
-			if m == Ref("part:"+guid) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (p *Plan) newWords(n NewPart) string {
-	s := fmt.Sprintf("%d %9s ", n.Number, size(n.Size))
-	switch n.Role {
+func (p *Plan) newText(n *Node) string {
+	s := fmt.Sprintf("%d %9s ", n.Part.Number, size(n.Size))
+	switch n.Part.Role {
 	case RoleBIOSGrub:
 		return s + "BIOS boot"
 	case RoleJournal:
 		return s + "journal"
 	}
-	for _, a := range p.Target.Arrays {
-		if p.partOf(Ref("md:"+a.UUID), n.GUID) {
-			s += a.Node + " " + a.marksOf(a.Members) + " "
-		}
-	}
-	return s + p.holds(n.GUID)
+	return s + p.Target.boxes(n.Ref)
 }
 
-// holds tells what is made on a planned partition.
-func (p *Plan) holds(guid string) string {
-	for _, x := range p.Target.Filesystems {
-		if p.partOf(x.On, guid) {
-			return x.Type + " " + x.Mount
-		}
-	}
-	for _, x := range p.Target.Swaps {
-		if p.partOf(x.On, guid) {
-			return "swap"
-		}
-	}
-	return ""
-}
-
-func (n NewArray) marksOf(members []Ref) string {
-	var b strings.Builder
-	b.WriteByte('[')
-	for _, m := range members {
-		if m == "" {
-			b.WriteByte('_')
-		} else {
-			b.WriteByte('U')
-		}
-	}
-	b.WriteByte(']')
-	return b.String()
-}
-
-// finished lists the arrays as they are at the end.
+// finished lists what gathers several layers, as it is at the end.
 func (p *Plan) finished(g *page) {
-	for _, a := range p.Target.Arrays {
+	for i := range p.Final {
+		n := &p.Final[i]
+		k, ok := kindOf(n)
+		if !ok || k.whole == nil {
+			continue
+		}
 		var on []string
-		what := ""
-		for i, t := range append(append([]TargetDisk(nil), p.Target.Disks...), p.Target.Mirrors...) {
-			refs := a.Members
-			if i >= len(p.Target.Disks) {
-				refs = a.Later
+		what := p.Final.boxes(n.Ref)
+		for _, r := range n.On {
+			x := p.Final.PartUnder(r)
+			if x == nil {
+				continue
 			}
-			for _, n := range t.Partitions {
-				for _, r := range refs {
-					if r != Ref("part:"+n.GUID) {
-						continue
-					}
-					on = append(on, fmt.Sprintf("%s partition %d", t.Was, n.Number))
-					if h := p.holds(n.GUID); h != "" {
-						what = h + ", " + size(n.Size)
-					}
-				}
+			if disk := p.Final.Node(x.Lower()); disk != nil {
+				on = append(on, fmt.Sprintf("%s partition %d", disk.Was, x.Part.Number))
+			}
+			if len(on) == 1 && what != "" {
+				what += ", " + size(x.Size)
 			}
 		}
-		g.para(fmt.Sprintf("  %-5s raid%d [%s]  ", a.Node, a.Level, strings.Repeat("U", max(0, a.Devices))), "%s on %s", what, strings.Join(on, " and "))
+		label, text := k.whole(n)
+		g.para(fmt.Sprintf("  %-5s %s  ", label, text), "%s on %s", what, strings.Join(on, " and "))
 	}
-	g.para("  ", "Each of the two disks then boots alone.")
+	if alone := p.bootable(); alone > 1 {
+		g.para("  ", "Each of the %s disks then boots alone.", number(alone))
+	}
+}
+
+// bootable counts the disks that boot alone at the end: those with a boot loader of their own, where every array is a mirror.
+func (p *Plan) bootable() int {
+	n := 0
+	for _, d := range p.Final.Disks() {
+		if slices.ContainsFunc(p.Final.Parts(d.Ref), func(x *Node) bool { return x.Part.Role == RoleBIOSGrub }) {
+			n++
+		}
+	}
+	if slices.ContainsFunc(p.Final.Arrays(), func(a *Node) bool { return a.MD.Level != 1 }) {
+		return 0
+	}
+	return n
 }

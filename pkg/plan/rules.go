@@ -117,11 +117,11 @@ func Packages() []string {
 // packages lists what the migrated system cannot boot without.
 func (p *Plan) packages() []string {
 	var out []string
-	if len(p.Target.Arrays) > 0 {
+	if len(p.Target.Arrays()) > 0 {
 		out = append(out, packageMD)
 	}
-	for _, n := range p.Target.Filesystems {
-		if pkg := FSTypeOf(n.Type).Tools.Package; pkg != "" && !slices.Contains(out, pkg) {
+	for _, n := range p.Target.Filesystems() {
+		if pkg := FSTypeOf(n.FS.Type).Tools.Package; pkg != "" && !slices.Contains(out, pkg) {
 			out = append(out, pkg)
 		}
 	}

@@ -69,10 +69,7 @@ func (b *builder) findSource() {
 	}
 	b.sameTargets()
 	b.elsewhere()
-	b.p.Source.Disks = []DiskID{diskID(b.disk, "old1", b.disk.Table.ID)}
-	sort.SliceStable(b.p.Source.Filesystems, func(i, j int) bool {
-		return b.p.Source.Filesystems[i].Mount < b.p.Source.Filesystems[j].Mount
-	})
+	b.p.Source = b.sourceGraph()
 }
 
 // typed refuses a filesystem that cannot be made here, in the words of the check.
@@ -251,16 +248,6 @@ func (d *Device) remnants() bool {
 	return !slices.ContainsFunc(d.Contents, func(c Content) bool { return !c.Ghost })
 }
 
-// extended tells whether a partition only holds others (DOS types 05, 0f, 85).
-func extended(t *Table, number int) bool {
-	for _, x := range t.Partitions {
-		if x.Number == number {
-			return t.Scheme == "dos" && slices.Contains([]string{"0x5", "0x05", "0xf", "0x0f", "0x85"}, strings.ToLower(x.Type))
-		}
-	}
-	return false
-}
-
 // leave notes a partition that the administrator gives up.
 func (b *builder) leave(p *Device, tab *Fstab) {
 	if p.GUID == "" {
@@ -277,7 +264,7 @@ func (b *builder) leave(p *Device, tab *Fstab) {
 	if u := p.usedBy(); u != "" {
 		b.warn("--leave "+p.Path, "", "it is %s: the new system does not have it, and finish destroys it", u)
 	}
-	b.p.Source.Left = append(b.p.Source.Left, p.GUID)
+	b.p.Drop = append(b.p.Drop, Ref("part:"+p.GUID))
 }
 
 // idleESP is an EFI system partition of a machine that boots by BIOS: nothing reads it, and it is not moved.
@@ -311,22 +298,20 @@ func (b *builder) addSwap(p *Device, tab *Fstab, c *Content) {
 	if !b.movable(p, c, "give it one: swapoff it, then "+fill(FSTypeOf(SwapType).Fixes.UUID, "", p.Path, "")) {
 		return
 	}
-	old := &SwapOld{UUID: c.UUID, On: Ref("part:" + p.GUID), Device: p.Path}
+	old := &Swap{}
 	if tab != nil {
 		old.Spec = tab.Spec
 	} else {
 		b.warn("swap "+p.Path, "add its line to /etc/fstab", "it is in use, but fstab has no line for it: the new swap is made, and nothing switches it on")
 	}
-	b.srcs = append(b.srcs, source{part: p, swap: old, use: c})
-	b.p.Source.Swaps = append(b.p.Source.Swaps, *old)
+	b.srcs = append(b.srcs, source{part: p, use: c, node: Node{Ref: Ref("swap:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Layer: Layer{Swap: old}}})
 }
 
 func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 	if !b.movable(p, c, "give it one: "+fill(FSTypeOf(c.Type).Fixes.UUID, "with the tools of its type", p.Path, "")) {
 		return
 	}
-	s := &SourceFS{UUID: c.UUID, Type: c.Type, Label: c.Label, On: Ref("part:" + p.GUID), Spec: tab.Spec,
-		Mount: path.Clean(tab.Target), Used: c.Used, Device: p.Path, Options: tab.Options}
+	s := &FS{Type: c.Type, Label: c.Label, Spec: tab.Spec, Mount: path.Clean(tab.Target), Used: c.Used}
 	if c.Size > p.Size || c.Used > p.Size {
 		b.refuse("filesystem "+p.Path, "find out which of the two is wrong ("+fill(FSTypeOf(c.Type).Fixes.Look, "check the filesystem", p.Path, "")+", and the partition table) before anything is copied", "it says that it has %d bytes, its partition has %d", max(c.Size, c.Used), p.Size)
 		return
@@ -335,21 +320,45 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 		b.refuse("filesystem "+p.Path, "mend the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
 		return
 	}
-	b.srcs = append(b.srcs, source{part: p, fs: s, use: c, needed: c.Used + c.Used/10 + 64*mib})
-	b.p.Source.Filesystems = append(b.p.Source.Filesystems, *s)
+	b.srcs = append(b.srcs, source{part: p, use: c, needed: c.Used + c.Used/10 + 64*mib,
+		node: Node{Ref: Ref("fs:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Layer: Layer{FS: s}}})
+}
+
+// oldDisk is the key of the source disk.
+const oldDisk = "old1"
+
+// sourceGraph is what moves, with everything that it lies on: filesystems by their mount points, swap last.
+func (b *builder) sourceGraph() Graph {
+	disk := diskNode(b.disk, oldDisk)
+	g := Graph{disk}
+	var on, swaps Graph
+	for _, s := range b.srcs {
+		g = append(g, partNode(s.part, disk.Ref, b.disk.Table))
+		if s.node.FS != nil {
+			on = append(on, s.node)
+		} else {
+			swaps = append(swaps, s.node)
+		}
+	}
+	sort.SliceStable(on, func(i, j int) bool { return on[i].FS.Mount < on[j].FS.Mount })
+	return slices.Concat(g, on, swaps)
 }
 
 // sameTargets refuses two lines of fstab for one mount point, where one of them moves.
 func (b *builder) sameTargets() {
-	for _, s := range b.p.Source.Filesystems {
+	for _, s := range b.srcs {
+		if s.node.FS == nil {
+			continue
+		}
+		mount := s.node.FS.Mount
 		var specs []string
 		for _, e := range b.f.Fstab {
-			if path.IsAbs(e.Target) && path.Clean(e.Target) == s.Mount {
+			if path.IsAbs(e.Target) && path.Clean(e.Target) == mount {
 				specs = append(specs, e.Spec)
 			}
 		}
 		if len(specs) > 1 {
-			b.refuse("mount point "+s.Mount, "keep one line for it in /etc/fstab", "fstab mounts %s there", strings.Join(specs, " and "))
+			b.refuse("mount point "+mount, "keep one line for it in /etc/fstab", "fstab mounts %s there", strings.Join(specs, " and "))
 		}
 	}
 }

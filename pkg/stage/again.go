@@ -2,7 +2,6 @@ package stage
 
 import (
 	"context"
-	"strings"
 
 	"migrate-init/pkg/plan"
 )
@@ -10,9 +9,9 @@ import (
 // stamps note the state of every source filesystem at the moment of the copy: finish compares them.
 func (e *Env) stamps() map[string]string {
 	m := map[string]string{}
-	for _, s := range e.Plan.Source.Filesystems {
-		if d, _ := e.Facts.FS(s.UUID); d != nil {
-			m["stamp:"+s.UUID] = d.Filesystem().Stamp
+	for _, s := range e.Plan.Source.Filesystems() {
+		if d, _ := e.Facts.FS(s.Ref.ID()); d != nil {
+			m["stamp:"+s.Ref.ID()] = d.Filesystem().Stamp
 		}
 	}
 	return m
@@ -23,17 +22,17 @@ func (e *Env) stamps() map[string]string {
 // What is taken back is recorded before the new stamps are, so that a power cut between them forgets nothing.
 func (e *Env) sameSources(ctx context.Context) error {
 	now, changed := e.stamps(), false
-	for _, c := range e.Plan.Copies {
-		key, why := "stamp:"+c.From, "the source was in use"
+	for _, c := range e.Plan.Copies() {
+		key, why := "stamp:"+c.From.ID(), "the source was in use"
 		switch {
-		case c.Engine == plan.EngineExtent && e.records.open("settle:"+c.To):
+		case c.Engine == plan.EngineExtent && e.records.open("settle:"+c.To.ID()):
 			why = "it was cut short while it got its identity"
 		case now[key] != "" && now[key] == e.records.Fact(key):
 			continue
 		}
 		changed = true
-		e.tell("prepare", "source filesystem %s is copied again: %s", c.From, why)
-		if err := e.takeBack(ctx, c.To, why); err != nil {
+		e.tell("prepare", "source filesystem %s is copied again: %s", c.From.ID(), why)
+		if err := e.takeBack(ctx, c.To.ID(), why); err != nil {
 			return err
 		}
 	}
@@ -50,7 +49,7 @@ func (e *Env) takeBack(ctx context.Context, to, why string) error {
 		if !e.records.Done(whole) {
 			continue
 		}
-		if err := e.Record(ctx, Record{Stage: whole, Event: Begin, Text: again + "see below"}); err != nil {
+		if err := e.Record(ctx, Record{Stage: whole, Event: Void, Text: "see below"}); err != nil {
 			return err
 		}
 	}
@@ -59,21 +58,18 @@ func (e *Env) takeBack(ctx context.Context, to, why string) error {
 		parts = []string{"copy", "verify", "precheck", "settle"} // while a copy counts as done nobody looks, nor makes its filesystem anew
 	}
 	for _, part := range parts {
-		if err := e.Record(ctx, Record{Stage: part + ":" + to, Event: Begin, Text: again + why}); err != nil {
+		if err := e.Record(ctx, Record{Stage: part + ":" + to, Event: Void, Text: why}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// again begins the text of a record that takes back what was done.
-const again = "again: "
-
-// open tells whether a part was begun and not ended, nor taken back.
+// open reports whether a part was begun and neither ended nor taken back.
 func (rs Records) open(stage string) bool {
 	for i := len(rs) - 1; i >= 0; i-- {
-		if rs[i].Stage == stage && (rs[i].Event == Begin || rs[i].Event == Done) {
-			return rs[i].Event == Begin && !strings.HasPrefix(rs[i].Text, again)
+		if r := rs[i]; r.Stage == stage && (r.Event == Begin || r.Event == Done || r.Event == Void) {
+			return r.Event == Begin
 		}
 	}
 	return false
@@ -83,7 +79,7 @@ func (rs Records) open(stage string) bool {
 func (rs Records) epoch(stage string) int {
 	n := 0
 	for _, r := range rs {
-		if r.Stage == stage && strings.HasPrefix(r.Text, again) {
+		if r.Stage == stage && r.Event == Void {
 			n++
 		}
 	}

@@ -28,8 +28,8 @@ func runCommit(ctx context.Context, e *Env) error {
 	if err := e.keepState(ctx); err != nil {
 		return err
 	}
-	for _, n := range e.Plan.Target.Filesystems {
-		at, err := e.place(n.Mount)
+	for _, n := range e.Plan.Target.Filesystems() {
+		at, err := e.place(n.FS.Mount)
 		if err != nil {
 			return err
 		}

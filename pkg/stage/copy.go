@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 
 	"migrate-init/pkg/copy"
@@ -30,39 +31,42 @@ func (e *Env) mount(ctx context.Context, m machine.Mount) error {
 	if e.mounted(m.Target) {
 		return nil
 	}
+	e.started = append(e.started, started{m.Target, (*Env).mounted, func(ctx context.Context, e *Env, dir string) error {
+		return e.do(ctx, machine.Unmount{Target: dir})
+	}})
 	return e.do(ctx, machine.Mkdir{Path: m.Target, Mode: 0o755}, m)
 }
 
-func (e *Env) mountSource(ctx context.Context, s *plan.SourceFS) (*plan.Device, error) {
-	d, err := e.Facts.FS(s.UUID)
+func (e *Env) mountSource(ctx context.Context, s *plan.Node) (*plan.Device, error) {
+	d, err := e.Facts.FS(s.Ref.ID())
 	if err == nil && d == nil {
-		err = fmt.Errorf("source filesystem %s: not here", s.UUID)
+		err = fmt.Errorf("source filesystem %s: not here", s.Ref.ID())
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := e.Load(ctx, s.Type); err != nil {
+	if err := e.Load(ctx, s.FS.Type); err != nil {
 		return nil, err
 	}
-	t := plan.FSTypeOf(s.Type)
-	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: sourceDir(s.UUID), Type: s.Type, Flags: machine.ReadOnly, Data: t.ReadOnly, Quiet: t.Quiet})
+	t := plan.FSTypeOf(s.FS.Type)
+	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: sourceDir(s.Ref.ID()), Type: s.FS.Type, Flags: machine.ReadOnly, Data: t.ReadOnly, Quiet: t.Quiet})
 }
 
-func (e *Env) mountNew(ctx context.Context, n *plan.NewFS) (*plan.Device, error) {
-	d, err := e.volume(n.On)
+func (e *Env) mountNew(ctx context.Context, n *plan.Node) (*plan.Device, error) {
+	d, err := e.volume(n.Lower())
 	if err != nil {
 		return nil, err
 	}
-	if err := e.Load(ctx, n.Type); err != nil {
+	if err := e.Load(ctx, n.FS.Type); err != nil {
 		return nil, err
 	}
-	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: newDir(n.UUID), Type: n.Type})
+	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: newDir(n.Ref.ID()), Type: n.FS.Type})
 }
 
 // uncache makes sure that what will be read of a new filesystem comes from its disk: the copy left inodes, directories
 // and attributes in the caches as they were meant, and those go only with the mount. Nobody else uses it at this time.
-func (e *Env) uncache(ctx context.Context, n *plan.NewFS, d *plan.Device) error {
-	if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
+func (e *Env) uncache(ctx context.Context, n *plan.Node, d *plan.Device) error {
+	if err := e.unmount(ctx, newDir(n.Ref.ID())); err != nil {
 		return err
 	}
 	return e.do(ctx, machine.Ioctl{Dev: d.Path, Name: "BLKFLSBUF", Req: blkflsbuf, Alters: []string{d.Path}})
@@ -72,8 +76,8 @@ func (e *Env) uncache(ctx context.Context, n *plan.NewFS, d *plan.Device) error 
 const blkflsbuf = 0x1261
 
 // pair finds the two filesystems of a copy.
-func (e *Env) pair(c plan.Copy) (*plan.SourceFS, *plan.NewFS, error) {
-	s, n := e.Plan.FindSource(c.From), e.Plan.FindFS(c.To)
+func (e *Env) pair(c plan.Move) (s, n *plan.Node, err error) {
+	s, n = e.Plan.Source.Node(c.From), e.Plan.Target.Node(c.To)
 	if s == nil || n == nil {
 		return nil, nil, fmt.Errorf("copy %s to %s: not in the plan", c.From, c.To)
 	}
@@ -82,12 +86,12 @@ func (e *Env) pair(c plan.Copy) (*plan.SourceFS, *plan.NewFS, error) {
 
 // each runs one half of the copying for every planned pair that is not done yet.
 func (e *Env) each(ctx context.Context, stage string, run func(context.Context, copy.Job) (copy.Counts, error)) error {
-	for _, c := range e.Plan.Copies {
+	for _, c := range e.Plan.Copies() {
 		s, n, err := e.pair(c)
 		if err != nil {
 			return err
 		}
-		key := stage + ":" + n.UUID
+		key := stage + ":" + n.Ref.ID()
 		if e.records.Done(key) {
 			continue
 		}
@@ -104,14 +108,14 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 			err = e.kernelErrors(stage, &counts, j)
 		}
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
+			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, mended(err))
 		}
-		e.tell(stage, "%s: %d files, %d bytes", s.Mount, counts.Files, counts.Bytes)
-		e.tellUnread(ctx, stage, key, s.Mount, counts)
+		e.tell(stage, "%s: %d files, %d bytes", s.FS.Mount, counts.Files, counts.Bytes)
+		e.tellUnread(ctx, stage, key, s.FS.Mount, counts)
 		if counts.Unread > 0 && !j.SkipBad {
-			return fmt.Errorf("filesystem at %s: %d places could not be read, and the plan's policy is to stop", s.Mount, counts.Unread)
+			return fmt.Errorf("filesystem at %s: %d places could not be read, and the plan's policy is to stop", s.FS.Mount, counts.Unread)
 		}
-		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: copyFacts(counts, c.Engine)}); err != nil {
+		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.FS.Mount, Facts: copyFacts(counts, c.Engine)}); err != nil {
 			return err
 		}
 	}
@@ -147,15 +151,15 @@ func copyFacts(c copy.Counts, engine string) map[string]string {
 // job prepares one pair for an engine: a copy by files needs both sides mounted, one by blocks neither. A copy that was
 // interrupted resumes from its last checkpoint, or starts again on a new filesystem when there is none or the source was
 // in use since.
-func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.SourceFS, n *plan.NewFS) (copy.Job, error) {
-	key := stage + ":" + n.UUID
-	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.UUID], e.records.epoch(key))
-	j := copy.Job{From: sourceDir(s.UUID), To: newDir(n.UUID), Type: n.Type, Engine: c.Engine, NewUUID: n.UUID, NewLabel: n.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
-		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: s.Mount, Progress: &p}) }, s.Used)}
+func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Node) (copy.Job, error) {
+	key := stage + ":" + n.Ref.ID()
+	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.Ref.ID()], e.records.epoch(key))
+	j := copy.Job{From: sourceDir(s.Ref.ID()), To: newDir(n.Ref.ID()), Type: n.FS.Type, Engine: c.Engine, NewUUID: n.Ref.ID(), NewLabel: n.FS.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
+		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: s.FS.Mount, Progress: &p}) }, s.FS.Used)}
 	if stage == "copy" {
 		e.keepCheckpoints(ctx, &j, key, stamp)
 		if j.Resume != nil {
-			e.tell(stage, "the copy of %s was interrupted; resuming from its last checkpoint", s.Mount)
+			e.tell(stage, "the copy of %s was interrupted; resuming from its last checkpoint", s.FS.Mount)
 		}
 	}
 	if j.Resume == nil && (stage == "copy" || stage == "precheck" && c.Engine != plan.EngineExtent) {
@@ -163,14 +167,14 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.Source
 			return j, err
 		}
 	}
-	from, err := e.Facts.FS(s.UUID)
+	from, err := e.Facts.FS(s.Ref.ID())
 	if err == nil && from == nil {
-		err = fmt.Errorf("source filesystem %s: not here", s.UUID)
+		err = fmt.Errorf("source filesystem %s: not here", s.Ref.ID())
 	}
 	if err != nil {
 		return j, err
 	}
-	to, err := e.volume(n.On)
+	to, err := e.volume(n.Lower())
 	if err != nil {
 		return j, err
 	}
@@ -193,25 +197,25 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Copy, s *plan.Source
 }
 
 // fresh makes sure that a copy from the start finds nothing of an earlier one.
-func (e *Env) fresh(ctx context.Context, c plan.Copy, n *plan.NewFS) error {
+func (e *Env) fresh(ctx context.Context, c plan.Move, n *plan.Node) error {
 	if c.Engine == plan.EngineExtent {
-		d, err := e.volume(n.On)
+		d, err := e.volume(n.Lower())
 		if err != nil {
 			return err
 		}
 		return errors.Join(e.wipe(ctx, d), e.refresh(ctx))
 	}
-	if !e.records.filled(n.UUID) {
+	if !e.records.filled(n.Ref.ID()) {
 		return nil
 	}
-	if e.records.Done("copy:" + n.UUID) {
-		return fmt.Errorf("target filesystem %s: the journal says that it is copied, so it is not made again; run migrate-init cancel on the old system, and schedule again", n.UUID)
+	if e.records.Done("copy:" + n.Ref.ID()) {
+		return fmt.Errorf("target filesystem %s: the journal says that it is copied, so it is not made again; run migrate-init cancel on the old system, and schedule again", n.Ref.ID())
 	}
-	e.tell("copy", "the copy of %s was interrupted; starting again on a new filesystem", n.Mount)
-	if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
+	e.tell("copy", "the copy of %s was interrupted; starting again on a new filesystem", n.FS.Mount)
+	if err := e.unmount(ctx, newDir(n.Ref.ID())); err != nil {
 		return err
 	}
-	return e.prepareFS(ctx, *n, true)
+	return e.prepareFS(ctx, n, true)
 }
 
 func (e *Env) unmount(ctx context.Context, dir string) error {
@@ -221,6 +225,7 @@ func (e *Env) unmount(ctx context.Context, dir string) error {
 	if err := e.do(ctx, machine.Unmount{Target: dir}); err != nil {
 		return err
 	}
+	e.started = slices.DeleteFunc(e.started, func(s started) bool { return s.what == dir })
 	return e.refresh(ctx)
 }
 
@@ -241,12 +246,12 @@ func runVerify(ctx context.Context, e *Env) error {
 	if !ok {
 		return nil
 	}
-	for _, c := range e.Plan.Copies {
+	for _, c := range e.Plan.Copies() {
 		s, n, err := e.pair(c)
 		if err != nil {
 			return err
 		}
-		key := "settle:" + n.UUID
+		key := "settle:" + n.Ref.ID()
 		if e.records.Done(key) {
 			continue
 		}
@@ -256,13 +261,13 @@ func runVerify(ctx context.Context, e *Env) error {
 		}
 		effs, err := g.Finalize(j)
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", n.Mount, mended(err))
+			return fmt.Errorf("filesystem at %s: %w", n.FS.Mount, mended(err))
 		}
 		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 			return err
 		}
 		if err := e.do(ctx, effs...); err != nil {
-			return fmt.Errorf("filesystem at %s: %w", n.Mount, err)
+			return fmt.Errorf("filesystem at %s: %w", n.FS.Mount, err)
 		}
 		if err := e.Record(ctx, Record{Stage: key, Event: Done}); err != nil {
 			return err

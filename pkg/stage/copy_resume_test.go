@@ -168,8 +168,8 @@ func (w *world) copied(t *testing.T, p *plan.Plan) map[string]bool {
 		t.Fatal(err)
 	}
 	out := map[string]bool{}
-	for _, n := range p.Target.Filesystems {
-		out[n.UUID] = e.Records().Done("copy:" + n.UUID)
+	for _, n := range p.Target.Filesystems() {
+		out[n.Ref.ID()] = e.Records().Done("copy:" + n.Ref.ID())
 	}
 	return out
 }

@@ -15,10 +15,10 @@ import (
 // end is what a migration leaves, without what tells how often it was tried.
 func end(w *world, p *plan.Plan) fstest.MapFS {
 	out := fstest.MapFS{}
-	for _, n := range p.Target.Filesystems {
-		for name, f := range w.trees[n.UUID] {
+	for _, n := range p.Target.Filesystems() {
+		for name, f := range w.trees[n.Ref.ID()] {
 			if name != "var/lib/migrate-init/report.txt" {
-				out[n.UUID+"/"+name] = f
+				out[n.Ref.ID()+"/"+name] = f
 			}
 		}
 	}

@@ -225,9 +225,9 @@ func (w *world) migrate(p *plan.Plan, text []byte, f fault) error {
 
 // committedFile is what GRUB would see of the commit.
 func (w *world) committedFile(p *plan.Plan) bool {
-	for _, n := range p.Target.Filesystems {
-		if n.On == p.Boot.Volume && w.trees[n.UUID] != nil {
-			return w.trees[n.UUID][strings.TrimPrefix(boot.CommittedFile(p.ID), "/")] != nil
+	for _, n := range p.Target.Filesystems() {
+		if n.Lower() == p.Boot.Volume && w.trees[n.Ref.ID()] != nil {
+			return w.trees[n.Ref.ID()][strings.TrimPrefix(boot.CommittedFile(p.ID), "/")] != nil
 		}
 	}
 	return false

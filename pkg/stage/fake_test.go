@@ -519,7 +519,7 @@ func (w *world) boot() {
 // env is what the stages get.
 func (w *world) env(p *plan.Plan, text []byte) *Env {
 	var engine copy.Copier = copier{w}
-	for _, c := range p.Copies {
+	for _, c := range p.Copies() {
 		if c.Engine == plan.EngineExtent {
 			engine = settling{copier{w}}
 		}

@@ -7,18 +7,15 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"time"
 
 	"migrate-init/boot"
-	"migrate-init/pkg/copy"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/machine"
-	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
 
-// Finish makes the old disks members of the new arrays, from inside the new system. Its order keeps a machine that
-// boots at every instant, whichever disk the firmware asks first:
+// The stages of finish make the old disks members of the new arrays, from inside the new system. Their order keeps a
+// machine that boots at every instant, whichever disk the firmware asks first:
 //
 //  1. a copy of GRUB's core image that reads the new array goes into unpartitioned space of the old disk, and then one
 //     sector, the boot sector, is switched over to it: from here on the old disk boots the new system too;
@@ -27,52 +24,100 @@ import (
 //  5. what the migration left behind is removed.
 //
 // Every step is found again by the plan's identities, so that finish run again goes on where it was.
-func Finish(ctx context.Context, e *Env, discard bool) error {
-	if err := e.refresh(ctx); err != nil {
-		return err
-	}
+
+// runReview refuses unless finish may begin.
+func runReview(ctx context.Context, e *Env) error {
 	if err := e.openJournal(); err != nil {
 		return err
 	}
-	e.boot = e.Facts.Machine.BootID
-	if err := e.noteCommit(ctx, "/"); err != nil {
+	if e.DryRun {
+		// The power went between the commit and its record: a real run writes the record down.
+		if there, err := e.commitThere("/"); err != nil {
+			return err
+		} else if there && e.records.Committing() {
+			e.records = append(e.records, Record{Stage: commit, Event: Done})
+		}
+	} else if err := e.noteCommit(ctx, "/"); err != nil {
 		return err
 	}
-	if err := Finishable(e.Plan, e.Facts, e.records, discard); err != nil {
+	if err := Finishable(e.Plan, e.Facts, e.records, e.Discard); err != nil {
 		return err
 	}
-	if err := e.newDiskBoots(); err != nil {
-		return err
-	}
-	if err := e.Record(ctx, Record{Stage: "finish", Event: Begin}); err != nil {
-		return err
-	}
-	err := e.finish(ctx)
-	if err != nil {
-		return errors.Join(err, e.Record(context.WithoutCancel(ctx), Record{Stage: "finish", Event: Failed, Text: err.Error()}))
-	}
-	return e.Record(ctx, Record{Stage: "finish", Event: Done})
+	return e.newDiskBoots()
 }
 
-func (e *Env) finish(ctx context.Context) error {
-	for i := range e.Plan.Source.Disks {
-		if i >= len(e.Plan.Target.Mirrors) {
-			break
+// runTakeover lets every old disk boot the new system before anything of the old one is destroyed.
+func runTakeover(ctx context.Context, e *Env) error {
+	for _, n := range e.Plan.LaterDisks() {
+		d, err := e.disk("old disk", n)
+		if err != nil {
+			return err
 		}
-		if err := e.cloneDisk(ctx, &e.Plan.Target.Mirrors[i]); err != nil {
+		want, err := tableOf(e.Plan.Final, n)
+		if err != nil {
+			return fmt.Errorf("old disk %s: %w", d.Path, err)
+		}
+		if alike(d.Table, want) || e.records.Begun(partOf(repartition, n)) {
+			continue // it was taken over before its table was replaced
+		}
+		if err := e.unlock(ctx, d); err != nil {
+			return err
+		}
+		if err := e.switchBootSector(ctx, n, d, want); err != nil {
 			return err
 		}
 	}
-	if err := e.joinMembers(ctx); err != nil {
-		return err
+	return nil
+}
+
+// unlock lets the kernel write to a disk and its partitions again.
+func (e *Env) unlock(ctx context.Context, d *plan.Device) error {
+	for _, x := range append(e.Facts.Parts(d.Name), d) {
+		if x.ReadOnly {
+			if err := e.do(ctx, machine.SetReadOnly{Dev: x.Path, On: false}); err != nil {
+				return err
+			}
+		}
 	}
-	if err := e.watchSync(ctx); err != nil {
-		return err
+	return nil
+}
+
+// runRepartition makes what Final has and Target has not.
+func runRepartition(ctx context.Context, e *Env) error {
+	for _, n := range plan.Diff(e.Plan.Target, e.Plan.Final).New {
+		if k := kindOf(n); k.remake != nil {
+			if err := k.remake(ctx, e, n); err != nil {
+				return err
+			}
+		}
 	}
-	if err := e.bootLoaders(ctx); err != nil {
-		return err
+	return nil
+}
+
+// runJoin fills the slots that Target left empty.
+func runJoin(ctx context.Context, e *Env) error {
+	for _, s := range plan.Diff(e.Plan.Target, e.Plan.Final).Fill {
+		k := kindOf(s.Node)
+		if k.join == nil {
+			return fmt.Errorf("node %s: nothing can join it", s.Node.Ref)
+		}
+		if err := k.join(ctx, e, s); err != nil {
+			return fmt.Errorf("array %s: %w", s.Node.Ref.ID(), err)
+		}
 	}
-	return e.removeLeftovers(ctx)
+	return nil
+}
+
+// runResync waits until everything is whole.
+func runResync(ctx context.Context, e *Env) error {
+	for i := range e.Plan.Final {
+		if k := kindOf(&e.Plan.Final[i]); k.settle != nil {
+			if err := k.settle(ctx, e, &e.Plan.Final[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (e *Env) readAt(dev string, off int64, n int) ([]byte, error) {
@@ -86,28 +131,6 @@ func (e *Env) readAt(dev string, off int64, n int) ([]byte, error) {
 		return nil, fmt.Errorf("disk %s: %w", dev, err)
 	}
 	return b, nil
-}
-
-// joinMembers hot-adds every later member that is not in its array yet.
-func (e *Env) joinMembers(ctx context.Context) error {
-	for _, n := range e.Plan.Target.Arrays {
-		for _, ref := range n.Later {
-			if err := e.joinMember(ctx, n, ref); err != nil {
-				return fmt.Errorf("array %s: %w", n.UUID, err)
-			}
-		}
-	}
-	return nil
-}
-
-func (e *Env) holds(n plan.NewArray, d *plan.Device) bool {
-	a := e.Facts.Array(n.UUID)
-	for _, h := range d.Holders {
-		if a != nil && h == a.Node {
-			return true
-		}
-	}
-	return false
 }
 
 // awaited finds a volume that is to be here, and may be away for a moment: udev re-reads the table of a disk that was
@@ -128,159 +151,8 @@ func (e *Env) awaited(ctx context.Context, ref plan.Ref) (*plan.Device, error) {
 	return d, err
 }
 
-func (e *Env) joinMember(ctx context.Context, n plan.NewArray, ref plan.Ref) error {
-	d, err := e.awaited(ctx, ref)
-	if err != nil {
-		return err
-	}
-	a := e.Facts.Array(n.UUID)
-	if a == nil || a.Node == "" {
-		return errors.New("it does not run")
-	}
-	if e.holds(n, d) {
-		return nil
-	}
-	members, err := e.members(n)
-	if err != nil {
-		return err
-	}
-	super, bitmap, err := e.superblock(members[0], n)
-	if err != nil {
-		return err
-	}
-	uuid, err := md.ParseUUID(n.MemberUUIDs[len(n.MemberUUIDs)-1])
-	if err != nil {
-		return err
-	}
-	joined, writes, err := md.Join(super, md.JoinSpec{Size: d.Size, DeviceUUID: uuid, Time: time.Unix(super.UTime.Unix(), 0), Bitmap: bitmap, Major: d.Major, Minor: d.Minor})
-	if err != nil {
-		return err
-	}
-	// udev's mdadm may have been quicker on a second run: a live superblock is not wiped.
-	if err := e.refresh(ctx); err != nil {
-		return err
-	}
-	if d, err = e.awaited(ctx, ref); err != nil || e.holds(n, d) {
-		return err
-	}
-	if err := e.wipe(ctx, d); err != nil {
-		return err
-	}
-	eff := machine.WriteDevice{Dev: d.Path, Why: "md superblock of a new member"}
-	for _, w := range writes {
-		eff.Chunks = append(eff.Chunks, machine.Chunk{Offset: w.Offset, Data: w.Data})
-	}
-	if err := e.do(ctx, eff); err != nil {
-		return err
-	}
-	e.tell("finish", "%s joins /dev/%s", d.Path, a.Node)
-	call := md.HotAdd(md.Dev{Major: d.Major, Minor: d.Minor}, joined.DevNumber)
-	err = e.do(ctx, machine.Ioctl{Dev: "/dev/" + a.Node, Name: call.Name, Req: call.Req, Arg: call.Arg, Value: call.Value, Alters: []string{d.Path}})
-	if rerr := e.refresh(ctx); rerr != nil {
-		return rerr
-	}
-	// udev's mdadm may have added it first: what counts is that the array holds it.
-	if now, verr := e.volume(ref); err != nil && verr == nil && e.holds(n, now) {
-		return nil
-	}
-	return err
-}
-
-func (e *Env) superblock(d *plan.Device, n plan.NewArray) (md.Superblock, *md.Bitmap, error) {
-	r, err := e.Open(d.Path)
-	if err != nil {
-		return md.Superblock{}, nil, fmt.Errorf("member %s: %w", d.Path, err)
-	}
-	defer r.Close()
-	supers, err := md.Scan(r, d.Size)
-	for _, s := range supers {
-		if s.UUID.String() != n.UUID {
-			continue
-		}
-		if !n.Bitmap || s.Features&md.FeatureBitmap == 0 {
-			return s, nil, nil
-		}
-		b, err := md.ReadBitmap(r, s)
-		if err != nil {
-			return s, nil, fmt.Errorf("member %s: %w", d.Path, err)
-		}
-		return s, &b, nil
-	}
-	return md.Superblock{}, nil, fmt.Errorf("member %s: no superblock of array %s: %w", d.Path, n.UUID, err)
-}
-
-// watchSync waits until every planned array is whole, telling progress.
-func (e *Env) watchSync(ctx context.Context) error {
-	for _, n := range e.Plan.Target.Arrays {
-		for {
-			if err := e.refresh(ctx); err != nil {
-				return err
-			}
-			a := e.Facts.Array(n.UUID)
-			if a == nil || a.Node == "" {
-				return fmt.Errorf("array %s: it does not run any more", n.UUID)
-			}
-			if a.Degraded == 0 && (a.Sync == "idle" || a.Sync == "") {
-				break
-			}
-			if err := e.rouse(ctx, n); err != nil {
-				return err
-			}
-			pr := &copy.Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate)}
-			if a.SyncRate > 0 {
-				pr.ETA = float64(a.SyncAll-a.SyncDone) / float64(a.SyncRate)
-			}
-			e.Tell(Event{Stage: "finish", Text: "resync of /dev/" + a.Node, Progress: pr})
-			if a.Degraded > 0 && a.Sync == "idle" && !e.anySync() {
-				stillIdle := true
-				if err := e.Wait(ctx, "the recovery of /dev/"+a.Node, func() (bool, error) {
-					err := e.refresh(ctx)
-					b := e.Facts.Array(n.UUID)
-					stillIdle = b != nil && b.Degraded > 0 && b.Sync == "idle" && !e.anySync()
-					return !stillIdle, err
-				}); err != nil {
-					return fmt.Errorf("array /dev/%s: degraded, and no recovery runs; dmesg tells which disk failed; mdadm /dev/%s --remove failed takes that member out, and migrate-init finish adds it again: %w", a.Node, a.Node, err)
-				}
-				continue
-			}
-			if err := e.Pause(ctx); err != nil {
-				return err
-			}
-		}
-		e.tell("finish", "array %s is whole", n.Name)
-	}
-	return nil
-}
-
-// rouse makes an array writable that has been assembled and not yet written to, such as an idle swap's: until then the
-// kernel does not rebuild a member, and after a power cut nothing else would write.
-func (e *Env) rouse(ctx context.Context, n plan.NewArray) error {
-	const asleep = "read-auto"
-	a := e.Facts.Array(n.UUID)
-	if a.State != asleep {
-		return nil
-	}
-	call := md.RestartArrayRW()
-	err := e.do(ctx, machine.Ioctl{Dev: "/dev/" + a.Node, Name: call.Name, Req: call.Req, Arg: call.Arg, Value: call.Value})
-	if rerr := e.refresh(ctx); rerr != nil {
-		return rerr
-	}
-	if a = e.Facts.Array(n.UUID); err != nil && a != nil && a.State == asleep {
-		return fmt.Errorf("array /dev/%s: %w", a.Node, err)
-	}
-	return nil
-}
-
-func (e *Env) anySync() bool {
-	for _, a := range e.Facts.Arrays {
-		if a.Sync != "" && a.Sync != "idle" {
-			return true
-		}
-	}
-	return false
-}
-
-func (e *Env) removeLeftovers(ctx context.Context) error {
+// runClean removes what only the migration needed.
+func runClean(ctx context.Context, e *Env) error {
 	effs := []machine.Effect{
 		machine.Remove{Path: path.Join(path.Dir(ConfirmUnit), "multi-user.target.wants", path.Base(ConfirmUnit))},
 		machine.Remove{Path: ConfirmUnit},
@@ -307,7 +179,7 @@ func (e *Env) removeLeftovers(ctx context.Context) error {
 		return err
 	}
 	for _, x := range sys.Menu(e.Plan, "") {
-		e.tell("finish", "%s", x)
+		e.tell(clean, "%s", x)
 		if _, err := e.Machine.Do(ctx, x); err != nil {
 			return err
 		}

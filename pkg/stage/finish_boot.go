@@ -17,9 +17,9 @@ func (e *Env) newDiskBoots() error {
 	if e.Plan.Boot.Loader != "grub" {
 		return nil
 	}
-	pr := &prover{p: e.Plan, say: func(s string) { e.tell("finish", "%s", s) }}
-	for _, t := range e.Plan.Target.Disks {
-		if err := e.proveBootSector(t, pr); err != nil {
+	pr := &prover{p: e.Plan, say: func(s string) { e.tell("review", "%s", s) }}
+	for _, t := range e.Plan.NewDisks() {
+		if err := e.proveBootSector(e.Plan.Target, t, pr); err != nil {
 			return fmt.Errorf("new disk: its boot loader is not as it was proved, and the old one must not go; put it right with grub-install on the new disk: %w", err)
 		}
 	}
@@ -27,12 +27,12 @@ func (e *Env) newDiskBoots() error {
 }
 
 // switchBootSector lets the old disk boot the new array before anything of the old system is destroyed: one sector decides.
-func (e *Env) switchBootSector(ctx context.Context, d *plan.Device, want gpt.Table) error {
+func (e *Env) switchBootSector(ctx context.Context, m *plan.Node, d *plan.Device, want gpt.Table) error {
 	if e.Plan.Boot.Loader != "grub" {
 		return nil
 	}
 	const sector = 512
-	src, err := e.disk("new disk", e.Plan.Target.Disks[0].DiskID)
+	src, err := e.disk("new disk", e.Plan.NewDisks()[0])
 	if err != nil {
 		return err
 	}
@@ -74,10 +74,10 @@ func (e *Env) switchBootSector(ctx context.Context, d *plan.Device, want gpt.Tab
 	if err := e.apart(d, lba*sector, int64(len(moved))); err != nil {
 		return err
 	}
-	if err := e.Record(ctx, Record{Stage: switchBegun, Event: Begin, Text: d.Path}); err != nil {
+	if err := e.Record(ctx, Record{Stage: partOf(takeover, m), Event: Begin, Text: d.Path}); err != nil {
 		return err
 	}
-	e.tell("finish", "boot sector of %s reads the new array from here on", d.Path)
+	e.tell(takeover, "boot sector of %s reads the new array from here on", d.Path)
 	return e.do(ctx,
 		machine.WriteDevice{Dev: d.Path, Why: "GRUB's core image, before the first partition", Chunks: []machine.Chunk{{Offset: lba * sector, Data: moved}}},
 		machine.WriteDevice{Dev: d.Path, Why: "boot sector", Chunks: []machine.Chunk{{Offset: 0, Data: sec0}}})
@@ -123,8 +123,8 @@ func (e *Env) loaders() ([]machine.Effect, error) {
 		return nil, err
 	}
 	var out []machine.Effect
-	for _, m := range e.Plan.Target.Mirrors {
-		d, err := e.disk("old disk", m.DiskID)
+	for _, m := range e.Plan.LaterDisks() {
+		d, err := e.disk("old disk", m)
 		if err != nil {
 			return nil, err
 		}
@@ -135,26 +135,30 @@ func (e *Env) loaders() ([]machine.Effect, error) {
 	return out, nil
 }
 
-func (e *Env) bootLoaders(ctx context.Context) error {
+// runInstall gives the old disks boot loaders of their own, and reads them back.
+func runInstall(ctx context.Context, e *Env) error {
 	effs, err := e.loaders()
 	if err != nil {
 		return err
 	}
 	for _, x := range effs {
-		e.tell("finish", "%s", x)
+		e.tell(install, "%s", x)
 	}
 	if err := e.do(ctx, effs...); err != nil {
 		return err
 	}
-	pr := &prover{p: e.Plan, say: func(s string) { e.tell("finish", "%s", s) }}
-	for _, m := range e.Plan.Target.Mirrors {
-		if err := e.proveTable(m); err != nil {
+	if e.DryRun {
+		return nil
+	}
+	pr := &prover{p: e.Plan, say: func(s string) { e.tell(install, "%s", s) }}
+	for _, m := range e.Plan.LaterDisks() {
+		if err := e.proveTable(e.Plan.Final, m); err != nil {
 			return err
 		}
 		if e.Plan.Boot.Loader != "grub" {
 			continue
 		}
-		if err := e.proveBootSector(m, pr); err != nil {
+		if err := e.proveBootSector(e.Plan.Final, m, pr); err != nil {
 			return err
 		}
 	}

@@ -9,17 +9,13 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// What finish has begun with: from switchBegun on the old disk boots the new system, from cloneBegun on it loses what it had.
-const (
-	switchBegun = "finish:switch"
-	cloneBegun  = "finish:clone"
-)
-
-// Rollbackable refuses once the old disk does not boot the old system any more. A finish that refused before that has
+// Rollbackable refuses once an old disk does not boot the old system any more. A finish that refused before that has
 // changed nothing.
-func Rollbackable(rs Records) error {
-	if rs.Begun(switchBegun) || rs.Begun(cloneBegun) {
-		return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` goes on")
+func Rollbackable(p *plan.Plan, rs Records) error {
+	for _, n := range p.LaterDisks() {
+		if rs.Begun(partOf(takeover, n)) || rs.Begun(partOf(repartition, n)) {
+			return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` goes on")
+		}
 	}
 	return nil
 }
@@ -49,29 +45,30 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 	if root == p.Boot.Root && slices.Contains(strings.Split(options, ","), "ro") {
 		refuse("running system", "look for errors of the new disk in dmesg; if there are none: mount -o remount,rw /", "its root is mounted read-only")
 	}
-	for _, n := range p.Target.Arrays {
-		if a := f.Array(n.UUID); root == p.Boot.Root && (a == nil || a.Node == "") {
-			refuse("array "+n.Name, "mdadm --assemble --scan, and look at what is on it", "%s does not run", n.UUID)
+	for _, n := range p.Target.Arrays() {
+		if a := f.Array(n.Ref.ID()); root == p.Boot.Root && (a == nil || a.Node == "") {
+			refuse("array "+n.MD.Name, "mdadm --assemble --scan, and look at what is on it", "%s does not run", n.Ref.ID())
 		}
 	}
 	const keep = "copy what is wanted of it, then say --discard-changes"
 	whole := false // an old disk that finish has not begun to change
-	for i, id := range p.Source.Disks {
-		d, err := f.Disk(id)
+	for _, n := range p.Source.Disks() {
+		d, err := f.Disk(n)
 		if err != nil {
-			refuse("old disk "+id.Was, "", "%v", err)
+			refuse("old disk "+n.Was, "", "%v", err)
 			continue
 		}
 		if d == nil {
-			refuse("old disk "+id.Was, "connect it", "no disk of serial %q and %d bytes is here", id.Serial, id.Size)
+			refuse("old disk "+n.Was, "connect it", "no disk with %s is here", n.Identity())
 			continue
 		}
+		final, begun := p.Final.Node(n.Ref), rs.Begun(partOf(repartition, n))
 		// A table that was cut short while it was written is none, or the new one by its second copy.
-		if d.Table != nil && i < len(p.Target.Mirrors) && strings.EqualFold(d.Table.ID, p.Target.Mirrors[i].TableID) || d.Table == nil && rs.Begun(cloneBegun) {
+		if d.Table != nil && final != nil && strings.EqualFold(d.Table.ID, final.Disk.Table) || d.Table == nil && begun {
 			continue
 		}
-		if d.Table == nil || !strings.EqualFold(d.Table.ID, id.Table) {
-			refuse("old disk "+d.Path, "look what is on it; a disk that was repartitioned is not touched", "its partition table is not %s any more", id.Table)
+		if d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table) {
+			refuse("old disk "+d.Path, "look what is on it; a disk that was repartitioned is not touched", "its partition table is not %s any more", n.Disk.Table)
 			continue
 		}
 		for _, x := range append(f.Parts(d.Name), d) {
@@ -79,7 +76,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 				refuse("old disk "+d.Path, "umount, swapoff or stop what uses it", "%s is in use: %s", x.Path, strings.Join(append(x.MountedAt, x.Holders...), ", "))
 			}
 		}
-		if rs.Begun(cloneBegun) {
+		if begun {
 			continue
 		}
 		whole = true
@@ -89,16 +86,16 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			}
 		}
 	}
-	for _, s := range p.Source.Filesystems {
-		d, err := f.FS(s.UUID)
-		at, verr := f.Volume(p, s.On)
-		was := rs.Fact("stamp:" + s.UUID)
+	for _, s := range p.Source.Filesystems() {
+		d, err := f.FS(s.Ref.ID())
+		at, verr := f.Volume(p, s.Lower())
+		was := rs.Fact("stamp:" + s.Ref.ID())
 		switch {
 		case err != nil || verr != nil:
-			refuse("old filesystem "+s.UUID, "", "%v", errors.Join(err, verr))
+			refuse("old filesystem "+s.Ref.ID(), "", "%v", errors.Join(err, verr))
 		case discard:
 		case whole && (d == nil || d != at):
-			refuse("old filesystem "+s.UUID, keep, "it is not on its partition %s any more, so what is there came after the copy", strings.TrimPrefix(string(s.On), "part:"))
+			refuse("old filesystem "+s.Ref.ID(), keep, "it is not on its partition %s any more, so what is there came after the copy", s.Lower().ID())
 		case d != nil && was != "" && d.Filesystem().Stamp != was:
 			refuse("old filesystem "+d.Path, "copy what is new in it, then say --discard-changes", "it changed since it was copied: then %s, now %s", was, d.Filesystem().Stamp)
 		}
@@ -116,12 +113,12 @@ func strangers(p *plan.Plan, f *plan.Facts, d *plan.Device) []string {
 	}
 	for _, x := range f.Parts(d.Name) {
 		if r := role[x.Number]; r == plan.RoleBIOSGrub || r == plan.RoleESP ||
-			slices.ContainsFunc(p.Source.Left, func(guid string) bool { return strings.EqualFold(guid, x.GUID) }) {
+			slices.ContainsFunc(p.Drop, plan.Ref("part:"+x.GUID).Is) {
 			continue
 		}
 		for _, c := range x.Contents {
 			known := c.Ghost || !slices.Contains([]string{plan.ContentFS, plan.ContentRaid, plan.ContentLVM, plan.ContentLUKS, plan.ContentZFS}, c.Kind)
-			if !known && (c.Kind != plan.ContentFS || p.FindSource(c.UUID) == nil) {
+			if !known && (c.Kind != plan.ContentFS || p.Source.Node(plan.Ref("fs:"+c.UUID)) == nil) {
 				out = append(out, strings.Join(strings.Fields(x.Path+" carries "+c.Type+" "+c.Label+" "+c.UUID), " "))
 			}
 		}

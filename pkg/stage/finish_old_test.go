@@ -37,7 +37,8 @@ func previewed(w *world, p *plan.Plan, text []byte) ([]string, error) {
 	var lines []string
 	e := w.env(p, text)
 	e.Machine = noter{&lines}
-	return lines, PreviewFinish(context.Background(), e)
+	e.DryRun = true
+	return lines, Finish(context.Background(), e)
 }
 
 // TestFinishPreview: what a dry run shows is what is done, but for what only the steps before can tell.
@@ -50,7 +51,8 @@ func TestFinishPreview(t *testing.T) {
 	}
 	e := start.env(p, text)
 	e.Machine = noter{&got}
-	if err := PreviewFinish(context.Background(), e); err != nil {
+	e.DryRun = true
+	if err := Finish(context.Background(), e); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.finishRun(p, text, fault{}, false); err != nil {
@@ -78,8 +80,8 @@ func TestFinishPreview(t *testing.T) {
 	if len(start.log) > 0 {
 		t.Errorf("a dry run did %v", start.log)
 	}
-	if joins != len(p.Target.Arrays) {
-		t.Errorf("%d new members are shown, want %d", joins, len(p.Target.Arrays))
+	if joins != len(p.Target.Arrays()) {
+		t.Errorf("%d new members are shown, want %d", joins, len(p.Target.Arrays()))
 	}
 }
 
@@ -128,13 +130,13 @@ func TestFinishRefusedIsNoPointOfNoReturn(t *testing.T) {
 	}
 	old := w.disks[0].whole
 	e := w.env(p, text)
-	if err := Finish(context.Background(), e, false); err == nil || !strings.Contains(err.Error(), "its own core image") {
+	if err := Finish(context.Background(), e); err == nil || !strings.Contains(err.Error(), "its own core image") {
 		t.Fatalf("%v", err)
 	}
 	if w.disks[0].whole != old {
 		t.Error("the old disk changed")
 	}
-	if err := Rollbackable(e.Records()); err != nil || !e.Records().Begun("finish") {
+	if err := Rollbackable(p, e.Records()); err != nil || !Finishing(p, e.Records()) {
 		t.Errorf("after a refusal: %v", err)
 	}
 	if err := done.bootNew(p); err != nil {
@@ -143,18 +145,18 @@ func TestFinishRefusedIsNoPointOfNoReturn(t *testing.T) {
 	e = done.env(p, text)
 	changed := 0
 	done.watch = func() {
-		if done.disks[0].whole != old && Rollbackable(e.Records()) == nil && changed == 0 {
+		if done.disks[0].whole != old && Rollbackable(p, e.Records()) == nil && changed == 0 {
 			changed = done.n
 		}
 	}
 	old = done.disks[0].whole
-	if err := Finish(context.Background(), e, false); err != nil {
+	if err := Finish(context.Background(), e); err != nil {
 		t.Fatal(err)
 	}
 	if changed > 0 {
 		t.Errorf("rollback was allowed after verb %d, when the old disk had changed", changed)
 	}
-	if Rollbackable(e.Records()) == nil {
+	if Rollbackable(p, e.Records()) == nil {
 		t.Error("rollback is allowed after finish")
 	}
 }

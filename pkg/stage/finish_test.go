@@ -21,20 +21,20 @@ func (w *world) bootNew(p *plan.Plan) error {
 	w.boot()
 	w.joining = true
 	w.loaded["md_mod"], w.loaded["raid1"], w.loaded["ext4"] = true, true, true
-	for i, n := range p.Target.Arrays {
-		a := &fakeArray{version: n.Metadata}
+	for i, n := range p.Target.Arrays() {
+		a := &fakeArray{version: n.MD.Metadata}
 		var best uint64
 		for _, b := range slices.Clone(w.devs) {
-			if s, ok := superOf(b); ok && b.number > 0 && s.UUID.String() == n.UUID && s.Role().Active() {
+			if s, ok := superOf(b); ok && b.number > 0 && s.UUID.String() == n.Ref.ID() && s.Role().Active() {
 				if best != 0 && s.Events != best {
-					return fmt.Errorf("array %s: members of %d and %d events", n.UUID, best, s.Events)
+					return fmt.Errorf("array %s: members of %d and %d events", n.Ref.ID(), best, s.Events)
 				}
 				best = s.Events
 				a.added = append(a.added, b)
 			}
 		}
 		if len(a.added) == 0 {
-			return fmt.Errorf("array %s: no member", n.UUID)
+			return fmt.Errorf("array %s: no member", n.Ref.ID())
 		}
 		name := fmt.Sprintf("md%d", 127-i)
 		node := &bdev{name: name, maj: 9, min: uint32(127 - i)}
@@ -42,9 +42,9 @@ func (w *world) bootNew(p *plan.Plan) error {
 		if err := w.runArray(a, node); err != nil {
 			return err
 		}
-		for _, f := range p.Target.Filesystems {
-			if f.On == plan.Ref("md:"+n.UUID) {
-				w.mounts = append(w.mounts, mounted{src: "/dev/" + name, dir: f.Mount, typ: "ext4", tree: w.trees[f.UUID]})
+		for _, f := range p.Target.Filesystems() {
+			if f.Lower() == n.Ref {
+				w.mounts = append(w.mounts, mounted{src: "/dev/" + name, dir: f.FS.Mount, typ: "ext4", tree: w.trees[f.Ref.ID()]})
 				w.stamp(node)
 			}
 		}
@@ -58,7 +58,9 @@ func (w *world) finishRun(p *plan.Plan, text []byte, f fault, discard bool) erro
 		return err
 	}
 	w.fault, w.n, w.log = f, 0, nil
-	return Finish(context.Background(), w.env(p, text), discard)
+	e := w.env(p, text)
+	e.Discard = discard
+	return Finish(context.Background(), e)
 }
 
 // boots fails unless a disk's boot sector leads to a core image that is whole, and whose files are where it looks.
@@ -132,10 +134,10 @@ func TestFinish(t *testing.T) {
 	golden(t, "finish", &txtar.Archive{Comment: []byte("Every effect of finish in the migrated system, with what it says it writes.\n"), Files: []txtar.File{{Name: "effects", Data: []byte(log)}}})
 	boots(t, w, p, "vda")
 	boots(t, w, p, "vdb")
-	for _, n := range p.Target.Arrays {
+	for _, n := range p.Target.Arrays() {
 		for _, a := range w.arrays {
-			if a.uuid == n.UUID && len(a.added) != 2 {
-				t.Errorf("array %s has %d members", n.Name, len(a.added))
+			if a.uuid == n.Ref.ID() && len(a.added) != 2 {
+				t.Errorf("array %s has %d members", n.MD.Name, len(a.added))
 			}
 		}
 	}
@@ -158,7 +160,7 @@ func TestFinishPowerCut(t *testing.T) {
 	}
 	w.log = nil
 	var err error
-	states := record(w, func() { err = Finish(context.Background(), w.env(p, text), false) })
+	states := record(w, func() { err = Finish(context.Background(), w.env(p, text)) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +215,7 @@ func TestFinishFailure(t *testing.T) {
 			boots(t, w, p, "vda")
 			boots(t, w, p, "vdb")
 			w.fault = fault{}
-			if err := Finish(context.Background(), w.env(p, text), false); err != nil {
+			if err := Finish(context.Background(), w.env(p, text)); err != nil {
 				t.Errorf("after %s failed (%s): %v", line, how, err)
 				continue
 			}
@@ -251,7 +253,7 @@ func TestFinishInTheSameBoot(t *testing.T) {
 	for _, b := range w.devs {
 		b.ro = b.disk != nil && b.disk.source
 	}
-	if err := Finish(context.Background(), w.env(p, text), false); err != nil {
+	if err := Finish(context.Background(), w.env(p, text)); err != nil {
 		t.Error(err)
 	}
 	boots(t, w, p, "vda")
@@ -332,8 +334,8 @@ func TestFinishRefuses(t *testing.T) {
 			err := w.bootNew(p)
 			w.mounts = slices.DeleteFunc(w.mounts, func(m mounted) bool { return m.dir == "/srv" })
 			for name, a := range w.arrays {
-				for _, n := range p.Target.Arrays {
-					if strings.HasSuffix(n.Name, "srv") && a.uuid == n.UUID {
+				for _, n := range p.Target.Arrays() {
+					if strings.HasSuffix(n.MD.Name, "srv") && a.uuid == n.Ref.ID() {
 						w.devs = slices.DeleteFunc(w.devs, func(b *bdev) bool { return b.name == name })
 						delete(w.arrays, name)
 					}
@@ -341,7 +343,7 @@ func TestFinishRefuses(t *testing.T) {
 			}
 			return err
 		}},
-		"disk is gone": {"no disk of serial", false, func(w *world) error { w.disks = w.disks[1:]; return w.bootNew(p) }},
+		"disk is gone": {"no disk with serial", false, func(w *world) error { w.disks = w.disks[1:]; return w.bootNew(p) }},
 		"no commit":    {"it has no commit", false, func(w *world) error { w.disks[1].write(make([]byte, 1<<20), 2*mib+4096); return w.bootNew(p) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -350,7 +352,7 @@ func TestFinishRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.n, w.log = 0, nil
-			err := Finish(context.Background(), w.env(p, text), c.discard)
+			err := Finish(context.Background(), discarding(w.env(p, text), c.discard))
 			if c.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -365,4 +367,9 @@ func TestFinishRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func discarding(e *Env, discard bool) *Env {
+	e.Discard = discard
+	return e
 }

@@ -37,6 +37,7 @@ const (
 	Done   = "done"
 	Failed = "failed"
 	Note   = "note"
+	Void   = "void" // what was done is taken back: it has to be done again
 )
 
 // Record is one entry of the journal.
@@ -64,10 +65,11 @@ var ErrJournalFull = errors.New("journal is full; `migrate-init cancel` and make
 // for want of a slot, would be worse than one more try refused; and its reason still fits.
 func kept(rec Record) int64 {
 	const late = 64
-	switch name, _, _ := strings.Cut(rec.Stage, ":"); {
-	case name == "commit" && rec.Event == Begin:
+	name, _, _ := strings.Cut(rec.Stage, ":")
+	switch row, _ := stageNamed(name); {
+	case row.Commits && rec.Event == Begin:
 		return late / 4
-	case name == "commit", name == "handover", name == "finish":
+	case row.Reserve:
 		return 0
 	case rec.Event == Failed:
 		return late / 2
@@ -206,11 +208,11 @@ func (rs Records) appendTo(dev, plan string, size int64, rec Record) (machine.Ef
 	return machine.WriteDevice{Dev: dev, Why: fmt.Sprintf("journal record %d: %s %s", seq, rec.Stage, rec.Event), Chunks: []machine.Chunk{{Offset: int64(seq) * slotSize, Data: b}}}, rec, nil
 }
 
-// Done tells whether a stage (or a named part of one) ended well and was not begun again since.
+// Done reports whether a stage (or a named part of one) ended well and was neither begun again nor taken back since.
 func (rs Records) Done(stage string) bool {
 	done := false
 	for _, r := range rs {
-		if r.Stage == stage && (r.Event == Begin || r.Event == Done) {
+		if r.Stage == stage && (r.Event == Begin || r.Event == Done || r.Event == Void) {
 			done = r.Event == Done
 		}
 	}

@@ -28,8 +28,8 @@ func TestKernelErrors(t *testing.T) {
 		e.KernelLog = &copy.KernelLog{Read: func(keep func(string) bool) ([]string, bool, error) {
 			dev := tt.dev
 			if dev == "" {
-				for _, n := range p.Target.Filesystems {
-					if d, err := e.volume(n.On); err == nil && n.Mount == "/" {
+				for _, n := range p.Target.Filesystems() {
+					if d, err := e.volume(n.Lower()); err == nil && n.FS.Mount == "/" {
 						dev = d.Name
 					}
 				}

@@ -21,19 +21,19 @@ func (e *Env) place(name string) (string, error) {
 
 // placed is a new filesystem and where it is mounted on this machine.
 type placed struct {
-	plan.NewFS
+	*plan.Node
 	at string
 }
 
 // places returns filesystems so that each comes after the one that it is mounted in. Only the first is sure to be
 // right while others are not mounted yet: their links may lead on.
-func (e *Env) places(list []plan.NewFS) ([]placed, error) {
+func (e *Env) places(list []*plan.Node) ([]placed, error) {
 	var out []placed
 	for _, n := range list {
 		at := TargetDir
-		if n.Mount != "/" {
+		if n.FS.Mount != "/" {
 			var err error
-			if at, err = e.place(n.Mount); err != nil {
+			if at, err = e.place(n.FS.Mount); err != nil {
 				return nil, err
 			}
 		}

@@ -76,8 +76,8 @@ func TestMountPointsThatAreAbsoluteLinks(t *testing.T) {
 			t.Errorf("/%s was made in the initramfs", n)
 		}
 	}
-	for _, n := range p.Target.Filesystems {
-		if tree := w.trees[n.UUID]; n.Mount == "/" && (string(tree["srv"].Data) != "/data/srv" || tree["srv"].Mode&fs.ModeSymlink == 0) {
+	for _, n := range p.Target.Filesystems() {
+		if tree := w.trees[n.Ref.ID()]; n.FS.Mount == "/" && (string(tree["srv"].Data) != "/data/srv" || tree["srv"].Mode&fs.ModeSymlink == 0) {
 			t.Errorf("/srv became %v %q", tree["srv"].Mode, tree["srv"].Data)
 		}
 	}
@@ -93,16 +93,16 @@ func TestPlacesFollowWhatIsMounted(t *testing.T) {
 		return tree, nil
 	}}
 	at := func(mounts ...string) (out []string) {
-		var list []plan.NewFS
+		var list []*plan.Node
 		for _, m := range mounts {
-			list = append(list, plan.NewFS{Mount: m})
+			list = append(list, &plan.Node{Layer: plan.Layer{FS: &plan.FS{Mount: m}}})
 		}
 		ps, err := e.places(list)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range ps {
-			out = append(out, strings.TrimPrefix(p.at, TargetDir)+" for "+p.Mount)
+			out = append(out, strings.TrimPrefix(p.at, TargetDir)+" for "+p.FS.Mount)
 		}
 		return out
 	}
@@ -113,7 +113,7 @@ func TestPlacesFollowWhatIsMounted(t *testing.T) {
 	if got, want := at("/srv", "/data"), []string{"/vol for /data", "/deep/er for /srv"}; !slices.Equal(got, want) {
 		t.Errorf("once /data is mounted: %q, want %q", got, want)
 	}
-	if _, err := e.places([]plan.NewFS{{Mount: "/loop/x"}}); err == nil || !strings.Contains(err.Error(), "/loop -> /loop") {
+	if _, err := e.places([]*plan.Node{{Layer: plan.Layer{FS: &plan.FS{Mount: "/loop/x"}}}}); err == nil || !strings.Contains(err.Error(), "/loop -> /loop") {
 		t.Errorf("a loop: %v", err)
 	}
 }

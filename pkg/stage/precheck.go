@@ -16,19 +16,19 @@ import (
 // no way to find out. It is asked of a new filesystem, and once for each state of a source.
 func (e *Env) precheck(ctx context.Context) error {
 	var forbid []string
-	for _, c := range e.Plan.Copies {
+	for _, c := range e.Plan.Copies() {
 		s, n, err := e.pair(c)
 		if err != nil {
 			return err
 		}
 		// A copy that was begun was looked at by then, or by a program that did not look: what it has is not given up for a look.
-		if key := "copy:" + n.UUID; e.records.Done("precheck:"+n.UUID) || e.records.Done(key) || e.records.open(key) {
+		if key := "copy:" + n.Ref.ID(); e.records.Done("precheck:"+n.Ref.ID()) || e.records.Done(key) || e.records.open(key) {
 			continue
 		}
-		e.tell("copy", "%s: looking at every file, for what cannot be kept", s.Mount)
+		e.tell("copy", "%s: looking at every file, for what cannot be kept", s.FS.Mount)
 		bad, err := e.precheckOne(ctx, c, s, n)
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", s.Mount, mended(err))
+			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, mended(err))
 		}
 		forbid = append(forbid, bad...)
 	}
@@ -39,8 +39,8 @@ func (e *Env) precheck(ctx context.Context) error {
 }
 
 // precheckOne returns what forbids the copy.
-func (e *Env) precheckOne(ctx context.Context, c plan.Copy, s *plan.SourceFS, n *plan.NewFS) ([]string, error) {
-	key := "precheck:" + n.UUID
+func (e *Env) precheckOne(ctx context.Context, c plan.Move, s, n *plan.Node) ([]string, error) {
+	key := "precheck:" + n.Ref.ID()
 	j, err := e.job(ctx, "precheck", c, s, n)
 	if err != nil {
 		return nil, err
@@ -55,10 +55,10 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Copy, s *plan.SourceFS, n 
 	var lines, forbid []string
 	for _, f := range scan.Findings {
 		line := copy.Line(f)
-		e.tell("copy", "%s: %s", s.Mount, line)
+		e.tell("copy", "%s: %s", s.FS.Mount, line)
 		lines = append(lines, line)
 		if copy.Forbids(f, j) {
-			forbid = append(forbid, "filesystem at "+s.Mount+": "+line)
+			forbid = append(forbid, "filesystem at "+s.FS.Mount+": "+line)
 		}
 	}
 	if len(forbid) > 0 {
@@ -74,7 +74,7 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Copy, s *plan.SourceFS, n 
 	if len(lines) > 0 {
 		facts["findings"] = strings.Join(lines, "\n")
 	}
-	return nil, e.Record(ctx, Record{Stage: key, Event: Done, Text: s.Mount, Facts: facts})
+	return nil, e.Record(ctx, Record{Stage: key, Event: Done, Text: s.FS.Mount, Facts: facts})
 }
 
 // mended says what helps where the engine of the plan cannot copy a filesystem.
@@ -89,11 +89,10 @@ func mended(err error) error {
 func (rs Records) filled(uuid string) bool {
 	for i := len(rs) - 1; i >= 0; i-- {
 		r := rs[i]
-		begun := r.Event == Begin && !strings.HasPrefix(r.Text, again)
 		switch {
 		case r.Event == Done && (r.Stage == "mkfs:"+uuid || r.Stage == "precheck:"+uuid):
 			return false
-		case begun && (r.Stage == "copy:"+uuid || r.Stage == "precheck:"+uuid):
+		case r.Event == Begin && (r.Stage == "copy:"+uuid || r.Stage == "precheck:"+uuid):
 			return true
 		}
 	}

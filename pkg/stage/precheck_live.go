@@ -11,8 +11,8 @@ import (
 
 // PrecheckLive reports, while the old system runs, what a copy of the files below dir into a planned filesystem would not
 // keep. The copy stage looks again, with the filesystem itself.
-func PrecheckLive(ctx context.Context, dir, noun string, n *plan.NewFS, j copy.Job) (plan.Findings, error) {
-	to := copy.Planned{Type: n.Type, Features: n.Features, InodeSize: n.InodeSize, BlockSize: n.BlockSize, Inodes: n.Inodes}
+func PrecheckLive(ctx context.Context, dir, noun string, n *plan.Node, j copy.Job) (plan.Findings, error) {
+	to := copy.Planned{Type: n.FS.Type, Features: n.FS.Features, InodeSize: n.FS.InodeSize, BlockSize: n.FS.BlockSize, Inodes: n.FS.Inodes}
 	scan, err := copy.PrecheckLive(ctx, dir, to, j)
 	if err != nil {
 		return nil, err

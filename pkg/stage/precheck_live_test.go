@@ -22,8 +22,8 @@ func TestPrecheckLive(t *testing.T) {
 	if err := os.Chtimes(file, time.Unix(100, 5), time.Unix(100, 5)); err != nil {
 		t.Fatal(err)
 	}
-	look := func(n plan.NewFS) map[string]plan.Finding {
-		fs, err := PrecheckLive(t.Context(), dir, "filesystem at /x", &n, copy.Job{})
+	look := func(kind plan.FS) map[string]plan.Finding {
+		fs, err := PrecheckLive(t.Context(), dir, "filesystem at /x", &plan.Node{Layer: plan.Layer{FS: &kind}}, copy.Job{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,11 +36,11 @@ func TestPrecheckLive(t *testing.T) {
 		}
 		return m
 	}
-	same := look(plan.NewFS{Type: "ext4", InodeSize: 256, BlockSize: 4096, Inodes: 1000})
+	same := look(plan.FS{Type: "ext4", InodeSize: 256, BlockSize: 4096, Inodes: 1000})
 	if len(same) != 2 || same["tree.files"].Severity != plan.OK || !strings.Contains(same["tree.files"].Evidence, "1 files and 1 directories") || same["tree.quota"].Severity != plan.Warn {
 		t.Errorf("of the same kind: %+v", same)
 	}
-	small := look(plan.NewFS{Type: "ext4", InodeSize: 128, BlockSize: 4096, Inodes: 1})
+	small := look(plan.FS{Type: "ext4", InodeSize: 128, BlockSize: 4096, Inodes: 1})
 	for id, words := range map[string]string{"tree.nanoseconds": "ext4 keeps whole seconds", "tree.inodes": "2 objects, 1 free inodes"} {
 		if f := small[id]; f.Severity != plan.Refuse || !strings.Contains(f.Evidence, words) || f.Mend == "" {
 			t.Errorf("%s: %+v", id, f)

@@ -105,10 +105,10 @@ func TestPrecheckLeavesCopies(t *testing.T) {
 		p, text := planned(t, w, nil)
 		w.boot()
 		e := w.env(p, text)
-		for _, c := range p.Copies {
-			e.records = append(e.records, Record{Stage: "mkfs:" + c.To, Event: Done}, Record{Stage: "copy:" + c.To, Event: Begin})
+		for _, c := range p.Copies() {
+			e.records = append(e.records, Record{Stage: "mkfs:" + c.To.ID(), Event: Done}, Record{Stage: "copy:" + c.To.ID(), Event: Begin})
 			if ends {
-				e.records = append(e.records, Record{Stage: "copy:" + c.To, Event: Done})
+				e.records = append(e.records, Record{Stage: "copy:" + c.To.ID(), Event: Done})
 			}
 		}
 		if err := e.precheck(t.Context()); err != nil || count(w.log, "precheck ") != 0 || count(w.log, "exec mke2fs") != 0 {
@@ -117,8 +117,8 @@ func TestPrecheckLeavesCopies(t *testing.T) {
 		if !ends {
 			continue
 		}
-		for _, c := range p.Copies {
-			if err := e.fresh(t.Context(), c, p.FindFS(c.To)); c.Engine != plan.EngineExtent && (err == nil || !strings.Contains(err.Error(), "is copied")) {
+		for _, c := range p.Copies() {
+			if err := e.fresh(t.Context(), c, p.Target.Node(c.To)); c.Engine != plan.EngineExtent && (err == nil || !strings.Contains(err.Error(), "is copied")) {
 				t.Errorf("a filesystem that is copied is made anew: %v", err)
 			}
 		}
@@ -137,7 +137,7 @@ func TestTakeBackOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := len(e.records)
-	to := p.Copies[0].To
+	to := p.Copies()[0].To.ID()
 	if err := e.takeBack(t.Context(), to, "why"); err != nil {
 		t.Fatal(err)
 	}

@@ -33,13 +33,13 @@ func runProve(ctx context.Context, e *Env) error {
 	pr := &prover{p: e.Plan, sys: sys, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
 	pr.core = coreDrivers(e.Root, e.Plan.Drivers)
 	errs := []error{pr.initrds(), pr.init(), pr.fstab(), pr.mdadm(), pr.leftovers()}
-	for _, t := range e.Plan.Target.Disks {
-		errs = append(errs, e.proveTable(t))
+	for _, t := range e.Plan.NewDisks() {
+		errs = append(errs, e.proveTable(e.Plan.Target, t))
 	}
 	if e.Plan.Boot.Loader == "grub" {
 		errs = append(errs, pr.grubConfig())
-		for _, t := range e.Plan.Target.Disks {
-			errs = append(errs, e.proveBootSector(t, pr))
+		for _, t := range e.Plan.NewDisks() {
+			errs = append(errs, e.proveBootSector(e.Plan.Target, t, pr))
 		}
 	}
 	return errors.Join(errs...)
@@ -170,7 +170,7 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 			errs = append(errs, fmt.Errorf("initrd /%s: %w (%s)", name, err, n.Why))
 		}
 	}
-	if b, err := a.ReadFile(strings.TrimPrefix(mdadmConf, "/")); err == nil && len(pr.p.Target.Arrays) > 0 {
+	if b, err := a.ReadFile(strings.TrimPrefix(mdadmConf, "/")); err == nil && len(pr.p.Target.Arrays()) > 0 {
 		if err := proveMdadmConf(pr.p, b); err != nil {
 			errs = append(errs, fmt.Errorf("initrd /%s: %s: %w", name, mdadmConf, err))
 		}
@@ -305,13 +305,8 @@ func oldIdentity(p *plan.Plan, b []byte) string {
 		}
 		return ""
 	}
-	for _, s := range p.Source.Filesystems {
-		if id := find(s.UUID, s.On, s.Device); id != "" {
-			return id
-		}
-	}
-	for _, s := range p.Source.Swaps {
-		if id := find(s.UUID, s.On, s.Device); id != "" {
+	for _, n := range append(p.Source.Filesystems(), p.Source.Swaps()...) {
+		if id := find(n.Ref.ID(), n.Lower(), n.Was); id != "" {
 			return id
 		}
 	}
@@ -363,9 +358,9 @@ func (pr *prover) fstab() error {
 			seen[path.Clean(x.File)] = strings.ToLower(x.Spec.Value)
 		}
 	}
-	for _, n := range pr.p.Target.Filesystems {
-		if seen[n.Mount] != n.UUID {
-			errs = append(errs, fmt.Errorf("file /etc/fstab: %s is %q, planned %s", n.Mount, seen[n.Mount], n.UUID))
+	for _, n := range pr.p.Target.Filesystems() {
+		if seen[n.FS.Mount] != n.Ref.ID() {
+			errs = append(errs, fmt.Errorf("file /etc/fstab: %s is %q, planned %s", n.FS.Mount, seen[n.FS.Mount], n.Ref.ID()))
 		}
 	}
 	return errors.Join(errs...)

@@ -10,8 +10,8 @@ import (
 )
 
 // proveBootSector reads the new disk's boot sector and core image from the disk.
-func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
-	d, err := e.disk("target disk", t.DiskID)
+func (e *Env) proveBootSector(g plan.Graph, t *plan.Node, pr *prover) error {
+	d, err := e.disk("target disk", t)
 	if err != nil {
 		return err
 	}
@@ -25,8 +25,8 @@ func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
 		return fmt.Errorf("disk %s: %w", d.Path, err)
 	}
 	want := []string{"part_gpt", e.Plan.BootFSType().GRUB}
-	for _, a := range e.Plan.Target.Arrays {
-		want = append(want, grubMetadata(a.Metadata))
+	for _, a := range g.Arrays() {
+		want = append(want, grubMetadata(a.MD.Metadata))
 	}
 	if miss := core.Missing(want...); len(miss) > 0 {
 		return fmt.Errorf("disk %s: GRUB's core image lacks %s", d.Path, strings.Join(miss, ", "))
@@ -39,7 +39,7 @@ func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
 		return fmt.Errorf("disk %s: GRUB's core image looks for its files in %s, planned %s", d.Path, core.Prefix, want)
 	}
 	for _, x := range core.Extents {
-		if !embedded(t, x) {
+		if !embedded(g.Parts(t.Ref), x) {
 			return fmt.Errorf("disk %s: GRUB's core image is at sector %d, outside of the partition made for it", d.Path, x.LBA)
 		}
 	}
@@ -49,9 +49,9 @@ func (e *Env) proveBootSector(t plan.TargetDisk, pr *prover) error {
 
 // embedded tells whether sectors of a core image are in the disk's bios_grub partition: elsewhere a filesystem or an
 // array may write over them.
-func embedded(t plan.TargetDisk, x boot.Extent) bool {
-	for _, p := range t.Partitions {
-		if p.Role == plan.RoleBIOSGrub && int64(x.LBA)*512 >= p.Start && int64(x.LBA+x.Sectors)*512 <= p.Start+p.Size {
+func embedded(parts []*plan.Node, x boot.Extent) bool {
+	for _, p := range parts {
+		if p.Part.Role == plan.RoleBIOSGrub && int64(x.LBA)*512 >= p.Part.Start && int64(x.LBA+x.Sectors)*512 <= p.Part.Start+p.Size {
 			return true
 		}
 	}

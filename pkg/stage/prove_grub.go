@@ -74,10 +74,8 @@ func (pr *prover) foreign(cfg boot.GRUBConfig, i int) bool {
 }
 
 func (pr *prover) bootUUID() string {
-	for _, n := range pr.p.Target.Filesystems {
-		if n.Mount == pr.p.Boot.Mount {
-			return n.UUID
-		}
+	if n := pr.p.Target.MountedAt(pr.p.Boot.Mount); n != nil {
+		return n.Ref.ID()
 	}
 	return ""
 }

@@ -13,7 +13,7 @@ import (
 
 // mdadm reads what the initrds were made from, and what mdadm itself reads later.
 func (pr *prover) mdadm() error {
-	if len(pr.p.Target.Arrays) == 0 {
+	if len(pr.p.Target.Arrays()) == 0 {
 		return nil
 	}
 	b, err := pr.read(mdadmConf)
@@ -38,28 +38,28 @@ func proveMdadmConf(p *plan.Plan, b []byte) error {
 			break
 		}
 	}
-	for _, n := range p.Target.Arrays {
-		uuid, err := md.ParseUUID(n.UUID)
+	for _, n := range p.Target.Arrays() {
+		uuid, err := md.ParseUUID(n.Ref.ID())
 		if err != nil {
-			errs = append(errs, fmt.Errorf("array %s: %w", n.UUID, err))
+			errs = append(errs, fmt.Errorf("array %s: %w", n.Ref.ID(), err))
 			continue
 		}
 		named := false
 		for _, l := range conf.Arrays() {
 			switch {
-			case !claims(l, uuid, n.Name, nodes):
+			case !claims(l, uuid, n.MD.Name, nodes):
 			case l.UUID.IsZero():
-				errs = append(errs, fmt.Errorf("line %d, which names no UUID, may match array %s too, and of two lines mdadm takes none: name that array by its UUID, or remove the line", l.Line, n.UUID))
+				errs = append(errs, fmt.Errorf("line %d, which names no UUID, may match array %s too, and of two lines mdadm takes none: name that array by its UUID, or remove the line", l.Line, n.Ref.ID()))
 			case named:
-				errs = append(errs, fmt.Errorf("line %d is one more for array %s, and of two lines mdadm takes none", l.Line, n.UUID))
+				errs = append(errs, fmt.Errorf("line %d is one more for array %s, and of two lines mdadm takes none", l.Line, n.Ref.ID()))
 			case strings.EqualFold(l.Device, "<ignore>"):
-				errs = append(errs, fmt.Errorf("line %d lets mdadm ignore array %s", l.Line, n.UUID))
+				errs = append(errs, fmt.Errorf("line %d lets mdadm ignore array %s", l.Line, n.Ref.ID()))
 			default:
 				named = true
 			}
 		}
 		if !named {
-			errs = append(errs, fmt.Errorf("no ARRAY line names array %s", n.UUID))
+			errs = append(errs, fmt.Errorf("no ARRAY line names array %s", n.Ref.ID()))
 		}
 	}
 	return errors.Join(errs...)

@@ -34,9 +34,9 @@ func TestProve(t *testing.T) {
 	root := p.Boot.Root
 	initrdName, kernel := "boot/initrd.img-"+testRelease, "boot/vmlinuz-"+testRelease
 	var array string
-	for _, a := range p.Target.Arrays {
-		if "md:"+a.UUID == string(p.Boot.Volume) {
-			array = a.UUID
+	for _, a := range p.Target.Arrays() {
+		if a.Ref == p.Boot.Volume {
+			array = a.Ref.ID()
 		}
 	}
 	edit := func(name string, change func(string) string) func(*world) {
@@ -65,8 +65,8 @@ func TestProve(t *testing.T) {
 	remove := func(name string) func(*world) { return func(w *world) { delete(w.trees[root], name) } }
 	whole := func() map[string]string {
 		var uuids string
-		for _, a := range p.Target.Arrays {
-			uuids += "ARRAY /dev/md/x UUID=" + a.UUID + "\n"
+		for _, a := range p.Target.Arrays() {
+			uuids += "ARRAY /dev/md/x UUID=" + a.Ref.ID() + "\n"
 		}
 		dir := "usr/lib/modules/" + testRelease + "/"
 		return map[string]string{"init": "#!/bin/sh", "sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm --run",
@@ -123,7 +123,7 @@ func TestProve(t *testing.T) {
 		})},
 		"table cut short":        {[]string{"disk /dev/vdb: partition table is damaged: primary"}, func(w *world) { w.disks[1].write(make([]byte, 512), 512) }},
 		"fstab with a slash":     {nil, edit("etc/fstab", swap(" /srv\t", " /srv/\t"))},
-		"fstab by the disk's id": {[]string{"/etc/fstab: line", "/dev/disk/by-id/virtio-SER-vda-part4"}, edit("etc/fstab", swap("UUID="+p.Target.Swaps[0].UUID, "/dev/disk/by-id/virtio-SER-vda-part4"))},
+		"fstab by the disk's id": {[]string{"/etc/fstab: line", "/dev/disk/by-id/virtio-SER-vda-part4"}, edit("etc/fstab", swap("UUID="+p.Target.Swaps()[0].Ref.ID(), "/dev/disk/by-id/virtio-SER-vda-part4"))},
 		"degraded start":         {[]string{"scripts/local-block/mdadm"}, inside(func(m map[string]string) { delete(m, "scripts/local-block/mdadm") })},
 		"old resume":             {[]string{"conf/conf.d/resume", oldSwap}, inside(func(m map[string]string) { m["conf/conf.d/resume"] = "RESUME=UUID=" + oldSwap })},
 		"other kernel": {[]string{"no modules of kernel " + testRelease}, inside(func(m map[string]string) {
@@ -140,7 +140,7 @@ func TestProve(t *testing.T) {
 		"not a kernel":       {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
 		"no modules":         {[]string{"no modules of its release"}, remove("lib/modules/" + testRelease + "/modules.dep")},
 		"no fstab":           {[]string{"/etc/fstab"}, remove("etc/fstab")},
-		"fstab old swap":     {[]string{"/etc/fstab: line", oldSwap}, edit("etc/fstab", swap(p.Target.Swaps[0].UUID, oldSwap))},
+		"fstab old swap":     {[]string{"/etc/fstab: line", oldSwap}, edit("etc/fstab", swap(p.Target.Swaps()[0].Ref.ID(), oldSwap))},
 		"fstab lacks root":   {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
 		"fstab lacks srv":    {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
 		"no grub.cfg":        {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
@@ -227,7 +227,7 @@ func TestProve(t *testing.T) {
 			e := w.env(p, text)
 			e.Machine = w
 			p := *p
-			p.Stages = []string{"check", "assemble", "prove"}
+			p.Phases = []plan.Phase{{Where: plan.InImage, By: plan.ByBoot, Stages: []string{"reveal", "check", "prove"}}}
 			e.Plan = &p
 			c.break_(w)
 			err := Run(context.Background(), e)

@@ -37,8 +37,8 @@ func runRebuild(ctx context.Context, e *Env) error {
 		return err
 	}
 	var disks []string
-	for _, t := range e.Plan.Target.Disks {
-		d, err := e.disk("target disk", t.DiskID)
+	for _, t := range e.Plan.NewDisks() {
+		d, err := e.disk("target disk", t)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -222,7 +223,7 @@ func (w *world) wipeTable() {
 // a commit, nothing is touched.
 func TestTableLost(t *testing.T) {
 	p, text, _, ss, want := course(t, nil, nil)
-	for _, words := range []string{"prepare done to", "copy:" + p.Target.Filesystems[0].UUID + " done to", "verify done to", "rebuild done to", "prove done to"} {
+	for _, words := range []string{"prepare done to", "copy:" + p.Target.Filesystems()[0].Ref.ID() + " done to", "verify done to", "rebuild done to", "prove done to"} {
 		for at := 6; at < 60; at += 5 {
 			w := ss.after(t, words)
 			w.wipeTable()
@@ -320,7 +321,7 @@ func TestPartitionsComeLate(t *testing.T) {
 // TestFilesystemGone: what the journal calls copied and verified is not there any more. It is made anew, and copied again.
 func TestFilesystemGone(t *testing.T) {
 	p, text, _, ss, want := course(t, nil, nil)
-	for i, n := range p.Target.Filesystems {
+	for i, n := range p.Target.Filesystems() {
 		for _, words := range []string{"copy done to", "verify done to", "rebuild done to"} {
 			w := ss.after(t, words)
 			w.boot()
@@ -331,11 +332,11 @@ func TestFilesystemGone(t *testing.T) {
 			}
 			part.put(make([]byte, 4096), s.DataOffset)
 			if err := w.migrate(p, text, fault{}); err != nil {
-				t.Errorf("%s gone after %s: %v", n.Mount, words, err)
+				t.Errorf("%s gone after %s: %v", n.FS.Mount, words, err)
 				continue
 			}
 			if d := treeDiff(want, end(w, p)); d != "" {
-				t.Errorf("%s gone after %s: %s", n.Mount, words, d)
+				t.Errorf("%s gone after %s: %s", n.FS.Mount, words, d)
 			}
 		}
 	}
@@ -354,7 +355,7 @@ func TestJournalNearlyFull(t *testing.T) {
 		w := w.clone(t)
 		w.boot()
 		e := w.env(p, text)
-		if err := runCheck(t.Context(), e); err != nil {
+		if err := errors.Join(runReveal(t.Context(), e), runCheck(t.Context(), e)); err != nil {
 			t.Fatal(err)
 		}
 		for int64(len(e.records)) < slots-1-checkpointSlots-spare {

@@ -92,11 +92,8 @@ func runRewrite(ctx context.Context, e *Env) error {
 // identities maps every UUID of the source to the one that takes its place.
 func identities(p *plan.Plan) map[string]string {
 	m := map[string]string{}
-	for _, c := range p.Copies {
-		m[c.From] = c.To
-	}
-	for _, s := range p.Target.Swaps {
-		m[s.Old] = s.UUID
+	for _, x := range p.Moves {
+		m[x.From.ID()] = x.To.ID()
 	}
 	return m
 }
@@ -164,14 +161,14 @@ func (r *rewriter) becomes(spec fstab.Spec) string {
 		return planned != "" && planned == spec.String() || spec.Kind == fstab.Device && spec.Value != "" && (spec.Value == dev || spec.Value == idLink(r.p, dev)) ||
 			spec.Kind == fstab.PartUUID && strings.EqualFold("part:"+spec.Value, string(on))
 	}
-	for _, s := range r.p.Source.Filesystems {
-		if names(s.Spec, s.Device, s.On) || spec.Kind == fstab.Label && s.Label != "" && s.Label == spec.Value {
-			return r.ids[s.UUID]
+	for _, s := range r.p.Source.Filesystems() {
+		if names(s.FS.Spec, s.Was, s.Lower()) || spec.Kind == fstab.Label && s.FS.Label != "" && s.FS.Label == spec.Value {
+			return r.ids[s.Ref.ID()]
 		}
 	}
-	for _, s := range r.p.Source.Swaps {
-		if names(s.Spec, s.Device, s.On) {
-			return r.ids[s.UUID]
+	for _, s := range r.p.Source.Swaps() {
+		if names(s.Swap.Spec, s.Was, s.Lower()) {
+			return r.ids[s.Ref.ID()]
 		}
 	}
 	return ""
@@ -179,13 +176,13 @@ func (r *rewriter) becomes(spec fstab.Spec) string {
 
 // idLink is the link in /dev/disk/by-id of a partition of the old disk, by the one of that disk which the plan knows.
 func idLink(p *plan.Plan, dev string) string {
-	for _, d := range p.Source.Disks {
+	for _, d := range p.Source.Disks() {
 		number, ok := strings.CutPrefix(dev, d.Was)
-		if !ok || d.ByID == "" || d.Was == "" {
+		if !ok || d.Disk.ByID == "" || d.Was == "" {
 			continue
 		}
 		if number = strings.TrimPrefix(number, "p"); number != "" && strings.Trim(number, "0123456789") == "" {
-			return d.ByID + "-part" + number
+			return d.Disk.ByID + "-part" + number
 		}
 	}
 	return ""

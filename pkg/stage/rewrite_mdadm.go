@@ -15,7 +15,7 @@ import (
 const mdadmConf = "/etc/mdadm/mdadm.conf"
 
 func (r *rewriter) mdadm() error {
-	if len(r.p.Target.Arrays) == 0 {
+	if len(r.p.Target.Arrays()) == 0 {
 		return nil
 	}
 	name, err := r.place(mdadmConf)
@@ -31,18 +31,18 @@ func (r *rewriter) mdadm() error {
 	}
 	var arrays []md.ConfArray
 	homehost := ""
-	for _, n := range r.p.Target.Arrays {
-		uuid, err := md.ParseUUID(n.UUID)
+	for _, n := range r.p.Target.Arrays() {
+		uuid, err := md.ParseUUID(n.Ref.ID())
 		if err != nil {
-			return fmt.Errorf("array %s: %w", n.UUID, err)
+			return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
 		}
-		host, short, ok := strings.Cut(n.Name, ":")
+		host, short, ok := strings.Cut(n.MD.Name, ":")
 		if !ok {
-			short = n.Name
+			short = n.MD.Name
 		} else {
 			homehost = host
 		}
-		arrays = append(arrays, md.ConfArray{Device: "/dev/md/" + short, UUID: uuid, Metadata: n.Metadata, Members: memberNodes(r.p)})
+		arrays = append(arrays, md.ConfArray{Device: "/dev/md/" + short, UUID: uuid, Metadata: n.MD.Metadata, Members: memberNodes(r.p)})
 	}
 	if old == nil {
 		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(name)), Mode: 0o755})
@@ -55,7 +55,7 @@ func (r *rewriter) mdadm() error {
 // found first would push them along.
 func memberNodes(p *plan.Plan) []string {
 	var out []string
-	for _, t := range slices.Concat(p.Target.Disks, p.Target.Mirrors) {
+	for _, t := range p.Final.Disks() {
 		disks := []string{t.Was}
 		for _, kind := range []string{"/dev/sd", "/dev/vd", "/dev/xvd", "/dev/hd"} {
 			if strings.HasPrefix(t.Was, kind) {
@@ -69,8 +69,8 @@ func memberNodes(p *plan.Plan) []string {
 			if c := d[len(d)-1]; c >= '0' && c <= '9' {
 				d += "p"
 			}
-			for _, q := range t.Partitions {
-				if n := d + strconv.Itoa(q.Number); q.Role == plan.RoleRaid && !slices.Contains(out, n) {
+			for _, q := range p.Final.Parts(t.Ref) {
+				if n := d + strconv.Itoa(q.Part.Number); q.Part.Role == plan.RoleRaid && !slices.Contains(out, n) {
 					out = append(out, n)
 				}
 			}

@@ -21,14 +21,14 @@ func (e *Env) installDevices() ([]machine.Effect, error) {
 		return nil, err
 	}
 	r := &rewriter{p: e.Plan, root: root, dir: "/"}
-	err = r.debconfDisks(append(append([]plan.TargetDisk(nil), e.Plan.Target.Disks...), e.Plan.Target.Mirrors...))
+	err = r.debconfDisks(append(e.Plan.NewDisks(), e.Plan.LaterDisks()...))
 	return r.out, err
 }
 
 // debconf tells the package grub-pc where to install at its next update: the new disk, by a name that stays.
-func (r *rewriter) debconf() error { return r.debconfDisks(r.p.Target.Disks) }
+func (r *rewriter) debconf() error { return r.debconfDisks(r.p.NewDisks()) }
 
-func (r *rewriter) debconfDisks(to []plan.TargetDisk) error {
+func (r *rewriter) debconfDisks(to []*plan.Node) error {
 	return r.edit("/var/cache/debconf/config.dat", func(b []byte) ([]byte, error) {
 		db, err := conf.ParseDebconf(b)
 		if err != nil {
@@ -39,7 +39,7 @@ func (r *rewriter) debconfDisks(to []plan.TargetDisk) error {
 		}
 		var disks []string
 		for _, t := range to {
-			name := t.ByID
+			name := t.Disk.ByID
 			if name == "" {
 				// A disk without an identity of its own has no link; the package then wants its node.
 				name = t.Was

@@ -19,22 +19,25 @@ import (
 // rewritePlan is a plan of fixed identities for tables of files: / and /srv, and swap.
 func rewritePlan() *plan.Plan {
 	const a1, a2 = "a1a1a1a1:00000000:00000000:00000001", "a1a1a1a1:00000000:00000000:00000002"
+	target := plan.Graph{
+		{Ref: "disk:new1", Layer: plan.Layer{Disk: &plan.Disk{ByID: "/dev/disk/by-id/virtio-NEW"}}},
+		{Ref: "md:" + a1, Layer: plan.Layer{MD: &plan.MD{Name: "server:root", Level: 1, Metadata: "1.2"}}},
+		{Ref: "md:" + a2, Layer: plan.Layer{MD: &plan.MD{Name: "server:srv", Level: 1, Metadata: "1.2"}}},
+		{Ref: "fs:bbbbbbbb-0000-4000-8000-000000000001", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}},
+		{Ref: "fs:bbbbbbbb-0000-4000-8000-000000000002", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/srv"}}},
+		{Ref: "swap:bbbbbbbb-0000-4000-8000-000000000003", Layer: plan.Layer{Swap: &plan.Swap{}}},
+	}
 	return &plan.Plan{ID: testPlan, To: "raid1", Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"},
-		Source: plan.Source{
-			Filesystems: []plan.SourceFS{
-				{UUID: oldRoot, Type: "ext4", Label: "rootfs", On: "part:aaaaaaaa-0000-4000-8000-000000000002", Spec: "UUID=" + oldRoot, Mount: "/", Device: "/dev/vda2"},
-				{UUID: oldSrv, Type: "ext4", Label: "data", On: "part:aaaaaaaa-0000-4000-8000-000000000003", Spec: "LABEL=data", Mount: "/srv", Device: "/dev/vda3"},
-			},
-			Swaps: []plan.SwapOld{{UUID: oldSwap, On: "part:aaaaaaaa-0000-4000-8000-000000000004", Spec: "/dev/vda4", Device: "/dev/vda4"}},
+		Source: plan.Graph{
+			{Ref: "disk:old1", Layer: plan.Layer{Disk: &plan.Disk{}}},
+			{Ref: "fs:" + oldRoot, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000002"}, Was: "/dev/vda2", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Label: "rootfs", Spec: "UUID=" + oldRoot, Mount: "/"}}},
+			{Ref: "fs:" + oldSrv, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000003"}, Was: "/dev/vda3", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Label: "data", Spec: "LABEL=data", Mount: "/srv"}}},
+			{Ref: "swap:" + oldSwap, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000004"}, Was: "/dev/vda4", Layer: plan.Layer{Swap: &plan.Swap{Spec: "/dev/vda4"}}},
 		},
-		Target: plan.Target{
-			Disks:       []plan.TargetDisk{{DiskID: plan.DiskID{Key: "new1", ByID: "/dev/disk/by-id/virtio-NEW"}}},
-			Arrays:      []plan.NewArray{{UUID: a1, Name: "server:root", Level: 1, Metadata: "1.2"}, {UUID: a2, Name: "server:srv", Level: 1, Metadata: "1.2"}},
-			Filesystems: []plan.NewFS{{UUID: "bbbbbbbb-0000-4000-8000-000000000001", Type: "ext4", Mount: "/"}, {UUID: "bbbbbbbb-0000-4000-8000-000000000002", Type: "ext4", Mount: "/srv"}},
-			Swaps:       []plan.NewSwap{{UUID: "bbbbbbbb-0000-4000-8000-000000000003", Old: oldSwap}},
-		},
-		Copies: []plan.Copy{{From: oldRoot, To: "bbbbbbbb-0000-4000-8000-000000000001"}, {From: oldSrv, To: "bbbbbbbb-0000-4000-8000-000000000002"}},
-		Boot:   plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Dir: "/boot/grub", Custom: "/boot/grub/custom.cfg", Env: "/boot/grub/grubenv", Mount: "/"},
+		Target: target, Final: target,
+		Moves: []plan.Move{{From: "fs:" + oldRoot, To: "fs:bbbbbbbb-0000-4000-8000-000000000001"}, {From: "fs:" + oldSrv, To: "fs:bbbbbbbb-0000-4000-8000-000000000002"},
+			{From: "swap:" + oldSwap, To: "swap:bbbbbbbb-0000-4000-8000-000000000003", Engine: plan.EngineMake}},
+		Boot: plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Dir: "/boot/grub", Custom: "/boot/grub/custom.cfg", Env: "/boot/grub/grubenv", Mount: "/"},
 	}
 }
 
@@ -206,9 +209,11 @@ func TestRewritesRefuses(t *testing.T) {
 // TestRewritesMdadm: what would keep mdadm from a new member is replaced, through links too; what is of others stays.
 func TestRewritesMdadm(t *testing.T) {
 	p := rewritePlan()
-	raid := []plan.NewPart{{Number: 1, Role: plan.RoleBIOSGrub}, {Number: 3, Role: plan.RoleRaid}}
-	p.Target.Disks[0].Was, p.Target.Disks[0].Partitions = "/dev/sdb", raid
-	p.Target.Mirrors = []plan.TargetDisk{{DiskID: plan.DiskID{Was: "/dev/nvme0n1"}, Partitions: raid}}
+	p.Final = plan.Graph{{Ref: "disk:new1", Was: "/dev/sdb", Layer: plan.Layer{Disk: &plan.Disk{}}}, {Ref: "disk:old1", Was: "/dev/nvme0n1", Layer: plan.Layer{Disk: &plan.Disk{}}}}
+	for _, on := range []plan.Ref{"disk:new1", "disk:old1"} {
+		p.Final = append(p.Final, plan.Node{Ref: "part:1" + on, On: []plan.Ref{on}, Layer: plan.Layer{Part: &plan.Part{Number: 1, Role: plan.RoleBIOSGrub}}},
+			plan.Node{Ref: "part:3" + on, On: []plan.Ref{on}, Layer: plan.Layer{Part: &plan.Part{Number: 3, Role: plan.RoleRaid}}})
+	}
 	const ours = "ARRAY /dev/md/root metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000001\nARRAY /dev/md/srv metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000002\n"
 	for _, c := range []struct{ before, after, refused string }{
 		{"DEVICE /dev/sda* /dev/sdb*\n", "DEVICE partitions containers\n" + ours + "HOMEHOST server\n", ""}, // not after another disk is found first
@@ -244,8 +249,9 @@ func TestRewritesMdadm(t *testing.T) {
 // TestRewritesIDs: names by the disk's own id, and disks that have none.
 func TestRewritesIDs(t *testing.T) {
 	p := rewritePlan()
-	p.Source.Disks = []plan.DiskID{{Was: "/dev/vda", ByID: "/dev/disk/by-id/virtio-OLD"}}
-	p.Target.Disks[0].ByID, p.Target.Disks[0].Was = "", "/dev/vdb"
+	old, disk := p.Source.Node("disk:old1"), p.Target.Node("disk:new1")
+	old.Was, old.Disk.ByID = "/dev/vda", "/dev/disk/by-id/virtio-OLD"
+	disk.Disk.ByID, disk.Was = "", "/dev/vdb"
 	tree := text(map[string]string{
 		"etc/default/grub":             "GRUB_CMDLINE_LINUX=\"resume=/dev/disk/by-id/virtio-OLD-part4 root=/dev/disk/by-id/virtio-OLD-part2\"\n",
 		"var/cache/debconf/config.dat": "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/vda\n\n",

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,8 +73,8 @@ func Snippet(p *plan.Plan, f *plan.Facts) ([]byte, error) {
 // snippetModules read the planned volumes and the old /boot.
 func snippetModules(p *plan.Plan) []string {
 	modules := []string{"part_gpt", "part_msdos", "diskfilter"}
-	for _, a := range p.Target.Arrays {
-		if m := grubMetadata(a.Metadata); !slices.Contains(modules, m) {
+	for _, a := range p.Target.Arrays() {
+		if m := grubMetadata(a.MD.Metadata); !slices.Contains(modules, m) {
 			modules = append(modules, m)
 		}
 	}
@@ -263,8 +264,21 @@ func Rollback(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
 	return append(out, machine.Remove{Path: path.Join(p.Boot.Mount, boot.ConfirmedFile(p.ID))}, machine.Sync{Path: p.Boot.Mount}), nil
 }
 
-// Confirm spells how this boot of the new system is marked as good; after a rollback there is nothing to mark.
-func Confirm(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
+// runConfirm marks this boot of the new system as good; after a rollback there is nothing to mark.
+func runConfirm(ctx context.Context, e *Env) error {
+	root, err := e.Inside("/")
+	if err != nil {
+		return err
+	}
+	effs, err := Confirmation(e.Plan, root)
+	if err != nil {
+		return err
+	}
+	return e.do(ctx, effs...)
+}
+
+// Confirmation spells how this boot of the new system is marked as good: nothing where it was before, or after a rollback.
+func Confirmation(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
 	there, err := exists(root, path.Join(p.Boot.Mount, boot.CommittedFile(p.ID)))
 	if err != nil || !there {
 		return nil, err

@@ -84,8 +84,8 @@ func loaderModules(p *plan.Plan, root fs.FS, names []string) error {
 		return err == nil && st.Mode().IsRegular() && st.Size() > 0
 	}
 	mend := "grub-install puts it there"
-	if len(p.Source.Disks) > 0 {
-		mend = "`grub-install " + p.Source.Disks[0].Was + "` puts it there"
+	if old := p.Source.Disks(); len(old) > 0 {
+		mend = "`grub-install " + old[0].Was + "` puts it there"
 	}
 	for _, d := range dirs {
 		if !there(d, "normal") {

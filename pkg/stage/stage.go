@@ -12,20 +12,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
 )
-
-// Stage is one step of a strategy.
-type Stage struct {
-	Name string
-	// Done tells that there is nothing to do; nil: it always runs.
-	Done func(p *plan.Plan, f *plan.Facts, rs Records) bool
-	Run  func(ctx context.Context, e *Env) error
-}
 
 // Env is what stages work with.
 type Env struct {
@@ -53,8 +46,13 @@ type Env struct {
 	Self string
 	// PlanText is the plan as it was written.
 	PlanText []byte
+	// DryRun says that Machine only shows what it is asked for: what depends on an effect is told in words.
+	DryRun bool
+	// Discard says that the operator gives up what changed on the old disk since it was copied.
+	Discard bool
 
 	Facts       *plan.Facts // refreshed before every stage
+	started     []started
 	records     Records
 	checkpoints copy.Checkpoints
 	journal     string // device, "" while there is none
@@ -75,53 +73,6 @@ const (
 	TargetDir = "/mnt/target" // the new tree as it will be
 )
 
-// An UnknownError says that a plan names a stage that this binary does not have.
-type UnknownError struct{ Name string }
-
-func (e *UnknownError) Error() string {
-	return fmt.Sprintf("stage %q: not known to this migrate-init; build the image with the one that made the plan", e.Name)
-}
-
-// registry is every stage there is. A strategy names those it wants, in its own order.
-func registry() []Stage {
-	return []Stage{
-		{"check", nil, runCheck},
-		{"assemble", nil, runAssemble},
-		{"prepare", prepared, runPrepare},
-		{"copy", once("copy"), runCopy},
-		{"verify", once("verify"), runVerify},
-		{"rewrite", once("commit"), runRewrite},
-		{"rebuild", once("commit"), runRebuild},
-		{"prove", once("commit"), runProve},
-		{"commit", once("commit"), runCommit},
-		{"handover", nil, runHandover},
-	}
-}
-
-func once(name string) func(*plan.Plan, *plan.Facts, Records) bool {
-	return func(_ *plan.Plan, _ *plan.Facts, rs Records) bool { return rs.Done(name) }
-}
-
-// Compose returns a plan's stages in its order.
-func Compose(p *plan.Plan) ([]Stage, error) {
-	var out []Stage
-	for _, n := range p.Stages {
-		found := false
-		for _, s := range registry() {
-			if s.Name == n {
-				out, found = append(out, s), true
-			}
-		}
-		if !found {
-			return nil, &UnknownError{n}
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("plan %s: no stages", p.ID)
-	}
-	return out, nil
-}
-
 // A FailedError says which stage failed.
 type FailedError struct {
 	Stage string
@@ -133,27 +84,38 @@ func (e *FailedError) Error() string { return "stage " + e.Stage + ": " + e.Err.
 // Unwrap gives the cause.
 func (e *FailedError) Unwrap() error { return e.Err }
 
-// Run runs a plan's stages. A failure is journalled (where there is a journal already) and returned as a FailedError;
-// the caller carries out the plan's policy. Once the journal says that the commit was made, only handover runs: a boot
-// entry that fires twice must never copy the old system over the new one.
-func Run(ctx context.Context, e *Env) error {
-	stages, err := Compose(e.Plan)
+// Run runs the phase of a plan that the image runs. A failure is journalled (where there is a journal already) and
+// returned as a FailedError; the caller carries out the plan's policy.
+func Run(ctx context.Context, e *Env) error { return e.phase(ctx, plan.InImage, plan.ByBoot) }
+
+// Confirm runs the phase of a plan that marks a boot of the new system as good. It keeps no journal.
+func Confirm(ctx context.Context, e *Env) error { return e.phase(ctx, plan.InNewSystem, plan.ByBoot) }
+
+// Finish runs the phase of a plan that gives the old disks to the new system. It may be cut short and run again.
+func Finish(ctx context.Context, e *Env) error {
+	return e.phase(ctx, plan.InNewSystem, plan.ByOperator)
+}
+
+// phase runs the stages of a phase in their order. Once the journal says that the commit was made, what stands before it
+// and would change something is passed over: a boot entry that fires twice must never copy the old system over the new one.
+func (e *Env) phase(ctx context.Context, where, by string) error {
+	stages, err := compose(e.Plan, where, by)
 	if err != nil {
 		return err
 	}
-	for _, s := range stages {
-		if e.Facts, err = e.Look(ctx, depthOf(s.Name)); err != nil {
+	for i, s := range stages {
+		if e.Facts, err = e.Look(ctx, s.depth()); err != nil {
 			return &FailedError{s.Name, err}
 		}
 		if e.boot == "" {
 			e.boot = e.Facts.Machine.BootID
 		}
-		if s.Done != nil && s.Done(e.Plan, e.Facts, e.records) {
+		if s.Done != nil && s.Done(e.records) || !s.Looks && e.past(stages[i:]) {
 			e.Tell(Event{Stage: s.Name, Text: "done already"})
 			continue
 		}
-		if s.Name != "check" {
-			if err := e.hold(ctx); err != nil {
+		if !s.Looks {
+			if err := e.hold(ctx, where); err != nil {
 				return &FailedError{s.Name, err}
 			}
 		}
@@ -166,7 +128,15 @@ func Run(ctx context.Context, e *Env) error {
 	return nil
 }
 
+// past reports whether one of the stages is a commit that was made.
+func (e *Env) past(stages []Stage) bool {
+	return slices.ContainsFunc(stages, func(s Stage) bool { return s.Commits && e.records.Done(s.Name) })
+}
+
 func (e *Env) step(ctx context.Context, s Stage) error {
+	if s.Looks {
+		return e.failed(ctx, s, s.Run(ctx, e))
+	}
 	if err := e.Record(ctx, Record{Stage: s.Name, Event: Begin}); err != nil {
 		return &FailedError{s.Name, err}
 	}
@@ -174,8 +144,17 @@ func (e *Env) step(ctx context.Context, s Stage) error {
 	if err == nil {
 		err = e.Record(ctx, Record{Stage: s.Name, Event: Done})
 	}
+	return e.failed(ctx, s, err)
+}
+
+// failed records why a stage failed. What only looked in a running system leaves no trace,
+// and its caller reads the reason as it is.
+func (e *Env) failed(ctx context.Context, s Stage, err error) error {
 	if err == nil {
 		return nil
+	}
+	if s.Looks && s.Where != plan.InImage {
+		return err
 	}
 	failed := &FailedError{s.Name, err}
 	// The target may be what failed: its journal is then lost, and the consoles have the reason.
@@ -183,13 +162,6 @@ func (e *Env) step(ctx context.Context, s Stage) error {
 		return errors.Join(failed, jerr)
 	}
 	return failed
-}
-
-func depthOf(stage string) survey.Depth {
-	if stage == "check" {
-		return survey.Shallow
-	}
-	return survey.Deep
 }
 
 // Record appends to the journal; while there is none yet it does nothing.

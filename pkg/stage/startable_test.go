@@ -41,7 +41,7 @@ func TestLoneMember(t *testing.T) {
 				copy(disk[w.Offset:], w.Data)
 			}
 			e := &Env{Open: func(string) (survey.Device, error) { return memory{bytes.NewReader(disk)}, nil }}
-			err = e.startable(plan.NewArray{UUID: uuid.String(), Bitmap: true}, []*plan.Device{{Path: "/dev/vdb3", Size: size}})
+			err = e.startable(&plan.Node{Ref: plan.Ref("md:" + uuid.String()), Layer: plan.Layer{MD: &plan.MD{Bitmap: true}}}, []*plan.Device{{Path: "/dev/vdb3", Size: size}})
 			if c.words == "" && err != nil || c.words != "" && (err == nil || !strings.Contains(err.Error(), c.words)) {
 				t.Errorf("%v, want %q", err, c.words)
 			}

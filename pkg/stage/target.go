@@ -11,9 +11,9 @@ import (
 )
 
 // byDepth lists the new filesystems so that each comes after the one that it is mounted in.
-func byDepth(p *plan.Plan) []plan.NewFS {
-	out := append([]plan.NewFS(nil), p.Target.Filesystems...)
-	sort.SliceStable(out, func(i, j int) bool { return len(out[i].Mount) < len(out[j].Mount) })
+func byDepth(p *plan.Plan) []*plan.Node {
+	out := p.Target.Filesystems()
+	sort.SliceStable(out, func(i, j int) bool { return len(out[i].FS.Mount) < len(out[j].FS.Mount) })
 	return out
 }
 
@@ -27,15 +27,15 @@ func (e *Env) assembleTree(ctx context.Context) error {
 			return err
 		}
 		n := next[0]
-		left = slices.DeleteFunc(left, func(x plan.NewFS) bool { return x.UUID == n.UUID })
-		d, err := e.volume(n.On)
+		left = slices.DeleteFunc(left, func(x *plan.Node) bool { return x.Ref == n.Ref })
+		d, err := e.volume(n.Lower())
 		if err != nil {
 			return err
 		}
-		if err := e.Load(ctx, n.Type); err != nil {
+		if err := e.Load(ctx, n.FS.Type); err != nil {
 			return err
 		}
-		if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: n.at, Type: n.Type}); err != nil {
+		if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: n.at, Type: n.FS.Type}); err != nil {
 			return err
 		}
 	}
@@ -52,7 +52,7 @@ func (e *Env) releaseTree(ctx context.Context, keep ...string) error {
 		return err
 	}
 	for _, n := range slices.Backward(fs) {
-		if slices.Contains(keep, n.Mount) {
+		if slices.Contains(keep, n.FS.Mount) {
 			continue
 		}
 		if err := e.unmount(ctx, n.at); err != nil {
@@ -87,12 +87,12 @@ func (e *Env) enterChroot(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, n := range e.Plan.Target.Filesystems {
-		d, err := e.volume(n.On)
+	for _, n := range e.Plan.Target.Filesystems() {
+		d, err := e.volume(n.Lower())
 		if err != nil {
 			return err
 		}
-		if err := e.do(ctx, machine.Mkdir{Path: "/dev/disk/by-uuid", Mode: 0o755}, machine.Symlink{Target: "../../" + d.Name, Path: "/dev/disk/by-uuid/" + n.UUID}); err != nil {
+		if err := e.do(ctx, machine.Mkdir{Path: "/dev/disk/by-uuid", Mode: 0o755}, machine.Symlink{Target: "../../" + d.Name, Path: "/dev/disk/by-uuid/" + n.Ref.ID()}); err != nil {
 			return err
 		}
 	}
@@ -117,40 +117,42 @@ func (e *Env) leaveChroot(ctx context.Context) error {
 
 // releaseSources unmounts what was only needed for copying.
 func (e *Env) releaseSources(ctx context.Context) error {
-	for _, s := range e.Plan.Source.Filesystems {
-		if err := e.unmount(ctx, sourceDir(s.UUID)); err != nil {
+	for _, s := range e.Plan.Source.Filesystems() {
+		if err := e.unmount(ctx, sourceDir(s.Ref.ID())); err != nil {
 			return err
 		}
 	}
-	for _, n := range e.Plan.Target.Filesystems {
-		if err := e.unmount(ctx, newDir(n.UUID)); err != nil {
+	for _, n := range e.Plan.Target.Filesystems() {
+		if err := e.unmount(ctx, newDir(n.Ref.ID())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Abandon leaves the target as safe as can be after a failure: everything unmounted, arrays stopped. What fails is
-// told and passed over, since the machine is about to be reset.
+// started is something that this run set out to bring into being, and what undoes it. It is noted before it is tried: an
+// effect that failed may have been carried out all the same.
+type started struct {
+	what  string // a device, or a directory that something is mounted on
+	there func(e *Env, what string) bool
+	stop  func(ctx context.Context, e *Env, what string) error
+}
+
+// Abandon leaves the machine as safe as can be after a failure: what this run mounted and started is released, the last
+// first, and nothing else is touched. What fails is told and passed over, since the machine is about to be reset.
 func (e *Env) Abandon(ctx context.Context) {
 	f, err := e.Look(ctx, 0)
 	if err != nil {
 		return
 	}
 	e.Facts = f
-	for i := len(f.Mounts) - 1; i >= 0; i-- {
-		t := f.Mounts[i].Target
-		if len(t) > 4 && t[:5] == "/mnt/" {
-			if _, err := e.Machine.Do(ctx, machine.Unmount{Target: t}); err != nil {
-				e.tell("abandon", "%v", err)
-			}
+	for _, s := range slices.Backward(e.started) {
+		if !s.there(e, s.what) {
+			continue
+		}
+		if err := s.stop(ctx, e, s.what); err != nil {
+			e.tell("abandon", "%v", err)
 		}
 	}
-	for _, d := range f.Devices {
-		if d.Kind == plan.KindArray {
-			if err := e.do(ctx, stopEffect(d.Path)); err != nil {
-				e.tell("abandon", "%v", err)
-			}
-		}
-	}
+	e.started = nil
 }

@@ -56,9 +56,9 @@ func TestVerifyReadsMetadataFromDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	p := &plan.Plan{Copies: []plan.Copy{{From: oldRoot, To: oldSrv, Engine: plan.EngineTree}},
-		Source: plan.Source{Filesystems: []plan.SourceFS{{UUID: oldRoot, Type: "ext4", Mount: "/"}}},
-		Target: plan.Target{Filesystems: []plan.NewFS{{UUID: oldSrv, Type: "ext4", Mount: "/", On: "part:g"}}}}
+	p := &plan.Plan{Moves: []plan.Move{{From: "fs:" + oldRoot, To: "fs:" + oldSrv, Engine: plan.EngineTree}},
+		Source: plan.Graph{{Ref: "fs:" + oldRoot, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}}},
+		Target: plan.Graph{{Ref: "part:g", Layer: plan.Layer{Part: &plan.Part{}}}, {Ref: "fs:" + oldSrv, On: []plan.Ref{"part:g"}, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}}}}
 	look := func(context.Context, survey.Depth) (*plan.Facts, error) {
 		f := &plan.Facts{Devices: []plan.Device{
 			{Name: filepath.Base(src), Path: src, Kind: plan.KindPart, Contents: []plan.Content{{Kind: plan.ContentFS, Type: "ext4", UUID: oldRoot}}},

@@ -1,0 +1,66 @@
+package plan
+
+import "strings"
+
+// FS is a filesystem: of the source as it was found, of the target as it is made.
+type FS struct {
+	Type  string `toml:"type" json:"type"`
+	Label string `toml:"label,omitempty" json:"label,omitempty"`
+	Mount string `toml:"mount" json:"mount"`
+	// Of a source.
+	Spec string `toml:"spec,omitempty" json:"spec,omitempty"` // what fstab calls it
+	Used int64  `toml:"used,omitempty" json:"used,omitempty"`
+	// Of a target.
+	Features  []string `toml:"features,omitempty" json:"features,omitempty"`
+	BlockSize int64    `toml:"block_size,omitempty" json:"block_size,omitempty"`
+	InodeSize int64    `toml:"inode_size,omitempty" json:"inode_size,omitempty"`
+	Inodes    int64    `toml:"inodes,omitempty" json:"inodes,omitempty"`
+	HashSeed  string   `toml:"hash_seed,omitempty" json:"hash_seed,omitempty"`
+}
+
+func fsKind() kind {
+	return kind{
+		name: "fs",
+		set:  func(l *Layer) bool { return l.FS != nil },
+		// What it lies on is asked by the layer below; here the question is what carries the UUID.
+		find:     func(f *Facts, n *Node) (*Device, error) { return f.FS(n.Ref.ID()) },
+		overhead: func(size int64) int64 { return size },
+		validate: func(g Graph, n *Node) string {
+			if g.Node(n.Lower()) == nil {
+				return "filesystem " + n.Ref.ID() + ": it is on nothing of the plan"
+			}
+			if !strings.HasPrefix(n.FS.Mount, "/") {
+				return "filesystem " + n.Ref.ID() + ": it is mounted nowhere"
+			}
+			return ""
+		},
+		ids: func(*Node) []string { return nil },
+		unique: func(p *Plan, f *Facts, n *Node, a *answers) {
+			d, err := f.FS(n.Ref.ID())
+			uniqueOn(p, f, n, "planned filesystem ", d, err, a)
+		},
+		box: func(n *Node) string { return n.FS.Type + " " + n.FS.Mount },
+	}
+}
+
+// Filesystems lists the filesystems of a graph.
+func (g Graph) Filesystems() []*Node { return g.only(func(n *Node) bool { return n.FS != nil }) }
+
+// MountedAt returns the filesystem that a graph mounts at a directory, or nil.
+func (g Graph) MountedAt(dir string) *Node {
+	for _, n := range g.Filesystems() {
+		if n.FS.Mount == dir {
+			return n
+		}
+	}
+	return nil
+}
+
+// uniqueOn refuses a planned identity that is carried by another device than the planned one, or by several.
+func uniqueOn(p *Plan, f *Facts, n *Node, noun string, d *Device, err error, a *answers) {
+	if err != nil {
+		a.refuse(noun+n.Ref.ID(), newIdentities, "%v", err)
+	} else if v, _ := f.Volume(p, n.Lower()); d != nil && d != v {
+		a.refuse(noun+n.Ref.ID(), newIdentities, "it is already on %s", d.Path)
+	}
+}

@@ -1,0 +1,108 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MD is an md array; its slots are the node's On.
+type MD struct {
+	Name     string   `toml:"name" json:"name"` // "host:root"
+	Node     string   `toml:"node" json:"node"` // the node that it gets while the migration runs: "md0"
+	Level    int      `toml:"level" json:"level"`
+	Metadata string   `toml:"metadata" json:"metadata"` // version of the superblock: "1.2"
+	Bitmap   bool     `toml:"bitmap" json:"bitmap"`
+	Devices  []string `toml:"devices" json:"devices"` // the device UUID of each slot, filled or not
+}
+
+func mdKind() kind {
+	return kind{
+		name: "md",
+		set:  func(l *Layer) bool { return l.MD != nil },
+		find: func(f *Facts, n *Node) (*Device, error) {
+			if a := f.Array(n.Ref.ID()); a != nil && a.Node != "" {
+				return f.Dev(a.Node), nil
+			}
+			return nil, nil
+		},
+		// A superblock, a bitmap and a reserve for reshaping: less than a 500th and 3 MiB (md's own choice of data offset).
+		overhead: func(n int64) int64 { return (n + n/500 + 3*mib + mib - 1) / mib * mib },
+		validate: validateMD,
+		ids:      func(n *Node) []string { return n.MD.Devices },
+		unique:   uniqueMD,
+		box:      func(n *Node) string { return n.MD.Node + " " + n.marks() },
+		whole:    func(n *Node) (string, string) { return n.MD.Node, fmt.Sprintf("raid%d %s", n.MD.Level, n.marks()) },
+	}
+}
+
+// Arrays lists the md arrays of a graph.
+func (g Graph) Arrays() []*Node { return g.only(func(n *Node) bool { return n.MD != nil }) }
+
+func validateMD(g Graph, n *Node) string {
+	if len(n.On) < 1 || len(n.MD.Devices) != len(n.On) || !slices.ContainsFunc(n.On, func(r Ref) bool { return r != "" }) {
+		return fmt.Sprintf("array %s: %d slots, %d member identities", n.Ref.ID(), len(n.On), len(n.MD.Devices))
+	}
+	return ""
+}
+
+func uniqueMD(p *Plan, f *Facts, n *Node, a *answers) {
+	arr := f.Array(n.Ref.ID())
+	if arr == nil {
+		return
+	}
+	whole := p.Final.Node(n.Ref)
+	for _, m := range arr.Members {
+		d := f.Dev(m.Device)
+		planned := d != nil && d.GUID != "" && slices.ContainsFunc(slices.Concat(n.On, whole.slots()), Ref("part:"+d.GUID).Is)
+		if !planned {
+			a.refuse("planned array "+n.Ref.ID(), newIdentities, "/dev/%s is a member of it already", m.Device)
+		}
+	}
+}
+
+// slots are the layers below a node; no node has none.
+func (n *Node) slots() []Ref {
+	if n == nil {
+		return nil
+	}
+	return n.On
+}
+
+// marks draws the slots of an array as /proc/mdstat does: [U_].
+func (n *Node) marks() string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for _, m := range n.On {
+		if m == "" {
+			b.WriteByte('_')
+		} else {
+			b.WriteByte('U')
+		}
+	}
+	b.WriteByte(']')
+	return b.String()
+}
+
+// LevelModule is the kernel module that runs arrays of a RAID level (drivers/md/Makefile).
+func LevelModule(level int) string {
+	switch level {
+	case -1:
+		return "linear"
+	case 4, 5, 6:
+		return "raid456"
+	}
+	return fmt.Sprintf("raid%d", level)
+}
+
+// arrayName joins host and name as mdadm does: the superblock has room for 32 bytes, and a host too long is left out.
+func arrayName(host, name string) string {
+	short, _, _ := strings.Cut(host, ".")
+	if short == "" {
+		short = "any"
+	}
+	if len(short)+1+len(name) >= 32 {
+		return name
+	}
+	return short + ":" + name
+}

@@ -1,0 +1,105 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// validate refuses a plan with holes that stages would fall into: a seal says only that nobody edited it.
+func (p *Plan) validate() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("plan %s: %s; make a new one with `migrate-init plan`", p.ID, fmt.Sprintf(format, args...))
+	}
+	for _, g := range []Graph{p.Source, p.Target, p.Final} {
+		if what := g.unordered(); what != "" {
+			return bad("%s", what)
+		}
+	}
+	phases, err := PhasesOf(p.Strategy)
+	switch {
+	case err != nil:
+		return bad("%v", err)
+	case !slices.EqualFunc(phases, p.Phases, func(a, b Phase) bool { return a.Where == b.Where && a.By == b.By && slices.Equal(a.Stages, b.Stages) }):
+		return bad("no stages, or other stages than those of strategy %s", p.Strategy)
+	case len(p.Source.Disks()) == 0, len(p.Source.Filesystems()) == 0:
+		return bad("no source disk or no source filesystem")
+	case len(p.NewDisks()) == 0:
+		return bad("no target disk")
+	case p.Target.Node(Ref("fs:"+p.Boot.Root)) == nil:
+		return bad("root %q: none of its filesystems", p.Boot.Root)
+	}
+	for _, g := range []Graph{p.Target, p.Final} {
+		for i := range g {
+			k, _ := kindOf(&g[i])
+			if what := k.validate(g, &g[i]); what != "" {
+				if g[i].Disk != nil {
+					what = "target disk " + string(g[i].Ref) + ": " + what
+				}
+				return bad("%s", what)
+			}
+		}
+	}
+	if n := p.Target.Node(p.Journal); n == nil || n.Part == nil || p.Source.Node(n.Lower()) != nil {
+		return bad("journal %q: none of its new partitions", p.Journal)
+	}
+	for _, m := range p.Moves {
+		from, to := p.Source.Node(m.From), p.Target.Node(m.To)
+		if from == nil || to == nil || (from.FS == nil) != (to.FS == nil) || (from.FS == nil) != (m.Engine == EngineMake) {
+			return bad("copy %s to %s: not a pair of its filesystems", m.From, m.To)
+		}
+	}
+	if c := Diff(p.Target, p.Final); len(c.Gone) > 0 {
+		return bad("%s: it would vanish at finish", c.Gone[0].Ref)
+	}
+	if id, twice := p.repeated(); twice {
+		return bad("identity %q: two things have it, or it is missing", id)
+	}
+	return nil
+}
+
+// unordered says where a graph is not one: a node of no kind, or one that stands before what it lies on; "" for nothing.
+func (g Graph) unordered() string {
+	for i := range g {
+		if _, ok := kindOf(&g[i]); !ok {
+			return fmt.Sprintf("node %q: of no kind, or of several", g[i].Ref)
+		}
+		if g[:i].Node(g[i].Ref) != nil {
+			return fmt.Sprintf("node %s: two have this identity", g[i].Ref)
+		}
+		for _, r := range g[i].On {
+			if r != "" && g[:i].Node(r) == nil {
+				return fmt.Sprintf("node %s: it lies on %s, which is not before it", g[i].Ref, r)
+			}
+		}
+	}
+	return ""
+}
+
+// repeated returns an identity that the plan means to write twice, which would make what carries it ambiguous forever.
+// Every move, too, has its source and its target for itself.
+func (p *Plan) repeated() (id string, twice bool) {
+	var ids []string
+	for _, n := range append(p.Target.only(func(*Node) bool { return true }), Diff(p.Target, p.Final).New...) {
+		k, _ := kindOf(n)
+		if ids = append(ids, k.ids(n)...); n.Disk == nil { // a disk is not made
+			ids = append(ids, n.Ref.ID())
+		}
+	}
+	for _, n := range p.Source {
+		if n.Disk == nil && p.Target.Node(n.Ref) == nil {
+			ids = append(ids, n.Ref.ID())
+		}
+	}
+	for _, m := range p.Moves {
+		ids = append(ids, "move from "+string(m.From), "move to "+string(m.To))
+	}
+	seen := map[string]bool{}
+	for _, id := range ids {
+		if id = strings.ToLower(id); id == "" || seen[id] {
+			return id, true
+		}
+		seen[id] = true
+	}
+	return "", false
+}

@@ -1,0 +1,191 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+	"strings"
+	"time"
+)
+
+// mdKind: arrays are made with the slots that Target fills, and further members join at finish.
+func mdKind() kind {
+	return kind{
+		is:   func(n *plan.Node) bool { return n.MD != nil },
+		make: func(ctx context.Context, e *Env, n *plan.Node) error { return e.makeArray(ctx, n) },
+		idle: func(e *Env, n *plan.Node) bool {
+			a := e.Facts.Array(n.Ref.ID())
+			return a != nil && a.Node == ""
+		},
+		start:  func(ctx context.Context, e *Env, n *plan.Node) error { return e.assembleArray(ctx, n) },
+		stop:   func(ctx context.Context, e *Env, dev string) error { return e.do(ctx, stopEffect(dev)) },
+		join:   func(ctx context.Context, e *Env, s plan.Slot) error { return e.joinMember(ctx, s) },
+		settle: func(ctx context.Context, e *Env, n *plan.Node) error { return e.watchSync(ctx, n) },
+	}
+}
+
+// makeArray writes the superblocks of an array that has none yet.
+func (e *Env) makeArray(ctx context.Context, n *plan.Node) error {
+	if e.Facts.Array(n.Ref.ID()) != nil {
+		return nil
+	}
+	return e.createArray(ctx, n)
+}
+
+// specOf is a planned array in md's words; sizes come from the devices, absent members from the same sizes.
+func specOf(n *plan.Node, created time.Time, sizes []int64) (md.Spec, error) {
+	uuid, err := md.ParseUUID(n.Ref.ID())
+	if err != nil {
+		return md.Spec{}, fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+	}
+	s := md.Spec{Version: md.Version(n.MD.Metadata), UUID: uuid, Name: n.MD.Name, Level: n.MD.Level, RaidDisks: len(n.On), Bitmap: n.MD.Bitmap, CTime: created}
+	for i, r := range n.On {
+		m := md.MemberSpec{Missing: r == "", Size: sizes[i]}
+		if m.DeviceUUID, err = md.ParseUUID(n.MD.Devices[i]); err != nil {
+			return s, fmt.Errorf("array %s: member %d: %w", n.Ref.ID(), i, err)
+		}
+		s.Members = append(s.Members, m)
+	}
+	return s, nil
+}
+
+func (e *Env) createArray(ctx context.Context, n *plan.Node) error {
+	members, err := e.members(n)
+	if err != nil {
+		return err
+	}
+	sizes, slots := make([]int64, len(n.On)), make([]*plan.Device, len(n.On))
+	next := 0
+	for i, r := range n.On {
+		if r != "" {
+			slots[i], sizes[i] = members[next], members[next].Size
+			next++
+		}
+	}
+	for i := range sizes {
+		// A member that comes later gets a partition of the same size: the array has to fit it too.
+		if sizes[i] == 0 {
+			sizes[i] = members[0].Size
+		}
+	}
+	spec, err := specOf(n, e.Plan.Created, sizes)
+	if err != nil {
+		return err
+	}
+	images, err := md.New(spec)
+	if err != nil {
+		return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+	}
+	for _, img := range images {
+		d := slots[img.Index]
+		if err := e.wipe(ctx, d); err != nil {
+			return err
+		}
+		eff := machine.WriteDevice{Dev: d.Path, Why: fmt.Sprintf("md superblock %s of array %s, slot %d", n.MD.Metadata, n.Ref.ID(), img.Index)}
+		for _, w := range img.Writes {
+			eff.Chunks = append(eff.Chunks, machine.Chunk{Offset: w.Offset, Data: w.Data})
+		}
+		if err := e.do(ctx, eff); err != nil {
+			return err
+		}
+	}
+	return e.refresh(ctx)
+}
+
+// members lists the present planned members of an array, in slot order.
+func (e *Env) members(n *plan.Node) ([]*plan.Device, error) {
+	var out []*plan.Device
+	for _, r := range n.On {
+		if r == "" {
+			continue
+		}
+		d, err := e.Facts.Volume(e.Plan, r)
+		if err != nil {
+			return nil, err
+		}
+		if d == nil {
+			return nil, fmt.Errorf("array %s: member %s is not here", n.Ref.ID(), r)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// assembleArray starts one planned array under its planned node.
+func (e *Env) assembleArray(ctx context.Context, n *plan.Node) error {
+	mods, err := md.Modules(n.MD.Level)
+	if err != nil {
+		return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+	}
+	if err := e.Load(ctx, mods...); err != nil {
+		return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+	}
+	members, err := e.members(n)
+	if err != nil {
+		return err
+	}
+	if len(members) == 0 {
+		return fmt.Errorf("array %s: none of its members is here", n.Ref.ID())
+	}
+	if err := e.startable(n, members); err != nil {
+		return err
+	}
+	node := n.MD.Node
+	for i := 0; e.Facts.Dev(node) != nil && i < 128; i++ {
+		node = fmt.Sprintf("md%d", 127-i)
+	}
+	dev := "/dev/" + node
+	alters := make([]string, len(members))
+	var disks []md.Dev
+	for i, m := range members {
+		alters[i] = m.Path
+		disks = append(disks, md.Dev{Major: m.Major, Minor: m.Minor})
+	}
+	e.started = append(e.started, started{dev, func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, mdKind().stop})
+	w := md.CreateNode(node)
+	if err := e.do(ctx, machine.WriteSys{Path: "/sys/" + w.Path, Value: w.Value}); err != nil {
+		return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+	}
+	if err := e.Wait(ctx, dev, func() (bool, error) { return e.present(dev), nil }); err != nil {
+		return err
+	}
+	calls, err := md.AssembleIoctls(md.Version(n.MD.Metadata), disks)
+	if err != nil {
+		return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+	}
+	for _, c := range calls {
+		if err := e.do(ctx, machine.Ioctl{Dev: dev, Name: c.Name, Req: c.Req, Arg: c.Arg, Value: c.Value, Alters: alters}); err != nil {
+			stop := md.StopArray()
+			// A half assembled array holds its members; the reason of the failure is what counts.
+			_ = e.do(ctx, machine.Ioctl{Dev: dev, Name: stop.Name, Req: stop.Req, Value: stop.Value})
+			return fmt.Errorf("array %s of %s: %w", n.Ref.ID(), strings.Join(alters, ", "), err)
+		}
+	}
+	return e.refresh(ctx)
+}
+
+// startable refuses what the members themselves speak against: an array that went on elsewhere without these, or one in
+// the middle of a reshape. The kernel would start a lone stale member.
+func (e *Env) startable(n *plan.Node, members []*plan.Device) error {
+	var all []md.Member
+	for _, m := range members {
+		super, _, err := e.superblock(m, n)
+		if err != nil {
+			return err
+		}
+		all = append(all, md.Member{Device: m.Path, Super: super})
+	}
+	for _, set := range md.Group(all) {
+		d := set.Startable(md.Policy{})
+		if !d.Start {
+			return errors.New(d.Reason)
+		}
+		if len(d.Use) != len(all) {
+			return fmt.Errorf("%s; of %d planned members only %d are fresh", d.Reason, len(all), len(d.Use))
+		}
+	}
+	return nil
+}
