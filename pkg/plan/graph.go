@@ -72,16 +72,32 @@ func (g Graph) Over(r Ref) []*Node {
 
 // Rests reports whether a node is another, or lies on it, however many layers are between.
 func (g Graph) Rests(r, on Ref) bool {
-	if r.Is(on) {
-		return true
+	return r.Is(on) || slices.ContainsFunc(g.reach(r), on.Is)
+}
+
+// reach lists the references that a node lies on. A graph that was seen may claim that a thing lies on itself (a member
+// whose superblock names the array it is in): each is visited once.
+func (g Graph) reach(r Ref) []Ref {
+	var out []Ref
+	for next := []Ref{r}; len(next) > 0; {
+		n := g.Node(next[0])
+		next = next[1:]
+		if n == nil {
+			continue
+		}
+		for _, o := range n.On {
+			if o != "" && !slices.ContainsFunc(out, o.Is) {
+				out, next = append(out, o), append(next, o)
+			}
+		}
 	}
-	n := g.Node(r)
-	return n != nil && slices.ContainsFunc(n.On, func(o Ref) bool { return o != "" && g.Rests(o, on) })
+	return out
 }
 
 // Under lists everything that a node lies on, in the graph's order, without itself.
 func (g Graph) Under(r Ref) []*Node {
-	return g.only(func(n *Node) bool { return !n.Ref.Is(r) && g.Rests(r, n.Ref) })
+	below := g.reach(r)
+	return g.only(func(n *Node) bool { return !n.Ref.Is(r) && slices.ContainsFunc(below, n.Ref.Is) })
 }
 
 // A Slot is a place in a node that lies on several, and what fills it.

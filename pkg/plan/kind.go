@@ -14,6 +14,8 @@ type Layer struct {
 type kind struct {
 	name string // what a Ref of it begins with
 	set  func(*Layer) bool
+	// see lists the nodes of the kind that facts show.
+	see func(f *Facts) []Node
 	// find returns the device that a node is on this machine now: nil when it is not there (or does not run), an
 	// AmbiguousError when several are.
 	find func(f *Facts, n *Node) (*Device, error)
@@ -62,4 +64,14 @@ func (n *Node) what() string {
 	}
 	k, _ := kindOf(n)
 	return k.name
+}
+
+// kindName is the name of the kind that a layer is of.
+func kindName(l *Layer) string {
+	for _, k := range kinds() {
+		if k.set(l) {
+			return k.name
+		}
+	}
+	return ""
 }

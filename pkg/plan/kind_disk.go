@@ -28,6 +28,15 @@ func diskKind() kind {
 		find: func(f *Facts, n *Node) (*Device, error) {
 			return one(f, "disk "+n.Was, func(d *Device) bool { return n.Matches(d) })
 		},
+		see: func(f *Facts) []Node {
+			var out []Node
+			for i := range f.Devices {
+				if d := &f.Devices[i]; d.Kind == KindDisk {
+					out = append(out, diskNode(d, d.Name))
+				}
+			}
+			return out
+		},
 		overhead: func(size int64) int64 { return size },
 		validate: validateDisk,
 		ids:      func(n *Node) []string { return []string{n.Disk.Table} },

@@ -23,7 +23,16 @@ func fsKind() kind {
 		name: "fs",
 		set:  func(l *Layer) bool { return l.FS != nil },
 		// What it lies on is asked by the layer below; here the question is what carries the UUID.
-		find:     func(f *Facts, n *Node) (*Device, error) { return f.FS(n.Ref.ID()) },
+		find: func(f *Facts, n *Node) (*Device, error) { return f.FS(n.Ref.ID()) },
+		see: func(f *Facts) []Node {
+			return f.carrying((*Device).Filesystem, func(d *Device, c *Content) Layer {
+				fs := &FS{Type: c.Type, Label: c.Label, Used: c.Used}
+				if len(d.MountedAt) > 0 {
+					fs.Mount = d.MountedAt[0]
+				}
+				return Layer{FS: fs}
+			})
+		},
 		overhead: func(size int64) int64 { return size },
 		validate: func(g Graph, n *Node) string {
 			if g.Node(n.Lower()) == nil {
@@ -54,6 +63,27 @@ func (g Graph) MountedAt(dir string) *Node {
 		}
 	}
 	return nil
+}
+
+// carrying lists a node for each device on which one content of a kind was found, that has a UUID.
+func (f *Facts) carrying(content func(*Device) *Content, layer func(*Device, *Content) Layer) []Node {
+	var out []Node
+	for i := range f.Devices {
+		d := &f.Devices[i]
+		c := content(d)
+		if c == nil || c.UUID == "" {
+			continue
+		}
+		l := layer(d, c)
+		n := Node{Size: d.Size, Was: d.Path, Layer: l}
+		k := kindName(&l)
+		n.Ref = Ref(k + ":" + c.UUID)
+		if on := f.refTo(d.Name); on != "" {
+			n.On = []Ref{on}
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 // uniqueOn refuses a planned identity that is carried by another device than the planned one, or by several.

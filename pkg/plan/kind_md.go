@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,6 +27,13 @@ func mdKind() kind {
 			}
 			return nil, nil
 		},
+		see: func(f *Facts) []Node {
+			var out []Node
+			for i := range f.Arrays {
+				out = append(out, arrayNode(f, &f.Arrays[i]))
+			}
+			return out
+		},
 		// A superblock, a bitmap and a reserve for reshaping: less than a 500th and 3 MiB (md's own choice of data offset).
 		overhead: func(n int64) int64 { return (n + n/500 + 3*mib + mib - 1) / mib * mib },
 		validate: validateMD,
@@ -38,6 +46,36 @@ func mdKind() kind {
 
 // Arrays lists the md arrays of a graph.
 func (g Graph) Arrays() []*Node { return g.only(func(n *Node) bool { return n.MD != nil }) }
+
+// arrayNode describes an array as it was seen: in its slots the members that its superblocks or the kernel count, and
+// empty ones for those that are missing or out of date.
+func arrayNode(f *Facts, a *Array) Node {
+	n := Node{Ref: Ref("md:" + a.UUID), On: make([]Ref, min(max(a.Devices, 0), maxSlots)), Layer: Layer{MD: &MD{Name: a.Name, Node: a.Node, Level: levelOf(a.Level), Metadata: a.Metadata}}}
+	if d := f.Dev(a.Node); a.Node != "" && d != nil {
+		n.Size, n.Was = d.Size, d.Path
+	}
+	for _, m := range a.Members {
+		if m.Role >= 0 && m.Role < len(n.On) && m.Stale == "" {
+			n.On[m.Role] = f.refTo(m.Device)
+		}
+	}
+	return n
+}
+
+// maxSlots bounds what a superblock may claim: version 1 has room for some 1920 roles (linux/raid/md_p.h).
+const maxSlots = 1920
+
+// levelOf reads a level as sysfs or a superblock spells it: "raid1", "1", "linear".
+func levelOf(s string) int {
+	if s == "linear" {
+		return -1
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(s, "raid"))
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 func validateMD(g Graph, n *Node) string {
 	if len(n.On) < 1 || len(n.MD.Devices) != len(n.On) || !slices.ContainsFunc(n.On, func(r Ref) bool { return r != "" }) {

@@ -26,9 +26,20 @@ type Part struct {
 
 func partKind() kind {
 	return kind{
-		name:     "part",
-		set:      func(l *Layer) bool { return l.Part != nil },
-		find:     func(f *Facts, n *Node) (*Device, error) { return f.PartByGUID(n.Ref.ID()) },
+		name: "part",
+		set:  func(l *Layer) bool { return l.Part != nil },
+		find: func(f *Facts, n *Node) (*Device, error) { return f.PartByGUID(n.Ref.ID()) },
+		see: func(f *Facts) []Node {
+			var out []Node
+			for i := range f.Devices {
+				if d := &f.Devices[i]; d.Kind == KindPart && d.GUID != "" {
+					if disk := f.Dev(d.Parent); disk != nil {
+						out = append(out, partNode(d, f.refTo(d.Parent), disk.Table))
+					}
+				}
+			}
+			return out
+		},
 		overhead: func(size int64) int64 { return size },
 		validate: func(g Graph, n *Node) string {
 			if d := g.Node(n.Lower()); d == nil || d.Disk == nil {

@@ -7,9 +7,12 @@ type Swap struct {
 
 func swapKind() kind {
 	return kind{
-		name:     "swap",
-		set:      func(l *Layer) bool { return l.Swap != nil },
-		find:     func(f *Facts, n *Node) (*Device, error) { return f.Swap(n.Ref.ID()) },
+		name: "swap",
+		set:  func(l *Layer) bool { return l.Swap != nil },
+		find: func(f *Facts, n *Node) (*Device, error) { return f.Swap(n.Ref.ID()) },
+		see: func(f *Facts) []Node {
+			return f.carrying((*Device).Swap, func(*Device, *Content) Layer { return Layer{Swap: &Swap{}} })
+		},
 		overhead: func(size int64) int64 { return size },
 		validate: func(g Graph, n *Node) string {
 			if g.Node(n.Lower()) == nil {

@@ -327,21 +327,34 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 // oldDisk is the key of the source disk.
 const oldDisk = "old1"
 
-// sourceGraph is what moves, with everything that it lies on: filesystems by their mount points, swap last.
+// sourceGraph is what moves, with everything that it lies on, as it was seen: filesystems by their mount points, swap
+// last. The disk gets its key.
 func (b *builder) sourceGraph() Graph {
-	disk := diskNode(b.disk, oldDisk)
-	g := Graph{disk}
-	var on, swaps Graph
+	seen, disk := b.f.Graph(), b.f.refTo(b.disk.Name)
+	var below, on, swaps Graph
 	for _, s := range b.srcs {
-		g = append(g, partNode(s.part, disk.Ref, b.disk.Table))
 		if s.node.FS != nil {
 			on = append(on, s.node)
 		} else {
 			swaps = append(swaps, s.node)
 		}
 	}
+	for _, n := range seen {
+		if !slices.ContainsFunc(b.srcs, func(s source) bool { return seen.Rests(s.node.Lower(), n.Ref) }) {
+			continue
+		}
+		if n.Ref == disk {
+			n.Ref = "disk:" + oldDisk
+		}
+		for i, r := range n.On {
+			if r == disk {
+				n.On[i] = "disk:" + oldDisk
+			}
+		}
+		below = append(below, n)
+	}
 	sort.SliceStable(on, func(i, j int) bool { return on[i].FS.Mount < on[j].FS.Mount })
-	return slices.Concat(g, on, swaps)
+	return slices.Concat(below, on, swaps)
 }
 
 // sameTargets refuses two lines of fstab for one mount point, where one of them moves.
