@@ -14,14 +14,13 @@ type Param struct {
 type Cmdline struct {
 	Params []Param  // before "--"
 	Init   []string // behind "--", for init, quotes removed as the kernel does
-	text   string
 }
 
 // ParseCmdline reads a command line by the kernel's rules (lib/cmdline.c next_arg): blanks separate, a double quote
 // toggles until the next one or the end, quotes around a word or around its value are removed, there is no escape.
 // It reads every string.
 func ParseCmdline(s string) Cmdline {
-	c := Cmdline{text: s}
+	c := Cmdline{}
 	behind := false
 	for _, word := range splitWords(s) {
 		p := newParam(word)
@@ -94,9 +93,6 @@ func (p Param) word() string {
 	return p.Key + "=" + p.Value
 }
 
-// String gives back the text that was parsed.
-func (c Cmdline) String() string { return c.text }
-
 // Get returns the value of the last word with that key, and whether there is one. Dashes and underscores are equal.
 func (c Cmdline) Get(key string) (string, bool) {
 	for i := len(c.Params) - 1; i >= 0; i-- {
@@ -118,44 +114,6 @@ func (c Cmdline) All(key string) []string {
 	return out
 }
 
-// Has reports whether a word with that key is there, with or without value.
-func (c Cmdline) Has(key string) bool {
-	_, ok := c.Get(key)
-	return ok
-}
-
-// Bool reads a boolean: bare or 1, y, yes, on, true is true; 0, n, no, off, false is false; the last word wins. ok is
-// false when the key is absent or its value is none of these.
-func (c Cmdline) Bool(key string) (value, ok bool) {
-	for i := len(c.Params) - 1; i >= 0; i-- {
-		p := c.Params[i]
-		if !SameKey(p.Key, key) {
-			continue
-		}
-		if p.Bare {
-			return true, true
-		}
-		switch strings.ToLower(p.Value) {
-		case "1", "y", "yes", "on", "true":
-			return true, true
-		case "0", "n", "no", "off", "false":
-			return false, true
-		}
-		return false, false
-	}
-	return false, false
-}
-
-// ReadOnly reports what ro and rw ask for; the last of them wins, and neither means def.
-func (c Cmdline) ReadOnly(def bool) bool {
-	for _, p := range c.Params {
-		if p.Bare && (p.Key == "ro" || p.Key == "rw") {
-			def = p.Key == "ro"
-		}
-	}
-	return def
-}
-
 // SameKey compares two keys as the kernel compares parameter names: '-' and '_' are the same.
 func SameKey(a, b string) bool {
 	if len(a) != len(b) {
@@ -174,16 +132,4 @@ func dash(c byte) byte {
 		return '_'
 	}
 	return c
-}
-
-// QuoteParam spells key=value for a kernel command line. The kernel has no escape, so a value with a double quote cannot
-// be spelled: ok is false.
-func QuoteParam(key, value string) (word string, ok bool) {
-	if strings.ContainsAny(key, "\" \t\n\v\f\r=\x00") || key == "" || strings.ContainsAny(value, "\"\x00") {
-		return "", false
-	}
-	if strings.ContainsAny(value, " \t\n\v\f\r") {
-		return key + `="` + value + `"`, true
-	}
-	return key + "=" + value, true
 }

@@ -2,7 +2,6 @@ package boot
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -30,16 +29,6 @@ type GRUBEntry struct {
 	Initrds      []string
 	Unrestricted bool
 	Line         int
-}
-
-// Path is how next_entry and saved_entry name the entry: its id behind those of its submenus, with '>' between, and each
-// '>' in them doubled.
-func (e GRUBEntry) Path() string {
-	levels := append(slices.Clone(e.Submenus), or(e.ID, e.Title))
-	for i, l := range levels {
-		levels[i] = strings.ReplaceAll(l, ">", ">>")
-	}
-	return strings.Join(levels, ">")
 }
 
 // ParseGRUBConfig reads a grub.cfg or custom.cfg. It fails on quotes and braces without end: then nothing can be said.

@@ -59,11 +59,6 @@ func TestChosenNames(t *testing.T) {
 			t.Errorf("%q leads to %q, want %q", value, e.Title, want)
 		}
 	}
-	for _, e := range cfg.Entries[2:] {
-		if got, ok := cfg.Chosen(e.Path()); !ok || got.Title != e.Title {
-			t.Errorf("%q, the path of %q, leads to %q", e.Path(), e.Title, got.Title)
-		}
-	}
 }
 
 func FuzzChosen(f *testing.F) {

@@ -12,7 +12,6 @@ type SnippetSpec struct {
 	PlanID string // letters, digits, dot, dash, underscore
 
 	// The one-shot entry that starts the migration.
-	Title       string // empty for a default one
 	BootFSUUID  string // of the filesystem that holds Kernel and Image
 	BootModules []string
 	Kernel      string
@@ -20,14 +19,11 @@ type SnippetSpec struct {
 	Cmdline     string // in the kernel's own quoting
 
 	// The hand-over to the new system.
-	NewTitle      string   // empty for a default one
-	Modules       []string // that read Volume: part_gpt diskfilter mdraid1x ext2
-	Volume        string   // holds CommittedFile and ConfirmedFile
-	BootVolume    string   // holds the new /boot when that is a filesystem of its own; empty for Volume
-	NewPrefix     string   // GRUB's directory there: /boot/grub
-	CanSaveEnv    bool     // the old GRUB can write its environment block
-	Unrestricted  bool     // the old grub.cfg sets superusers: entries must start without a password
-	CommitTimeout *int     // seconds for the old menu once committed; nil leaves the old system's
+	Modules      []string // that read Volume: part_gpt diskfilter mdraid1x ext2
+	Volume       string   // holds NewPrefix, CommittedFile and ConfirmedFile
+	NewPrefix    string   // GRUB's directory there: /boot/grub
+	CanSaveEnv   bool     // the old GRUB can write its environment block
+	Unrestricted bool     // the old grub.cfg sets superusers: entries must start without a password
 }
 
 // Names the snippet and the stages share.
@@ -87,7 +83,7 @@ func (s SnippetSpec) migrateEntry(w *snippetWriter) {
 	if err != nil && w.err == nil {
 		w.err = err
 	}
-	s.entry(w, 0, or(s.Title, "migrate-init: migrate this system ("+s.PlanID+")"), MigrateEntryID(s.PlanID))
+	s.entry(w, 0, "migrate-init: migrate this system ("+s.PlanID+")", MigrateEntryID(s.PlanID))
 	w.insmod(1, s.BootModules)
 	w.line(1, "search --no-floppy --fs-uuid --set=root "+w.word(s.BootFSUUID))
 	w.line(1, strings.TrimRight("linux "+w.word(s.Kernel)+" "+args, " "))
@@ -97,16 +93,15 @@ func (s SnippetSpec) migrateEntry(w *snippetWriter) {
 
 func (s SnippetSpec) commitTest(w *snippetWriter) {
 	id := NewSystemEntryID(s.PlanID)
-	boot := or(s.BootVolume, s.Volume)
-	prefix := "(" + boot + ")" + s.NewPrefix
+	prefix := "(" + s.Volume + ")" + s.NewPrefix
 	config := prefix + "/grub.cfg"
 	choose := func(depth int) { w.line(depth, "set default="+w.word(id)) }
 
 	w.insmod(0, s.Modules)
 	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" -a -f `+w.word("("+s.Volume+")"+CommittedFile(s.PlanID))+" -a -f "+w.word(config)+" ]; then")
-	s.entry(w, 1, or(s.NewTitle, "migrate-init: the migrated system ("+s.PlanID+")"), id)
+	s.entry(w, 1, "migrate-init: the migrated system ("+s.PlanID+")", id)
 	w.insmod(2, s.Modules)
-	w.line(2, "set root="+w.word(boot))
+	w.line(2, "set root="+w.word(s.Volume))
 	w.line(2, "set prefix="+w.word(prefix))
 	w.line(2, "set "+handedVariable+"="+w.word(s.PlanID))
 	w.line(2, "export "+handedVariable)
@@ -126,9 +121,6 @@ func (s SnippetSpec) commitTest(w *snippetWriter) {
 		choose(2)
 	}
 	w.line(1, "fi")
-	if s.CommitTimeout != nil {
-		w.line(1, fmt.Sprintf("set timeout=%d", *s.CommitTimeout))
-	}
 	w.line(0, "fi")
 	w.line(0, `if [ "${default}" = "`+MigrateEntryID(s.PlanID)+`" -o "${default}" = "`+id+`" ]; then`)
 	w.line(1, `if [ -z "${fallback}" ]; then`)
@@ -160,10 +152,8 @@ func (s SnippetSpec) check() error {
 	if s.Volume == "" {
 		return errors.New("volume of the new system: empty")
 	}
-	for _, v := range []string{s.Volume, s.BootVolume} {
-		if strings.ContainsAny(v, "()' \t") {
-			return fmt.Errorf("volume %q: GRUB's name of it without parentheses expected", clip(v))
-		}
+	if strings.ContainsAny(s.Volume, "()' \t") {
+		return fmt.Errorf("volume %q: GRUB's name of it without parentheses expected", clip(s.Volume))
 	}
 	for _, m := range append(append([]string{}, s.Modules...), s.BootModules...) {
 		if m == "" || strings.Trim(m, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
@@ -171,15 +161,6 @@ func (s SnippetSpec) check() error {
 		}
 	}
 	return nil
-}
-
-// MDVolume is GRUB's name of an array by its UUID, colons and dashes ignored: mduuid/<32 hex digits>.
-func MDVolume(uuid string) (string, error) {
-	hex := strings.ToLower(strings.NewReplacer(":", "", "-", "").Replace(uuid))
-	if len(hex) != 32 || strings.Trim(hex, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("array uuid %q: 32 hex digits expected", clip(uuid))
-	}
-	return "mduuid/" + hex, nil
 }
 
 // ValidPlanID reports whether a plan id can stand in entry ids, markers and grubenv: 1 to 64 letters, digits, '.', '-', '_'.

@@ -79,16 +79,16 @@ func TestGRUBSnippet(t *testing.T) {
 	}
 	scriptCheck(t, got)
 
-	s, n := spec(), 3
-	s.CanSaveEnv, s.Unrestricted, s.CommitTimeout, s.BootVolume, s.NewPrefix = false, true, &n, "mduuid/ff", "/grub"
-	s.Title, s.Cmdline = `it's "here" $x {`, ""
+	s := spec()
+	s.CanSaveEnv, s.Unrestricted, s.Volume, s.NewPrefix, s.Cmdline = false, true, "mduuid/ff", "/grub", ""
 	got, err = GRUBSnippet(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	scriptCheck(t, got)
 	for _, want := range []string{
-		`menuentry 'it'\''s "here" $x {' --unrestricted --id`, "\t\tset default=migrate-init-new-20261121-abcd\n\tfi\n\tset timeout=3\nfi\n",
+		" --unrestricted --id migrate-init-20261121-abcd {", " --unrestricted --id migrate-init-new-20261121-abcd {",
+		"\t\tset default=migrate-init-new-20261121-abcd\n\tfi\nfi\n",
 		"set root=mduuid/ff\n", "configfile '(mduuid/ff)/grub/grub.cfg'", "linux /boot/vmlinuz-6.1\n",
 	} {
 		if !strings.Contains(string(got), want) {
@@ -126,27 +126,13 @@ func TestGRUBSnippetRefusals(t *testing.T) {
 		"without parenthe": func(s *SnippetSpec) { s.Volume = "(hd0)" },
 		"volume of the":    func(s *SnippetSpec) { s.Volume = "" },
 		"module name":      func(s *SnippetSpec) { s.Modules = []string{"ext2; reboot"} },
-		"not allowed":      func(s *SnippetSpec) { s.Title = "a\nb" },
+		"not allowed":      func(s *SnippetSpec) { s.Kernel = "/a\nb" },
 		"hand over":        func(s *SnippetSpec) { s.Cmdline = `a=b\c` },
 	} {
 		s := spec()
 		edit(&s)
 		if _, err := GRUBSnippet(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
-		}
-	}
-}
-
-func TestMDVolume(t *testing.T) {
-	const want = "mduuid/0123456789abcdef0123456789abcdef"
-	for _, in := range []string{"01234567:89abcdef:01234567:89ABCDEF", "01234567-89ab-cdef-0123-456789abcdef", want[7:]} {
-		if got, err := MDVolume(in); err != nil || got != want {
-			t.Errorf("%s: %s, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "0123", "0123456789abcdef0123456789abcdeg"} {
-		if _, err := MDVolume(in); err == nil {
-			t.Errorf("%q accepted", in)
 		}
 	}
 }
