@@ -1,8 +1,8 @@
-// Package gpt spells partition tables: GPT (read, encode, lay out, clone) and DOS (read, with extended and logical
+// Package gpt spells partition tables: GPT (read, encode) and DOS (read, with extended and logical
 // partitions). Bytes in, values out, and back; it opens no device and issues no ioctl.
 //
-// Every position in this package is in bytes, never in sectors, so that a table can be compared with, or cloned to, a
-// disk of another logical sector size.
+// Every position in this package is in bytes, never in sectors, so that tables of disks with different
+// logical sector sizes can be compared.
 //
 // What a caller must know:
 //   - [Read] follows the kernel: a GPT exists only where sector 0 carries a protective entry (type 0xee). Without it a
@@ -18,6 +18,6 @@
 // go-diskfs/partition/gpt was looked at and left: it brings its backend abstraction, google/uuid and with it package
 // net, into a binary that has none, leaves sector 0 to us anyway, and decides the order of writes itself.
 //
-// Sources: UEFI specification 2.10 chapter 5 (GPT, protective MBR), include/uapi/linux/blkpg.h, block/partitions/efi.c
+// Sources: UEFI specification 2.10 chapter 5 (GPT, protective MBR), block/partitions/efi.c
 // and msdos.c of Linux for what the kernel accepts, the Discoverable Partitions Specification for type GUIDs.
 package gpt

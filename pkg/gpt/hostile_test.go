@@ -136,16 +136,3 @@ func TestEncodeLeavesNothingOfTheOldSector(t *testing.T) {
 		t.Errorf("boot sector: % x", boot[500:560])
 	}
 }
-
-// Linux shows 1 KiB of an extended partition, and a whole sector where that is larger (block/partitions/msdos.c).
-func TestDiffOfAnExtendedPartition(t *testing.T) {
-	want := []Partition{{Number: 2, Type: "0x0f", Start: 4 * MiB, Size: 9 * MiB}}
-	for _, shown := range []int64{1024, 4096} {
-		if got := Diff([]Extent{{2, 4 * MiB, shown}}, want); got != nil {
-			t.Errorf("shown with %d bytes: %v", shown, got)
-		}
-	}
-	if got := Diff([]Extent{{2, 4 * MiB, 9 * MiB}}, want); len(got) != 2 || got[0].Op != Delete || got[1].Op != Add {
-		t.Errorf("shown whole, so it was none: %v", got)
-	}
-}

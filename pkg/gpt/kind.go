@@ -11,36 +11,35 @@ type Kind struct {
 	Name string // short and stable: "esp", "bios_grub", "raid"
 	GUID string // lower case; "" when GPT has no such type
 	DOS  byte   // the nearest DOS type; 0 when there is none
-	Long string // for people
 }
 
 // Kinds lists the types this tool meets. The first row with a DOS byte is the one that byte translates to.
 func Kinds() []Kind {
 	return []Kind{
-		{"linux", "0fc63daf-8483-4772-8e79-3d69d8477de4", 0x83, "Linux filesystem"},
-		{"raid", "a19d880f-05fc-4d3b-a006-743f0f84911e", 0xfd, "Linux RAID"},
-		{"swap", "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", 0x82, "Linux swap"},
-		{"lvm", "e6d6d379-f507-44c2-a23c-238f2a3df928", 0x8e, "Linux LVM"},
-		{"esp", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", 0xef, "EFI system partition"},
-		{"bios_grub", "21686148-6449-6e6f-744e-656564454649", 0, "BIOS boot partition"},
-		{"xbootldr", "bc13c2ff-59e6-4262-a352-b275fd6f7172", 0xea, "Extended boot loader partition"},
-		{"root-x86-64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", 0, "Linux root (x86-64)"},
-		{"root-x86", "44479540-f297-41b2-9af7-d131d5f0458a", 0, "Linux root (x86)"},
-		{"root-arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", 0, "Linux root (ARM-64)"},
-		{"home", "933ac7e1-2eb4-4f13-b844-0e14e2aef915", 0, "Linux home"},
-		{"srv", "3b8f8425-20e0-4f3b-907f-1a25a76f98e8", 0, "Linux server data"},
-		{"var", "4d21b016-b534-45c2-a9fb-5c16e091fd2d", 0, "Linux variable data"},
-		{"luks", "ca7d7ccb-63ed-4c53-861c-1742536059cc", 0, "Linux LUKS"},
-		{"reserved", "8da63339-0007-60c0-c436-083ac8230908", 0, "Linux reserved"},
-		{"zfs", "6a898cc3-1dd2-11b2-99a6-080020736631", 0xbf, "ZFS (Solaris /usr)"},
-		{"zfs-reserved", "6a945a3b-1dd2-11b2-99a6-080020736631", 0, "ZFS reserved (Solaris reserved 1)"},
-		{"msdata", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", 0x07, "Microsoft basic data"},
-		{"msdata", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", 0x0c, "Microsoft basic data"},
-		{"msr", "e3c9e316-0b5c-4db8-817d-f92df00215ae", 0, "Microsoft reserved"},
-		{"extended", "", 0x05, "DOS extended"},
-		{"extended-lba", "", 0x0f, "DOS extended (LBA)"},
-		{"extended-linux", "", 0x85, "Linux extended"},
-		{"protective", "", 0xee, "GPT protective"},
+		{"linux", "0fc63daf-8483-4772-8e79-3d69d8477de4", 0x83},
+		{"raid", "a19d880f-05fc-4d3b-a006-743f0f84911e", 0xfd},
+		{"swap", "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", 0x82},
+		{"lvm", "e6d6d379-f507-44c2-a23c-238f2a3df928", 0x8e},
+		{"esp", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", 0xef},
+		{"bios_grub", "21686148-6449-6e6f-744e-656564454649", 0},
+		{"xbootldr", "bc13c2ff-59e6-4262-a352-b275fd6f7172", 0xea},
+		{"root-x86-64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", 0},
+		{"root-x86", "44479540-f297-41b2-9af7-d131d5f0458a", 0},
+		{"root-arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", 0},
+		{"home", "933ac7e1-2eb4-4f13-b844-0e14e2aef915", 0},
+		{"srv", "3b8f8425-20e0-4f3b-907f-1a25a76f98e8", 0},
+		{"var", "4d21b016-b534-45c2-a9fb-5c16e091fd2d", 0},
+		{"luks", "ca7d7ccb-63ed-4c53-861c-1742536059cc", 0},
+		{"reserved", "8da63339-0007-60c0-c436-083ac8230908", 0},
+		{"zfs", "6a898cc3-1dd2-11b2-99a6-080020736631", 0xbf},
+		{"zfs-reserved", "6a945a3b-1dd2-11b2-99a6-080020736631", 0},
+		{"msdata", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", 0x07},
+		{"msdata", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", 0x0c},
+		{"msr", "e3c9e316-0b5c-4db8-817d-f92df00215ae", 0},
+		{"extended", "", 0x05},
+		{"extended-lba", "", 0x0f},
+		{"extended-linux", "", 0x85},
+		{"protective", "", 0xee},
 	}
 }
 

@@ -59,16 +59,6 @@ func (p Partition) Extended() bool { return isExtended(p.Type) }
 // End is the first byte after the partition.
 func (p Partition) End() int64 { return p.Start + p.Size }
 
-// Partition gives the one with that number.
-func (t Table) Partition(number int) (Partition, bool) {
-	for _, p := range t.Partitions {
-		if p.Number == number {
-			return p, true
-		}
-	}
-	return Partition{}, false
-}
-
 // overlap names the first two partitions that share a byte. A logical partition and its container do not count.
 func overlap(parts []Partition) error {
 	byStart := append([]Partition(nil), parts...)
