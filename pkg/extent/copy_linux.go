@@ -79,7 +79,7 @@ type copier struct {
 }
 
 func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation, o Options) (Result, error) {
-	c := &copier{a: a, o: o, dst: dst, src: newReader("source", src, a, &o), win: windows{ranges: a.Ranges}, ahead: map[int]int64{}, savedA: time.Now(), pace: newPace(a.CopyBytes())}
+	c := &copier{a: a, o: o, dst: dst, src: newReader("source", src, a), win: windows{ranges: a.Ranges}, ahead: map[int]int64{}, savedA: time.Now(), pace: newPace(a.CopyBytes())}
 	c.src.skipBad = o.SkipBad
 	if o.CheckpointEvery == 0 {
 		c.o.CheckpointEvery = 5 * time.Second
@@ -160,7 +160,7 @@ func (c *copier) claim(ctx context.Context, buf []Range) (n int, base int64, pie
 		return
 	}
 	n, base, pieces, ok = c.win.next(buf)
-	for len(c.res.Sums) <= n && ok && !c.o.NoHash {
+	for len(c.res.Sums) <= n && ok {
 		c.res.Sums = append(c.res.Sums, Sum{})
 	}
 	return n, base, pieces, n < c.saved, ok
@@ -177,7 +177,7 @@ func (c *copier) run(ctx context.Context, buf []byte) {
 		var sum Sum
 		var bad []Range
 		copied := n < c.skip
-		if !copied || !known && !c.o.NoHash {
+		if !copied || !known {
 			var err error
 			if bad, err = c.src.window(ctx, buf, base, p); err != nil {
 				c.fail(err)
@@ -186,9 +186,7 @@ func (c *copier) run(ctx context.Context, buf []byte) {
 			if copied {
 				blank(buf, base, p, c.o.Resume.Bad)
 			}
-			if !c.o.NoHash {
-				sum = hashPieces(buf, base, p)
-			}
+			sum = hashPieces(buf, base, p)
 		}
 		if !copied {
 			if err := c.write(buf, base, p); err != nil {
@@ -240,7 +238,7 @@ func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := total(pieces)
-	if !c.o.NoHash && !known {
+	if !known {
 		c.res.Sums[n] = sum
 	}
 	if !copied {
@@ -276,7 +274,7 @@ func (c *copier) maybeSave() error {
 	defer c.saving.Unlock()
 	c.mu.Lock()
 	// Passing over what Resume has, with its sums, is no news.
-	news := c.low > c.skip || c.low > c.saved && !c.o.NoHash
+	news := c.low > c.skip || c.low > c.saved
 	c.mu.Unlock()
 	if !news || time.Since(c.savedA) < c.o.CheckpointEvery {
 		return nil
@@ -298,7 +296,7 @@ func (c *copier) save() error {
 	if c.low < c.skip {
 		cp.Windows, cp.Bytes = c.skip, c.o.Resume.Bytes
 	}
-	if !c.o.NoHash && c.low > c.saved {
+	if c.low > c.saved {
 		cp.Sums = slices.Clone(c.res.Sums[c.saved:c.low])
 	}
 	c.mu.Unlock()

@@ -22,11 +22,14 @@
 //     goes on from the last [Checkpoint], which covers only what was flushed
 //     to the target before the checkpoint was handed out.
 //  5. [Verify] compares the target with the hashes made while copying. It must
-//     run before [NewUUID] and [Grow] commands, which change the target.
+//     run before what [Allocation.Reveal] and [Allocation.Grow] ask for, which
+//     changes the target.
 //
-// The copy has the source's UUID and size. [NewUUID] and [Grow] return the
-// commands that change that; this package runs nothing. Until they have run, source and
-// target are two filesystems with one UUID: never mount either by UUID.
+// A copy of [Allocation.Hidden] has no superblock: no probe finds it, under no
+// UUID, so that a power cut never leaves two filesystems of one UUID.
+// [Allocation.Reveal] gives the writes that make it a filesystem, with a new UUID
+// or the source's, and the commands that follow; [Allocation.Grow] gives those
+// that bring it to the target's size. This package runs no command.
 //
 // Memory is bounded: [Options] Workers times [Window] for I/O, 64 MiB of ranges
 // (see [MaxRanges]), and 16 bytes of hash for each [Window] of the filesystem

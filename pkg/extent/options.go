@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 )
 
@@ -24,12 +23,8 @@ type Options struct {
 	CheckpointEvery time.Duration
 	// Resume goes on from an earlier copy of the same allocation onto the same target.
 	Resume *Checkpoint
-	// NoHash leaves out Result.Sums, without which there is no [Verify].
-	NoHash bool
-	// Retries is how often a failed read is tried again, block by block. 0
-	// means 2; negative means never.
-	Retries int
-	// SkipBad goes on after a source block that cannot be read: the target
+	// SkipBad goes on after a source block that cannot be read, not even when
+	// tried again on its own: the target
 	// gets zeroes there and Result.Bad the range. Otherwise the copy stops.
 	SkipBad bool
 	// Source lets [Verify] read the source again where the target differs, to
@@ -52,32 +47,11 @@ type Checkpoint struct {
 	Windows  int    `json:"windows"`  // windows 0 to Windows-1 are done
 	Bytes    int64  `json:"bytes"`    // in those windows
 	// Sums of the windows First to Windows-1: Copy hands out each sum once.
-	// A Checkpoint to resume from should hold them all; see Add. Windows
+	// A Checkpoint to resume from may hold all of them, from 0 on. Windows
 	// whose sum is missing are read from the source again, and only read.
 	First int     `json:"first"`
 	Sums  []Sum   `json:"sums,omitempty"`
 	Bad   []Range `json:"bad,omitempty"` // all source ranges skipped so far
-}
-
-// Add makes c the sum of itself and the checkpoint that came next.
-func (c *Checkpoint) Add(next Checkpoint) error {
-	if c.Identity == "" {
-		*c = next
-		c.Sums, c.Bad = slices.Clone(next.Sums), slices.Clone(next.Bad)
-		return nil
-	}
-	if next.Identity != c.Identity || next.Windows < c.Windows {
-		return fmt.Errorf("checkpoint of %s at window %d does not follow %s at %d", next.Identity, next.Windows, c.Identity, c.Windows)
-	}
-	if next.First == 0 {
-		c.First, c.Sums = 0, nil
-	}
-	if len(next.Sums) > 0 && next.First != c.First+len(c.Sums) {
-		return fmt.Errorf("checkpoint with sums from window %d does not follow one with sums to %d", next.First, c.First+len(c.Sums))
-	}
-	c.Windows, c.Bytes, c.Bad = next.Windows, next.Bytes, slices.Clone(next.Bad)
-	c.Sums = append(c.Sums, next.Sums...)
-	return nil
 }
 
 // A Result is what [Copy] did; it is meaningful also beside an error.

@@ -10,12 +10,14 @@ import (
 // neighbours: one longer read is cheaper than two.
 const readAcross = 64 << 10
 
+// readAttempts is how often a block is read, on its own, before it counts as unreadable.
+const readAttempts = 3
+
 // reader reads the pieces of a window, whole or in blocks around bad ones.
 type reader struct {
 	side      string
 	r         io.ReaderAt
 	blockSize int64
-	retries   int
 	skipBad   bool
 }
 
@@ -66,7 +68,7 @@ func (r *reader) spans(buf []byte, base int64, pieces []Range) error {
 
 func (r *reader) block(b []byte, off int64) error {
 	var err error
-	for range 1 + max(0, r.retries) {
+	for range readAttempts {
 		if err = readFull(r.r, b, off); err == nil {
 			return nil
 		}
@@ -74,12 +76,8 @@ func (r *reader) block(b []byte, off int64) error {
 	return err
 }
 
-func newReader(side string, r io.ReaderAt, a *Allocation, o *Options) *reader {
-	retries := o.Retries
-	if retries == 0 {
-		retries = 2
-	}
-	return &reader{side: side, r: r, blockSize: a.BlockSize, retries: retries}
+func newReader(side string, r io.ReaderAt, a *Allocation) *reader {
+	return &reader{side: side, r: r, blockSize: a.BlockSize}
 }
 
 // check guards the arithmetic of windows against an Allocation that

@@ -108,9 +108,9 @@ func (a *Allocation) renameExt(sb []byte, dev string, id []byte) (cmds []Command
 	if a.Has("metadata_csum") && !a.Has("metadata_csum_seed") {
 		binary.LittleEndian.PutUint32(sb[seedAt:], rawCRC32C(^uint32(0), sb[uuidAt:uuidAt+16]))
 		binary.LittleEndian.PutUint32(sb[incompatAt:], binary.LittleEndian.Uint32(sb[incompatAt:])|extIncompatCsumSeed)
-		cmds = append(cmds, a.fsck(dev, "tune2fs rewrites checksums only of a filesystem just checked"),
-			Command{[]string{"tune2fs", "-O", "^metadata_csum_seed", dev}, "the new uuid seeds the checksums: all metadata is rewritten", []int{0}})
-		cmds = append(cmds, a.mendOrphans(dev)...)
+		// tune2fs rewrites the checksums, in all metadata, only of a filesystem that was just checked.
+		cmds = append(cmds, repair(dev), Command{[]string{"tune2fs", "-O", "^metadata_csum_seed", dev}, []int{0}})
+		cmds = append(cmds, a.repairOrphans(dev)...)
 	}
 	copy(sb[uuidAt:], id)
 	clear(sb[labelAt : labelAt+16])

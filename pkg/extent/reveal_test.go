@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const newUUID = "11111111-2222-4333-8444-555555555555"
+
 // TestReveal copies without the superblock, shows that blkid then finds nothing, and that what Reveal writes is the new
 // filesystem from the first instant: blkid never sees the old UUID on the copy.
 func TestReveal(t *testing.T) {

@@ -62,7 +62,7 @@ type verifier struct {
 }
 
 func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []Sum, o Options) (Report, error) {
-	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a, &o), win: windows{ranges: a.Ranges}, pace: newPace(a.CopyBytes())}
+	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a), win: windows{ranges: a.Ranges}, pace: newPace(a.CopyBytes())}
 	wg := crew.New()
 	for range o.workers(verifyWorkers) {
 		buf, release, err := alignedBuffer(Window)
@@ -169,7 +169,7 @@ func (v *verifier) narrow(ctx context.Context, buf []byte, base int64, pieces []
 		return whole
 	}
 	defer release()
-	if _, err := newReader("source", v.o.Source, v.a, &v.o).window(ctx, src, base, pieces); err != nil {
+	if _, err := newReader("source", v.o.Source, v.a).window(ctx, src, base, pieces); err != nil {
 		return whole
 	}
 	var out []Range

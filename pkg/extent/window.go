@@ -1,10 +1,5 @@
 package extent
 
-import (
-	"encoding/hex"
-	"fmt"
-)
-
 // Window is the unit of copying, hashing and resuming: the used bytes between
 // two multiples of it. Windows without used bytes do not exist; the others are
 // numbered from 0 in disk order.
@@ -12,20 +7,6 @@ const Window = 4 << 20
 
 // A Sum is the xxh3-128 of the bytes of one window's ranges, in order, big-endian.
 type Sum [16]byte
-
-// MarshalText renders the sum as 32 hexadecimal digits.
-func (s Sum) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
-
-// UnmarshalText is the inverse of MarshalText.
-func (s *Sum) UnmarshalText(b []byte) error {
-	if len(b) != 2*len(s) {
-		return fmt.Errorf("sum %q: want %d hexadecimal digits", b, 2*len(s))
-	}
-	if _, err := hex.Decode(s[:], b); err != nil {
-		return fmt.Errorf("sum %q: %w", b, err)
-	}
-	return nil
-}
 
 // windows walks ranges window by window.
 type windows struct {
