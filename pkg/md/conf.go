@@ -102,9 +102,6 @@ func confWords(line []byte) (words []string, comment []byte) {
 	return words, nil
 }
 
-// Bytes gives the file back.
-func (c Conf) Bytes() []byte { return bytes.Join(c.lines, nil) }
-
 // Arrays lists the ARRAY stanzas in order.
 func (c Conf) Arrays() []ArrayLine {
 	var out []ArrayLine

@@ -60,22 +60,6 @@ func SetArrays(conf []byte, arrays []ConfArray, homehost string) []byte {
 	return e.bytes()
 }
 
-// RemoveArrays drops every ARRAY stanza of the given UUIDs and nothing else.
-func RemoveArrays(conf []byte, uuids ...UUID) []byte {
-	e := edit{Conf: ParseConf(conf), replace: map[int][]byte{}, after: -1}
-	for _, s := range e.stanzas {
-		if s.keyword != "array" {
-			continue
-		}
-		for _, u := range uuids {
-			if !u.IsZero() && s.array().UUID == u {
-				e.drop(s)
-			}
-		}
-	}
-	return e.bytes()
-}
-
 func (a ConfArray) meant(l ArrayLine) bool {
 	if !l.UUID.IsZero() {
 		return l.UUID == a.UUID

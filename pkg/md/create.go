@@ -12,15 +12,6 @@ import (
 // recovery, as it does with mdadm 4.2's own 0.90 arrays (0 under 1).
 const firstEvents = 1
 
-// FullName joins a host's and an array's name as mdadm does: "host:name" where
-// that stays below 32 bytes, else the name alone.
-func FullName(host, name string) string {
-	if host == "" || strings.Contains(name, ":") || len(host)+1+len(name) >= 32 {
-		return name
-	}
-	return host + ":" + name
-}
-
 // MemberSpec is one device of an array to be made.
 type MemberSpec struct {
 	Size         int64 // bytes; also honoured for a missing member, so that it fits when it comes

@@ -74,15 +74,6 @@ func TestNewFitsTheMissingMember(t *testing.T) {
 	}
 }
 
-func TestFullName(t *testing.T) {
-	for _, c := range [][3]string{{"box", "root", "box:root"}, {"", "root", "root"}, {"box", "a:b", "a:b"},
-		{strings.Repeat("h", 26), "root", strings.Repeat("h", 26) + ":root"}, {strings.Repeat("h", 27), "root", "root"}} {
-		if got := FullName(c[0], c[1]); got != c[2] {
-			t.Errorf("%q %q: %q", c[0], c[1], got)
-		}
-	}
-}
-
 func TestNewRefuses(t *testing.T) {
 	for words, change := range map[string]func(*Spec){
 		"no UUID":                    func(p *Spec) { p.UUID = UUID{} },

@@ -44,40 +44,28 @@ func TestAssembleIoctls(t *testing.T) {
 // _IO and friends, computed from md_u.h: direction, size, magic 9, number.
 func TestRequestNumbers(t *testing.T) {
 	code := func(dir, size, nr uintptr) uintptr { return dir<<30 | size<<16 | 9<<8 | nr }
-	const none, write, read = 0, 1, 2
+	const none, write = 0, 1
 	for _, c := range []struct {
 		got  Ioctl
 		want uintptr
 		arg  int
 	}{
-		{GetArrayInfo(), code(read, 72, 0x11), 72}, {GetDiskInfo(3), code(read, 20, 0x12), 20},
-		{AddNewDisk(Dev{}), code(write, 20, 0x21), 20}, {HotRemoveDisk(Dev{}), code(none, 0, 0x22), 0},
-		{SetDiskFaulty(Dev{}), code(none, 0, 0x29), 0}, {RunArray(), code(write, 12, 0x30), 0},
-		{StopArray(), code(none, 0, 0x32), 0}, {StopArrayRO(), code(none, 0, 0x33), 0}, {RestartArrayRW(), code(none, 0, 0x34), 0},
+		{AddNewDisk(Dev{}), code(write, 20, 0x21), 20}, {RunArray(), code(write, 12, 0x30), 0},
+		{StopArray(), code(none, 0, 0x32), 0}, {RestartArrayRW(), code(none, 0, 0x34), 0},
 	} {
 		if c.got.Req != c.want || len(c.got.Arg) != c.arg {
 			t.Errorf("%s: %#x with %d bytes, want %#x with %d", c.got.Name, c.got.Req, len(c.got.Arg), c.want, c.arg)
 		}
-	}
-	if v := SetDiskFaulty(Dev{259, 0x345}).Value; v != 0x345&0xff|259<<8|0x300<<12 {
-		t.Errorf("device number %#x", v)
 	}
 	if b := HotAdd(Dev{254, 2}, 5).Arg; hex.EncodeToString(b) != "05000000fe00000002000000ffffffff00000000" {
 		t.Errorf("%x", b)
 	}
 }
 
-func TestInfoRoundTrip(t *testing.T) {
-	a := ArrayInfo{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}
-	if got, err := DecodeArrayInfo(a.Encode()); err != nil || got != a || len(a.Encode()) != 72 {
-		t.Error(got, err)
-	}
+func TestDiskRoundTrip(t *testing.T) {
 	d := Disk{1, 2, 3, -1, 5}
 	if got, err := DecodeDiskInfo(d.Encode()); err != nil || got != d {
 		t.Error(got, err)
-	}
-	if _, err := DecodeArrayInfo(make([]byte, 71)); err == nil {
-		t.Error("71 bytes: no error")
 	}
 	if _, err := DecodeDiskInfo(nil); err == nil {
 		t.Error("no bytes: no error")
@@ -130,10 +118,6 @@ func TestReadSysfs(t *testing.T) {
 		"block/md127/md/array_state": "inactive\n", "block/md127/md/raid_disks": "0\n",
 		"block/md126/size": "0\n", "block/vda/size": "5\n",
 	})
-	names, err := Arrays(sys)
-	if err != nil || cmp.Diff([]string{"md0", "md127"}, names) != "" {
-		t.Error(names, err)
-	}
 	got, err := ReadSysfs(sys, "md0")
 	if err != nil {
 		t.Fatal(err)
@@ -150,11 +134,11 @@ func TestReadSysfs(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if got.Picture() != "[U_]" || got.Healthy() || !got.Running() || got.Sync.Fraction() < 0.25 || got.Sync.Fraction() > 0.2505 {
-		t.Error(got.Picture(), got.Sync.Fraction())
+	if !got.Running() {
+		t.Error("an active array does not run")
 	}
 	idle, err := ReadSysfs(sys, "md127")
-	if err != nil || idle.Running() || idle.Healthy() {
+	if err != nil || idle.Running() {
 		t.Error(idle, err)
 	}
 	alone, err := ReadSysfs(sysfs(map[string]string{

@@ -1,7 +1,6 @@
 package md
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -46,14 +45,6 @@ type Progress struct {
 	Rate       int64  // bytes a second; 0: not known
 }
 
-// Fraction is Done of Size, 0 to 1.
-func (p Progress) Fraction() float64 {
-	if p.Size == 0 {
-		return 0
-	}
-	return min(float64(p.Done)/float64(p.Size), 1)
-}
-
 // Has reports whether the member is in a state such as "in_sync" or "faulty".
 func (m MemberStatus) Has(state string) bool {
 	for _, s := range m.States {
@@ -64,22 +55,6 @@ func (m MemberStatus) Has(state string) bool {
 	return false
 }
 
-// Picture is /proc/mdstat's [UU_].
-func (s Status) Picture() string {
-	have := make([]bool, min(max(s.RaidDisks, 0), maxRoles))
-	for _, m := range s.Members {
-		if m.Slot >= 0 && m.Slot < len(have) && m.Has("in_sync") {
-			have[m.Slot] = true
-		}
-	}
-	return picture(have)
-}
-
-// Healthy reports that every slot is filled and in sync and nothing is under way.
-func (s Status) Healthy() bool {
-	return s.Running() && s.Degraded == 0 && !s.Sync.Active && !strings.Contains(s.Picture(), "_")
-}
-
 // Running reports that the array serves data.
 func (s Status) Running() bool {
 	switch s.State {
@@ -87,28 +62,6 @@ func (s Status) Running() bool {
 		return true
 	}
 	return false
-}
-
-// Arrays lists the names of all md arrays in a file system rooted at /sys.
-func Arrays(sys fs.FS) ([]string, error) {
-	es, err := fs.ReadDir(sys, "block")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("block devices: %w", err)
-	}
-	var out []string
-	for _, e := range es {
-		if !strings.HasPrefix(e.Name(), "md") {
-			continue
-		}
-		if _, err := fs.Stat(sys, path.Join("block", e.Name(), "md")); err == nil {
-			out = append(out, e.Name())
-		}
-	}
-	sort.Strings(out)
-	return out, nil
 }
 
 // ReadSysfs reads the state of an array from a file system rooted at /sys.

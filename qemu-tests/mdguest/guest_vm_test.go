@@ -17,6 +17,8 @@ import (
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
+
+	"golang.org/x/sys/unix"
 )
 
 const node = "md5" // the array under test; mdadm's own assembly is under md6
@@ -231,8 +233,9 @@ func (g *guest) stop(viaSysfs bool) {
 // tidy stops whatever a failed test left running.
 func (g *guest) tidy() {
 	g.Cleanup(func() {
-		names, _ := md.Arrays(os.DirFS("/sys"))
-		for _, n := range names {
+		dirs, _ := filepath.Glob("/sys/block/md*/md")
+		for _, dir := range dirs {
+			n := filepath.Base(filepath.Dir(dir))
 			if st, err := md.ReadSysfs(os.DirFS("/sys"), n); err == nil && st.State != "clear" {
 				_, _ = g.run("mdadm", "--stop", "/dev/"+n)
 			}
@@ -278,12 +281,16 @@ func (g *guest) write(path, why string, ws ...md.Write) {
 	g.do(e)
 }
 
+// uncache forgets what the kernel keeps of a device's contents.
+func (g *guest) uncache(path string) {
+	g.Helper()
+	g.do(machine.Ioctl{Dev: path, Name: "BLKFLSBUF", Req: unix.BLKFLSBUF})
+}
+
 // open opens a device so that reads come from the disk: the kernel writes superblocks past the page cache.
 func (g *guest) open(path string) *machine.Device {
 	g.Helper()
-	if err := machine.DropCache(path); err != nil {
-		g.Fatal(err)
-	}
+	g.uncache(path)
 	r, err := machine.OpenDevice(path)
 	if err != nil {
 		g.Fatal(err)

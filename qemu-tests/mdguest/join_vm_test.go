@@ -86,10 +86,7 @@ func (g *guest) join(s shape, all []disk, watch bool) {
 	}
 	g.verify(node, seed)
 	g.fill(node, seed+1)
-	g.settle(node, func(st md.Status) bool { return st.Healthy() && st.State == "clean" })
-	if st := g.status(node); st.Picture() != "["+"UUUU"[:s.disks]+"]" {
-		g.Errorf("after the recovery: %+v", st)
-	}
+	g.settle(node, func(st md.Status) bool { return st.State == "clean" && !st.Sync.Active && whole(st, s.disks) })
 	g.detailed(node, g.scan(here[0]), s.disks)
 	g.stop(s.viaSysfs)
 
@@ -133,6 +130,17 @@ func (g *guest) join(s shape, all []disk, watch bool) {
 	g.unwelcome(g.kernel(), complaints)
 }
 
+// whole reports that each of the array's slots has a member in sync.
+func whole(st md.Status, slots int) bool {
+	n := 0
+	for _, m := range st.Members {
+		if m.Slot >= 0 && m.Has("in_sync") {
+			n++
+		}
+	}
+	return st.Degraded == 0 && n == slots
+}
+
 // progress judges what was seen of a recovery.
 func (g *guest) progress(seen []md.Status, s shape, watch bool) {
 	g.Helper()
@@ -143,7 +151,7 @@ func (g *guest) progress(seen []md.Status, s shape, watch bool) {
 		if !p.Active || p.Size == 0 {
 			continue
 		}
-		if st.SyncAction != "recover" || p.Done > p.Size || p.Fraction() < 0 || p.Fraction() > 1 || st.Component/md.Sector != int64(p.Size) || p.Done < last.Done {
+		if st.SyncAction != "recover" || p.Done > p.Size || st.Component/md.Sector != int64(p.Size) || p.Done < last.Done {
 			g.Errorf("progress %+v after %+v of %s, component %d", p, last, st.SyncAction, st.Component)
 		}
 		if p.Done > last.Done {

@@ -333,9 +333,7 @@ func (g *guest) cached(s shape) {
 	g.set("/sys/block/"+node+"/md/safe_mode_delay", "0")
 	g.fill(node, s.seed())
 	second := clean()
-	if err := machine.DropCache(all[0].path); err != nil {
-		g.Fatal(err)
-	}
+	g.uncache(all[0].path)
 	// Whether the second look is stale depends on what the kernel has kept: both were seen with 6.1.
 	third := clean()
 	g.Logf("superblock read as clean: %v, after writes began %v, past the cache %v", first, second, third)
