@@ -73,32 +73,15 @@ func (d Debconf) Bytes() []byte {
 	return b.Bytes()
 }
 
-// Names returns the names of the questions in the order of the file.
-func (d Debconf) Names() []string {
-	var out []string
-	for _, q := range d.questions {
-		out = append(out, q.name)
-	}
-	return out
-}
-
 // Value returns the answer to a question, and whether it has one.
-func (d Debconf) Value(name string) (string, bool) { return d.field(name, "value") }
-
-func (d Debconf) field(name, field string) (string, bool) {
+func (d Debconf) Value(name string) (string, bool) {
 	if i := d.find(name); i >= 0 {
-		if l := d.line(d.questions[i], field); l >= 0 {
+		if l := d.line(d.questions[i], "value"); l >= 0 {
 			_, value, _ := splitField(strings.TrimSuffix(d.lines[l], "\n"))
 			return strings.ReplaceAll(value, `\n`, "\n"), true
 		}
 	}
 	return "", false
-}
-
-// Seen reports whether a question was put to the user, who will not be asked again.
-func (d Debconf) Seen(name string) bool {
-	flags, _ := d.field(name, "flags")
-	return slices.Contains(strings.Split(flags, ", "), "seen")
 }
 
 // SetValue changes the answer to a question that is in the database. Its other lines stay.
@@ -150,33 +133,8 @@ func (d Debconf) line(q question, field string) int {
 	return -1
 }
 
-// SplitChoices takes the value of a multiselect question apart (grub-pc/install_devices) as Debconf::Question does: choices
-// are separated by a comma and blanks; a comma without blank belongs to one, and so does what has a backslash.
-func SplitChoices(value string) []string {
-	var out []string
-	var b strings.Builder
-	flush := func() {
-		if s := strings.TrimSpace(b.String()); s != "" {
-			out = append(out, s)
-		}
-		b.Reset()
-	}
-	for i := 0; i < len(value); i++ {
-		switch {
-		case value[i] == '\\' && i+1 < len(value) && (value[i+1] == ',' || value[i+1] == ' '):
-			i++
-			b.WriteByte(value[i])
-		case value[i] == ',' && i+1 < len(value) && strings.IndexByte(" \t\n\r\f", value[i+1]) >= 0:
-			flush()
-		default:
-			b.WriteByte(value[i])
-		}
-	}
-	flush()
-	return out
-}
-
-// JoinChoices is the inverse of SplitChoices.
+// JoinChoices renders the value of a multiselect question (grub-pc/install_devices) as debconf reads it: choices are
+// separated by a comma and a blank, and a comma inside one has a backslash.
 func JoinChoices(choices []string) string {
 	out := make([]string, len(choices))
 	for i, c := range choices {

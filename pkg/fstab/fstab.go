@@ -112,14 +112,6 @@ func (f *File) SetSpec(line int, spec Spec) error {
 	return f.set(line, fieldSpec, spec.String())
 }
 
-// SetFile changes the mount point of a line, given unescaped.
-func (f *File) SetFile(line int, file string) error { return f.set(line, fieldFile, Escape(file)) }
-
-// SetVFSType changes the filesystem type of a line.
-func (f *File) SetVFSType(line int, fstype string) error {
-	return f.set(line, fieldType, Escape(fstype))
-}
-
 // SetOptions changes the options of a line; no option at all is written as "defaults". It adds the field to a line that
 // ends with its type.
 func (f *File) SetOptions(line int, o Options) error {
@@ -137,11 +129,6 @@ func (f *File) SetOptions(line int, o Options) error {
 	at := r.fields[fieldType].end
 	*r = newRow(r.raw[:at]+" "+text+r.raw[at:], fstabFields)
 	return nil
-}
-
-// SetPassno changes the fsck order of a line that has one.
-func (f *File) SetPassno(line, passno int) error {
-	return f.set(line, fieldPassno, strconv.Itoa(passno))
 }
 
 func (f *File) set(line, field int, text string) error {

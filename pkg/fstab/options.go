@@ -1,9 +1,6 @@
 package fstab
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Options is a comma-separated option list, unescaped. Commas inside double quotes (SELinux contexts) do not separate.
 type Options string
@@ -43,43 +40,5 @@ func (o Options) Has(name string) bool {
 	return ok
 }
 
-// With adds an option ("nofail", "size=1G") unless exactly this one is there; "defaults" alone is replaced.
-func (o Options) With(opt string) Options {
-	l := o.List()
-	switch {
-	case slices.Contains(l, opt):
-		return o
-	case len(l) == 0 || len(l) == 1 && l[0] == "defaults":
-		return Options(opt)
-	}
-	return Options(strings.TrimRight(string(o), ",") + "," + opt)
-}
-
-// Without drops every option of that name; nothing left is "defaults".
-func (o Options) Without(name string) Options {
-	l := o.List()
-	n := len(l)
-	l = slices.DeleteFunc(l, func(opt string) bool {
-		k, _, _ := strings.Cut(opt, "=")
-		return k == name
-	})
-	switch len(l) {
-	case n:
-		return o
-	case 0:
-		return "defaults"
-	}
-	return Options(strings.Join(l, ","))
-}
-
-// IsSwap reports whether the entry is a swap area.
-func (e Entry) IsSwap() bool { return e.VFSType == "swap" }
-
 // IsBind reports whether the entry binds a directory to another place (option bind or rbind).
 func (e Entry) IsBind() bool { return e.Options.Has("bind") || e.Options.Has("rbind") }
-
-// NoFail reports whether booting goes on when the device is missing: nofail, or noauto, which never waits for it.
-func (e Entry) NoFail() bool { return e.Options.Has("nofail") || e.Options.Has("noauto") }
-
-// IsRoot reports whether the entry is the root filesystem.
-func (e Entry) IsRoot() bool { return e.File == "/" && !e.IsSwap() }
