@@ -266,23 +266,6 @@ func forget(f *os.File, off int64, n int) {
 	_ = unix.Fadvise(int(f.Fd()), from, (off+int64(n)+page-1)/page*page-from, unix.FADV_DONTNEED)
 }
 
-// DropCache writes a block device's dirty pages back and forgets the clean ones (BLKFLSBUF), so that the next read
-// comes from the disk.
-func DropCache(dev string) error {
-	f, err := os.Open(dev)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKFLSBUF, 0); errno != 0 {
-		return pathError("drop cache of", dev, errno)
-	}
-	return nil
-}
-
 // FreeBytes returns how many bytes of the filesystem of path an ordinary user may still write, and how many nothing uses:
 // root may have a reserve among those.
 func FreeBytes(path string) (free, unused int64, err error) {

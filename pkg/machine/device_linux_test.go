@@ -50,7 +50,7 @@ func testChunks(t *testing.T, dev, file string) {
 func TestWriteDeviceToALoopDevice(t *testing.T) {
 	dev, file := loopDevice(t, 8*mib)
 	testChunks(t, dev, file)
-	must(t, DropCache(dev))
+	must(t, do(t, Ioctl{Dev: dev, Name: "BLKFLSBUF", Req: unix.BLKFLSBUF}))
 	d, err := OpenDevice(dev)
 	must(t, err)
 	if d.Size() != 8*mib {
@@ -107,7 +107,7 @@ func TestWriteDeviceRefusesAMountedOne(t *testing.T) {
 	dev, _ := loopDevice(t, 8*mib)
 	dir := mounted(t, dev)
 	wantError(t, do(t, WriteDevice{dev, "", []Chunk{{Zero: mib}}}), dev, "in use", "mounted on "+dir)
-	must(t, do(t, Unmount{dir, false}))
+	must(t, do(t, Unmount{dir}))
 	must(t, do(t, WriteDevice{dev, "", []Chunk{{Zero: mib}}}))
 }
 
@@ -126,7 +126,7 @@ func TestWriteDeviceBesideAMountedPartition(t *testing.T) {
 	// the partition itself may be written all the same: so is the journal beside the members of the new array
 	must(t, do(t, WriteDevice{dev + "p2", "", []Chunk{{Zero: 4096}}}))
 	wantError(t, do(t, WriteDevice{dev + "p1", "", []Chunk{{Zero: 4096}}}), "mounted on "+dir)
-	must(t, do(t, Unmount{dir, false}))
+	must(t, do(t, Unmount{dir}))
 	must(t, do(t, WriteDevice{dev, "", []Chunk{{Offset: mib, Zero: mib}}}))
 }
 

@@ -29,12 +29,6 @@ func (e Exec) String() string {
 	if e.Root != "" {
 		b.WriteString(" (chroot " + e.Root + ")")
 	}
-	if e.Dir != "" {
-		b.WriteString(" (directory " + e.Dir + ")")
-	}
-	if len(e.Stdin) > 0 {
-		fmt.Fprintf(&b, " (%d bytes on standard input)", len(e.Stdin))
-	}
 	return b.String()
 }
 
@@ -43,25 +37,16 @@ func (e Exec) Writes() []string { return e.Alters }
 
 func (e Mount) String() string {
 	verb := "mount"
-	switch {
-	case e.Flags&Remount != 0:
-		verb = "remount"
-	case e.Flags&Move != 0:
-		verb = "move mount"
-	case e.Flags&Bind != 0:
+	if e.Flags&Bind != 0 {
 		verb = "bind"
 	}
 	var b strings.Builder
-	b.WriteString(verb)
-	if e.Source != "" && e.Flags&Remount == 0 {
-		b.WriteString(" " + e.Source + " on")
-	}
-	b.WriteString(" " + e.Target)
+	b.WriteString(verb + " " + e.Source + " on " + e.Target)
 	var notes []string
 	if e.Type != "" {
 		notes = append(notes, e.Type)
 	}
-	if f := (e.Flags &^ (Remount | Move | Bind)).String(); f != "" {
+	if f := (e.Flags &^ Bind).String(); f != "" {
 		notes = append(notes, f)
 	}
 	if e.Data != "" {
@@ -77,14 +62,8 @@ func (e Mount) String() string {
 // replays its log on a read-only mount too, unless an option forbids it. A source that has its type's name is the kernel's
 // own (proc, tmpfs); any other is a device or a pool.
 func (e Mount) Writes() []string {
-	if e.Flags&(Bind|Move) != 0 {
+	if e.Flags&Bind != 0 {
 		return nil
-	}
-	if e.Flags&Remount != 0 {
-		if e.Flags&ReadOnly != 0 {
-			return nil
-		}
-		return nonEmpty(e.Target, e.Source)
 	}
 	if e.Source == e.Type || e.Type == "" && !strings.HasPrefix(e.Source, "/") {
 		return nil
@@ -101,8 +80,7 @@ func (f MountFlag) String() string {
 		flag MountFlag
 		name string
 	}{
-		{ReadOnly, "ro"}, {NoSuid, "nosuid"}, {NoDev, "nodev"}, {NoExec, "noexec"}, {NoAtime, "noatime"},
-		{Bind, "bind"}, {Recursive, "recursive"}, {Private, "private"}, {Remount, "remount"}, {Move, "move"},
+		{ReadOnly, "ro"}, {NoSuid, "nosuid"}, {NoDev, "nodev"}, {NoExec, "noexec"}, {Bind, "bind"},
 	}
 	var out []string
 	for _, n := range names {
@@ -117,12 +95,7 @@ func (f MountFlag) String() string {
 	return strings.Join(out, ",")
 }
 
-func (e Unmount) String() string {
-	if e.Lazy {
-		return "detach " + e.Target
-	}
-	return "unmount " + e.Target
-}
+func (e Unmount) String() string { return "unmount " + e.Target }
 
 // Writes returns nil: what an unmount flushes was written by others, who named it.
 func (e Unmount) Writes() []string { return nil }

@@ -32,14 +32,14 @@ func (r *Real) exec(ctx context.Context, e Exec) (Output, error) {
 		return Output{}, fmt.Errorf("exec %s: %w", e.Argv[0], err)
 	}
 	cmd := exec.CommandContext(ctx, path)
-	cmd.Path, cmd.Args, cmd.Env, cmd.Dir = path, e.Argv, env, e.Dir
+	cmd.Path, cmd.Args, cmd.Env = path, e.Argv, env
 	cmd.Err = nil // CommandContext looked for a relative path; the kernel judges it
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: e.Root}
-	if e.Root != "" && e.Dir == "" {
+	if e.Root != "" {
 		cmd.Dir = "/"
 	}
-	// A pipe even for nothing: early in PID 1's life there is no /dev/null.
-	cmd.Stdin = bytes.NewReader(e.Stdin)
+	// A pipe and not /dev/null: early in PID 1's life that may not be there.
+	cmd.Stdin = bytes.NewReader(nil)
 	var stdout, stderr tail
 	flush := r.capture(cmd, &stdout, &stderr)
 	cmd.WaitDelay = pipeGrace

@@ -20,9 +20,7 @@ func sh(script string) Exec { return Exec{Argv: []string{"sh", "-c", script}} }
 func TestExecCapturesAndStreams(t *testing.T) {
 	var lines []string
 	r := &Real{Lines: func(s string) { lines = append(lines, s) }}
-	e := sh("cat; echo out; printf end")
-	e.Stdin = []byte("in\n")
-	out, err := r.Do(t.Context(), e)
+	out, err := r.Do(t.Context(), sh("cat; echo in; echo out; printf end"))
 	if err != nil || string(out.Stdout) != "in\nout\nend" || out.Code != 0 {
 		t.Errorf("%+v, %v", out, err)
 	}
@@ -37,12 +35,8 @@ func TestExecEnvironment(t *testing.T) {
 	if want := strings.Join(DefaultEnv(), "\n") + "\n"; err != nil || string(out.Stdout) != want {
 		t.Errorf("%q, %v", out.Stdout, err)
 	}
-	out, err = new(Real).Do(t.Context(), Exec{Argv: []string{"/usr/bin/env"}, Env: []string{"A=b"}, Dir: "/"})
+	out, err = new(Real).Do(t.Context(), Exec{Argv: []string{"/usr/bin/env"}, Env: []string{"A=b"}})
 	if err != nil || string(out.Stdout) != "A=b\n" {
-		t.Errorf("%q, %v", out.Stdout, err)
-	}
-	out, err = new(Real).Do(t.Context(), Exec{Argv: []string{"pwd"}, Dir: "/usr"})
-	if err != nil || string(out.Stdout) != "/usr\n" {
 		t.Errorf("%q, %v", out.Stdout, err)
 	}
 }
@@ -167,10 +161,6 @@ func TestExecInAChroot(t *testing.T) {
 			t.Skipf("SKIPPED: busybox is not static: %v", err)
 		}
 		t.Errorf("%s%s, %v", out.Stdout, out.Stderr, err)
-	}
-	out, err = new(Real).Do(t.Context(), Exec{Argv: []string{"/bin/sh", "-c", "pwd"}, Root: root, Dir: "/sub"})
-	if err != nil || string(out.Stdout) != "/sub\n" {
-		t.Errorf("%s, %v", out.Stdout, err)
 	}
 	wantError(t, do(t, Exec{Argv: []string{"mke2fs"}, Root: root}), "mke2fs", root)
 }

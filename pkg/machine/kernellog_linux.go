@@ -54,9 +54,6 @@ func (l *KernelLog) Lines(keep func(string) bool) (lines []string, lost bool, er
 	}
 }
 
-// Close closes the log.
-func (l *KernelLog) Close() error { return unix.Close(l.fd) }
-
 // kernelMessage is the text of a record "priority,sequence,time,flags;text\n key=value\n" of facility 0, the kernel's own
 // (Documentation/ABI/testing/dev-kmsg).
 func kernelMessage(record string) (string, bool) {

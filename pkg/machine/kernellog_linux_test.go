@@ -34,7 +34,7 @@ func TestKernelLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // only read
+	defer unix.Close(l.fd) //nolint:errcheck // only read
 	mine := fmt.Sprintf("migrate-init test %d", os.Getpid())
 	k, err := OpenKmsg(mine)
 	must(t, err)

@@ -38,8 +38,6 @@ type Exec struct {
 	Argv   []string
 	Env    []string // the whole environment; empty: PATH, HOME=/root, LC_ALL=C and nothing else
 	Root   string
-	Dir    string
-	Stdin  []byte
 	OK     []int    // exit codes that are no failure; empty: 0 alone
 	Alters []string // what the program writes: devices or directories
 }
@@ -53,12 +51,7 @@ const (
 	NoSuid
 	NoDev
 	NoExec
-	NoAtime
 	Bind
-	Recursive
-	Private
-	Remount
-	Move
 )
 
 // Mount mounts Source of Type on Target.
@@ -69,11 +62,8 @@ type Mount struct {
 	Quiet                bool   // with Data, a read-only mount of Type leaves Source alone: nothing is replayed
 }
 
-// Unmount unmounts Target; Lazy detaches it while it is in use.
-type Unmount struct {
-	Target string
-	Lazy   bool
-}
+// Unmount unmounts Target, which must not be in use.
+type Unmount struct{ Target string }
 
 // Mkdir makes a directory and its parents; one that exists is left as it is.
 type Mkdir struct {

@@ -9,34 +9,18 @@ import (
 
 func doMount(e Mount) error {
 	flags := mountFlags(e.Flags)
-	const propagation = unix.MS_PRIVATE
-	first := flags &^ propagation
-	restrict := flags & (unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME)
-	bind := e.Flags&Bind != 0 && e.Flags&Remount == 0
-	if bind || e.Flags&Move != 0 {
-		first &^= restrict // the kernel ignores them here; they take a second call
+	restrict := flags &^ unix.MS_BIND
+	if e.Flags&Bind == 0 || restrict == 0 {
+		_, err := mount.Mount(e.Source, e.Target, e.Type, e.Data, flags)
+		return err
 	}
-	// only Private: no mount, just the change of one that is there
-	if alone := e.Source == "" && e.Type == "" && e.Flags&Private != 0 && e.Flags&^(Private|Recursive) == 0; !alone {
-		if _, err := mount.Mount(e.Source, e.Target, e.Type, e.Data, first); err != nil {
-			return err
-		}
+	// The kernel ignores the other flags of a bind mount: they take a second call.
+	if _, err := mount.Mount(e.Source, e.Target, e.Type, e.Data, unix.MS_BIND); err != nil {
+		return err
 	}
-	undo := func(err error) error {
-		if e.Source != "" && e.Flags&(Remount|Move) == 0 {
-			_ = mount.Unmount(e.Target, false, true)
-		}
+	if err := unix.Mount("", e.Target, "", unix.MS_REMOUNT|unix.MS_BIND|restrict, ""); err != nil {
+		_ = mount.Unmount(e.Target, false, true)
 		return fmt.Errorf("mount options of %s: %w", e.Target, err)
-	}
-	if bind && restrict != 0 {
-		if err := unix.Mount("", e.Target, "", unix.MS_REMOUNT|unix.MS_BIND|restrict, ""); err != nil {
-			return undo(err)
-		}
-	}
-	if flags&propagation != 0 {
-		if err := unix.Mount("", e.Target, "", flags&(propagation|unix.MS_REC), ""); err != nil {
-			return undo(err)
-		}
 	}
 	return nil
 }
@@ -47,8 +31,7 @@ func mountFlags(f MountFlag) uintptr {
 		flag uintptr
 	}{
 		{ReadOnly, unix.MS_RDONLY}, {NoSuid, unix.MS_NOSUID}, {NoDev, unix.MS_NODEV}, {NoExec, unix.MS_NOEXEC},
-		{NoAtime, unix.MS_NOATIME}, {Bind, unix.MS_BIND}, {Recursive, unix.MS_REC}, {Private, unix.MS_PRIVATE},
-		{Remount, unix.MS_REMOUNT}, {Move, unix.MS_MOVE},
+		{Bind, unix.MS_BIND},
 	}
 	var flags uintptr
 	for _, row := range table {
@@ -59,4 +42,4 @@ func mountFlags(f MountFlag) uintptr {
 	return flags
 }
 
-func doUnmount(e Unmount) error { return mount.Unmount(e.Target, false, e.Lazy) }
+func doUnmount(e Unmount) error { return mount.Unmount(e.Target, false, false) }

@@ -60,7 +60,7 @@ func TestPartitionsInUseStay(t *testing.T) {
 	}
 	// one that does not change may be in use
 	must(t, do(t, Partitions{dev, have[1:]}))
-	must(t, do(t, Unmount{dir, false}))
+	must(t, do(t, Unmount{dir}))
 }
 
 func TestPartitionsWaitForAProber(t *testing.T) {
@@ -138,16 +138,16 @@ func TestMountAndUnmount(t *testing.T) {
 		}
 	}
 	t.Cleanup(unmount)
-	must(t, do(t, Mount{"tmpfs", dir, "tmpfs", NoSuid | NoDev | NoExec | NoAtime, "size=1m", false}))
+	must(t, do(t, Mount{"tmpfs", dir, "tmpfs", NoSuid | NoDev | NoExec, "size=1m", false}))
 	flags := func(path string) int64 {
 		var st unix.Statfs_t
 		must(t, unix.Statfs(path, &st))
 		return int64(st.Flags)
 	}
-	if want := int64(unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_NOATIME); flags(dir)&want != want {
+	if want := int64(unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC); flags(dir)&want != want {
 		t.Errorf("flags %#x, want %#x", flags(dir), want)
 	}
-	must(t, do(t, Mount{dir, other, "", Bind | ReadOnly | Private, "", false}))
+	must(t, do(t, Mount{dir, other, "", Bind | ReadOnly, "", false}))
 	if flags(other)&unix.ST_RDONLY == 0 || flags(dir)&unix.ST_RDONLY != 0 {
 		t.Errorf("flags: bind %#x, original %#x", flags(other), flags(dir))
 	}
@@ -156,11 +156,11 @@ func TestMountAndUnmount(t *testing.T) {
 	}
 	f, err := os.Create(dir + "/open")
 	must(t, err)
-	defer f.Close()
-	must(t, do(t, Unmount{other, false}))
-	wantError(t, do(t, Unmount{dir, false}), dir, "busy")
-	must(t, do(t, Unmount{dir, true}))
-	wantError(t, do(t, Unmount{dir, false}), dir, "invalid argument")
+	must(t, do(t, Unmount{other}))
+	wantError(t, do(t, Unmount{dir}), dir, "busy")
+	must(t, f.Close())
+	must(t, do(t, Unmount{dir}))
+	wantError(t, do(t, Unmount{dir}), dir, "invalid argument")
 	wantError(t, do(t, Mount{"/dev/nonexistent", dir, "ext4", ReadOnly, "noload", false}), dir, "no such file")
 	wantError(t, do(t, Mount{"none", dir, "nosuchfs", 0, "", false}), "no such device")
 }

@@ -70,7 +70,7 @@ func layRoot(t *testing.T, flags MountFlag) (root, out string) {
 	must(t, os.Symlink("/usr/lib/init", filepath.Join(newRoot, "init")))
 	must(t, do(t, Mount{out, filepath.Join(newRoot, "out"), "", Bind, "", false}))
 	if flags != 0 {
-		must(t, do(t, Mount{"", newRoot, "", Remount | flags, "", false}))
+		must(t, unix.Mount("", newRoot, "", unix.MS_REMOUNT|mountFlags(flags), ""))
 	}
 	return root, out
 }
@@ -177,7 +177,7 @@ func TestSwitchRootBringsBackWhatItMoved(t *testing.T) {
 	newRoot := filepath.Join(root, "new")
 	var st unix.Statfs_t
 	must(t, unix.Statfs(newRoot, &st))
-	must(t, do(t, Mount{"", newRoot, "", Remount, fmt.Sprintf("nr_inodes=%d", st.Files-st.Ffree), false}))
+	must(t, unix.Mount("", newRoot, "", unix.MS_REMOUNT, fmt.Sprintf("nr_inodes=%d", st.Files-st.Ffree)))
 	cmd, said := pid1(t, "switchroot", "OLD="+root, "INIT=/init")
 	if err := cmd.Run(); err == nil || !strings.Contains(said.String(), "no space left") || strings.Contains(said.String(), "is gone") {
 		t.Errorf("%v: %s", err, said)

@@ -5,49 +5,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"slices"
 	"strings"
 )
 
-// Bounds of what is read of sysfs: far above any real machine.
-const (
-	maxDepth    = 40
-	maxAliases  = 1 << 16
-	maxModalias = 4 << 10
-)
-
-// Modaliases returns the aliases of all devices present, sorted, each once, from fsys, which is rooted at "/". A device
-// that vanishes while it is read is left out.
-func Modaliases(fsys fs.FS) ([]string, error) {
-	seen := map[string]bool{}
-	err := fs.WalkDir(fsys, "sys/devices", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil && name == "sys/devices":
-			return err
-		case err != nil:
-			return nil
-		case len(seen) >= maxAliases:
-			return fs.SkipAll
-		case d.IsDir() && strings.Count(name, "/") > maxDepth:
-			return fs.SkipDir
-		case d.Type().IsRegular() && path.Base(name) == "modalias":
-			if alias, err := readSmall(fsys, name); err == nil && alias != "" {
-				seen[alias] = true
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	aliases := make([]string, 0, len(seen))
-	for a := range seen {
-		aliases = append(aliases, a)
-	}
-	slices.Sort(aliases)
-	return aliases, nil
-}
+// maxSmall is far above what any attribute that is read here holds.
+const maxSmall = 4 << 10
 
 func readSmall(fsys fs.FS, name string) (string, error) {
 	f, err := fsys.Open(name)
@@ -55,11 +17,11 @@ func readSmall(fsys fs.FS, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxModalias+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxSmall+1))
 	if err != nil {
 		return "", err
 	}
-	if len(text) > maxModalias {
+	if len(text) > maxSmall {
 		return "", errors.New("too long")
 	}
 	return strings.TrimSpace(string(text)), nil
