@@ -95,12 +95,16 @@ func TestResolveRefuses(t *testing.T) {
 	}
 }
 
-func TestClosureAndOptions(t *testing.T) {
+func TestPathsAndOptions(t *testing.T) {
 	x := tiny(t, "options raid1  foo=1\noptions raid1 bar=\"a  b\" \\\n baz")
 	x.conf.Cmdline(`root=/dev/md0 raid1.max=3 "md-mod.start_ro=1" raid1.flag raid1.s="x y" -- raid1.not=1`)
-	paths, err := x.Closure("raid1")
+	order, err := x.Resolve("raid1")
+	var paths []string
+	for _, m := range order {
+		paths = append(paths, m.Path)
+	}
 	if d := cmp.Diff([]string{"kernel/drivers/md/md-mod.ko.xz", "kernel/drivers/md/raid1.ko.xz"}, paths); d != "" || err != nil {
-		t.Errorf("Closure: %v\n%s", err, d)
+		t.Errorf("Resolve: %v\n%s", err, d)
 	}
 	if got, want := x.Options("raid1"), `foo=1 bar="a  b"  baz max=3 flag s="x y"`; got != want {
 		t.Errorf("options of raid1 are %s, want %s", got, want)
@@ -115,9 +119,8 @@ func TestClosureAndOptions(t *testing.T) {
 	if d := cmp.Diff([]string{"blake2b_generic"}, softly); d != "" || err != nil {
 		t.Errorf("soft modules: %v\n%s", err, d)
 	}
-	m, _ := x.Resolve("raid1")
 	want := Module{Name: "md_mod", Path: "kernel/drivers/md/md-mod.ko.xz", Options: "start_ro=1", Why: "needed by raid1"}
-	if d := cmp.Diff(want, m[0]); d != "" {
+	if d := cmp.Diff(want, order[0]); d != "" {
 		t.Error(d)
 	}
 }

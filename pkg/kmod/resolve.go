@@ -123,19 +123,6 @@ func (x *Index) Resolve(names ...string) ([]Module, error) {
 	return r.order, nil
 }
 
-// Closure gives the paths of Resolve: what an image must contain to load these.
-func (x *Index) Closure(names ...string) ([]string, error) {
-	order, err := x.Resolve(names...)
-	if err != nil {
-		return nil, err
-	}
-	paths := make([]string, len(order))
-	for i, m := range order {
-		paths[i] = m.Path
-	}
-	return paths, nil
-}
-
 type resolver struct {
 	x     *Index
 	state map[string]int // 1: its predecessors are being visited; 2: in order

@@ -54,7 +54,7 @@ func TestOracle(t *testing.T) {
 			}
 			second := make1(t, prog, again)
 			if first.Type != typ || second.Type != typ || first.UUID != id || second.UUID != id || second.Label != "label" {
-				t.Errorf("%s: made %s, and then %s", typ, first, second)
+				t.Errorf("%s: made %+v, and then %+v", typ, first, second)
 			}
 			if first.Ext == nil {
 				continue

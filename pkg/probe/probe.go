@@ -18,11 +18,9 @@
 package probe
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sort"
-	"strings"
 )
 
 // Kind says what a signature claims the device for.
@@ -84,34 +82,9 @@ type Signature struct {
 // Wipes gives the ranges of this signature alone, every copy included.
 func (s Signature) Wipes() []Range { return Result{[]Signature{s}}.Wipes() }
 
-func (s Signature) String() string {
-	var b strings.Builder
-	b.WriteString(s.Type)
-	if s.Version != "" {
-		b.WriteString(" " + s.Version)
-	}
-	if s.UUID != "" {
-		b.WriteString(" " + s.UUID)
-	}
-	fmt.Fprintf(&b, " at byte %d", s.Offset)
-	return b.String()
-}
-
 // Result is what [Probe] found, in order of precedence.
 type Result struct {
 	Signatures []Signature
-}
-
-// ErrNoFilesystem is wrapped by the errors of [Result.Filesystem] that say that there is none to mount.
-var ErrNoFilesystem = errors.New("no filesystem")
-
-// AmbiguousError lists what competes for a device (design promise 5).
-type AmbiguousError struct {
-	Candidates []Signature
-}
-
-func (e *AmbiguousError) Error() string {
-	return "ambiguous: " + list(e.Candidates)
 }
 
 // Probe looks at a device or file of size bytes. Of a partition, ask [Partition].
@@ -144,33 +117,6 @@ func look(d *device) (Result, error) {
 // Empty says that no known signature, not even a ghost, is there.
 func (r Result) Empty() bool { return len(r.Signatures) == 0 }
 
-// Filesystem gives the one filesystem of the device. A device that carries an md, LVM, LUKS or ZFS label, swap, or a
-// partition table is never one (the error wraps [ErrNoFilesystem] and names the label, even when a filesystem's magic
-// is there too); several filesystems are an [*AmbiguousError].
-func (r Result) Filesystem() (Signature, error) {
-	var fs, claims []Signature
-	for _, s := range r.Signatures {
-		switch {
-		case s.Ghost:
-		case s.Kind == Filesystem:
-			fs = append(fs, s)
-		default:
-			claims = append(claims, s)
-		}
-	}
-	switch {
-	case len(claims) > 0 && len(fs) > 0:
-		return Signature{}, fmt.Errorf("%w: device is claimed by %s: %w", ErrNoFilesystem, list(claims), &AmbiguousError{append(claims, fs...)})
-	case len(claims) > 0:
-		return Signature{}, fmt.Errorf("%w: device is %s", ErrNoFilesystem, list(claims))
-	case len(fs) > 1:
-		return Signature{}, &AmbiguousError{fs}
-	case len(fs) == 0:
-		return Signature{}, ErrNoFilesystem
-	}
-	return fs[0], nil
-}
-
 // Find gives the signatures of a kind, ghosts left out.
 func (r Result) Find(kind Kind) []Signature {
 	var out []Signature
@@ -199,12 +145,4 @@ func (r Result) Wipes() []Range {
 		out = append(out, w)
 	}
 	return out
-}
-
-func list(s []Signature) string {
-	names := make([]string, len(s))
-	for i := range s {
-		names[i] = s[i].String()
-	}
-	return strings.Join(names, ", ")
 }

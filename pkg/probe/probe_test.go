@@ -378,7 +378,7 @@ func TestXFSLogStates(t *testing.T) {
 	}
 }
 
-func ExampleResult_Filesystem() {
+func ExampleProbe() {
 	const size = 16 * mib
 	device := disk{size, map[int64][]byte{1024: craftExt(4096), size - 8192: craftMD1(size - 8192)}}
 	res, err := Probe(device, size)
@@ -386,7 +386,6 @@ func ExampleResult_Filesystem() {
 		fmt.Println(err)
 		return
 	}
-	_, err = res.Filesystem()
-	fmt.Println(errors.Is(err, ErrNoFilesystem), len(res.Wipes()))
-	// Output: true 2
+	fmt.Println(res.Find(Filesystem)[0].Type, res.Find(RAID)[0].Type, len(res.Wipes()))
+	// Output: ext2 linux_raid_member 2
 }
