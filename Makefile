@@ -12,6 +12,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 export CGO_ENABLED := 0
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEADCODE := golang.org/x/tools/cmd/deadcode@v0.52.0
 GOTESTSUM := gotestsum@v1.13.0
 BINARY := bin/migrate-init
 BUDGET := 10000000
@@ -35,13 +36,15 @@ build: ## the static binary, bin/migrate-init
 	@echo "build: $(BINARY) $(VERSION)"
 	@go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/migrate-init
 
-check: setup build ## gofmt, vet, staticcheck, tidy, import law, portability, size, static link
+check: setup build ## gofmt, vet, staticcheck, dead code, tidy, import law, portability, size, static link
 	@echo "check: gofmt"
 	@bad=$$("$$(go env GOROOT)/bin/gofmt" -l $(GODIRS)); [ -z "$$bad" ] || { echo "not formatted:"; echo "$$bad"; exit 1; }
 	@echo "check: go vet"
 	@go vet ./...
 	@echo "check: staticcheck ($(STATICCHECK))"
 	@GOTOOLCHAIN=$$(go env GOVERSION) go run $(STATICCHECK) ./...
+	@echo "check: dead code ($(DEADCODE), .ci/deadcode.allow)"
+	@GOTOOLCHAIN=$$(go env GOVERSION) .ci/deadcode $(DEADCODE)
 	@echo "check: go mod tidy"
 	@go mod tidy -diff
 	@echo "check: import law (pkg/rooms_test.go)"
