@@ -96,7 +96,6 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	if e := c.checkpoint(); err == nil {
 		err = e
 	}
-	c.res.ManifestBytes = c.man.offset()
 	c.prog.report(true)
 	return c.res, err
 }
@@ -219,12 +218,12 @@ func (c *copier) openTop(w *worker) error {
 	return c.enter(w, d)
 }
 
-// loss applies the policy to an attribute that the target refused.
+// loss is the error, or the problem, that an attribute refused by the target makes.
 func (c *copier) loss(path, what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if c.o.OnLoss == List && (lossy(err) || c.noXattrRoom(err)) {
+	if c.o.listLosses && (lossy(err) || c.noXattrRoom(err)) {
 		c.problem(Problem{Path: path, What: what, Err: err})
 		return nil
 	}

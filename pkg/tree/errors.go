@@ -45,12 +45,6 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Full reports whether the copy ended because the target has no space or inodes left.
-func Full(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Side == Target && (errors.Is(e.Err, unix.ENOSPC) || errors.Is(e.Err, unix.EDQUOT))
-}
-
 // Unreadable reports whether the copy ended because something of the source cannot be read.
 func Unreadable(err error) bool {
 	var e *Error

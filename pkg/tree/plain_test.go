@@ -58,10 +58,8 @@ func TestMountPointsWithoutClone(t *testing.T) {
 
 	for _, resume := range []*Resume{nil, {}} {
 		o.Resume = resume
-		res, err := Copy(t.Context(), src.dir, dst.dir, o)
-		slices.Sort(res.MountPoints)
-		if err != nil || !slices.Equal(res.MountPoints, mounts) {
-			t.Fatalf("copy: %v, mount points %q", err, res.MountPoints)
+		if _, err := Copy(t.Context(), src.dir, dst.dir, o); err != nil {
+			t.Fatalf("copy: %v", err)
 		}
 		rep, err := Verify(t.Context(), src.dir, dst.dir, o)
 		if err != nil || rep.Count != 2 {

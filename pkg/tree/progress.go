@@ -82,14 +82,11 @@ func (p *progress) begin(now time.Time) { p.started, p.samples = now, []sample{{
 func (p *progress) setTotals(o Options, r *root) {
 	p.notify = o.Progress
 	p.begin(time.Now())
-	p.total, p.inodes = o.TotalBytes, o.TotalFiles
 	if !isTop(r) {
 		return
 	}
-	if p.total == 0 {
-		p.total = int64(r.fs.Blocks-r.fs.Bfree) * max(r.fs.Frsize, 1)
-	}
-	if p.inodes == 0 && r.fs.Files > r.fs.Ffree {
+	p.total = int64(r.fs.Blocks-r.fs.Bfree) * max(r.fs.Frsize, 1)
+	if r.fs.Files > r.fs.Ffree {
 		p.inodes = int64(r.fs.Files - r.fs.Ffree)
 	}
 }
@@ -181,7 +178,7 @@ func (c *copier) checkpoint() error {
 			}
 		}
 	}
-	cp := Checkpoint{ManifestBytes: c.man.offset(), Files: c.prog.files.Load(), Dirs: c.prog.dirs.Load(), Bytes: c.prog.bytes.Load()}
+	cp := Checkpoint{ManifestBytes: c.man.offset()}
 	if err := c.sync(); err != nil {
 		return err
 	}

@@ -299,8 +299,8 @@ func TestFullTarget(t *testing.T) {
 	apply(t, src.dir, file("f", 0o600, noise(1, 40<<20)))
 	_, err := Copy(t.Context(), src.dir, dst.dir, Options{})
 	var e *Error
-	if !Full(err) || !errors.As(err, &e) || e.Path != "f" {
-		t.Errorf("error %v, want one of f that is Full", err)
+	if !errors.As(err, &e) || e.Side != Target || e.Path != "f" || !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("error %v, want ENOSPC of the target's f", err)
 	}
 }
 
@@ -331,8 +331,8 @@ func TestFullTargetIsResumable(t *testing.T) {
 			saved := Checkpoint{}
 			o := Options{Manifest: &man, TargetOnly: []string{"ballast"}, CheckpointEvery: 5 * time.Millisecond}
 			o.Checkpoint = func(c Checkpoint) error { saved = c; return nil }
-			if _, err := Copy(t.Context(), src.dir, dst.dir, o); !Full(err) {
-				t.Fatalf("error %v, want one that is Full", err)
+			if _, err := Copy(t.Context(), src.dir, dst.dir, o); !errors.Is(err, unix.ENOSPC) {
+				t.Fatalf("error %v, want ENOSPC", err)
 			}
 			if saved.ManifestBytes == 0 {
 				t.Fatal("nothing of it is saved")

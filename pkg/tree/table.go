@@ -158,14 +158,6 @@ func (t *table[V]) each(f func(k uint64, v V) error) error {
 	return nil
 }
 
-// bytes is the memory held.
-func (t *table[V]) bytes() (n int64) {
-	for i := range t.shards {
-		n += int64(len(t.shards[i].mem))
-	}
-	return n
-}
-
 func (t *table[V]) free() {
 	for i := range t.shards {
 		if m := t.shards[i].mem; m != nil {

@@ -101,3 +101,11 @@ func TestTenMillionLinksFitTheBudget(t *testing.T) {
 		t.Errorf("verification: %d bytes for %d inodes in a million directories", n, inodes)
 	}
 }
+
+// bytes is the memory held.
+func (t *table[V]) bytes() (n int64) {
+	for i := range t.shards {
+		n += int64(len(t.shards[i].mem))
+	}
+	return n
+}

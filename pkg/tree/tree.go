@@ -20,15 +20,11 @@ type Options struct {
 	Workers     int    // 0: four a CPU, at least 4 and at most 16; 1 when Rotational
 	Rotational  bool   // either disk has heads to move: the order of the data, large files one at a time
 	OnReadError Policy // source data or metadata that cannot be read
-	OnLoss      Policy // an attribute that the target refuses to hold
 
 	// Progress is called from one goroutine of the engine's, at most every
 	// ProgressEvery (0: 250 ms), and once at the end.
 	Progress      func(Event)
 	ProgressEvery time.Duration
-
-	// TotalBytes and TotalFiles replace the totals taken from statfs of the source.
-	TotalBytes, TotalFiles int64
 
 	// Manifest receives checksummed blocks of records, one Write a block; see OpenManifest.
 	Manifest io.Writer
@@ -46,7 +42,7 @@ type Options struct {
 	Resume *Resume
 
 	// Exclude names source paths relative to the root, no leading slash, that are
-	// not copied, with all below. Result.Excluded lists those found.
+	// not copied, with all below.
 	Exclude []string
 	// TargetOnly names target paths that Verify does not expect in the source,
 	// such as the journal of the migration, and that a copy leaves alone.
@@ -71,6 +67,8 @@ type Options struct {
 	sync  func(fd int) error          // nil: syncfs; tests lose writes with it
 	fault func(op, path string) error // called before each read of the source; tests make it fail
 
+	listLosses bool // attributes that the target refuses are problems and no errors; tests compare them with Precheck's findings
+
 	// MaxDifferences bounds each of the Report's lists (0: 1000). All are counted.
 	MaxDifferences int
 }
@@ -87,10 +85,7 @@ type Event struct {
 }
 
 // Checkpoint says that ManifestBytes of the manifest are synced on the target.
-type Checkpoint struct {
-	ManifestBytes      int64
-	Files, Dirs, Bytes int64
-}
+type Checkpoint struct{ ManifestBytes int64 }
 
 // Resume is what an interrupted copy left: its manifest up to the last
 // checkpoint. The source must not have been written to since the copy began; the
@@ -103,18 +98,15 @@ type Resume struct {
 
 // Result of a Copy. It is filled as far as the copy went when there is an error.
 type Result struct {
-	Files, Dirs, Links, Special int64 // names made; Links are further names of one inode
-	Bytes                       int64 // data bytes on the target, holes not counted
-	Shared                      int64 // of them, those that were not written but shared with another file
-	Skipped                     int64 // names taken from the resumed copy
-	Excluded                    []string
-	MountPoints                 []string  // not crossed; only where no mount clone was possible
+	Files, Dirs, Links, Special int64     // names made; Links are further names of one inode
+	Bytes                       int64     // data bytes on the target, holes not counted
+	Shared                      int64     // of them, those that were not written but shared with another file
+	Skipped                     int64     // names taken from the resumed copy
 	Problems                    []Problem // the first 1000
 	ProblemCount                int64     // of all
-	ManifestBytes               int64
 }
 
-// Problem is a read error or a loss that the policy let pass. Offset and Length
+// Problem is a read error that the policy let pass. Offset and Length
 // are in bytes, Length 0 where the whole object is meant.
 type Problem struct {
 	Path           string

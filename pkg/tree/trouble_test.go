@@ -150,15 +150,10 @@ func TestExclude(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, mkdir("d", 0o755), file("d/swap", 0o600, nil), mkdir("d/tree", 0o755), file("d/tree/in", 0o600, nil), file("d/stays", 0o600, nil))
 	o := Options{Exclude: []string{"d/swap", "d/tree", "not/there"}}
-	res, err := Copy(t.Context(), src.dir, dst.dir, o)
-	if err != nil {
+	if _, err := Copy(t.Context(), src.dir, dst.dir, o); err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(res.Excluded)
-	if !slices.Equal(res.Excluded, []string{"d/swap", "d/tree"}) {
-		t.Errorf("excluded %q", res.Excluded)
-	}
-	if rep, err := Verify(t.Context(), src.dir, dst.dir, o); err != nil || !rep.Equal() || len(rep.Excluded) != 2 {
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, o); err != nil || !rep.Equal() {
 		t.Errorf("verify: %v %+v", err, rep)
 	}
 	if rep, err := Verify(t.Context(), src.dir, dst.dir, Options{}); err != nil || rep.Count != 2 {

@@ -33,7 +33,6 @@ type Report struct {
 
 	Differences []Difference
 	Count       int64 // of all differences, listed or not
-	Excluded    []string
 
 	// Damaged are names that the copy does not have, or not whole, because the source could not be read when it was
 	// copied: Options.Hashes says so. With OnReadError List they are here and no differences, but for what is not as the
@@ -74,7 +73,7 @@ type linkPair struct{ toLow, toHigh, left uint32 }
 // what kept Verify from its end; differences are in the Report.
 //
 // Used of Options: Workers, Rotational, OnReadError, Progress, ProgressEvery,
-// TotalBytes, TotalFiles, Exclude, TargetOnly, Hashes, Reread, MaxDifferences.
+// Exclude, TargetOnly, Hashes, Reread, MaxDifferences.
 func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -287,13 +286,8 @@ func (v *verifier) extras(w *worker, d *dir) error {
 
 // entry compares one name of the source with the same name of the target.
 func (v *verifier) entry(w *worker, d *dir, e entry) error {
-	if len(v.exclude) > 0 {
-		if p := d.path(e.name); v.exclude[p] {
-			v.mu.Lock()
-			v.rep.Excluded = append(v.rep.Excluded, p)
-			v.mu.Unlock()
-			return nil
-		}
+	if len(v.exclude) > 0 && v.exclude[d.path(e.name)] {
+		return nil
 	}
 	if v.absent(w, d, e) {
 		return nil

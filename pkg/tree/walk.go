@@ -139,11 +139,8 @@ func (c *copier) lookAhead(w *worker, d *dir, es []entry) {
 }
 
 func (c *copier) entry(w *worker, d *dir, e entry) error {
-	if len(c.exclude) > 0 {
-		if p := d.path(e.name); c.exclude[p] {
-			c.count(func(r *Result) { r.Excluded = append(r.Excluded, p) })
-			return nil
-		}
+	if len(c.exclude) > 0 && c.exclude[d.path(e.name)] {
+		return nil
 	}
 	if skip, err := c.resumeEntry(w, d, e); skip || err != nil {
 		return err
@@ -235,10 +232,8 @@ func (c *copier) makeDir(up, d *dir) error {
 // mountPoint makes the empty directory for a mount that is in the way. Only
 // where the source could not be cloned.
 func (c *copier) mountPoint(up *dir, name string) error {
-	p := up.path(name)
-	c.count(func(r *Result) { r.MountPoints = append(r.MountPoints, p) })
 	if err := unix.Mkdirat(up.dst, name, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
-		return &Error{Side: Target, Op: "make directory", Path: p, Err: err}
+		return &Error{Side: Target, Op: "make directory", Path: up.path(name), Err: err}
 	}
 	return nil
 }
