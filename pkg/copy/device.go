@@ -142,7 +142,7 @@ func (d *Device) Finalize(ctx context.Context, m machine.Machine, f Finalizer, j
 	if j.To == "" {
 		return err
 	}
-	if err != nil && j.Type == "xfs" {
+	if err != nil && extent.GrowsMounted(j.Type) {
 		_, _ = m.Do(ctx, machine.Unmount{Target: j.To}) // the first error counts; it may not be mounted at all
 	}
 	_, rm := m.Do(ctx, machine.Remove{Path: j.To})

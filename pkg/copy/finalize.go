@@ -53,13 +53,13 @@ func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	return append(out, execs(j, []extent.Command{whole.Check(j.ToDev)})...), nil
 }
 
-// grown are the effects that give a filesystem the whole of its volume. xfs has to be mounted for that.
+// grown are the effects that give a filesystem the whole of its volume. Some types have to be mounted for that.
 func grown(j Job, a *extent.Allocation, size int64) ([]machine.Effect, error) {
 	if j.NoGrow || size-a.Size < a.BlockSize {
 		return nil, nil
 	}
 	cmds, err := a.Grow(j.ToDev, j.To)
-	if err != nil || a.Type != "xfs" {
+	if err != nil || !extent.GrowsMounted(a.Type) {
 		return execs(j, cmds), err
 	}
 	out := []machine.Effect{machine.Mkdir{Path: j.To, Mode: 0o755}, machine.Mount{Source: j.ToDev, Target: j.To, Type: a.Type}}

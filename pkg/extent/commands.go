@@ -24,6 +24,9 @@ func (a *Allocation) Name(dev, label string) Command {
 	return Command{[]string{"tune2fs", "-L", label, dev}, []int{0}}
 }
 
+// GrowsMounted reports whether a filesystem of a type is mounted to be grown.
+func GrowsMounted(typ string) bool { return typ == "xfs" }
+
 // Grow returns the commands that grow the copy on dev to the size of dev. ext
 // is grown unmounted and dir is not used; xfs is grown while mounted on dir.
 // resize2fs does not grow bigalloc but by force, which it calls a risk: the

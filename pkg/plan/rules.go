@@ -28,6 +28,8 @@ type Family struct {
 	Kernels string   // pattern of kernel images, without the leading slash
 	State   []string // directories that the package tools write while the copied system is rebuilt
 
+	Debconf string // debconf's database, which is rewritten and so has to be readable; without the leading slash, "" for none
+
 	// Installed picks those of some packages that are installed; read returns a file of the system, "" for none.
 	Installed func(read func(name string) string, packages []string) []string
 }

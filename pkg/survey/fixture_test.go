@@ -241,7 +241,7 @@ func (m machine) look(t testing.TB, depth Depth) *plan.Facts {
 // rules are made up, and so is the list of packages; the rest is as on Debian.
 func rules() plan.Rules {
 	return plan.Rules{
-		Families: []plan.Family{{Name: "red", IDs: []string{"rhel"}}, {Name: "debian", IDs: []string{"debian"}, Kernels: "boot/vmlinuz-*",
+		Families: []plan.Family{{Name: "red", IDs: []string{"rhel"}}, {Name: "debian", IDs: []string{"debian"}, Kernels: "boot/vmlinuz-*", Debconf: "var/cache/debconf/config.dat",
 			Installed: func(read func(string) string, packages []string) []string {
 				return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !slices.Contains(strings.Fields(read("var/lib/packages")), p) })
 			}}},

@@ -43,6 +43,10 @@ func (l *looker) distro() {
 	if l.exists("usr/lib/systemd/systemd") || l.exists("lib/systemd/systemd") {
 		d.Init = "systemd"
 	}
+	if at := l.w.Rules.Family(d.Family).Debconf; at != "" {
+		_, err := conf.ParseDebconf([]byte(l.text(at)))
+		l.problem("/"+at, err)
+	}
 	if look := l.w.Rules.Family(d.Family).Installed; look != nil {
 		asked := plan.Packages()
 		installed := look(l.text, asked)
