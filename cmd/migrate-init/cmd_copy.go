@@ -269,16 +269,16 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, d dirCopy, out copied
 
 // copiedDir prints the result of a finished copy.
 func (c *call) copiedDir(src string, out copied, done, verified copy.Counts) error {
-	lacks := incompleteCopy(src, done, verified)
+	missing := incompleteCopy(src, done, verified)
 	if c.opt.json {
-		return cmp.Or(printJSON(c, out), lacks)
+		return cmp.Or(printJSON(c, out), missing)
 	}
-	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal%s\n", done.Files, done.Dirs, done.Bytes, but(lacks))
+	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal%s\n", done.Files, done.Dirs, done.Bytes, but(missing))
 	if x := out.Shared; x != nil {
 		fmt.Fprintf(c.out, "%d bytes are in shared extents in the source, %d in the target\n", x.Source, x.Target)
 	}
 	c.list(done, verified)
-	return lacks
+	return missing
 }
 
 // interrupted tells an interrupt from a failure, and when it came.

@@ -165,16 +165,16 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 		return b.startAgain(err)
 	}
 	out.Target = b.becomes(a.Size)
-	lacks := incompleteCopy(b.dev.Source, done, read)
+	missing := incompleteCopy(b.dev.Source, done, read)
 	if b.opt.json {
-		return cmp.Or(printJSON(b.call, out), lacks)
+		return cmp.Or(printJSON(b.call, out), missing)
 	}
-	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, but(lacks), b.dev.Target, a.Type, a.UUID, a.Size)
+	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, but(missing), b.dev.Target, a.Type, a.UUID, a.Size)
 	if was := b.dev.Alloc.Label; was != "" && a.Label == "" {
 		b.note("label: the source's is %q, the copy has none; --label gives it one", was)
 	}
 	b.list(done, read)
-	return lacks
+	return missing
 }
 
 // transfer copies and verifies, with progress.

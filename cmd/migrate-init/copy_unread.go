@@ -48,9 +48,9 @@ func pathOf(d *plan.Device) string {
 	return d.Path
 }
 
-// but limits what is said of a copy that lacks something.
-func but(lacks error) string {
-	if lacks == nil {
+// but qualifies what is printed of a copy from which something is missing.
+func but(missing error) string {
+	if missing == nil {
 		return ""
 	}
 	return ", but for what could not be read"

@@ -75,7 +75,7 @@ func (d *Device) Fits(size, sector int64) error {
 	return nil
 }
 
-// Load reads what an interrupted copy left on the target. What cannot be resumed is an error; the caller may begin anew all
+// Load reads what an interrupted copy left on the target. What cannot be resumed is an error; the caller may start again all
 // the same.
 func (d *Device) Load(r io.ReaderAt) error {
 	last, err := DeviceState(r)
@@ -118,7 +118,7 @@ func (d *Device) Begin(ctx context.Context, j *Job) (err error) {
 	return d.Void(ctx)
 }
 
-// Void says on the target that nothing on it counts, so that the next copy begins anew. It is not interrupted.
+// Void says on the target that nothing on it counts, so that the next copy starts again. It is not interrupted.
 func (d *Device) Void(ctx context.Context) error {
 	if err := d.kept.Void(context.WithoutCancel(ctx), d.checkpoint()); err != nil {
 		return fmt.Errorf("target %s: %w", d.Target, err)
