@@ -40,7 +40,21 @@ func TestLaw(t *testing.T) {
 		{"a test there needs a row too", "pkg/cleverness/a_test.go", blank, "in no room"},
 		{"below a room", "pkg/md/sub/a.go", blank + `import _ "migrate-init/pkg/md"`, ""},
 		{"not a room by a shared prefix", "pkg/mdx/a.go", blank, "in no room"},
-		{"a test imports anything", "pkg/plan/a_test.go", blank + `import (_ "migrate-init/pkg/md"; _ "os/exec"; _ "log"); var x int`, ""},
+
+		// Tests.
+		{"a test runs programs and keeps state", "pkg/plan/a_test.go", blank + `import (_ "os/exec"; _ "syscall"; _ "log"); var x int`, ""},
+		{"a test imports a room that its room may not", "pkg/plan/a_test.go", blank + `import _ "migrate-init/pkg/md"`, "a test of pkg/plan (decide) imports pkg/md (spell)"},
+		{"a test imports what its room may", "pkg/stage/a_test.go", blank + `import _ "migrate-init/pkg/machine"`, ""},
+		{"a test's own column", "pkg/mkfs/a_test.go", blank + `import _ "migrate-init/pkg/probe"`, ""},
+		{"the column is for tests only", "pkg/mkfs/a.go", blank + `import _ "migrate-init/pkg/probe"`, "pkg/mkfs (spell) imports pkg/probe (spell)"},
+		{"a test outside its package", "pkg/md/a_test.go", "package md_test\n" + `import _ "migrate-init/pkg/md"`, ""},
+		{"a test imports the test room", "cmd/migrate-init/a_test.go", blank + `import _ "migrate-init/qemu-tests/lab"`, "a test of cmd (tell) imports qemu-tests (prove)"},
+		{"a test in the lab decides", "qemu-tests/a_test.go", blank + `import _ "migrate-init/pkg/plan"`, "as a user would"},
+		{"an exemption", "qemu-tests/raid1_zero_test.go", blank + `import _ "migrate-init/pkg/plan"`, ""},
+		{"an exemption is for one room", "qemu-tests/raid1_zero_test.go", blank + `import _ "migrate-init/pkg/survey"`, "as a user would"},
+		{"the bench measures engines", "qemu-tests/bench/a_test.go", blank + `import _ "migrate-init/pkg/tree"`, ""},
+		{"the bench itself does not", "qemu-tests/bench/a.go", blank + `import _ "migrate-init/pkg/tree"`, "qemu-tests/bench (prove) imports pkg/tree"},
+		{"a dot import in a test", "pkg/md/a_test.go", blank + `import . "bytes"; var _ = Clone`, "a dot import hides"},
 
 		// Programs and system calls.
 		{"exec in stage", "pkg/stage/a.go", blank + `import _ "os/exec"`, "only pkg/machine runs programs"},
@@ -100,7 +114,7 @@ func TestLaw(t *testing.T) {
 		{"common in a test", "pkg/md/a_test.go", "package common_test", "package named common"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := judge(t, c.file, []byte(c.src))
+			got := judge(t, c.file, []byte(c.src)).out
 			switch {
 			case c.want == "" && len(got) > 0:
 				t.Errorf("lawful, but: %s", strings.Join(got, "\n"))
