@@ -69,6 +69,26 @@ func TestLaw(t *testing.T) {
 		{"cgo", "pkg/machine/a.go", blank + `import "C"`, "silently left out"},
 		{"build tags hide nothing", "pkg/plan/a.go", "//go:build never\n\n" + blank + `import _ "syscall"`, "make system calls"},
 
+		// Files.
+		{"write a file", "pkg/stage/a.go", blank + `import "os"; func f() { os.WriteFile("", nil, 0) }`, "os.WriteFile: only pkg/machine"},
+		{"write a file in cmd", "cmd/migrate-init/a.go", blank + `import "os"; func f() { os.WriteFile("", nil, 0) }`, "os.WriteFile"},
+		{"remove as a value", "pkg/stage/a.go", blank + `import sys "os"; var _ func(string) error = sys.RemoveAll`, "os.RemoveAll"},
+		{"write a file in machine", "pkg/machine/a.go", blank + `import "os"; func f() { os.WriteFile("", nil, 0) }`, ""},
+		{"rename in tree", "pkg/tree/a.go", blank + `import "os"; func f() { os.Rename("", "") }`, ""},
+		{"remove in a test", "pkg/stage/a_test.go", blank + `import "os"; func f() { os.Remove("") }`, ""},
+		{"make a directory in the lab", "qemu-tests/lab/a.go", blank + `import "os"; func f() { os.Mkdir("", 0) }`, ""},
+		{"read a file", "pkg/survey/a.go", blank + `import "os"; func f() { os.ReadFile(""); os.Open("") }`, ""},
+		{"open to read", "pkg/survey/a.go", blank + `import "os"; func f() { os.OpenFile("", os.O_RDONLY|os.O_EXCL, 0) }`, ""},
+		{"open to write", "pkg/survey/a.go", blank + `import "os"; func f() { os.OpenFile("", os.O_RDONLY|(os.O_APPEND), 0) }`, "os.OpenFile"},
+		{"open as a variable says", "pkg/survey/a.go", blank + `import "os"; func f(n int) { os.OpenFile("", n, 0) }`, "os.OpenFile"},
+		{"open as a number says", "pkg/survey/a.go", blank + `import "os"; func f() { os.OpenFile("", 1, 0) }`, "os.OpenFile"},
+		{"OpenFile as a value", "pkg/survey/a.go", blank + `import "os"; func f() any { return os.OpenFile }`, "os.OpenFile"},
+		{"truncate a file", "pkg/survey/a.go", blank + `func f(x interface{ Truncate(int64) }) { x.Truncate(0) }`, "method Truncate"},
+		{"truncate a time", "pkg/survey/a.go", blank + `import "time"; func f(x time.Time) { x.Truncate(2*time.Second) }`, ""},
+		{"a method of os.Root", "pkg/survey/a.go", blank + `import "os"; func f(r *os.Root) { r.MkdirAll("", 0) }`, "method MkdirAll"},
+		{"another package's Remove", "pkg/survey/a.go", blank + `import "migrate-init/pkg/plan"; func f() { plan.Remove() }`, ""},
+		{"files by exemption", "pkg/copy/state.go", blank + `import "os"; func f() { os.Remove("") }`, ""},
+
 		// Talking, sleeping, weight.
 		{"log", "cmd/migrate-init/a.go", blank + `import _ "log"`, "a global with its own format"},
 		{"slog", "cmd/migrate-init/a.go", blank + `import _ "log/slog"`, ""},

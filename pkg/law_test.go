@@ -42,6 +42,7 @@ func (j *judgement) judge() {
 	}
 	j.declarations()
 	j.uses()
+	j.writes()
 }
 
 func (j *judgement) add(at ast.Node, format string, args ...any) {
