@@ -128,6 +128,15 @@ func TestLaw(t *testing.T) {
 		{"embedded text", "pkg/md/a.go", blank + "import _ \"embed\"\n//go:embed a.txt\nvar text string", ""},
 		{"embedded bytes", "pkg/md/a.go", blank + "import _ \"embed\"\n//go:embed a.txt\nvar text []byte", "package-level var text"},
 
+		// What a reader cannot look up. The names are in two pieces, or this file would break the law too.
+		{"notes elsewhere", "pkg/md/a.go", blank + "// f (failures" + ".md, 3) does it.\nfunc f() {}", "comment cites"},
+		{"a numbered promise", "pkg/md/a.go", "// Package x keeps promise" + " 4.\npackage x", "comment cites"},
+		{"a design in a test", "pkg/md/a_test.go", blank + "/* as design" + " 8 has it */", "comment cites"},
+		{"an issue in a message", "pkg/stage/a.go", blank + "const x = \"see issue" + " 7\"", "string cites"},
+		{"a path of this machine", "qemu-tests/lab/a.go", blank + "const x = `/wo" + "rk/main`", "string cites"},
+		{"a document of the repository", "pkg/stage/a.go", blank + "// As docs/commit.md says.\nconst x = \"docs/layout.md\"", ""},
+		{"a promise without a number", "pkg/stage/a.go", blank + "// It keeps its promises.\n", ""},
+
 		// Names.
 		{"util", "pkg/md/util/a.go", "package util", "package named util"},
 		{"types by directory", "pkg/md/types/a.go", "package md", "package named types"},

@@ -37,6 +37,7 @@ func (j *judgement) judge() {
 		return
 	}
 	j.imports()
+	j.literals()
 	if j.test {
 		return
 	}

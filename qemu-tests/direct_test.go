@@ -8,7 +8,7 @@ import (
 	"migrate-init/qemu-tests/lab"
 )
 
-// TestLabDirectKernel boots a disk without its boot loader, as the tests of promise 1 do: with a kernel and an initrd from
+// TestLabDirectKernel boots a disk without its boot loader, as the tests of zero live writes do: with a kernel and an initrd from
 // outside, nothing has to be written to the disk to choose them.
 func TestLabDirectKernel(t *testing.T) {
 	l, ctx, dir := open(t)

@@ -159,7 +159,7 @@ func (r *rig) scheduledBoot() (kernel, image, words string) {
 	return kernel, image, words
 }
 
-// zeroLiveWrites is promise 1, measured on the whole disk.
+// zeroLiveWrites: not one byte of the old disk changes, measured on the whole disk.
 func zeroLiveWrites(t *testing.T, s *stock) {
 	s.done(t)
 	t.Logf("sha256 of the whole old disk: %s before the migration, %s after it and a boot of the new system", s.before, s.after)

@@ -17,7 +17,7 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// runProve shows before commit that the target boots: nothing is written here, and any doubt is an error (promise 4).
+// runProve shows before commit that the target boots: nothing is written here, and any doubt is an error.
 func runProve(ctx context.Context, e *Env) error {
 	if err := e.assembleTree(ctx); err != nil {
 		return err

@@ -127,7 +127,7 @@ func (l *looker) grub(dev *plan.Device, at string) {
 }
 
 // whyNoOneShot says why next_entry would not run exactly once: GRUB must be able to write its environment block, which
-// it does only on a plain partition (lab.md: on md and btrfs grub-reboot returns 0 and the entry is permanent).
+// it does only on a plain partition (on md and btrfs grub-reboot returns 0 and the entry is permanent).
 func (l *looker) whyNoOneShot(dev *plan.Device) string {
 	b := &l.f.Boot
 	switch {
