@@ -37,6 +37,8 @@ func (j *judgement) literals() {
 		if m := cites.FindString(text); m != "" {
 			j.add(lit, "string cites %q, which is not in the repository: state the fact instead", m)
 		}
+		j.named(lit, text)
 		return true
 	})
+	j.out = append(j.out, ratchet(j.name, j.names, allowed()[j.name])...)
 }

@@ -48,7 +48,9 @@ func TestLaw(t *testing.T) {
 		{"a test's own column", "pkg/mkfs/a_test.go", blank + `import _ "migrate-init/pkg/probe"`, ""},
 		{"the column is for tests only", "pkg/mkfs/a.go", blank + `import _ "migrate-init/pkg/probe"`, "pkg/mkfs (spell) imports pkg/probe (spell)"},
 		{"a test outside its package", "pkg/md/a_test.go", "package md_test\n" + `import _ "migrate-init/pkg/md"`, ""},
-		{"a test imports the test room", "cmd/migrate-init/a_test.go", blank + `import _ "migrate-init/qemu-tests/lab"`, "a test of cmd (tell) imports qemu-tests (prove)"},
+		{"a test imports a test room of pkg", "pkg/md/a_test.go", blank + `import _ "migrate-init/pkg/fixtures"`, ""},
+		{"only a test does", "pkg/md/a.go", blank + `import _ "migrate-init/pkg/fixtures"`, "pkg/md (spell) imports pkg/fixtures (prove)"},
+		{"a test imports the lab", "cmd/migrate-init/a_test.go", blank + `import _ "migrate-init/qemu-tests/lab"`, "a test of cmd (tell) imports qemu-tests (prove)"},
 		{"a test in the lab decides", "qemu-tests/a_test.go", blank + `import _ "migrate-init/pkg/plan"`, "as a user would"},
 		{"an exemption", "qemu-tests/raid1_zero_test.go", blank + `import _ "migrate-init/pkg/plan"`, ""},
 		{"an exemption is for one room", "qemu-tests/raid1_zero_test.go", blank + `import _ "migrate-init/pkg/survey"`, "as a user would"},
@@ -127,6 +129,21 @@ func TestLaw(t *testing.T) {
 		{"one excuse for a group", "pkg/plan/a.go", blank + "//nolint:gochecknoglobals // for all of them\nvar (\na = 1\n)", "package-level var a"},
 		{"embedded text", "pkg/md/a.go", blank + "import _ \"embed\"\n//go:embed a.txt\nvar text string", ""},
 		{"embedded bytes", "pkg/md/a.go", blank + "import _ \"embed\"\n//go:embed a.txt\nvar text []byte", "package-level var text"},
+
+		// Names that have a home.
+		{"a filesystem type", "pkg/stage/a.go", blank + `func f(s string) bool { return s == "ext4" }`, "filesystem type \"ext4\": ask the table"},
+		{"a filesystem type in a list", "pkg/image/a.go", blank + "func f() []string { return []string{`xfs`} }", "filesystem type \"xfs\""},
+		{"a filesystem type in plan", "pkg/plan/a.go", blank + `const x = "btrfs"`, "filesystem type"},
+		{"a filesystem type at home", "pkg/plan/fstype.go", blank + `const x = "btrfs"`, ""},
+		{"a filesystem type in an engine", "pkg/extent/a.go", blank + `const x = "xfs"`, ""},
+		{"a filesystem type where it is spelled", "pkg/probe/a.go", blank + `const x = "vfat"`, ""},
+		{"a filesystem type in a sentence", "pkg/stage/a.go", blank + `const x = "an ext4 of 3 GiB"`, ""},
+		{"a filesystem type in a test", "pkg/stage/a_test.go", blank + `const x = "ext4"`, ""},
+		{"a boot loader", "pkg/stage/a.go", blank + `const x = "grub"`, "boot loader \"grub\": ask the boot loader's row"},
+		{"a boot loader's format", "boot/a.go", blank + `const x = "extlinux"`, ""},
+		{"a generator", "pkg/survey/a.go", blank + `const x = "dracut"`, "generator or family \"dracut\""},
+		{"a family", "pkg/image/a.go", blank + `const x = "debian"`, "ask the family's or the initramfs generator's row"},
+		{"a family at home", "pkg/distro/a.go", blank + `const x = "debian"`, ""},
 
 		// What a reader cannot look up. The names are in two pieces, or this file would break the law too.
 		{"notes elsewhere", "pkg/md/a.go", blank + "// f (failures" + ".md, 3) does it.\nfunc f() {}", "comment cites"},

@@ -20,6 +20,7 @@ type judgement struct {
 	test  bool              // a _test.go file, or one of a room that is part of the tests
 	local map[string]string // local name -> import path
 	used  []exemption
+	names []string // of things that have another home, as offences
 	out   []string
 }
 

@@ -50,13 +50,13 @@ func exemptions() []exemption {
 }
 
 // rooms is the house as a table: a room tells, decides, looks, does or spells, and its row says what it may know of the
-// others. A new room is a new row. Tests may import what their room may, and run programs as their judges.
+// others. A new room is a new row. Tests may import what their room may and the test rooms of pkg, and run programs as
+// their judges.
 func rooms() []room {
 	spelling := []string{"pkg/md", "pkg/zfs", "pkg/gpt", "pkg/probe", "pkg/fstab", "pkg/conf", "pkg/kmod", "pkg/elf", "pkg/mkfs"}
 	const spells = "a spelling room turns bytes into values and back; what it needs from another room comes as an argument"
 	judges := map[string][]string{
 		"pkg/mkfs": {"pkg/probe"}, // sees whether what was made is what was asked for
-
 	}
 	var out []room
 	for _, s := range append([]string{"boot", "cpio"}, spelling...) {
@@ -111,6 +111,7 @@ func TestRooms(t *testing.T) {
 		t.Fatalf("go.mod: not that of module %s (%v)", module, err)
 	}
 	seen, used := map[string]bool{}, map[exemption]bool{}
+	var all []string
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -130,6 +131,7 @@ func TestRooms(t *testing.T) {
 			return err
 		}
 		name = filepath.ToSlash(name)
+		all = append(all, name)
 		if r := roomOf(path.Dir(name)); r != nil {
 			seen[r.path] = true
 		}
@@ -151,6 +153,11 @@ func TestRooms(t *testing.T) {
 	for _, e := range exemptions() {
 		if !used[e] {
 			t.Errorf("exemption of %s for %s: nothing needs it any more; remove it", e.file, e.may)
+		}
+	}
+	for name := range allowed() {
+		if !slices.Contains(all, name) {
+			t.Errorf("%s is not there any more: remove its line from pkg/law_names_test.go", name)
 		}
 	}
 	// A walk that finds nothing would pass forever.
