@@ -29,3 +29,17 @@ func TestUnknownDataIsSeen(t *testing.T) {
 		t.Errorf("bios_grub with a core image: %+v", got)
 	}
 }
+
+// A firmware RAID's mark at the end of a disk claims the disk; at the end of a partition it is data.
+func TestFirmwareRAIDInAPartition(t *testing.T) {
+	m := debian(t)
+	m.disks["vda2"].pieces[800*mib-512] = []byte("$XIDE$")
+	m.disks["vdb"] = device{m.disks["vdb"].size, map[int64][]byte{m.disks["vdb"].size - 512: []byte("$XIDE$")}}
+	f := m.look(t, Deep)
+	if c := f.Dev("vda2").Contents; len(c) != 1 || c[0].Type != "ext4" {
+		t.Errorf("partition: %+v", c)
+	}
+	if c := f.Dev("vdb").Contents; len(c) != 1 || c[0].Type != "lsi_mega_raid_member" {
+		t.Errorf("disk: %+v", c)
+	}
+}
