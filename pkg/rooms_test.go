@@ -79,6 +79,8 @@ func rooms() []room {
 		room{path: "pkg/testns", verb: "prove", pass: pass{exec: true, syscall: true, test: true}, why: "only tests import it"},
 		room{path: "pkg/distro", verb: "do, in a chroot", may: []string{"pkg/plan", "pkg/machine", "pkg/rootfs", "boot"}, why: "a family is argv and files for a plan, nothing else"},
 		room{path: "pkg/image", verb: "build", may: []string{"pkg/plan", "cpio", "pkg/kmod", "pkg/elf", "pkg/mkfs", "pkg/rootfs"}, why: "an image is plan and host files, the same bytes every time"},
+		room{path: "pkg/pid1", verb: "tell and do", may: []string{"pkg/stage", "pkg/plan", "pkg/machine", "boot"},
+			why: "PID 1 is a process with consoles and a policy; the work is done by the stages of the mode that it runs"},
 		room{path: "cmd", verb: "tell", pass: pass{anyRoom: true, print: true}, why: "it wires the rooms; the test room is not one of them"},
 		room{path: "qemu-tests", verb: "prove", may: append([]string{"boot", "cpio"}, spelling...), pass: pass{exec: true, syscall: true, print: true, test: true},
 			why: "it drives the binary as a user would; it may read formats, but never calls what decides or does"},

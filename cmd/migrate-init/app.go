@@ -125,7 +125,7 @@ func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.
 			return nil
 		},
 		Pause: pause,
-		Load:  a.loader(m),
+		Load:  stage.Modules(a.world().Root, m),
 	}
 }
 

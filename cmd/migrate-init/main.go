@@ -13,6 +13,11 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/pid1"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
 )
 
 // version is set by the linker.
@@ -35,7 +40,24 @@ func waiting() {
 }
 
 // isInit tells the init of an image from a command that is the first process of a container: the kernel starts /init.
-func isInit(pid int, name string) bool { return pid == 1 && name == imageSelf }
+func isInit(pid int, name string) bool { return pid == 1 && name == pid1.Self }
+
+// bootInit is PID 1 of an image. It does not return.
+func bootInit() {
+	a := thisMachine()
+	a.asPID1(pid1.New(&pid1.Consoles{Now: a.now, Progress: progressLine})).Main(context.Background())
+}
+
+// asPID1 fills in what PID 1 takes from the tool.
+func (a *app) asPID1(p *pid1.Init) *pid1.Init {
+	p.Version, p.Root = version, a.world().Root
+	p.Stages = func(pl *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
+		e := a.env(pl, text, m, tell)
+		e.KernelLog = a.watchKernel(func(err error) { tell(stage.Event{Stage: "init", Text: err.Error()}) })
+		return e
+	}
+	return p
+}
 
 // command runs one call of the tool and gives its exit code. An interrupt ends the work at a safe place.
 func command(a *app) int {

@@ -1,25 +1,18 @@
-package main
+package pid1
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/machine"
-	"migrate-init/pkg/plan"
 )
 
 // A disk that never answers becomes a panic during the migration only: the new system finds the settings of its kernel.
-func TestInitBoundsHangs(t *testing.T) {
-	r, _ := newRig(t, "console=ttyS0", plan.Policy{}, false)
-	root := filepath.Join(r.dir, "root")
-	for path, value := range map[string]string{hungPanic: "0\n", hungTimeout: "120\n"} {
-		if err := put(root, strings.TrimPrefix(path, "/"), value, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+func TestBoundsHangs(t *testing.T) {
+	r := newRig("console=ttyS0")
+	r.put(hungPanic, "0\n")
+	r.put(hungTimeout, "120\n")
 	r.boot(t)
 	set := []string{machine.WriteSys{Path: hungTimeout, Value: hungSeconds}.String(), machine.WriteSys{Path: hungPanic, Value: "1"}.String()}
 	at := slices.Index(r.m.log, set[0])
@@ -27,7 +20,7 @@ func TestInitBoundsHangs(t *testing.T) {
 		t.Fatalf("effects: %q", r.m.log)
 	}
 	r.m.log = nil
-	if _, err := (entering{r.initd, boot.ParseCmdline("")}).Do(t.Context(), machine.SwitchRoot{NewRoot: "/mnt/target", Init: "/sbin/init"}); err != nil {
+	if _, err := (pid1Machine{r.Init}).Do(t.Context(), machine.SwitchRoot{NewRoot: "/mnt/target", Init: "/sbin/init"}); err != nil {
 		t.Fatal(err)
 	}
 	back := []string{machine.WriteSys{Path: hungTimeout, Value: "120"}.String(), machine.WriteSys{Path: hungPanic, Value: "0"}.String()}
@@ -37,8 +30,8 @@ func TestInitBoundsHangs(t *testing.T) {
 }
 
 // A kernel without that watch is no reason to say anything.
-func TestInitWithoutHangWatch(t *testing.T) {
-	r, _ := newRig(t, "console=ttyS0", plan.Policy{}, false)
+func TestWithoutHangWatch(t *testing.T) {
+	r := newRig("console=ttyS0")
 	if said := r.boot(t); strings.Contains(said, "hung") || strings.Contains(strings.Join(r.m.log, "\n"), "hung") {
 		t.Errorf("%s\n%q", said, r.m.log)
 	}

@@ -1,8 +1,9 @@
-package main
+package pid1
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -25,7 +26,7 @@ func (s *stuck) SetWriteDeadline(t time.Time) error { s.deadline = t; return nil
 func (s *stuck) Write([]byte) (int, error) {
 	s.asked++
 	if s.deadline.IsZero() {
-		panic("it would wait for ever")
+		panic("it would wait forever")
 	}
 	return 0, os.ErrDeadlineExceeded
 }
@@ -34,23 +35,23 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("input/output error") }
 
-func TestVoiceStuckConsole(t *testing.T) {
+func TestStuckConsole(t *testing.T) {
 	now := time.Unix(1000, 0)
 	bad, good := &stuck{}, &bytes.Buffer{}
-	v := &voice{now: func() time.Time { return now }}
-	v.hear(bad, nil)
-	v.hear(broken{}, nil)
-	v.hear(good, nil)
-	v.say("one")
-	if bad.deadline != now.Add(patience) {
+	c := &Consoles{Now: func() time.Time { return now }}
+	c.Add(bad, nil)
+	c.Add(broken{}, nil)
+	c.Add(good, nil)
+	c.Say("one")
+	if bad.deadline != now.Add(writeTimeout) {
 		t.Errorf("deadline %v", bad.deadline)
 	}
-	v.say("two\nthree\n")
+	c.Say("two\nthree\n")
 	if bad.asked != 1 {
 		t.Errorf("a console that takes nothing was asked %d times at once", bad.asked)
 	}
-	now = now.Add(dumb)
-	v.say("four %d", 4)
+	now = now.Add(muteFor)
+	c.Say("four %d", 4)
 	if bad.asked != 2 {
 		t.Errorf("a console that took nothing was not asked again")
 	}
@@ -71,57 +72,62 @@ type alive struct{ bytes.Buffer }
 
 func (*alive) Close() error { return nil }
 
-func TestVoiceHungUpConsole(t *testing.T) {
-	v := &voice{now: time.Now}
+func TestHungUpConsole(t *testing.T) {
+	c := &Consoles{Now: time.Now, Progress: progress}
 	dead, again, opened := &hungUp{}, &alive{}, 0
-	v.hear(dead, func() (io.WriteCloser, error) { opened++; return again, nil })
-	v.say("one\ntwo")
+	c.Add(dead, func() (io.WriteCloser, error) { opened++; return again, nil })
+	c.Say("one\ntwo")
 	if opened != 1 || !dead.closed || again.String() != "migrate-init: one\r\nmigrate-init: two\r\n" {
 		t.Errorf("opened %d times, closed %v, said %q", opened, dead.closed, again)
 	}
 	// One that is gone is not asked for every line.
-	v = &voice{now: time.Now}
+	c = &Consoles{Now: time.Now, Progress: progress}
 	opened = 0
-	v.hear(&hungUp{}, func() (io.WriteCloser, error) { opened++; return nil, os.ErrNotExist })
-	v.say("one\ntwo")
+	c.Add(&hungUp{}, func() (io.WriteCloser, error) { opened++; return nil, os.ErrNotExist })
+	c.Say("one\ntwo")
 	if opened != 1 {
 		t.Errorf("opened %d times", opened)
 	}
 }
 
-func TestVoiceProgress(t *testing.T) {
+func progress(e stage.Event, columns int) string {
+	return fmt.Sprintf("%s at %d in %d columns", e.Stage, e.Progress.Files, columns)
+}
+
+func TestConsoleProgress(t *testing.T) {
 	now := time.Unix(1000, 0)
 	tty, kmsg := &bytes.Buffer{}, &bytes.Buffer{}
-	v := &voice{now: func() time.Time { return now }, kmsg: kmsg}
-	v.hear(tty, nil)
+	c := &Consoles{Now: func() time.Time { return now }, Progress: progress}
+	c.Log(kmsg)
+	c.Add(tty, nil)
 	for range 30 {
-		v.event(stage.Event{Stage: "copy", Text: "/", Progress: &copy.Progress{Files: 7, Bytes: 1 << 20, TotalBytes: 4 << 20, Rate: 2 << 20, ETA: 61.7, Path: "usr/\x1b[2Jx"}})
+		c.Event(stage.Event{Stage: "copy", Text: "/", Progress: &copy.Progress{Files: 7}})
 		now = now.Add(100 * time.Millisecond)
 	}
-	line := "migrate-init: copy: /, 7 files, 1.0 MiB of 4.0 MiB (25 %), 2.0 MiB/s, 1m2s left: \"usr/\\x1b[2Jx\"\r\n"
+	line := "migrate-init: copy at 7 in 146 columns\r\n"
 	if tty.String() != strings.Repeat(line, 3) {
 		t.Errorf("in 3 seconds: %q", tty)
 	}
 	if kmsg.Len() > 0 {
 		t.Errorf("the kernel's log is no place for progress: %q", kmsg)
 	}
-	v.event(stage.Event{Stage: "copy", Text: "done"})
+	c.Event(stage.Event{Stage: "copy", Text: "done"})
 	if !strings.HasSuffix(tty.String(), "migrate-init: copy: done\r\n") || kmsg.String() != "copy: done" {
 		t.Errorf("said %q, logged %q", tty, kmsg)
 	}
 }
 
 // Stages, programs that they run, the reaper: all speak at once. (The race detector watches.)
-func TestVoiceTogether(t *testing.T) {
+func TestConsolesTogether(t *testing.T) {
 	b := &bytes.Buffer{}
-	v := &voice{now: time.Now}
-	v.hear(b, nil)
+	c := &Consoles{Now: time.Now, Progress: progress}
+	c.Add(b, nil)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 20 {
-				v.say("line")
-				v.event(stage.Event{Stage: "copy", Progress: &copy.Progress{}})
+				c.Say("line")
+				c.Event(stage.Event{Stage: "copy", Progress: &copy.Progress{}})
 			}
 		})
 	}

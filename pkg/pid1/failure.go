@@ -1,0 +1,96 @@
+package pid1
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"migrate-init/pkg/machine"
+)
+
+// releaseTime bounds how long a failed mode releases mounts and arrays before the reset.
+const releaseTime = 30 * time.Second
+
+// noJournal is the outlook while nothing was written.
+const noJournal = "nothing was committed: the next boot is the old system, unchanged; the target has no journal yet, so the reason stands only here"
+
+// recovered treats a panic like any other failure: reported, journalled, and followed by the policy.
+func (p *Init) recovered(ctx context.Context) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	p.Consoles.Say("panic: %v\n%s", r, debug.Stack())
+	if p.failing {
+		return // giveUp itself panicked
+	}
+	if p.job.journal != nil {
+		if err := p.job.journal(ctx, fmt.Sprint("panic: ", r)); err != nil {
+			p.Consoles.Say("%v", err)
+		}
+	}
+	p.report(fmt.Errorf("panic: %v", r))
+	p.giveUp(ctx)
+}
+
+// report says why the run ends here, and what the next boot will be.
+func (p *Init) report(err error) {
+	p.Consoles.Say("FAILED: %v", err)
+	outlook := noJournal
+	if p.job.outlook != nil {
+		outlook = p.job.outlook()
+	}
+	p.Consoles.Say("%s", outlook)
+}
+
+// giveUp carries out the policy for failures.
+func (p *Init) giveUp(ctx context.Context) {
+	p.failing = true
+	seen := false
+	if p.policy.OnFailure == "shell" {
+		p.Consoles.Say("policy: a shell on every console; leaving one reboots")
+		err := p.Shell(ctx)
+		if err != nil {
+			p.Consoles.Say("shell: %v", err)
+		}
+		seen = err == nil
+	}
+	p.release(ctx)
+	how := "reboot"
+	if p.policy.OnFailure == "poweroff" {
+		how = "poweroff"
+	}
+	p.Consoles.Say("policy: %s", how)
+	if !seen {
+		p.HoldScreen(ctx)
+	}
+	if _, err := p.Machine.Do(ctx, machine.Reboot{How: how}); err != nil {
+		p.Consoles.Say("%s: %v", how, err)
+	}
+}
+
+// release lets the mode release what it holds. A disk that hangs must not keep the machine from coming back: whatever
+// cannot be released in time is reset.
+func (p *Init) release(ctx context.Context) {
+	if p.job.release == nil {
+		return
+	}
+	ctx, done := context.WithTimeout(ctx, releaseTime)
+	defer done()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		defer func() {
+			if r := recover(); r != nil {
+				p.Consoles.Say("abandon: panic: %v", r)
+			}
+		}()
+		p.job.release(ctx)
+	}()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		p.Consoles.Say("abandon: not done after %s; the reset goes on", releaseTime)
+	}
+}
