@@ -41,6 +41,7 @@ check: setup build ## gofmt, vet, staticcheck, dead code, tidy, import law, port
 	@bad=$$("$$(go env GOROOT)/bin/gofmt" -l $(GODIRS)); [ -z "$$bad" ] || { echo "not formatted:"; echo "$$bad"; exit 1; }
 	@echo "check: go vet"
 	@go vet ./...
+	@go vet -tags cuttest ./cmd/...
 	@echo "check: staticcheck ($(STATICCHECK))"
 	@GOTOOLCHAIN=$$(go env GOVERSION) go run $(STATICCHECK) ./...
 	@echo "check: dead code ($(DEADCODE), .ci/deadcode.allow)"
@@ -52,6 +53,8 @@ check: setup build ## gofmt, vet, staticcheck, dead code, tidy, import law, port
 	@echo "check: pure rooms under GOOS=darwin"
 	@GOOS=darwin go vet $(PURE)
 	@size=$$(stat -c %s $(BINARY)); echo "check: size $$size of $(BUDGET) bytes"; [ $$size -le $(BUDGET) ]
+	@echo "check: nothing of the test build that cuts the power (pkg/cut)"
+	@! grep -q -e migrate.cut -e MIGRATE_INIT_CUT $(BINARY)
 	@echo "check: static link"
 	@out=$$(ldd $(BINARY) 2>&1 || true); echo "$$out"; grep -q 'not a dynamic executable' <<<"$$out"
 

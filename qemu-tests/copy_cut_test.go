@@ -341,3 +341,21 @@ func (c *copyCut) compare(before []manifest.Entry) {
 	}
 	c.t.Logf("manifest: %d names in the source, %d in the copy, %d differ; e2fsck finds nothing", len(before), len(after), len(diffs))
 }
+
+// spotter says when a line that matches has come by.
+type spotter struct {
+	want  *regexp.Regexp
+	text  []byte
+	found chan struct{}
+	done  bool
+}
+
+// Write implements io.Writer.
+func (s *spotter) Write(b []byte) (int, error) {
+	s.text = append(s.text, b...)
+	if !s.done && s.want.Match(s.text) {
+		s.done = true
+		close(s.found)
+	}
+	return len(b), nil
+}

@@ -1,10 +1,11 @@
 package qemutests
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,42 +13,56 @@ import (
 	"migrate-init/qemu-tests/lab"
 )
 
-// cut is one power cut: when the machine has said a line, and this much later.
+// cut is one power cut at an exact effect.
 type cut struct {
-	name, line string
-	delay      time.Duration
-	quick      bool // in make test too
-	direct     bool // the migration is started again at once: no old system writes to its disk in between, and what is done stays done
+	name string
+	at   string // where the test build of the tool cuts the power; see pkg/cut
+	// quick cuts are in make test too.
+	quick bool
+	// then is what the migration says when it is started again at once: no old system writes to its disk in between, and what
+	// is done stays done. Empty: the machine comes up by itself.
+	then string
 }
+
+// What a migration that is started again says of what is done.
+const (
+	copied = "copy: done already"
+	found  = "check: the commit was made in an earlier boot: nothing is copied"
+)
 
 // stageCuts are the power cuts of the migration, in its order: one machine goes through all of them.
 func stageCuts() []cut {
+	const commit = "rename_/mnt/target/migrate-init/committed"
 	return []cut{
-		{"prepare", `prepare: begins`, 0, false, false},
-		{"prepare, table", `prepare: partition table`, 100 * time.Millisecond, false, false},
-		{"prepare, arrays", `prepare: (ext4|swap) `, 50 * time.Millisecond, false, false},
-		{"copy", `copy: /, `, 1500 * time.Millisecond, true, false},
-		{"copy again", `copy: /, `, 4 * time.Second, false, false},
-		{"verify", `verify: begins`, 2 * time.Second, false, false},
-		{"rewrite", `rewrite: begins`, 200 * time.Millisecond, false, true},
-		{"rewrite, later", `rewrite: begins`, 400 * time.Millisecond, false, false},
-		{"rebuild", `rebuild: begins`, 8 * time.Second, true, true},
-		{"rebuild, grub-install", `rebuild: [^\r\n]*grub-install`, time.Second, false, false},
-		{"prove", `prove: begins`, 500 * time.Millisecond, false, false},
-		{"commit", `commit: begins`, 0, false, false},
-		{"commit, later", `commit: begins`, 400 * time.Millisecond, true, false},
-		{"commit, done", `commit: done`, 0, true, false},
+		{"prepare", "write_partition_table", false, ""},
+		{"prepare, table", "write_partition_table+", false, ""},
+		{"prepare, mkfs", "run_mke2fs+50ms", false, ""},
+		{"copy", "checkpoint_of+", false, ""},
+		{"copy again", "checkpoint_of%2+", true, "copy: the copy of / was interrupted; resuming from its last checkpoint"},
+		{"verify", ":_verify:+2s", false, ""},
+		{"rewrite", "rewrite_file_/mnt/target/etc/fstab", false, copied},
+		{"rewrite, later", "migrate-init-confirm.service+", false, ""},
+		{"rebuild", "update-initramfs_-u+8s", true, copied},
+		{"rebuild, grub-install", "grub-install_--target+1s", false, ""},
+		{"prove", "prove_begin+500ms", false, ""},
+		{"commit", "commit_begin", false, ""},
+		{"commit, before the rename", commit, true, ""},
+		// GRUB does not replay the journal of ext4: until the flush that follows the rename it may boot either system.
+		{"commit, after the rename", commit + "+", false, found},
+		{"commit, before its record", "commit_done", true, found},
+		{"commit, done", "commit_done+", false, ""},
 	}
 }
 
 // finishCuts are those of finish. Until the resync has ended only the new disk holds everything.
 func finishCuts() []cut {
 	return []cut{
-		{"boot sector", `boot sector of`, 10 * time.Millisecond, false, false},
-		{"table", `partition table`, 50 * time.Millisecond, false, false},
-		{"resync", `resync of`, time.Second, true, false},
-		{"before grub-install", `grub-install`, 0, false, false},
-		{"grub-install", `grub-install`, 2 * time.Second, false, false},
+		{"boot sector", "write_boot_sector", false, ""},
+		{"boot sector, written", "write_boot_sector+", false, ""},
+		{"table", "write_partition_table+", false, ""},
+		{"resync", "ADD_NEW_DISK+1s", true, ""},
+		{"before grub-install", "grub-install_--target", false, ""},
+		{"grub-install", "grub-install_--target+2s", false, ""},
 	}
 }
 
@@ -68,19 +83,12 @@ func chosen(cuts []cut) []cut {
 type tally struct{ old, new, neither int }
 
 // powerCut cuts the power in every stage. After each cut the machine must come up by itself, as the old system or the new.
-func powerCut(t *testing.T, s *stock) {
-	r := take(t, s.scheduled(t))
+// The image and the tool are the test build.
+func powerCut(t *testing.T) {
+	r := emptyRig(t, lab.FastDebian())
+	vm, _ := r.planned(cutTool(t))
 	var n tally
-	committed := r.cutStages(&n)
-	if !committed {
-		vm := r.start("the migration, at last")
-		r.follow(vm)
-		r.ready(vm)
-		r.wantRoot(vm, "new")
-		r.wantLegs(vm, "U_")
-		r.showTimes(r.status(vm))
-		r.off(vm)
-	}
+	r.cutStages(vm, &n)
 	r.sameTree()
 	r.cutHandover(&n)
 	r.cutFinish(&n)
@@ -88,6 +96,25 @@ func powerCut(t *testing.T, s *stock) {
 	if n.neither != 0 {
 		t.Errorf("%d states in which neither system boots", n.neither)
 	}
+}
+
+// cutTool builds the tool that cuts the power at an effect. The shipped one must have nothing of that.
+func cutTool(t *testing.T) string {
+	t.Helper()
+	names := []string{"migrate.cut", "MIGRATE_INIT_CUT"}
+	shipped, out := tool(t), built(t, "-tags", "cuttest")
+	for file, want := range map[string]bool{shipped: false, out: true} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if bytes.Contains(b, []byte(name)) != want {
+				t.Errorf("%s is in %s: %v, want %v", name, file, !want, want)
+			}
+		}
+	}
+	return out
 }
 
 // after boots a machine whose power was cut and tells which system came up.
@@ -117,53 +144,106 @@ func (r *rig) after(c cut, n *tally) (*lab.VM, string) {
 	return vm, root
 }
 
-// cutStages arms the migration again and again and returns whether it was committed in the end.
-func (r *rig) cutStages(n *tally) bool {
+// arm schedules the migration, to be cut, and switches the machine off. The parameter stands in the snippet of schedule,
+// which the next schedule writes again.
+func (r *rig) arm(vm *lab.VM, at string) {
 	r.t.Helper()
+	r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
+	r.quiet(vm, `sed -i 's|^\([[:space:]]*linux [^ ]*\)|\1 migrate.cut=`+at+`|' /boot/grub/custom.cfg && grep -q migrate.cut= /boot/grub/custom.cfg`)
+	r.off(vm)
+}
+
+// cutStages migrates again and again from the old system that runs as vm, cut at every point, until the new one comes up.
+func (r *rig) cutStages(vm *lab.VM, n *tally) {
+	r.t.Helper()
+	cuts := chosen(stageCuts())
+	r.arm(vm, cuts[0].at)
 	kernel, image, words := r.scheduledBoot()
-	direct := false
-	for _, c := range chosen(stageCuts()) {
+	then := ""
+	for i, c := range cuts {
 		config := lab.Config{Name: "migration, cut in " + c.name, Disks: r.disks()}
-		if direct {
-			config.Kernel, config.Initrd, config.Append = kernel, image, words
+		if then != "" {
+			config.Kernel, config.Initrd, config.Append = kernel, image, words+" migrate.cut="+c.at
 		}
-		vm := r.boot(config)
-		ctx, cancel := context.WithTimeout(r.ctx, 25*time.Minute)
-		m, err := vm.Console.Expect(ctx, `migrate-init: (`+c.line+`|FAILED|handover: entering)`)
-		cancel()
-		if err != nil || !regexp.MustCompile(c.line).MatchString(m[1]) {
-			r.t.Fatalf("migration, to be cut in %s: %q, %v", c.name, m, err)
+		console := r.cutMigration(config, c)
+		if then != "" && !strings.Contains(console, "migrate-init: "+then) {
+			r.t.Errorf("started again at once, to be cut in %s, the migration did not say %q; see console.log", c.name, then)
 		}
-		time.Sleep(c.delay)
-		if err := vm.Cut(); err != nil {
-			r.t.Fatal(err)
-		}
-		said := migrationLines(vm.Console.Tail(3000))
-		begun := stagesBegun(vm.Console.Text())
-		r.say("cut in %s, after %.1f s; the last that was said: %s", c.name, vm.Uptime().Seconds(), said[max(0, len(said)-1):])
-		if direct && !strings.Contains(vm.Console.Text(), "migrate-init: copy: done already") {
-			r.t.Errorf("started again at once, the migration did not go on from its journal; see console.log")
-		}
-		if direct = c.direct; direct {
+		resumed := strings.Contains(then, "checkpoint")
+		last := i+1 == len(cuts)
+		if then = c.then; then != "" && !last {
 			continue
 		}
 		vm, root := r.after(c, n)
 		st := r.status(vm)
+		begun := stagesBegun(console)
 		switch {
-		case root == "new" && slices.Contains(begun, "commit") && st.State == "migrated":
+		case last && root == "new" && st.State == "migrated":
+			r.wantLegs(vm, "U_")
+			r.showTimes(st)
 			r.off(vm)
-			return true
-		case root == "new":
-			r.t.Fatalf("after the cut in %s the new system runs, and status says %q", c.name, st.State)
+			return
+		case last || root == "new":
+			r.t.Fatalf("after the cut in %s the %s system runs, and status says %q", c.name, root, st.State)
 		case st.State == "not begun" && begun[len(begun)-1] == "prepare":
 		case st.State == "cut short" && partOf(begun).MatchString(st.Reason):
 		default:
 			r.t.Errorf("after the cut in %s, status in the old system says %q because %q; the consoles saw %v", c.name, st.State, st.Reason, begun)
 		}
-		r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
-		r.off(vm)
+		if resumed || !full() {
+			r.wantResumed(st)
+		}
+		r.arm(vm, cuts[i+1].at)
 	}
-	return false
+}
+
+// cutMigration boots the migration, waits until the power is cut in it, and returns what the console said.
+func (r *rig) cutMigration(config lab.Config, c cut) string {
+	r.t.Helper()
+	vm := r.boot(config)
+	r.wantCut(vm, c)
+	console := vm.Console.Text()
+	said := migrationLines(console)
+	r.say("cut in %s (%s), after %.1f s; the last that was said: %s", c.name, c.at, vm.Uptime().Seconds(), said[max(0, len(said)-1):])
+	return console
+}
+
+// wantCut waits until the guest has cut its power, which ends it as a reset.
+func (r *rig) wantCut(vm *lab.VM, c cut) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.ctx, 25*time.Minute)
+	defer cancel()
+	m, err := vm.Console.Expect(ctx, `migrate-init: (cut (?:before|after|\S+ after) [^\r\n]*|FAILED: [^\r\n]*|handover: entering)`)
+	if err != nil || !strings.HasPrefix(m[1], "cut ") {
+		r.t.Fatalf("to be cut in %s (%s): %q, %v; console ends:\n%s", c.name, c.at, m, err, vm.Console.Tail(4000))
+	}
+	end, err := vm.Wait(ctx)
+	if err != nil || end.Reason != "guest-reset" {
+		r.t.Fatalf("cut in %s: the machine ended as %s, %v", c.name, end, err)
+	}
+	r.say("%s: %s", c.name, m[1])
+}
+
+// wantResumed wants a part of the copy that took over what an earlier boot had copied, and that was verified afterwards.
+func (r *rig) wantResumed(st status) {
+	r.t.Helper()
+	resumed, verified := "", false
+	for _, x := range st.Records {
+		if part, ok := strings.CutPrefix(x.Stage, "copy:"); ok && x.Event == "done" && x.Facts["resumed"] != "" && x.Facts["resumed"] != "0" {
+			resumed, verified = part, false
+			r.say("%s: %s names were there already, of %s files and %s directories", x.Text, x.Facts["resumed"], x.Facts["files"], x.Facts["dirs"])
+		}
+		verified = verified || x.Stage == "verify:"+resumed && x.Event == "done"
+	}
+	if resumed == "" {
+		r.t.Error("no copy in the journal went on from where an earlier boot was cut")
+	}
+	if full() {
+		return // the cut was in verify
+	}
+	if !verified {
+		r.t.Errorf("copy %s went on, and was not verified afterwards", resumed)
+	}
 }
 
 // stagesBegun are the stages that a console saw begin.
@@ -246,25 +326,10 @@ func (r *rig) cutFinishAt(c cut, n *tally) {
 		// This disk is whole again within one look at the machine.
 		r.quiet(vm, "echo 20000 >/proc/sys/dev/raid/speed_limit_max")
 	}
-	seen := &spotter{want: regexp.MustCompile(c.line), found: make(chan struct{})}
-	ended := make(chan error, 1)
-	ctx := r.slow()
-	go func() {
-		_, err := vm.RunTo(ctx, finish, seen)
-		ended <- err
-	}()
-	select {
-	case <-seen.found:
-		time.Sleep(c.delay)
-	case err := <-ended:
-		r.t.Fatalf("finish, to be cut at %s, ended (%v) and said:\n%s", c.name, err, seen.text)
-	}
-	if err := vm.Cut(); err != nil {
-		r.t.Fatal(err)
-	}
-	<-ended
-	r.say("finish was cut at %s; it had said:\n%s", c.name, seen.text)
-	whole := strings.Contains(c.line, "grub-install")
+	// The tool that the migrated system has is the test build.
+	go func() { _, _ = vm.Run(r.slow(), "MIGRATE_INIT_CUT="+c.at+" "+finish) }()
+	r.wantCut(vm, c)
+	whole := strings.Contains(c.at, "grub-install")
 	c.name = "finish, " + c.name
 	r.aloneAfter(r.newDisk(), c, n)
 	if whole {
@@ -307,22 +372,4 @@ func (r *rig) aloneAfter(d lab.Disk, c cut, n *tally) {
 	}
 	n.new++
 	r.off(vm)
-}
-
-// spotter says when a line that matches has come by.
-type spotter struct {
-	want  *regexp.Regexp
-	text  []byte
-	found chan struct{}
-	done  bool
-}
-
-// Write implements io.Writer.
-func (s *spotter) Write(b []byte) (int, error) {
-	s.text = append(s.text, b...)
-	if !s.done && s.want.Match(s.text) {
-		s.done = true
-		close(s.found)
-	}
-	return len(b), nil
 }

@@ -180,10 +180,13 @@ func (r *rig) off(vm *lab.VM) {
 }
 
 // tool builds the binary as it is shipped and returns its path.
-func tool(t *testing.T) string {
+func tool(t *testing.T) string { return built(t) }
+
+func built(t *testing.T, flags ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "migrate-init")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "migrate-init/cmd/migrate-init")
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", out}, flags...)
+	cmd := exec.Command("go", append(args, "migrate-init/cmd/migrate-init")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, b)
@@ -191,10 +194,15 @@ func tool(t *testing.T) string {
 	return out
 }
 
-// install puts the tool into the running system, as an administrator would.
+// install puts the shipped tool into the running system, as an administrator would.
 func (r *rig) install(vm *lab.VM) {
 	r.t.Helper()
-	b, err := os.ReadFile(tool(r.t))
+	r.installFile(vm, tool(r.t))
+}
+
+func (r *rig) installFile(vm *lab.VM, tool string) {
+	r.t.Helper()
+	b, err := os.ReadFile(tool)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestRaid1(t *testing.T) {
 			happyPath(t, lab.Debian(), "tree")
 		}},
 		{"ZeroLiveWrites", func(t *testing.T) { zeroLiveWrites(t, s) }},
-		{"PowerCut", func(t *testing.T) { powerCut(t, s) }},
+		{"PowerCut", powerCut},
 		{"FailsToOld", func(t *testing.T) { failsToOld(t, s) }},
 		{"Rollback", func(t *testing.T) { rollBack(t, s) }},
 	} {

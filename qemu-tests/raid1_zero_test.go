@@ -61,25 +61,34 @@ func (s *stock) scheduled(t *testing.T) *rig {
 		return s.armed
 	}
 	r := s.rigIn(t, "scheduled")
-	master, err := r.l.Disk(r.ctx, r.spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.copyDisk(r.old, master)
-	if err := lab.Blank(r.new, r.spec.Size); err != nil {
-		t.Fatal(err)
-	}
-	vm := r.comesUp("old system", "old")
-	r.install(vm)
-	r.quiet(vm, `printf '# mine\nmenuentry "Mine" --id mine { true; }\n' >/boot/grub/custom.cfg; chmod 600 /boot/grub/custom.cfg; grub-editenv /boot/grub/grubenv set mine=yes`)
-	s.sums = r.must(vm, bootFiles)
-	// File by file: HappyPath's plan chooses the used blocks.
-	r.quiet(vm, "cd /root && migrate-init plan --to raid1 --disk /dev/vdb --engine tree && migrate-init check plan.toml")
-	r.must(vm, "cd /root && migrate-init build plan.toml -o migrate.img && ls -l migrate.img")
+	vm, sums := r.planned(tool(t))
+	s.sums = sums
 	r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
 	r.off(vm)
 	s.armed = r
 	return r
+}
+
+// planned makes both disks and boots the old system with the given tool in it. The plan and the image are made; sums are those
+// of the boot loader's files.
+func (r *rig) planned(tool string) (vm *lab.VM, sums string) {
+	r.t.Helper()
+	master, err := r.l.Disk(r.ctx, r.spec)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.copyDisk(r.old, master)
+	if err := lab.Blank(r.new, r.spec.Size); err != nil {
+		r.t.Fatal(err)
+	}
+	vm = r.comesUp("old system", "old")
+	r.installFile(vm, tool)
+	r.quiet(vm, `printf '# mine\nmenuentry "Mine" --id mine { true; }\n' >/boot/grub/custom.cfg; chmod 600 /boot/grub/custom.cfg; grub-editenv /boot/grub/grubenv set mine=yes`)
+	sums = r.must(vm, bootFiles)
+	// File by file: HappyPath's plan chooses the used blocks.
+	r.quiet(vm, "cd /root && migrate-init plan --to raid1 --disk /dev/vdb --engine tree && migrate-init check plan.toml")
+	r.must(vm, "cd /root && migrate-init build plan.toml -o migrate.img && ls -l migrate.img")
+	return vm, sums
 }
 
 // done is the same machine after the migration, which a kernel from outside started: no boot loader ran, so whatever

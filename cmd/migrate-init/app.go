@@ -111,6 +111,7 @@ func (a *app) read(name string) ([]byte, error) {
 
 // env is what the stages work with, live or as PID 1.
 func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
+	m = a.withCut(m, tell)
 	return &stage.Env{
 		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
 		Open:   a.world().Open,
