@@ -148,7 +148,7 @@ func TestSnippetIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Entries) != 2 || c.Entries[0].ID != MigrateEntryID(spec().PlanID) || c.Entries[1].ID != NewSystemEntryID(spec().PlanID) {
+	if len(c.Entries) != 2 || c.Entries[0].ID != MigrateEntryID(spec().PlanID) || c.Entries[1].ID != newSystemEntryID(spec().PlanID) {
 		t.Fatalf("entries %+v", c.Entries)
 	}
 	a, b := ParseCmdline(spec().Cmdline), ParseCmdline(c.Entries[0].Cmdline)
@@ -169,7 +169,7 @@ func words(c Cmdline) []string {
 func TestGRUBQuote(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.StringMatching("[ -~\t\u00e9]{0,12}").Draw(t, "s")
-		q, err := GRUBQuote(s)
+		q, err := grubQuote(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +179,7 @@ func TestGRUBQuote(t *testing.T) {
 		}
 	})
 	for _, s := range []string{"a\nb", "a\x00", "a\r"} {
-		if _, err := GRUBQuote(s); err == nil {
+		if _, err := grubQuote(s); err == nil {
 			t.Errorf("%q accepted", s)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// GrubenvSize is the size of an environment block in bytes; GRUB writes it in place, sector by sector.
-const GrubenvSize = 1024
+// grubenvSize is the size of an environment block in bytes; GRUB writes it in place, sector by sector.
+const grubenvSize = 1024
 
 const grubenvMagic = "# GRUB Environment Block\n"
 
@@ -22,15 +22,15 @@ type Grubenv struct{ block []byte }
 
 // NewGrubenv is an empty block of 1024 bytes.
 func NewGrubenv() Grubenv {
-	g := Grubenv{block: bytes.Repeat([]byte{'#'}, GrubenvSize)}
+	g := Grubenv{block: bytes.Repeat([]byte{'#'}, grubenvSize)}
 	copy(g.block, grubenvMagic)
 	return g
 }
 
 // ParseGrubenv reads a block of exactly 1024 bytes.
 func ParseGrubenv(data []byte) (Grubenv, error) {
-	if len(data) != GrubenvSize {
-		return Grubenv{}, fmt.Errorf("grubenv: %d bytes, %d expected", len(data), GrubenvSize)
+	if len(data) != grubenvSize {
+		return Grubenv{}, fmt.Errorf("grubenv: %d bytes, %d expected", len(data), grubenvSize)
 	}
 	if !bytes.HasPrefix(data, []byte(grubenvMagic)) {
 		return Grubenv{}, fmt.Errorf("grubenv: signature %q, %q expected", data[:len(grubenvMagic)], grubenvMagic)

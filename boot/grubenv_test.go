@@ -15,7 +15,7 @@ import (
 
 func block(t testing.TB, body string) []byte {
 	t.Helper()
-	b := bytes.Repeat([]byte{'#'}, GrubenvSize)
+	b := bytes.Repeat([]byte{'#'}, grubenvSize)
 	copy(b, grubenvMagic+body)
 	return b
 }
@@ -60,7 +60,7 @@ func TestGrubenv(t *testing.T) {
 func TestGrubenvRefusals(t *testing.T) {
 	for want, data := range map[string][]byte{
 		"1023 bytes":  block(t, "")[1:],
-		"signature":   bytes.Repeat([]byte{'#'}, GrubenvSize),
+		"signature":   bytes.Repeat([]byte{'#'}, grubenvSize),
 		"no line end": block(t, "a=b"),
 		"a=b\\":       block(t, "x=y\na=b\\\n"),
 		`"word\n"`:    block(t, "x=y\nword\nnext_entry=1\n"),
@@ -72,7 +72,7 @@ func TestGrubenvRefusals(t *testing.T) {
 		}
 	}
 	var g Grubenv
-	room := GrubenvSize - len(grubenvMagic) - len("x=\n")
+	room := grubenvSize - len(grubenvMagic) - len("x=\n")
 	if err := g.Set("x", strings.Repeat("v", room)); err != nil {
 		t.Errorf("a full block: %v", err)
 	}

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// GRUBQuote spells s as one word of GRUB's script language. Words of safe bytes stay bare; others go into single quotes,
+// grubQuote spells s as one word of GRUB's script language. Words of safe bytes stay bare; others go into single quotes,
 // inside which nothing is special (grub-core/script/yylex.l), a single quote itself as '\”. A line end or NUL cannot be
 // in a word that we write.
-func GRUBQuote(s string) (string, error) {
+func grubQuote(s string) (string, error) {
 	if i := strings.IndexAny(s, "\n\r\x00"); i >= 0 {
 		return "", fmt.Errorf("grub word %q: byte %q not allowed", clip(s), s[i])
 	}
@@ -30,7 +30,7 @@ func grubKernelArgs(cmdline string) (string, error) {
 		if i := strings.IndexFunc(word, func(r rune) bool { return r == '\\' || r == '\'' || r == '"' || r < ' ' }); i >= 0 {
 			return "", fmt.Errorf("kernel parameter %q: GRUB cannot hand over byte %q", clip(raw), word[i])
 		}
-		q, err := GRUBQuote(word)
+		q, err := grubQuote(word)
 		if err != nil {
 			return "", fmt.Errorf("kernel parameter: %w", err)
 		}

@@ -45,15 +45,15 @@ const handedVariable = "migrate_init_handed"
 // MigrateEntryID is the id of the entry that starts the migration: the value for next_entry.
 func MigrateEntryID(planID string) string { return "migrate-init-" + planID }
 
-// NewSystemEntryID is the id of the entry that hands over to the new system.
-func NewSystemEntryID(planID string) string { return "migrate-init-new-" + planID }
+// newSystemEntryID is the id of the entry that hands over to the new system.
+func newSystemEntryID(planID string) string { return "migrate-init-new-" + planID }
 
 // GRUBSnippet renders the part of custom.cfg that belongs to a plan, markers included, in the script language of GRUB 2.02.
 //
 // It does this, in the old GRUB, after its grub.cfg has set default and consumed next_entry:
 //
 //  1. An entry with MigrateEntryID boots the migration; it is never a default by itself.
-//  2. Where CommittedFile and the new grub.cfg can be read, an entry with NewSystemEntryID loads that grub.cfg.
+//  2. Where CommittedFile and the new grub.cfg can be read, an entry for the new system loads that grub.cfg.
 //  3. That entry becomes the default when ConfirmedFile is there too. Without it, it becomes the default once: TriedVariable
 //     is set to the plan id and saved before; when it cannot be saved, or was already saved, the old default stays.
 //     Without CanSaveEnv there is no memory: committed is enough.
@@ -92,7 +92,7 @@ func (s SnippetSpec) migrateEntry(w *snippetWriter) {
 }
 
 func (s SnippetSpec) commitTest(w *snippetWriter) {
-	id := NewSystemEntryID(s.PlanID)
+	id := newSystemEntryID(s.PlanID)
 	prefix := "(" + s.Volume + ")" + s.NewPrefix
 	config := prefix + "/grub.cfg"
 	choose := func(depth int) { w.line(depth, "set default="+w.word(id)) }
@@ -180,7 +180,7 @@ func (w *snippetWriter) line(depth int, s string) {
 }
 
 func (w *snippetWriter) word(s string) string {
-	q, err := GRUBQuote(s)
+	q, err := grubQuote(s)
 	if err != nil && w.err == nil {
 		w.err = err
 	}

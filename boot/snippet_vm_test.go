@@ -308,7 +308,7 @@ func vmGrubenv(t *testing.T, disk string) Grubenv {
 			t.Fatal("no grubenv on the old disk")
 		}
 		if at += i; at%1024 == 0 {
-			env, err := ParseGrubenv(data[at : at+GrubenvSize])
+			env, err := ParseGrubenv(data[at : at+grubenvSize])
 			if err != nil {
 				t.Fatal(err)
 			}

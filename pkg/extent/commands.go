@@ -35,7 +35,7 @@ func (a *Allocation) Grow(dev, dir string) ([]Command, error) {
 	if a.Type == "xfs" {
 		return []Command{{[]string{"xfs_growfs", "-d", dir}, []int{0}}}, nil
 	}
-	if a.Has("bigalloc") {
+	if a.has("bigalloc") {
 		return nil, fmt.Errorf("%s %s: resize2fs does not grow feature bigalloc: %w", a.Type, a.UUID, ErrUnsupported)
 	}
 	return []Command{
@@ -47,7 +47,7 @@ func (a *Allocation) Grow(dev, dir string) ([]Command, error) {
 // repairOrphans: tune2fs 1.47.0 rewrites every checksum but those of the orphan file, and the kernel does not mount what it
 // leaves. The file is empty in what Read takes, and e2fsck makes an empty one.
 func (a *Allocation) repairOrphans(dev string) []Command {
-	if !a.Has("orphan_file") {
+	if !a.has("orphan_file") {
 		return nil
 	}
 	return []Command{repair(dev)}

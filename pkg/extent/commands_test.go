@@ -35,7 +35,7 @@ func TestExtGrow(t *testing.T) {
 			must(t, os.Truncate(dev, 80<<20))
 			runCommands(t, []Command{a.Check(dev)})
 			cmds, err := a.Grow(dev, "")
-			if a.Has("bigalloc") {
+			if a.has("bigalloc") {
 				if !errors.Is(err, ErrUnsupported) {
 					t.Errorf("growing bigalloc: %v", err)
 				}

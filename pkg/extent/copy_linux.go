@@ -207,7 +207,7 @@ func (c *copier) run(ctx context.Context, buf []byte) {
 func blank(buf []byte, base int64, pieces, bad []Range) {
 	for _, p := range pieces {
 		for _, b := range bad {
-			if from, to := max(p.Offset, b.Offset), min(p.End(), b.End()); from < to {
+			if from, to := max(p.Offset, b.Offset), min(p.end(), b.end()); from < to {
 				clear(buf[from-base : to-base])
 			}
 		}
@@ -245,7 +245,7 @@ func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known
 		c.res.Written += size
 	}
 	c.res.Bad = append(c.res.Bad, bad...)
-	c.offset = max(c.offset, pieces[len(pieces)-1].End())
+	c.offset = max(c.offset, pieces[len(pieces)-1].end())
 	c.ahead[n] = size
 	for {
 		s, ok := c.ahead[c.low]

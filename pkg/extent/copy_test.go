@@ -76,7 +76,7 @@ func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.badRead {
-		if off < r.End() && r.Offset < off+int64(len(p)) {
+		if off < r.end() && r.Offset < off+int64(len(p)) {
 			if m.tries++; m.heals == 0 || m.tries <= m.heals {
 				return 0, &os.PathError{Op: "read", Path: "disk", Err: syscall.EIO}
 			}
@@ -117,7 +117,7 @@ func equalUsed(t testing.TB, src, dst *memory, a *Allocation) {
 	t.Helper()
 	want := bytes.Repeat([]byte{0xa5}, len(dst.b))
 	for _, r := range a.Ranges {
-		copy(want[r.Offset:r.End()], src.b[r.Offset:])
+		copy(want[r.Offset:r.end()], src.b[r.Offset:])
 	}
 	if !bytes.Equal(want, dst.b) {
 		t.Fatal("the target has other bytes than the source in use, or was written elsewhere")
@@ -155,7 +155,7 @@ func TestVerifyNamesTheByte(t *testing.T) {
 	for range 30 {
 		off := rnd.Int64N(a.Size)
 		dst.b[off] ^= 0x10
-		i := slices.IndexFunc(a.Ranges, func(r Range) bool { return r.Offset <= off && off < r.End() })
+		i := slices.IndexFunc(a.Ranges, func(r Range) bool { return r.Offset <= off && off < r.end() })
 		rep, err := verifyWindows(t.Context(), dst, a, res.Sums, Options{Source: src})
 		if i < 0 && err != nil {
 			t.Errorf("byte %d is not used, but: %v", off, err)
@@ -165,7 +165,7 @@ func TestVerifyNamesTheByte(t *testing.T) {
 			t.Errorf("byte %d: %v, %v; want %v", off, rep.Differs, err, want)
 		}
 		rep, err = verifyWindows(t.Context(), dst, a, res.Sums, Options{})
-		covers := slices.ContainsFunc(rep.Differs, func(r Range) bool { return r.Offset <= off && off < r.End() })
+		covers := slices.ContainsFunc(rep.Differs, func(r Range) bool { return r.Offset <= off && off < r.end() })
 		if covers != (i >= 0) || covers != errors.Is(err, ErrDiffers) {
 			t.Errorf("byte %d, no source: %v, %v", off, rep.Differs, err)
 		}
@@ -418,7 +418,7 @@ func TestWindowsProperty(t *testing.T) {
 				t.Fatalf("window %d at %d: %v", n, base, pieces)
 			}
 			for _, p := range pieces {
-				if p.Offset < base || p.End() > base+Window || p.Length <= 0 {
+				if p.Offset < base || p.end() > base+Window || p.Length <= 0 {
 					t.Fatalf("window at %d: %v", base, p)
 				}
 				back.add(p.Offset, p.Length)

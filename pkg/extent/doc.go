@@ -32,7 +32,7 @@
 // that bring it to the target's size. This package runs no command.
 //
 // Memory is bounded: [Options] Workers times [Window] for I/O, 64 MiB of ranges
-// (see [MaxRanges]), and 16 bytes of hash for each [Window] of the filesystem
+// (see [maxRanges]), and 16 bytes of hash for each [Window] of the filesystem
 // that holds data. Reading ext takes about 100 bytes a block group more.
 //
 // Formats: ext from the kernel's Documentation/filesystems/ext4 and e2fsprogs'

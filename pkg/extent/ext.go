@@ -33,7 +33,7 @@ func readExt(r io.ReaderAt, size int64, super []byte) (*Allocation, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := rangeList{max: MaxRanges, unit: s.blockSize}
+	list := rangeList{max: maxRanges, unit: s.blockSize}
 	if err := s.readBitmaps(r, groups, meta, &list); err != nil {
 		return nil, err
 	}

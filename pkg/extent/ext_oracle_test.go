@@ -72,7 +72,7 @@ func dumpe2fsUsed(t testing.TB, path string) (used []Range, blockSize int64) {
 		}
 	}
 	next := int64(0)
-	list := rangeList{max: MaxRanges}
+	list := rangeList{max: maxRanges}
 	for _, f := range free {
 		list.add(next*blockSize, (f.from-next)*blockSize)
 		next = f.to + 1

@@ -24,10 +24,10 @@ type Range struct {
 	Length int64 `json:"length"`
 }
 
-// End is the offset of the first byte after the range.
-func (r Range) End() int64 { return r.Offset + r.Length }
+// end is the offset of the first byte after the range.
+func (r Range) end() int64 { return r.Offset + r.Length }
 
-func (r Range) String() string { return fmt.Sprintf("bytes %d-%d", r.Offset, r.End()-1) }
+func (r Range) String() string { return fmt.Sprintf("bytes %d-%d", r.Offset, r.end()-1) }
 
 // An Allocation says which bytes of a filesystem are in use.
 type Allocation struct {
@@ -38,7 +38,7 @@ type Allocation struct {
 	SectorSize int64
 	// Ranges are the bytes to copy: sorted, disjoint, never touching, each a
 	// multiple of BlockSize. They cover all used blocks and, for ext, the
-	// boot block; beyond [MaxRanges] small gaps of free blocks too.
+	// boot block; beyond [maxRanges] small gaps of free blocks too.
 	Ranges    []Range
 	UsedBytes int64 // bytes that the filesystem counts as used, at most the sum of Ranges
 	UUID      string
@@ -59,8 +59,8 @@ func (a *Allocation) CopyBytes() int64 {
 	return n
 }
 
-// Has reports whether the filesystem has the feature, by its own tools' name.
-func (a *Allocation) Has(feature string) bool {
+// has reports whether the filesystem has the feature, by its own tools' name.
+func (a *Allocation) has(feature string) bool {
 	for _, f := range a.Features {
 		if f == feature {
 			return true

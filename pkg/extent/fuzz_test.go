@@ -33,7 +33,7 @@ func checkRead(t *testing.T, r io.ReaderAt, size int64) (*Allocation, error) {
 		t.Fatalf("used %d, to copy %d, size %d of %d, identity %q, uuid %q", a.UsedBytes, n, a.Size, size, a.Identity, a.UUID)
 	}
 	for i := 1; i < len(a.Ranges); i++ {
-		if a.Ranges[i].Offset == a.Ranges[i-1].End() {
+		if a.Ranges[i].Offset == a.Ranges[i-1].end() {
 			t.Fatalf("ranges %d and %d touch", i-1, i)
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// MaxRanges bounds the ranges of an [Allocation], 16 bytes each. A filesystem
+// maxRanges bounds the ranges of an [Allocation], 16 bytes each. A filesystem
 // in more pieces than that gets its smallest gaps filled: a few free blocks
 // are copied, which costs time, not correctness.
-const MaxRanges = 1 << 22
+const maxRanges = 1 << 22
 
 // rangeList collects used runs in ascending order.
 type rangeList struct {
@@ -27,7 +27,7 @@ func (l *rangeList) add(off, length int64) {
 		return
 	}
 	l.used += length
-	if n := len(l.ranges); n > 0 && off-l.ranges[n-1].End() <= l.gap {
+	if n := len(l.ranges); n > 0 && off-l.ranges[n-1].end() <= l.gap {
 		l.ranges[n-1].Length = off + length - l.ranges[n-1].Offset
 		return
 	}
@@ -41,8 +41,8 @@ func (l *rangeList) add(off, length int64) {
 func (l *rangeList) compact() {
 	out := l.ranges[:1]
 	for _, r := range l.ranges[1:] {
-		if last := &out[len(out)-1]; r.Offset-last.End() <= l.gap {
-			last.Length = r.End() - last.Offset
+		if last := &out[len(out)-1]; r.Offset-last.end() <= l.gap {
+			last.Length = r.end() - last.Offset
 		} else {
 			out = append(out, r)
 		}

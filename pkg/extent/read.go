@@ -30,7 +30,7 @@ func (r *reader) window(ctx context.Context, buf []byte, base int64, pieces []Ra
 	var bad []Range
 	var cause error
 	for _, p := range pieces {
-		for off := p.Offset; off < p.End(); off += r.blockSize {
+		for off := p.Offset; off < p.end(); off += r.blockSize {
 			// A dying disk takes seconds for each block.
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -39,7 +39,7 @@ func (r *reader) window(ctx context.Context, buf []byte, base int64, pieces []Ra
 			if err := r.block(b, off); err != nil {
 				clear(b)
 				cause = err
-				if n := len(bad); n > 0 && bad[n-1].End() == off {
+				if n := len(bad); n > 0 && bad[n-1].end() == off {
 					bad[n-1].Length += r.blockSize
 				} else {
 					bad = append(bad, Range{off, r.blockSize})
@@ -56,8 +56,8 @@ func (r *reader) window(ctx context.Context, buf []byte, base int64, pieces []Ra
 func (r *reader) spans(buf []byte, base int64, pieces []Range) error {
 	for i := 0; i < len(pieces); {
 		s := pieces[i]
-		for i++; i < len(pieces) && pieces[i].Offset-s.End() <= readAcross; i++ {
-			s.Length = pieces[i].End() - s.Offset
+		for i++; i < len(pieces) && pieces[i].Offset-s.end() <= readAcross; i++ {
+			s.Length = pieces[i].end() - s.Offset
 		}
 		if err := readFull(r.r, buf[s.Offset-base:][:s.Length], s.Offset); err != nil {
 			return err
@@ -91,7 +91,7 @@ func (a *Allocation) check() error {
 		if r.Offset < end || r.Length <= 0 || r.Length > a.Size-r.Offset || (r.Offset|r.Length)&(a.BlockSize-1) != 0 {
 			return fmt.Errorf("allocation: %v after %d in a filesystem of %d bytes", r, end, a.Size)
 		}
-		end = r.End()
+		end = r.end()
 	}
 	return nil
 }

@@ -21,25 +21,25 @@ func (a *Allocation) Hidden() *Allocation {
 	h := *a
 	h.Ranges = slices.Clone(a.Ranges)
 	head := a.headSize()
-	for len(h.Ranges) > 0 && h.Ranges[0].End() <= head {
+	for len(h.Ranges) > 0 && h.Ranges[0].end() <= head {
 		h.Ranges = h.Ranges[1:]
 	}
 	if len(h.Ranges) > 0 && h.Ranges[0].Offset < head {
-		h.Ranges[0] = Range{head, h.Ranges[0].End() - head}
+		h.Ranges[0] = Range{head, h.Ranges[0].end() - head}
 	}
 	return &h
 }
 
 // Renamable refuses a filesystem that Reveal cannot give another UUID: it can be copied, but only as it is.
 func (a *Allocation) Renamable() error {
-	if a.Has("uninit_bg") && !a.Has("metadata_csum") {
+	if a.has("uninit_bg") && !a.has("metadata_csum") {
 		return fmt.Errorf("%s %s: feature uninit_bg ties the group descriptors' checksums to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
 	}
-	if a.Has("ea_inode") && !a.Has("metadata_csum") {
+	if a.has("ea_inode") && !a.has("metadata_csum") {
 		// tune2fs rewrites the hashes of ea_inode only together with the UUID.
 		return fmt.Errorf("%s %s: feature ea_inode ties the hashes of large attributes to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
 	}
-	if a.Has("stable_inodes") {
+	if a.has("stable_inodes") {
 		return fmt.Errorf("%s %s: feature stable_inodes binds encrypted files to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
 	}
 	return nil
@@ -105,7 +105,7 @@ func (a *Allocation) renameExt(sb []byte, dev string, id []byte) (cmds []Command
 		labelAt        = 0x78
 		incompatAt     = 0x60
 	)
-	if a.Has("metadata_csum") && !a.Has("metadata_csum_seed") {
+	if a.has("metadata_csum") && !a.has("metadata_csum_seed") {
 		binary.LittleEndian.PutUint32(sb[seedAt:], rawCRC32C(^uint32(0), sb[uuidAt:uuidAt+16]))
 		binary.LittleEndian.PutUint32(sb[incompatAt:], binary.LittleEndian.Uint32(sb[incompatAt:])|extIncompatCsumSeed)
 		// tune2fs rewrites the checksums, in all metadata, only of a filesystem that was just checked.
@@ -114,7 +114,7 @@ func (a *Allocation) renameExt(sb []byte, dev string, id []byte) (cmds []Command
 	}
 	copy(sb[uuidAt:], id)
 	clear(sb[labelAt : labelAt+16])
-	if a.Has("metadata_csum") {
+	if a.has("metadata_csum") {
 		binary.LittleEndian.PutUint32(sb[extSuperChecksum:], rawCRC32C(^uint32(0), sb[:extSuperChecksum]))
 	}
 	return cmds

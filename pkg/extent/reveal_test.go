@@ -205,8 +205,8 @@ func TestRevealAsItIs(t *testing.T) {
 			}
 			x, y := make([]byte, 1<<20), make([]byte, 1<<20)
 			for _, r := range a.Ranges {
-				for at := r.Offset; at < r.End(); at += int64(len(x)) {
-					n := min(int64(len(x)), r.End()-at)
+				for at := r.Offset; at < r.end(); at += int64(len(x)) {
+					n := min(int64(len(x)), r.end()-at)
 					must(t, readFull(src, x[:n], at))
 					must(t, readFull(dst, y[:n], at))
 					if !bytes.Equal(x[:n], y[:n]) {

@@ -146,7 +146,7 @@ func (v *verifier) done(pieces, differs []Range) {
 			v.missed++
 		}
 	}
-	v.offset = pieces[len(pieces)-1].End()
+	v.offset = pieces[len(pieces)-1].end()
 	v.tell()
 }
 
@@ -174,12 +174,12 @@ func (v *verifier) narrow(ctx context.Context, buf []byte, base int64, pieces []
 	}
 	var out []Range
 	for _, p := range pieces {
-		for off := p.Offset; off < p.End(); off += v.a.BlockSize {
+		for off := p.Offset; off < p.end(); off += v.a.BlockSize {
 			i, j := off-base, off-base+v.a.BlockSize
 			if bytes.Equal(buf[i:j], src[i:j]) {
 				continue
 			}
-			if n := len(out); n > 0 && out[n-1].End() == off {
+			if n := len(out); n > 0 && out[n-1].end() == off {
 				out[n-1].Length += v.a.BlockSize
 			} else {
 				out = append(out, Range{off, v.a.BlockSize})

@@ -26,7 +26,7 @@ func (w *windows) next(buf []Range) (n int, base int64, pieces []Range, ok bool)
 		} else if r.Offset >= base+Window {
 			break
 		}
-		if r.End() > base+Window {
+		if r.end() > base+Window {
 			r.Length = base + Window - r.Offset
 			w.done += r.Length
 			pieces = append(pieces, r)

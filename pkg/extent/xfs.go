@@ -33,7 +33,7 @@ func readXFS(r io.ReaderAt, size int64, head []byte) (*Allocation, error) {
 	if err := readFull(r, unmount, record); err != nil {
 		return nil, fmt.Errorf("xfs log: %w", err)
 	}
-	list := rangeList{max: MaxRanges, unit: s.blockSize}
+	list := rangeList{max: maxRanges, unit: s.blockSize}
 	for ag := range s.agCount {
 		if err := s.readAG(r, ag, &list); err != nil {
 			return nil, err

@@ -77,10 +77,10 @@ func freespUsed(t testing.TB, path string) (used []Range, agfl int64) {
 		free = append(free, Range{ag*agBlocks + bno, n})
 	}
 	slices.SortFunc(free, func(a, b Range) int { return int(a.Offset - b.Offset) })
-	list, next := rangeList{max: MaxRanges}, int64(0)
+	list, next := rangeList{max: maxRanges}, int64(0)
 	for _, f := range free {
 		list.add(next*bs, (f.Offset-next)*bs)
-		next = f.End()
+		next = f.end()
 	}
 	list.add(next*bs, (blocks-next)*bs)
 	return list.ranges, agfl * bs
@@ -90,7 +90,7 @@ func freespUsed(t testing.TB, path string) (used []Range, agfl int64) {
 func uncovered(inner, outer []Range) (int64, bool) {
 	i := 0
 	for _, r := range inner {
-		for i < len(outer) && outer[i].End() < r.End() {
+		for i < len(outer) && outer[i].end() < r.end() {
 			i++
 		}
 		if i == len(outer) || outer[i].Offset > r.Offset {

@@ -74,7 +74,7 @@ func (c *Crypttab) SetSource(line int, source Spec) error {
 
 // SetOptions changes the options of a line that has them; at least one option must be left.
 func (c *Crypttab) SetOptions(line int, o Options) error {
-	return c.set(line, cryptOptions, Escape(string(o)))
+	return c.set(line, cryptOptions, escape(string(o)))
 }
 
 func (c *Crypttab) set(line, field int, text string) error {
@@ -111,7 +111,7 @@ func (c *Crypttab) Append(e CryptEntry) (int, error) {
 	if e.Options == "" {
 		e.Options = "luks"
 	}
-	line, err := c.t.append(Escape(e.Name), e.Source.String(), Escape(e.Key), Escape(string(e.Options)))
+	line, err := c.t.append(escape(e.Name), e.Source.String(), escape(e.Key), escape(string(e.Options)))
 	if err != nil {
 		return 0, fmt.Errorf("crypttab: new entry: %w", err)
 	}

@@ -21,10 +21,10 @@ func Unescape(s string) string {
 	return b.String()
 }
 
-// Escape is the inverse of Unescape: it writes blanks, line ends, NUL, backslash and a leading number sign as octal escapes.
+// escape is the inverse of Unescape: it writes blanks, line ends, NUL, backslash and a leading number sign as octal escapes.
 // A number sign elsewhere stays (a cifs password may hold one): it starts no comment there, and old C libraries do not
 // read its escape.
-func Escape(s string) string {
+func escape(s string) string {
 	if !strings.ContainsAny(s, " \t\n\r\\#\x00") {
 		return s
 	}

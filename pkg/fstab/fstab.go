@@ -123,9 +123,9 @@ func (f *File) SetOptions(line int, o Options) error {
 		return fmt.Errorf("fstab: %w", err)
 	}
 	if len(r.fields) != fieldOptions {
-		return f.set(line, fieldOptions, Escape(string(o)))
+		return f.set(line, fieldOptions, escape(string(o)))
 	}
-	text := Escape(string(o))
+	text := escape(string(o))
 	at := r.fields[fieldType].end
 	*r = newRow(r.raw[:at]+" "+text+r.raw[at:], fstabFields)
 	return nil
@@ -163,7 +163,7 @@ func (f *File) Append(e Entry) (int, error) {
 	if o == "" {
 		o = "defaults"
 	}
-	line, err := f.t.append(e.Spec.String(), Escape(e.File), Escape(e.VFSType), Escape(o), strconv.Itoa(e.Freq), strconv.Itoa(e.Passno))
+	line, err := f.t.append(e.Spec.String(), escape(e.File), escape(e.VFSType), escape(o), strconv.Itoa(e.Freq), strconv.Itoa(e.Passno))
 	if err != nil {
 		return 0, fmt.Errorf("fstab: new entry: %w", err)
 	}

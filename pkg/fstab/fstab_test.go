@@ -59,7 +59,7 @@ func TestEntries(t *testing.T) {
 	if m := f.Malformed(); m != nil {
 		t.Errorf("malformed: %v", m)
 	}
-	if l := f.Entries()[3].Options.List(); !cmp.Equal(l, []string{"defaults", `context="a:b,c"`}) {
+	if l := f.Entries()[3].Options.list(); !cmp.Equal(l, []string{"defaults", `context="a:b,c"`}) {
 		t.Errorf("options: %q", l)
 	}
 }
@@ -183,7 +183,7 @@ func TestFindmntOracle(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	if v, ok := Options("subvol=@,subvol=@b").Get("subvol"); v != "@b" || !ok {
+	if v, ok := Options("subvol=@,subvol=@b").get("subvol"); v != "@b" || !ok {
 		t.Errorf("last value: %q %v", v, ok)
 	}
 }
@@ -249,7 +249,7 @@ func TestMtab(t *testing.T) {
 func TestEscapeRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.String().Draw(t, "s")
-		if got := Unescape(Escape(s)); got != s {
+		if got := Unescape(escape(s)); got != s {
 			t.Fatalf("%q became %q", s, got)
 		}
 	})
@@ -325,7 +325,7 @@ func changeOne(t *testing.T, data []byte) {
 	old := strings.SplitAfter(string(data), "\n")
 	for i, e := range before.Entries()[:min(8, len(before.Entries()))] {
 		f, _ := Parse(data)
-		if err := errors.Join(f.SetOptions(e.Line, options), f.set(e.Line, fieldFile, Escape("/new place"))); err != nil {
+		if err := errors.Join(f.SetOptions(e.Line, options), f.set(e.Line, fieldFile, escape("/new place"))); err != nil {
 			t.Fatalf("line %d: %v", e.Line, err)
 		}
 		lines := strings.SplitAfter(string(f.Bytes()), "\n")

@@ -5,8 +5,8 @@ import "strings"
 // Options is a comma-separated option list, unescaped. Commas inside double quotes (SELinux contexts) do not separate.
 type Options string
 
-// List splits the options in order; empty ones are left out.
-func (o Options) List() []string {
+// list splits the options in order; empty ones are left out.
+func (o Options) list() []string {
 	var out []string
 	quoted, start := false, 0
 	for i := 0; i <= len(o); i++ {
@@ -23,10 +23,10 @@ func (o Options) List() []string {
 	return out
 }
 
-// Get returns the value of the last option of that name ("" for one without value) and whether there is one.
-func (o Options) Get(name string) (string, bool) {
+// get returns the value of the last option of that name ("" for one without value) and whether there is one.
+func (o Options) get(name string) (string, bool) {
 	value, found := "", false
-	for _, opt := range o.List() {
+	for _, opt := range o.list() {
 		if k, v, _ := strings.Cut(opt, "="); k == name {
 			value, found = v, true
 		}
@@ -36,7 +36,7 @@ func (o Options) Get(name string) (string, bool) {
 
 // Has reports whether an option of that name is there.
 func (o Options) Has(name string) bool {
-	_, ok := o.Get(name)
+	_, ok := o.get(name)
 	return ok
 }
 

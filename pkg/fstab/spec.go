@@ -66,11 +66,11 @@ func ParseSpec(s string) Spec {
 func (s Spec) String() string {
 	tag := tagOf(s.Kind)
 	if tag == "" {
-		return Escape(s.Value)
+		return escape(s.Value)
 	}
 	q := ""
 	if s.Quote != 0 {
 		q = string(rune(s.Quote))
 	}
-	return tag + "=" + q + Escape(s.Value) + q
+	return tag + "=" + q + escape(s.Value) + q
 }

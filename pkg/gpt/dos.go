@@ -132,15 +132,15 @@ func (t *Table) readChain(r io.ReaderAt, ext Partition) error {
 					return err
 				}
 				p := t.Partitions[len(t.Partitions)-1]
-				if p.Start < ext.Start || p.End() > ext.End() {
-					return fmt.Errorf("partition %d (bytes %d-%d): lies outside it (bytes %d-%d)", n, p.Start, p.End()-1, ext.Start, ext.End()-1)
+				if p.Start < ext.Start || p.end() > ext.end() {
+					return fmt.Errorf("partition %d (bytes %d-%d): lies outside it (bytes %d-%d)", n, p.Start, p.end()-1, ext.Start, ext.end()-1)
 				}
 			}
 		}
 		if next < 0 {
 			return nil
 		}
-		if next < ext.Start || next > ext.End()-ss {
+		if next < ext.Start || next > ext.end()-ss {
 			return fmt.Errorf("record at byte %d: links to byte %d outside the partition", at, next)
 		}
 		at = next
@@ -161,8 +161,8 @@ func (t *Table) add(number int, e dosEntry, base int64, logical bool) error {
 	ss := int64(t.SectorSize)
 	p := Partition{Number: number, Type: dosType(e.typ), ID: fmt.Sprintf("%s-%02x", t.ID, number), Start: base + int64(e.start)*ss,
 		Size: int64(e.count) * ss, Attributes: uint64(e.active), Logical: logical}
-	if p.Start < t.FirstUsable || p.End()-1 > t.LastUsable {
-		return fmt.Errorf("dos %s: partition %d: bytes %d-%d lie outside the disk's %d-%d", t.ID, number, p.Start, p.End()-1, t.FirstUsable, t.LastUsable)
+	if p.Start < t.FirstUsable || p.end()-1 > t.LastUsable {
+		return fmt.Errorf("dos %s: partition %d: bytes %d-%d lie outside the disk's %d-%d", t.ID, number, p.Start, p.end()-1, t.FirstUsable, t.LastUsable)
 	}
 	t.Partitions = append(t.Partitions, p)
 	return nil

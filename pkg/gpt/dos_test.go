@@ -123,7 +123,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		for _, p := range got.Partitions {
-			if p.Start <= 0 || p.Size <= 0 || p.End() > size || p.Number < 1 {
+			if p.Start <= 0 || p.Size <= 0 || p.end() > size || p.Number < 1 {
 				t.Fatalf("%+v", p)
 			}
 		}

@@ -30,7 +30,7 @@ func Encode(t Table, diskSize int64, bootSector []byte) ([]Write, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk, err := ParseGUID(t.ID)
+	disk, err := parseGUID(t.ID)
 	if err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
 	}
@@ -112,13 +112,13 @@ func (t Table) encodeEntries() ([]byte, error) {
 	ss := int64(t.SectorSize)
 	array := make([]byte, arraySectors(t.slots(), t.SectorSize)*ss)
 	le := binary.LittleEndian
-	numbers, ids := map[int]bool{}, map[GUID]int{}
+	numbers, ids := map[int]bool{}, map[guid]int{}
 	for _, p := range t.Partitions {
-		typ, err := ParseGUID(p.Type)
+		typ, err := parseGUID(p.Type)
 		if err != nil {
 			return nil, fmt.Errorf("partition %d: type: %w", p.Number, err)
 		}
-		id, err := ParseGUID(p.ID)
+		id, err := parseGUID(p.ID)
 		if err != nil {
 			return nil, fmt.Errorf("partition %d: id: %w", p.Number, err)
 		}
@@ -139,7 +139,7 @@ func (t Table) encodeEntries() ([]byte, error) {
 			return nil, fmt.Errorf("partition %d: logical in a gpt", p.Number)
 		case p.Start%ss != 0 || p.Size%ss != 0 || p.Size <= 0:
 			return nil, fmt.Errorf("partition %d: start %d, size %d: not whole sectors of %d", p.Number, p.Start, p.Size, ss)
-		case p.Start < t.FirstUsable || p.Size > math.MaxInt64-p.Start || p.End()-1 > t.LastUsable:
+		case p.Start < t.FirstUsable || p.Size > math.MaxInt64-p.Start || p.end()-1 > t.LastUsable:
 			return nil, fmt.Errorf("partition %d: start %d, size %d: outside the usable bytes %d-%d", p.Number, p.Start, p.Size, t.FirstUsable, t.LastUsable)
 		}
 		numbers[p.Number], ids[id] = true, p.Number
@@ -147,7 +147,7 @@ func (t Table) encodeEntries() ([]byte, error) {
 		copy(e, typ[:])
 		copy(e[16:], id[:])
 		le.PutUint64(e[32:], uint64(p.Start/ss))
-		le.PutUint64(e[40:], uint64(p.End()/ss-1))
+		le.PutUint64(e[40:], uint64(p.end()/ss-1))
 		le.PutUint64(e[48:], p.Attributes)
 		for i, u := range name {
 			le.PutUint16(e[56+2*i:], u)

@@ -236,7 +236,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"name not UTF-8": {func(t *Table) { t.Partitions[1].Name = "\xff" }, "not UTF-8"},
 		"dos":            {func(t *Table) { t.Scheme = SchemeDOS }, "only gpt"},
 		"no id":          {func(t *Table) { t.ID = "" }, "guid"},
-		"zero id":        {func(t *Table) { t.Partitions[0].ID = GUID{}.String() }, "is zero"},
+		"zero id":        {func(t *Table) { t.Partitions[0].ID = guid{}.String() }, "is zero"},
 		"sector size":    {func(t *Table) { t.SectorSize = 513 }, "sector size 513"},
 		"last usable":    {func(t *Table) { t.LastUsable = size - 1 }, "last usable byte"},
 	} {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// GUID holds the 16 bytes as they lie on disk: the first three fields little-endian, the rest in order.
-type GUID [16]byte
+// guid holds the 16 bytes as they lie on disk: the first three fields little-endian, the rest in order.
+type guid [16]byte
 
-// ParseGUID reads the 8-4-4-4-12 form in either case, and nothing else: no braces, no urn prefix, no missing hyphens.
-func ParseGUID(s string) (GUID, error) {
-	var g GUID
+// parseGUID reads the 8-4-4-4-12 form in either case, and nothing else: no braces, no urn prefix, no missing hyphens.
+func parseGUID(s string) (guid, error) {
+	var g guid
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return g, fmt.Errorf("guid %q: not of the form 01234567-89ab-cdef-0123-456789abcdef", s)
 	}
@@ -27,10 +27,10 @@ func ParseGUID(s string) (GUID, error) {
 }
 
 // String is the canonical form of this project: lower case, as udev names links under by-partuuid.
-func (g GUID) String() string {
+func (g guid) String() string {
 	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(g[0:]),
 		binary.LittleEndian.Uint16(g[4:]), binary.LittleEndian.Uint16(g[6:]), g[8:10], g[10:16])
 }
 
 // IsZero tells an unused entry.
-func (g GUID) IsZero() bool { return g == GUID{} }
+func (g guid) IsZero() bool { return g == guid{} }

@@ -13,8 +13,8 @@ type Kind struct {
 	DOS  byte   // the nearest DOS type; 0 when there is none
 }
 
-// Kinds lists the types this tool meets. The first row with a DOS byte is the one that byte translates to.
-func Kinds() []Kind {
+// kinds lists the types this tool meets. The first row with a DOS byte is the one that byte translates to.
+func kinds() []Kind {
 	return []Kind{
 		{"linux", "0fc63daf-8483-4772-8e79-3d69d8477de4", 0x83},
 		{"raid", "a19d880f-05fc-4d3b-a006-743f0f84911e", 0xfd},
@@ -45,7 +45,7 @@ func Kinds() []Kind {
 
 // TypeOf gives the [Partition.Type] of a short name in a scheme: a GUID for "gpt", "0x83" for "dos".
 func TypeOf(scheme, name string) (string, error) {
-	for _, k := range Kinds() {
+	for _, k := range kinds() {
 		switch {
 		case k.Name != name:
 		case scheme == SchemeGPT && k.GUID != "":
@@ -60,7 +60,7 @@ func TypeOf(scheme, name string) (string, error) {
 // KindOf looks a [Partition.Type] of either scheme up; false when the table does not have it.
 func KindOf(typ string) (Kind, bool) {
 	typ = strings.ToLower(typ)
-	for _, k := range Kinds() {
+	for _, k := range kinds() {
 		if k.GUID != "" && k.GUID == typ || k.DOS != 0 && dosType(k.DOS) == typ {
 			return k, true
 		}

@@ -9,7 +9,7 @@ import (
 func checksum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
 func TestGUID(t *testing.T) {
-	g, err := ParseGUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
+	g, err := parseGUID("C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func TestGUID(t *testing.T) {
 	}
 	for _, bad := range []string{"", "c12a7328f81f11d2ba4b00a0c93ec93b", "{c12a7328-f81f-11d2-ba4b-00a0c93ec93b}", "c12a7328-f81f-11d2-ba4b-00a0c93ec93",
 		"c12a7328-f81f-11d2-ba4b-00a0c93ec93g", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b0", "c12a732-8f81f-11d2-ba4b-00a0c93ec93b"} {
-		if _, err := ParseGUID(bad); err == nil {
+		if _, err := parseGUID(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
 	}
@@ -29,9 +29,9 @@ func TestGUID(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	seen := map[string]bool{}
-	for _, k := range Kinds() {
+	for _, k := range kinds() {
 		if k.GUID != "" {
-			if g, err := ParseGUID(k.GUID); err != nil || g.String() != k.GUID {
+			if g, err := parseGUID(k.GUID); err != nil || g.String() != k.GUID {
 				t.Errorf("%s: %v", k.Name, err)
 			}
 			if got, ok := KindOf(strings.ToUpper(k.GUID)); !ok || got.Name != k.Name {
@@ -64,7 +64,7 @@ func TestOracleTypes(t *testing.T) {
 		"xbootldr": "linux extended boot", "root-x86-64": "linux root (x86-64)", "root-x86": "linux root (x86)", "root-arm64": "linux root (arm-64)", "home": "linux home",
 		"srv": "linux server data", "var": "linux variable data", "zfs": "solaris /usr", "zfs-reserved": "solaris reserved 1", "msdata": "microsoft basic data",
 		"msr": "microsoft reserved", "reserved": "linux reserved", "luks": "linux luks"}
-	for _, k := range Kinds() {
+	for _, k := range kinds() {
 		if k.GUID == "" {
 			continue
 		}

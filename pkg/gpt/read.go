@@ -36,7 +36,7 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (Table, error) {
 
 type header struct {
 	lba, alternate, first, last, array uint64
-	disk                               GUID
+	disk                               guid
 	count, entry, arraySum             uint32
 }
 
@@ -147,7 +147,7 @@ func readHeader(r io.ReaderAt, size int64, ss int, lba uint64) (header, error) {
 		return h, fmt.Errorf("header at byte %d: checksum 0x%08x does not match 0x%08x", at, sum, want)
 	}
 	h = header{lba: le.Uint64(b[24:]), alternate: le.Uint64(b[32:]), first: le.Uint64(b[40:]), last: le.Uint64(b[48:]),
-		array: le.Uint64(b[72:]), disk: GUID(b[56:72]), count: le.Uint32(b[80:]), entry: le.Uint32(b[84:]), arraySum: le.Uint32(b[88:])}
+		array: le.Uint64(b[72:]), disk: guid(b[56:72]), count: le.Uint32(b[80:]), entry: le.Uint32(b[84:]), arraySum: le.Uint32(b[88:])}
 	switch {
 	case h.lba != lba:
 		return h, fmt.Errorf("header at byte %d: says that it lies at sector %d", at, h.lba)
@@ -176,7 +176,7 @@ func (c tableCopy) partitions(ss int) ([]Partition, error) {
 	var out []Partition
 	for i := range int(c.count) {
 		e := c.raw[i*entryBytes:][:entryBytes]
-		typ := GUID(e[:16])
+		typ := guid(e[:16])
 		if typ.IsZero() {
 			continue
 		}
@@ -192,7 +192,7 @@ func (c tableCopy) partitions(ss int) ([]Partition, error) {
 			}
 			units = append(units, u)
 		}
-		out = append(out, Partition{Number: i + 1, Type: typ.String(), ID: GUID(e[16:32]).String(), Name: string(utf16.Decode(units)),
+		out = append(out, Partition{Number: i + 1, Type: typ.String(), ID: guid(e[16:32]).String(), Name: string(utf16.Decode(units)),
 			Start: int64(first) * int64(ss), Size: int64(last-first+1) * int64(ss), Attributes: le.Uint64(e[48:])})
 	}
 	return out, nil

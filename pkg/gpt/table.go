@@ -56,8 +56,8 @@ type Partition struct {
 // Extended tells the DOS container of logical partitions, which holds no data of its own.
 func (p Partition) Extended() bool { return isExtended(p.Type) }
 
-// End is the first byte after the partition.
-func (p Partition) End() int64 { return p.Start + p.Size }
+// end is the first byte after the partition.
+func (p Partition) end() int64 { return p.Start + p.Size }
 
 // overlap names the first two partitions that share a byte. A logical partition and its container do not count.
 func overlap(parts []Partition) error {
@@ -67,16 +67,16 @@ func overlap(parts []Partition) error {
 	for _, p := range byStart {
 		for i, q := range last {
 			contained := p.Logical && q.Extended() || i == 1 && p.Extended()
-			if q.Number != 0 && !contained && p.Start < q.End() {
+			if q.Number != 0 && !contained && p.Start < q.end() {
 				return fmt.Errorf("partition %d (bytes %d-%d): overlaps partition %d (bytes %d-%d)",
-					p.Number, p.Start, p.End()-1, q.Number, q.Start, q.End()-1)
+					p.Number, p.Start, p.end()-1, q.Number, q.Start, q.end()-1)
 			}
 		}
 		level := 0
 		if p.Logical {
 			level = 1
 		}
-		if last[level].Number == 0 || p.End() > last[level].End() {
+		if last[level].Number == 0 || p.end() > last[level].end() {
 			last[level] = p
 		}
 	}

@@ -91,16 +91,16 @@ func ReadConfig(root fs.FS) (*Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("modprobe configuration: %w", err)
 		}
-		if err := c.Parse(files[name], data); err != nil {
+		if err := c.parse(files[name], data); err != nil {
 			return nil, err
 		}
 	}
 	return c, nil
 }
 
-// Parse adds one file of modprobe.d; name is for messages. The error is that
+// parse adds one file of modprobe.d; name is for messages. The error is that
 // of a line longer than 1 MiB.
-func (c *Config) Parse(name string, data []byte) error {
+func (c *Config) parse(name string, data []byte) error {
 	return wrapped(name, data, func(line int, s string) error {
 		where := fmt.Sprintf("%s:%d", name, line)
 		if !c.parseLine(strings.Fields(s), s, where) {

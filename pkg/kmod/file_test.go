@@ -165,7 +165,7 @@ func FuzzTables(f *testing.F) {
 	f.Add("k/a.ko: k/a.ko", "alias * a", "softdep a post: a", "alias a b\nalias b a\nsoftdep b pre: a", "", "b")
 	f.Fuzz(func(t *testing.T, dep, alias, soft, conf, cmdline, ask string) {
 		c := &Config{}
-		_ = c.Parse("conf", []byte(conf))
+		_ = c.parse("conf", []byte(conf))
 		c.Cmdline(cmdline)
 		x, err := NewIndex(mapFS(map[string]string{"modules.dep": dep, "modules.alias": alias, "modules.softdep": soft}), c)
 		if err != nil {

@@ -173,7 +173,7 @@ func (t *aliasTable) find(alias string) []string {
 	seen := map[string]bool{}
 	for _, list := range [][]Alias{t.bus[bus], t.any} {
 		for _, a := range list {
-			if !seen[a.Module] && Match(a.Pattern, alias) {
+			if !seen[a.Module] && match(a.Pattern, alias) {
 				seen[a.Module] = true
 				found = append(found, a.Module)
 			}

@@ -19,7 +19,7 @@ import (
 func tiny(t testing.TB, conf string) *Index {
 	t.Helper()
 	c := &Config{}
-	if err := c.Parse("t.conf", []byte(conf)); err != nil {
+	if err := c.parse("t.conf", []byte(conf)); err != nil {
 		t.Fatal(err)
 	}
 	x, err := NewIndex(os.DirFS("testdata/tiny"), c)
@@ -150,7 +150,7 @@ func TestReadConfig(t *testing.T) {
 func TestContinuedLines(t *testing.T) {
 	c := &Config{}
 	const text = "options m list=1,\\\n2,\\\n3 path=a\\b\noptions n\\\n x=1 \\\n\n# note \\\noptions hidden y=1\nblacklist last\\"
-	if err := c.Parse("t.conf", []byte(text)); err != nil {
+	if err := c.parse("t.conf", []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 	want := &Config{
@@ -161,10 +161,10 @@ func TestContinuedLines(t *testing.T) {
 		t.Error(d)
 	}
 	// Two million continuations: quadratic work would show here as minutes.
-	if err := (&Config{}).Parse("t.conf", []byte(strings.Repeat("\\\n", 2<<20))); err != nil {
+	if err := (&Config{}).parse("t.conf", []byte(strings.Repeat("\\\n", 2<<20))); err != nil {
 		t.Error(err)
 	}
-	if err := (&Config{}).Parse("t.conf", []byte(strings.Repeat("x\\\n", 1<<20+1))); !errors.Is(err, bufio.ErrTooLong) {
+	if err := (&Config{}).parse("t.conf", []byte(strings.Repeat("x\\\n", 1<<20+1))); !errors.Is(err, bufio.ErrTooLong) {
 		t.Errorf("a line of more than 1 MiB: %v", err)
 	}
 }
@@ -185,7 +185,7 @@ func TestConfigOracle(t *testing.T) {
 		t.Fatalf("modprobe -c: %v", err)
 	}
 	c := &Config{}
-	if err := c.Parse("t.conf", []byte(text)); err != nil {
+	if err := c.parse("t.conf", []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 	var ours []string
@@ -277,7 +277,7 @@ func TestMatch(t *testing.T) {
 		{"pci:v*d*sv*sd*bc01sc06i01*", "pci:v00008086d00002922sv0sd1bc01sc06i01", true},
 		{strings.Repeat("a*", 40) + "b", strings.Repeat("a", 5000), false},
 	} {
-		if got := Match(c.pattern, c.alias); got != c.want {
+		if got := match(c.pattern, c.alias); got != c.want {
 			t.Errorf("Match(%q, %q) = %v", c.pattern, c.alias, got)
 		}
 	}

@@ -38,10 +38,10 @@ func normalAlias(s string) string {
 	return string(b)
 }
 
-// Match tells whether a modalias fits a pattern of modules.alias, as fnmatch(3)
+// match tells whether a modalias fits a pattern of modules.alias, as fnmatch(3)
 // without flags: '*', '?', '[a-f]', '[!x]' and '\' before a literal. A bracket
 // that does not close is a literal.
-func Match(pattern, alias string) bool {
+func match(pattern, alias string) bool {
 	p, s := 0, 0
 	star, mark := -1, 0
 	for s < len(alias) || p < len(pattern) {

@@ -14,9 +14,9 @@ type Uevent struct {
 	Modalias  string
 }
 
-// ParseUevent reads one datagram of the kernel's kobject uevent group: "ACTION@DEVPATH", then KEY=VALUE, each ended by
+// parseUevent reads one datagram of the kernel's kobject uevent group: "ACTION@DEVPATH", then KEY=VALUE, each ended by
 // NUL (lib/kobject_uevent.c). It is false for anything else, udevd's own messages included.
-func ParseUevent(msg []byte) (Uevent, bool) {
+func parseUevent(msg []byte) (Uevent, bool) {
 	head, rest, ok := bytes.Cut(msg, []byte{0})
 	action, devpath, at := strings.Cut(string(head), "@")
 	if !ok || !at || action == "" || !strings.HasPrefix(devpath, "/") {

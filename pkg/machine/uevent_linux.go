@@ -68,7 +68,7 @@ func receive(ctx context.Context, raw syscall.RawConn, events chan<- Uevent) {
 			}
 			return
 		}
-		u, ok := ParseUevent(buf[:n])
+		u, ok := parseUevent(buf[:n])
 		if !ok || !fromKernel {
 			continue
 		}

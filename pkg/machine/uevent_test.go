@@ -22,7 +22,7 @@ func TestParseUevent(t *testing.T) {
 		{msg("add@relative"), Uevent{}, false},
 		{nil, Uevent{}, false},
 	} {
-		if got, ok := ParseUevent(tt.msg); got != tt.want || ok != tt.ok {
+		if got, ok := parseUevent(tt.msg); got != tt.want || ok != tt.ok {
 			t.Errorf("%q: %+v, %t", tt.msg, got, ok)
 		}
 	}
@@ -33,7 +33,7 @@ func FuzzParseUevent(f *testing.F) {
 	f.Add([]byte("libudev\x00\xfe\xed\xca\xfe"))
 	f.Add([]byte("@\x00=\x00"))
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		u, ok := ParseUevent(msg)
+		u, ok := parseUevent(msg)
 		if !ok && u != (Uevent{}) {
 			t.Errorf("refused, and yet %+v", u)
 		}

@@ -75,8 +75,8 @@ func (m Bitmap) Marshal(dirty bool, length int64) []byte {
 	return b
 }
 
-// ParseBitmap reads a bitmap's header; v is the superblock's version.
-func ParseBitmap(v Version, b []byte) (Bitmap, error) {
+// parseBitmap reads a bitmap's header; v is the superblock's version.
+func parseBitmap(v Version, b []byte) (Bitmap, error) {
 	le := binary.LittleEndian
 	if len(b) < bitmapHeader {
 		return Bitmap{}, fmt.Errorf("md bitmap: %d bytes, a header has %d", len(b), bitmapHeader)
@@ -119,7 +119,7 @@ func ReadBitmap(r io.ReaderAt, s Superblock) (Bitmap, error) {
 	if _, err := r.ReadAt(b, off); err != nil {
 		return Bitmap{}, fmt.Errorf("array %s: bitmap at byte %d: read: %w", s.UUID, off, err)
 	}
-	m, err := ParseBitmap(s.Version, b)
+	m, err := parseBitmap(s.Version, b)
 	if err != nil {
 		return Bitmap{}, fmt.Errorf("array %s: bitmap at byte %d: %w", s.UUID, off, err)
 	}

@@ -151,8 +151,8 @@ func (c Conf) Devices() []string {
 	return out
 }
 
-// HomeHost gives the first HOMEHOST word that names a host, such as <system>.
-func (c Conf) HomeHost() string {
+// homeHost gives the first HOMEHOST word that names a host, such as <system>.
+func (c Conf) homeHost() string {
 	for _, s := range c.stanzas {
 		if s.keyword != "homehost" {
 			continue

@@ -70,7 +70,7 @@ func TestDebianConf(t *testing.T) {
 	if d := cmp.Diff(want, c.Arrays()); d != "" {
 		t.Error(d)
 	}
-	if c.HomeHost() != "<system>" || len(c.Devices()) != 0 || !c.Covers("/dev/anything") || string(bytes.Join(c.lines, nil)) != debianConf {
-		t.Errorf("homehost %q, devices %q", c.HomeHost(), c.Devices())
+	if c.homeHost() != "<system>" || len(c.Devices()) != 0 || !c.Covers("/dev/anything") || string(bytes.Join(c.lines, nil)) != debianConf {
+		t.Errorf("homehost %q, devices %q", c.homeHost(), c.Devices())
 	}
 }

@@ -142,7 +142,7 @@ func (e *edit) devices(arrays []ConfArray) {
 }
 
 func (e *edit) homehost(want string) {
-	if want == "" || strings.ContainsAny(want, "\r\n") || e.HomeHost() == want {
+	if want == "" || strings.ContainsAny(want, "\r\n") || e.homeHost() == want {
 		return
 	}
 	line := []byte("HOMEHOST " + quoteWord(want) + "\n")

@@ -163,7 +163,7 @@ func (p *Spec) complete() error {
 		return bad("data offset %d, size %d: not whole 4 KiB", p.DataOffset, p.Size)
 	}
 	if p.Version != V090 && p.Version != V10 && p.DataOffset > 0 {
-		if super, _ := SuperPosition(p.Version, 1<<30); p.DataOffset < super+superBytes {
+		if super, _ := superPosition(p.Version, 1<<30); p.DataOffset < super+superBytes {
 			return bad("data offset %d is inside the superblock", p.DataOffset)
 		}
 	}
@@ -195,7 +195,7 @@ func (p *Spec) complete() error {
 			p.Layout = LayoutRaid0Orig
 		}
 	}
-	if ok, err := Enough(p.Level, p.Layout, present); err != nil || !ok {
+	if ok, err := enough(p.Level, p.Layout, present); err != nil || !ok {
 		return bad("too many members missing for %s: %s (%v)", levelName(p.Level), picture(present), err)
 	}
 	return nil

@@ -93,7 +93,7 @@ func (s Set) Startable(p Policy) Decision {
 	case ref.Features.Has(FeatureJournal) && !journal:
 		return refuse("its journal device is absent")
 	}
-	ok, err := Enough(ref.Level, ref.Layout, present)
+	ok, err := enough(ref.Level, ref.Layout, present)
 	if err != nil {
 		return refuse("%v", err)
 	}

@@ -152,12 +152,12 @@ func TestEnoughRaid10(t *testing.T) {
 		for _, r := range c.present {
 			p = append(p, r == 'U')
 		}
-		if got, err := Enough(10, c.layout, p); err != nil || got != c.want {
+		if got, err := enough(10, c.layout, p); err != nil || got != c.want {
 			t.Errorf("%#x %s: %v, %v", c.layout, c.present, got, err)
 		}
 	}
 	for _, layout := range []uint32{0, 0x100, 0x101, 0x302, 0xffffffff, 0x80102} {
-		if _, err := Enough(10, layout, make([]bool, 4)); err == nil {
+		if _, err := enough(10, layout, make([]bool, 4)); err == nil {
 			t.Errorf("layout %#x: no error", layout)
 		}
 	}

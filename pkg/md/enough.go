@@ -30,8 +30,8 @@ func tolerance(level, disks int) (int, bool) {
 	return 0, false
 }
 
-// Enough reports whether the slots that are present hold all the data.
-func Enough(level int, layout uint32, present []bool) (bool, error) {
+// enough reports whether the slots that are present hold all the data.
+func enough(level int, layout uint32, present []bool) (bool, error) {
 	n := len(present)
 	if n == 0 {
 		return false, fmt.Errorf("%s: no raid disks", levelName(level))

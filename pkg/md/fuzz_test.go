@@ -22,7 +22,7 @@ func FuzzParse(f *testing.F) {
 				n := min(v1Fixed+2*(int(c[220])|int(c[221])<<8), len(c))
 				putLE(c[216:], checksum1(c[:n]))
 			}
-			s, err := Parse(v, c)
+			s, err := parse(v, c)
 			if err != nil {
 				continue
 			}
@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 			if err != nil {
 				t.Fatalf("%s: parsed, but does not marshal: %v", v, err)
 			}
-			s2, err := Parse(v, again)
+			s2, err := parse(v, again)
 			if err != nil {
 				t.Fatalf("%s: own bytes do not parse: %v", v, err)
 			}
@@ -82,7 +82,7 @@ func FuzzScan(f *testing.F) {
 		}
 		dev := device{0: b}
 		for _, v := range []Version{V10, V090} {
-			if off, ok := SuperPosition(v, size); ok {
+			if off, ok := superPosition(v, size); ok {
 				dev[off] = b
 			}
 		}
@@ -101,7 +101,7 @@ func FuzzParseBitmap(f *testing.F) {
 	f.Add(m.Marshal(true, 0)[:bitmapHeader])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, v := range []Version{V090, V12} {
-			m, err := ParseBitmap(v, b)
+			m, err := parseBitmap(v, b)
 			if err == nil && (m.Bits() < 0 || m.Bytes() < bitmapHeader) {
 				t.Fatalf("%+v: %d bits, %d bytes", m, m.Bits(), m.Bytes())
 			}
@@ -137,8 +137,8 @@ func FuzzConf(f *testing.F) {
 				t.Fatalf("%s has %d lines in %q", a.UUID, n, once)
 			}
 		}
-		if !c.Covers("/dev/vdb2") || c.HomeHost() != "box" {
-			t.Fatalf("devices %q, homehost %q in %q", c.Devices(), c.HomeHost(), once)
+		if !c.Covers("/dev/vdb2") || c.homeHost() != "box" {
+			t.Fatalf("devices %q, homehost %q in %q", c.Devices(), c.homeHost(), once)
 		}
 	})
 }

@@ -75,7 +75,7 @@ func frameFor(spec Spec, sizes []int64) (frame, error) {
 	space := bitmapSpace(smallest)
 	switch spec.Version {
 	case V090:
-		off, ok := SuperPosition(V090, smallest)
+		off, ok := superPosition(V090, smallest)
 		if !ok || spec.DataOffset != 0 {
 			return f, fmt.Errorf("array %s: a 0.90 member of %d bytes with data at byte %d: needs more than 64 KiB and offset 0",
 				spec.UUID, smallest, spec.DataOffset)
@@ -128,7 +128,7 @@ func frameFor(spec Spec, sizes []int64) (frame, error) {
 		f.bitmapAt = superBytes
 	}
 	if f.dataOffset > 0 && spec.Version != V10 {
-		super, _ := SuperPosition(spec.Version, smallest)
+		super, _ := superPosition(spec.Version, smallest)
 		if super+superBytes+f.bitmapRoom > f.dataOffset {
 			return f, fmt.Errorf("array %s: data at byte %d leaves no room for a bitmap", spec.UUID, f.dataOffset)
 		}
@@ -138,7 +138,7 @@ func frameFor(spec Spec, sizes []int64) (frame, error) {
 
 // place fills in what depends on the member's own size.
 func (f frame) place(s *Superblock, size int64) error {
-	off, ok := SuperPosition(s.Version, size)
+	off, ok := superPosition(s.Version, size)
 	if !ok {
 		return fmt.Errorf("array %s: member of %d bytes is too small for a superblock", s.UUID, size)
 	}

@@ -30,8 +30,8 @@ const (
 	diskInfoBytes  = 20
 )
 
-// Encode gives the 20 bytes of ADD_NEW_DISK.
-func (d Disk) Encode() []byte {
+// encode gives the 20 bytes of ADD_NEW_DISK.
+func (d Disk) encode() []byte {
 	return encodeWords([]int32{int32(d.Number), int32(d.Major), int32(d.Minor), d.RaidDisk, int32(d.State)})
 }
 
@@ -52,9 +52,9 @@ func encodeWords(ws []int32) []byte {
 	return b
 }
 
-// SetArrayInfo names the metadata version of an array that is to be assembled
+// setArrayInfo names the metadata version of an array that is to be assembled
 // from its superblocks; everything else then comes from them.
-func SetArrayInfo(v Version) (Ioctl, error) {
+func setArrayInfo(v Version) (Ioctl, error) {
 	major, minor, err := v.numbers()
 	if err != nil {
 		return Ioctl{}, err
@@ -65,19 +65,19 @@ func SetArrayInfo(v Version) (Ioctl, error) {
 	return Ioctl{Name: "SET_ARRAY_INFO", Req: reqSetArrayInfo, Arg: encodeWords(info)}, nil
 }
 
-// AddNewDisk gives a member with a superblock to an array being assembled.
-func AddNewDisk(dev Dev) Ioctl {
-	return Ioctl{Name: "ADD_NEW_DISK", Req: reqAddNewDisk, Arg: Disk{Major: dev.Major, Minor: dev.Minor}.Encode()}
+// addNewDisk gives a member with a superblock to an array being assembled.
+func addNewDisk(dev Dev) Ioctl {
+	return Ioctl{Name: "ADD_NEW_DISK", Req: reqAddNewDisk, Arg: Disk{Major: dev.Major, Minor: dev.Minor}.encode()}
 }
 
 // HotAdd gives a running array a device that carries Join's superblock.
 func HotAdd(dev Dev, number int) Ioctl {
 	return Ioctl{Name: "ADD_NEW_DISK", Req: reqAddNewDisk,
-		Arg: Disk{Number: uint32(number), Major: dev.Major, Minor: dev.Minor, RaidDisk: -1}.Encode()}
+		Arg: Disk{Number: uint32(number), Major: dev.Major, Minor: dev.Minor, RaidDisk: -1}.encode()}
 }
 
-// RunArray starts an array from the superblocks given so far.
-func RunArray() Ioctl { return Ioctl{Name: "RUN_ARRAY", Req: reqRunArray} }
+// runArray starts an array from the superblocks given so far.
+func runArray() Ioctl { return Ioctl{Name: "RUN_ARRAY", Req: reqRunArray} }
 
 // StopArray stops an array that no one has open.
 func StopArray() Ioctl { return Ioctl{Name: "STOP_ARRAY", Req: reqStopArray} }
@@ -92,13 +92,13 @@ func AssembleIoctls(v Version, members []Dev) ([]Ioctl, error) {
 	if len(members) == 0 {
 		return nil, fmt.Errorf("md %s array: no members to assemble", v)
 	}
-	set, err := SetArrayInfo(v)
+	set, err := setArrayInfo(v)
 	if err != nil {
 		return nil, err
 	}
 	out := []Ioctl{set}
 	for _, m := range members {
-		out = append(out, AddNewDisk(m))
+		out = append(out, addNewDisk(m))
 	}
-	return append(out, RunArray()), nil
+	return append(out, runArray()), nil
 }

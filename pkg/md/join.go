@@ -37,7 +37,7 @@ func Join(existing Superblock, j JoinSpec) (Superblock, []Write, error) {
 	if s.Features.Has(FeatureBitmap) && (j.Bitmap == nil || j.Bitmap.UUID != s.UUID) {
 		return bad("the array has a bitmap and its header was not given")
 	}
-	off, ok := SuperPosition(s.Version, j.Size)
+	off, ok := superPosition(s.Version, j.Size)
 	if !ok {
 		return bad("%d bytes are too few for a superblock", j.Size)
 	}

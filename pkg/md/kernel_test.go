@@ -29,7 +29,7 @@ func TestAssembleIoctls(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	old, err := SetArrayInfo(V090)
+	old, err := setArrayInfo(V090)
 	if err != nil || old.Arg[0] != 0 || old.Arg[4] != 90 {
 		t.Error(old, err)
 	}
@@ -50,7 +50,7 @@ func TestRequestNumbers(t *testing.T) {
 		want uintptr
 		arg  int
 	}{
-		{AddNewDisk(Dev{}), code(write, 20, 0x21), 20}, {RunArray(), code(write, 12, 0x30), 0},
+		{addNewDisk(Dev{}), code(write, 20, 0x21), 20}, {runArray(), code(write, 12, 0x30), 0},
 		{StopArray(), code(none, 0, 0x32), 0}, {RestartArrayRW(), code(none, 0, 0x34), 0},
 	} {
 		if c.got.Req != c.want || len(c.got.Arg) != c.arg {
@@ -64,7 +64,7 @@ func TestRequestNumbers(t *testing.T) {
 
 func TestDiskRoundTrip(t *testing.T) {
 	d := Disk{1, 2, 3, -1, 5}
-	if got, err := DecodeDiskInfo(d.Encode()); err != nil || got != d {
+	if got, err := DecodeDiskInfo(d.encode()); err != nil || got != d {
 		t.Error(got, err)
 	}
 	if _, err := DecodeDiskInfo(nil); err == nil {

@@ -96,7 +96,7 @@ func TestJoinRefusesWhatItCannotPlace(t *testing.T) {
 	for _, major := range []byte{2, 5, 6} {
 		b := m.Marshal(false, 0)
 		b[4] = major
-		if _, err := ParseBitmap(V12, b); err == nil || !strings.Contains(err.Error(), "version") {
+		if _, err := parseBitmap(V12, b); err == nil || !strings.Contains(err.Error(), "version") {
 			t.Errorf("bitmap version %d: %v", major, err)
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"io"
 )
 
-// Parse reads one superblock of the given version. Its error is a *Damaged.
+// parse reads one superblock of the given version. Its error is a *Damaged.
 // For 0.90 the position is not in the bytes: SuperOffset and DataSize stay 0.
-func Parse(v Version, b []byte) (Superblock, error) {
+func parse(v Version, b []byte) (Superblock, error) {
 	switch v {
 	case V090:
 		return parse0(b)
@@ -32,9 +32,9 @@ func (s Superblock) Marshal() ([]byte, error) {
 	return nil, err
 }
 
-// SuperPosition gives the byte where a version keeps its superblock on a device
+// superPosition gives the byte where a version keeps its superblock on a device
 // of size bytes; ok is false when the device is too small for one.
-func SuperPosition(v Version, size int64) (off int64, ok bool) {
+func superPosition(v Version, size int64) (off int64, ok bool) {
 	switch v {
 	case V090:
 		off = size&^(v0Reserved-1) - v0Reserved
@@ -88,7 +88,7 @@ func look(r io.ReaderAt, size int64) ([]found, error) {
 	var errs []error
 	seen := map[int64]bool{}
 	for _, v := range Versions() {
-		off, ok := SuperPosition(v, size)
+		off, ok := superPosition(v, size)
 		if !ok || seen[off] && v != V090 {
 			continue
 		}
@@ -112,7 +112,7 @@ func look(r io.ReaderAt, size int64) ([]found, error) {
 // inspect judges one position; ok is false when nothing of md is there.
 func inspect(v Version, b []byte, off, size int64) (f found, ok bool) {
 	f = found{off: off, length: Sector}
-	s, err := Parse(v, b)
+	s, err := parse(v, b)
 	if err != nil {
 		var d *Damaged
 		if !errors.As(err, &d) || d.Kind == NoMagic || d.Kind == Short || d.Kind == WrongVersion {

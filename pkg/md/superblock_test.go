@@ -83,7 +83,7 @@ func raw1(super uint64) []byte {
 
 func TestParseByHeader1(t *testing.T) {
 	for v, super := range map[Version]uint64{V10: 20000 &^ 7, V11: 0, V12: 8} {
-		got, err := Parse(v, raw1(super))
+		got, err := parse(v, raw1(super))
 		if err != nil {
 			t.Fatal(v, err)
 		}
@@ -130,7 +130,7 @@ func raw0() []byte {
 }
 
 func TestParseByHeader090(t *testing.T) {
-	got, err := Parse(V090, raw0())
+	got, err := parse(V090, raw0())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestResyncPosition090(t *testing.T) {
 			binary.LittleEndian.PutUint32(b[4*word:], v)
 		}
 		binary.LittleEndian.PutUint32(b[38*4:], checksum0(b))
-		s, err := Parse(V090, b)
+		s, err := parse(V090, b)
 		if err != nil || s.ResyncOffset != c.want {
 			t.Errorf("%+v: %d, %v", c, s.ResyncOffset, err)
 		}
@@ -194,7 +194,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 			for bit := range 8 {
 				b := bytes.Clone(raw)
 				b[i] ^= 1 << bit
-				_, err := Parse(v, b)
+				_, err := parse(v, b)
 				var d *Damaged
 				if !errors.As(err, &d) {
 					t.Fatalf("%s: bit %d of byte %d flipped: %v", v, bit, i, err)
@@ -293,7 +293,7 @@ func TestParseMarshalIsIdentity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := Parse(want.Version, b)
+			got, err := parse(want.Version, b)
 			if err != nil {
 				t.Fatal(err)
 			}
