@@ -77,6 +77,8 @@ func rooms() []room {
 		room{path: "pkg/extent", verb: "do, in bulk", may: []string{"pkg/crew"}, pass: pass{syscall: true, write: true}, why: "the copy engines stand alone: `copy` and the benchmark use them without a plan"},
 		room{path: "pkg/crew", verb: "do, together", why: "goroutines that end in order are all that it knows"},
 		room{path: "pkg/testns", verb: "prove", pass: pass{exec: true, syscall: true, test: true}, why: "only tests import it"},
+		room{path: "pkg/sim", verb: "prove", may: append([]string{"pkg/plan", "pkg/survey", "pkg/machine", "pkg/tree", "boot", "cpio"}, spelling...), pass: pass{test: true},
+			why: "only tests import it; theirs import the stages, the images and the program, so that it must not"},
 		room{path: "pkg/distro", verb: "do, in a chroot", may: []string{"pkg/plan", "pkg/machine", "pkg/rootfs", "boot"}, why: "a family is argv and files for a plan, nothing else"},
 		room{path: "pkg/image", verb: "build", may: []string{"pkg/plan", "cpio", "pkg/kmod", "pkg/elf", "pkg/mkfs", "pkg/rootfs"}, why: "an image is plan and host files, the same bytes every time"},
 		room{path: "pkg/pid1", verb: "tell and do", may: []string{"pkg/stage", "pkg/plan", "pkg/machine", "boot"}, test: []string{"pkg/copy"},

@@ -12,7 +12,7 @@ import (
 // Two commands that change the machine do not do so at once; one that only prints need not wait.
 func TestOneCommandAtATime(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "world")
-	if err := buildWorld(dir); err != nil {
+	if err := buildWorld(t, dir); err != nil {
 		t.Fatal(err)
 	}
 	p, text := planFor(t, dir, plan.Policy{})

@@ -22,6 +22,7 @@ import (
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 	"migrate-init/pkg/stage"
 )
 
@@ -120,17 +121,17 @@ func change(dir, what string, args []string, abs func(string) string) error {
 	case "attr":
 		return attr(args[0], args[1], args[2])
 	case "ext4":
-		return putAt(dir, args[0], 1024, extSuper(args[1], 1024*mib, 1))
+		return putAt(dir, args[0], 1024, sim.Ext4Super(args[1], "", 1024*mib, 1))
 	case "touched":
-		return putAt(dir, "vda2", 1024, extSuper(rootUUID, 3072*mib, 4))
+		return putAt(dir, "vda2", 1024, sim.Ext4Super(rootUUID, "", rootSize, 3))
 	case "swap":
-		return putAt(dir, args[0], 0, swapHeader(args[1], 512*mib, "SWAPSPACE2"))
+		return putAt(dir, args[0], 0, sim.SwapHeader(args[1], 512*mib))
 	case "mdmember":
 		return mdMember(dir, args[0])
 	case "table":
 		return putTable(dir, args[0], diskSize, gpt.Table{Scheme: gpt.SchemeGPT, ID: "bbbbbbbb-0000-4000-8000-00000000000b", SectorSize: 512})
 	case "hibernation":
-		return putAt(dir, args[0], 0, swapHeader(args[1], 512*mib, "S1SUSPEND\x00"))
+		return putAt(dir, args[0], 4086, []byte("S1SUSPEND\x00"))
 	case "booted":
 		return booted(root)
 	case "array":
@@ -147,13 +148,13 @@ func change(dir, what string, args []string, abs func(string) string) error {
 	}
 	switch what {
 	case "twin":
-		return putAt(dir, args[1], 1024, extSuper(p.Boot.Root, 1024*mib, 1))
+		return putAt(dir, args[1], 1024, sim.Ext4Super(p.Boot.Root, "", 1024*mib, 1))
 	case "member":
 		return addMember(dir, args[1], diskSize, p.Target.Arrays()[0])
 	case "journal":
 		return journal(dir, p, args[1:])
 	case "stamped":
-		return record(dir, p, stage.Record{Stage: "check", Event: stage.Note, Facts: map[string]string{"stamp:" + rootUUID: "mounts 3, mounted 0, written 0, KiB 0"}})
+		return record(dir, p, stage.Record{Stage: "check", Event: stage.Note, Facts: map[string]string{"stamp:" + rootUUID: "mounts 2, mounted 0, written 0, KiB 0"}})
 	case "migrated":
 		return migrated(dir, p, b)
 	}
@@ -271,7 +272,7 @@ func migrated(dir string, p *plan.Plan, text []byte) error {
 	for _, n := range p.Target.Filesystems() {
 		a := slices.IndexFunc(p.Target.Arrays(), func(a *plan.Node) bool { return n.Lower() == a.Ref })
 		node := p.Target.Arrays()[a].MD.Node
-		if err := putAt(dir, node, 1024, extSuper(n.Ref.ID(), n.FS.Inodes*mib/1024, 1)); err != nil {
+		if err := putAt(dir, node, 1024, sim.Ext4Super(n.Ref.ID(), "", n.FS.Inodes*mib/1024, 1)); err != nil {
 			return err
 		}
 		if n.FS.Mount == "/" {

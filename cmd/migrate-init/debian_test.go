@@ -6,104 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
+	"testing"
+	"testing/fstest"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/gpt"
+	"migrate-init/pkg/sim"
 )
 
-// The made-up machine: a virtual machine with Debian, GRUB on BIOS, one disk with root and swap, and a second one, empty.
+// The made-up machine: a Debian in a virtual machine, one disk with root and swap, and a second one, empty.
 const (
-	release  = "6.1.0-18-amd64"
-	rootUUID = "11111111-1111-4111-8111-111111111111"
-	swapUUID = "33333333-3333-4333-8333-333333333333"
-	diskSize = 4096 * mib
+	rootUUID = sim.OldRoot
+	swapUUID = sim.OldSwap
+	diskSize = 4096 * sim.MiB
+	rootSize = 3072 * sim.MiB
 )
-
-const grubCfg = `set prefix=($root)/boot/grub
-if [ -s $prefix/grubenv ]; then
-  load_env
-fi
-if [ "${next_entry}" ] ; then
-   set default="${next_entry}"
-   set next_entry=
-   save_env next_entry
-   set boot_once=true
-else
-   set default="0"
-fi
-menuentry 'Debian GNU/Linux' --class debian $menuentry_id_option 'gnulinux-simple' {
-	linux	/boot/vmlinuz-` + release + ` root=UUID=` + rootUUID + ` ro console=ttyS0
-	initrd	/boot/initrd.img-` + release + `
-}
-if [ -f  ${config_directory}/custom.cfg ]; then
-  source ${config_directory}/custom.cfg
-elif [ -z "${config_directory}" -a -f  $prefix/custom.cfg ]; then
-  source $prefix/custom.cfg
-fi
-`
-
-func debianFiles() map[string]string {
-	env := boot.NewGrubenv()
-	files := map[string]string{
-		"etc/machine-id":                     "0123456789abcdef0123456789abcdef\n",
-		"etc/os-release":                     "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n",
-		"etc/hostname":                       "host1\n",
-		"etc/fstab":                          "# static file system information\nUUID=" + rootUUID + " / ext4 errors=remount-ro 0 1\nUUID=" + swapUUID + " none swap sw 0 0\n",
-		"etc/default/grub":                   "GRUB_DEFAULT=0\nGRUB_TIMEOUT=1\nGRUB_CMDLINE_LINUX=\"console=ttyS0\"\n",
-		"etc/initramfs-tools/conf.d/resume":  "RESUME=UUID=" + swapUUID + "\n",
-		"etc/initramfs-tools/initramfs.conf": "MODULES=most\n",
-		"etc/mdadm/mdadm.conf":               "HOMEHOST <system>\n",
-		"boot/grub/grub.cfg":                 grubCfg,
-		"boot/grub/grubenv":                  string(env.Bytes()),
-		"boot/vmlinuz-" + release:            kernelImage(release),
-		"boot/initrd.img-" + release:         "070701",
-		"usr/sbin/update-initramfs":          "#!/bin/sh\n",
-		"usr/lib/systemd/systemd":            program(),
-		"usr/sbin/migrate-init":              program(),
-		"usr/sbin/mke2fs":                    program(),
-		"usr/sbin/e2fsck":                    program(),
-		"usr/sbin/mkswap":                    program(),
-		"etc/mke2fs.conf":                    "[defaults]\n",
-		"var/cache/debconf/config.dat":       "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/vda\nOwners: grub-pc\n\n",
-		"proc/sys/kernel/hostname":           "host1\n",
-		"proc/sys/kernel/osrelease":          release + "\n",
-		"proc/sys/kernel/random/boot_id":     "b0000000-0000-4000-8000-000000000001\n",
-		"proc/meminfo":                       "MemTotal:        2048000 kB\n",
-		"proc/cmdline":                       "BOOT_IMAGE=/boot/vmlinuz-" + release + " root=UUID=" + rootUUID + " ro console=tty0 console=ttyS0,115200\n",
-		"proc/swaps":                         "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/vda3                               partition\t524284\t\t0\t\t-2\n",
-		"proc/self/mountinfo":                mountLine(1, "254:2", "/", "ext4", "/dev/vda2") + "22 1 0:20 / /proc rw - proc proc rw\n",
-		"sys/class/dmi/id/product_uuid":      "aaaaaaaa-0000-0000-0000-000000000001\n",
-	}
-	for _, m := range []string{"normal", "part_gpt", "part_msdos", "diskfilter", "mdraid1x", "ext2"} {
-		files["boot/grub/i386-pc/"+m+".mod"] = "mod"
-	}
-	var status strings.Builder
-	for _, p := range []string{"mdadm", "e2fsprogs", "grub-pc", "initramfs-tools"} {
-		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nVersion: 1\n\n", p)
-	}
-	files["var/lib/dpkg/status"] = status.String()
-	mods := "usr/lib/modules/" + release + "/"
-	var dep strings.Builder
-	for _, m := range []struct{ file, deps string }{
-		{"kernel/drivers/block/virtio_blk.ko", "kernel/drivers/virtio/virtio.ko"},
-		{"kernel/drivers/virtio/virtio_pci.ko", "kernel/drivers/virtio/virtio.ko"},
-		{"kernel/drivers/virtio/virtio.ko", ""},
-		{"kernel/drivers/md/md-mod.ko", ""},
-		{"kernel/drivers/md/raid1.ko", "kernel/drivers/md/md-mod.ko"},
-		{"kernel/fs/ext4/ext4.ko", ""},
-		{"kernel/crypto/crc32c_generic.ko", ""},
-	} {
-		files[mods+m.file] = moduleFile(release)
-		dep.WriteString(strings.TrimSpace(m.file+": "+m.deps) + "\n")
-	}
-	files[mods+"modules.dep"] = dep.String()
-	files[mods+"modules.alias"] = "alias fs-ext4 ext4\nalias crypto-crc32c crc32c_generic\n"
-	files[mods+"modules.softdep"] = ""
-	files[mods+"modules.builtin"] = ""
-	files[mods+"modules.order"] = ""
-	return files
-}
 
 func mountLine(id int, dev, at, typ, source string) string {
 	return fmt.Sprintf("%d 1 %s / %s rw,relatime - %s %s rw\n", 30+id, dev, at, typ, source)
@@ -130,64 +46,82 @@ func link(root, name, to string) error {
 	return os.Symlink(rel, p)
 }
 
-func buildWorld(dir string) error {
+// buildWorld writes the made-up Debian to a directory: what the commands work on are real files.
+func buildWorld(t testing.TB, dir string) error {
+	m := sim.Install(t, sim.Layout{DiskSize: diskSize, Parts: []sim.Part{
+		{Kind: "bios_grub", Size: sim.MiB},
+		{Kind: "linux", Size: rootSize, UUID: rootUUID, Mount: "/", Fstab: "UUID=" + rootUUID + " / ext4 errors=remount-ro 0 1\n"},
+		{Kind: "swap", Size: 512 * sim.MiB, UUID: swapUUID, Fstab: "UUID=" + swapUUID + " none swap sw 0 0\n"},
+	}})
 	root := filepath.Join(dir, "root")
-	for n, data := range debianFiles() {
-		mode := fs.FileMode(0o644)
-		if strings.HasPrefix(n, "usr/sbin/") {
-			mode = 0o755
-		}
-		if err := put(root, n, data, mode); err != nil {
-			return err
-		}
-	}
-	for _, l := range []string{"bin", "sbin", "lib"} {
-		if err := link(root, l, "usr/"+l); err != nil {
-			return err
-		}
-	}
-	for _, m := range []string{"virtio_blk", "virtio_pci", "ext4"} {
-		if err := put(root, "sys/module/"+m+"/initstate", "live\n", 0o444); err != nil {
-			return err
-		}
-	}
-	if err := put(dir, "uid", "0\n", 0o644); err != nil {
+	if err := dump(root, m.View()); err != nil {
 		return err
 	}
-	if err := put(dir, "unused", "-1\n", 0o644); err != nil {
-		return err
-	}
-	if err := put(dir, "free", strconv.FormatInt(1024*mib, 10)+"\n", 0o644); err != nil {
-		return err
-	}
-	for i, d := range []struct{ name, serial string }{{"vda", "OLD1"}, {"vdb", "NEW1"}} {
-		if err := addDisk(dir, d.name, d.serial, diskSize, i); err != nil {
+	for _, d := range m.Disks {
+		if err := dumpDisk(dir, d); err != nil {
 			return err
 		}
 	}
-	old := gpt.Table{Scheme: gpt.SchemeGPT, ID: "aaaaaaaa-0000-4000-8000-00000000000a", SectorSize: 512}
-	for i, p := range []struct {
-		kind        string
-		start, size int64
-	}{{"bios_grub", mib, mib}, {"linux", 2 * mib, 3072 * mib}, {"swap", 3074 * mib, 512 * mib}} {
-		typ, err := gpt.TypeOf(gpt.SchemeGPT, p.kind)
+	for _, b := range m.Devices {
+		if err := put(root, "dev/"+b.Name, "", 0o600); err != nil {
+			return err
+		}
+	}
+	for name, data := range map[string]string{
+		"usr/sbin/migrate-init": string(sim.Program("")),
+		"etc/mdadm/mdadm.conf":  "HOMEHOST <system>\n",
+	} {
+		if err := put(root, name, data, 0o755); err != nil {
+			return err
+		}
+	}
+	for name, data := range map[string]string{"uid": "0\n", "unused": "-1\n", "free": strconv.FormatInt(1024*sim.MiB, 10) + "\n"} {
+		if err := put(dir, name, data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dump writes a tree to a directory. The kernel's files are read-only there, but not here: tests change them.
+func dump(root string, tree fstest.MapFS) error {
+	for name, f := range tree {
+		p := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return err
+		}
+		var err error
+		switch {
+		case f.Mode.IsDir():
+			err = os.MkdirAll(p, 0o755)
+		case f.Mode&fs.ModeSymlink != 0:
+			err = os.Symlink(string(f.Data), p)
+		default:
+			err = os.WriteFile(p, f.Data, f.Mode.Perm()|0o200)
+		}
 		if err != nil {
 			return err
 		}
-		old.Partitions = append(old.Partitions, gpt.Partition{Number: i + 1, Type: typ, ID: fmt.Sprintf("aaaaaaaa-0000-4000-8000-0000000000%02d", i+1), Start: p.start, Size: p.size})
 	}
-	if err := addTable(dir, "vda", diskSize, 0, old); err != nil {
-		return err
-	}
-	if err := putAt(dir, "vda2", 1024, extSuper(rootUUID, 3072*mib, 3)); err != nil {
-		return err
-	}
-	return putAt(dir, "vda3", 0, swapHeader(swapUUID, 512*mib, "SWAPSPACE2"))
+	return nil
 }
 
-// busOf is where the nth disk is attached.
-func busOf(n int) string {
-	return fmt.Sprintf("sys/devices/pci0000:00/0000:00:%02x.0/virtio%d", 4+n, n)
+// dumpDisk writes a disk's content to a sparse file.
+func dumpDisk(dir string, d *sim.Disk) error {
+	if err := put(dir, "disks/"+d.Name, "", 0o600); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "disks", d.Name), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for at, page := range d.Pages() {
+		if _, err := f.WriteAt(page, at); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(d.Size)
 }
 
 // addBlock makes a block device's directory in sysfs and the links to it.
@@ -206,44 +140,23 @@ func addBlock(root, at, name string, attrs map[string]string) error {
 	return link(root, "sys/class/block/"+name, at)
 }
 
-// addDisk adds an empty disk.
+// addDisk adds an empty disk, the nth.
 func addDisk(dir, name, serial string, size int64, n int) error {
+	d := sim.NewDisk(name, size)
+	d.Serial = serial
+	if err := dumpDisk(dir, d); err != nil {
+		return err
+	}
+	return addDevice(dir, &sim.Device{Name: name, Major: 254, Minor: uint32(16 * n), Size: size, Disk: d})
+}
+
+// addDevice lets the kernel see a disk or a partition of one.
+func addDevice(dir string, b *sim.Device) error {
 	root := filepath.Join(dir, "root")
-	file := filepath.Join(dir, "disks", name)
-	if err := put(dir, "disks/"+name, "", 0o600); err != nil {
+	if err := dump(root, sim.Sysfs(b)); err != nil {
 		return err
 	}
-	if err := os.Truncate(file, size); err != nil {
-		return err
-	}
-	at := busOf(n) + "/block/" + name
-	attrs := map[string]string{"size": strconv.FormatInt(size/512, 10), "ro": "0", "dev": fmt.Sprintf("254:%d", n*16), "removable": "0",
-		"queue/logical_block_size": "512", "queue/rotational": "1"}
-	if serial != "" {
-		attrs["serial"] = serial
-		if err := link(root, "dev/disk/by-id/virtio-"+serial, "dev/"+name); err != nil {
-			return err
-		}
-	}
-	if err := addBlock(root, at, name, attrs); err != nil {
-		return err
-	}
-	for _, l := range [][2]string{
-		{"sys/block/" + name, at}, {at + "/device", busOf(n)},
-		{busOf(n) + "/driver", "sys/bus/virtio/drivers/virtio_blk"},
-		{filepath.Dir(busOf(n)) + "/driver", "sys/bus/pci/drivers/virtio-pci"},
-	} {
-		if err := link(root, l[0], l[1]); err != nil {
-			return err
-		}
-	}
-	if n > 0 {
-		return nil
-	}
-	if err := link(root, "sys/bus/virtio/drivers/virtio_blk/module", "sys/module/virtio_blk"); err != nil {
-		return err
-	}
-	return link(root, "sys/bus/pci/drivers/virtio-pci/module", "sys/module/virtio_pci")
+	return put(root, "dev/"+b.Name, "", 0o600)
 }
 
 // addTable writes a table to the nth disk and lets the kernel see its partitions.
@@ -251,11 +164,10 @@ func addTable(dir, disk string, size int64, n int, t gpt.Table) error {
 	if err := putTable(dir, disk, size, t); err != nil {
 		return err
 	}
+	d := sim.NewDisk(disk, size)
 	for _, p := range t.Partitions {
-		name := disk + strconv.Itoa(p.Number)
-		attrs := map[string]string{"size": strconv.FormatInt(p.Size/512, 10), "start": strconv.FormatInt(p.Start/512, 10), "partition": strconv.Itoa(p.Number),
-			"ro": "0", "dev": fmt.Sprintf("254:%d", n*16+p.Number)}
-		if err := addBlock(filepath.Join(dir, "root"), busOf(n)+"/block/"+disk+"/"+name, name, attrs); err != nil {
+		b := &sim.Device{Name: disk + strconv.Itoa(p.Number), Major: 254, Minor: uint32(16*n + p.Number), Size: p.Size, Disk: d, Offset: p.Start, Number: p.Number}
+		if err := addDevice(dir, b); err != nil {
 			return err
 		}
 	}

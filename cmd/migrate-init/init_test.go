@@ -68,7 +68,7 @@ const (
 func newRig(t *testing.T, cmdline string, policy plan.Policy, withPlan bool) (*rig, *plan.Plan) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "world")
-	if err := buildWorld(dir); err != nil {
+	if err := buildWorld(t, dir); err != nil {
 		t.Fatal(err)
 	}
 	p, text := planFor(t, dir, policy)
@@ -150,7 +150,7 @@ func TestInitStageFails(t *testing.T) {
 // otherDisk replaces the planned source disk by another one.
 func otherDisk(t *testing.T, r *rig) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(r.dir, "root", busOf(0), "block/vda/serial"), []byte("OTHER\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(r.dir, "root/sys/class/block/vda/serial"), []byte("OTHER\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -168,7 +168,7 @@ func TestScripts(t *testing.T) {
 			dir := filepath.Join(e.WorkDir, "world")
 			e.Setenv(worldVar, dir)
 			e.Setenv("ROOT", filepath.Join(dir, "root"))
-			return buildWorld(dir)
+			return buildWorld(t, dir)
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {

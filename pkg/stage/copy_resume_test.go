@@ -11,6 +11,7 @@ import (
 
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
 // stepwise is a copier that copies one name a step and makes a checkpoint after every fourth: how many names are copied.
@@ -29,11 +30,7 @@ type saved struct {
 
 // Copy implements copy.Copier.
 func (c *stepwise) Copy(_ context.Context, j copy.Job) (copy.Counts, error) {
-	pair := c.trees
-	if j.Engine == plan.EngineExtent {
-		pair = c.blocks
-	}
-	from, to, err := pair(j)
+	from, to, err := c.w.Sides(pairOf(j))
 	if err != nil {
 		return copy.Counts{}, err
 	}
@@ -55,7 +52,7 @@ func (c *stepwise) Copy(_ context.Context, j copy.Job) (copy.Counts, error) {
 		}
 	}
 	for i := at; i < len(names); i++ {
-		how, then := c.w.verb(fmt.Sprintf("copy name %d to %s", i, j.ToDev), []string{j.ToDev})
+		how, then := c.w.Verb(fmt.Sprintf("copy name %d to %s", i, j.ToDev), []string{j.ToDev})
 		if how == 0 {
 			return copy.Counts{}, then
 		}
@@ -68,12 +65,10 @@ func (c *stepwise) Copy(_ context.Context, j copy.Job) (copy.Counts, error) {
 			if err := j.Checkpoint(i + 1); err != nil {
 				return copy.Counts{}, err
 			}
-			c.saved = append(c.saved, saved{c.w.n, j.NewUUID, i + 1})
+			c.saved = append(c.saved, saved{c.w.Verbs, j.NewUUID, i + 1})
 		}
 	}
-	if m := c.w.mountAt(j.To); m != nil {
-		m.filled, c.w.dev(j.ToDev).cached = true, true
-	}
+	c.w.Filled(pairOf(j))
 	return copy.Counts{Files: int64(len(names)), Resumed: int64(at), Bytes: 1}, nil
 }
 
@@ -95,8 +90,8 @@ func TestResume(t *testing.T) {
 func resume(t *testing.T, change func(*plan.Intent)) {
 	w := newWorld(t)
 	p, text := planned(t, w, change)
-	source := w.disks[0].whole
-	w.boot()
+	source := w.Disks[0].Whole
+	w.Boot()
 	e, first := resuming(w, p, text)
 	var err error
 	states := record(w, func() { err = Run(t.Context(), e) })
@@ -108,7 +103,7 @@ func resume(t *testing.T, change func(*plan.Intent)) {
 	}
 	want, cuts := end(w, p), 0
 	for _, s := range states {
-		if !strings.HasPrefix(s.what, "copy name ") && !strings.Contains(s.what, "write checkpoint of copy:") || strings.HasSuffix(s.what, cacheLost) {
+		if !strings.HasPrefix(s.what, "copy name ") && !strings.Contains(s.what, "write checkpoint of copy:") || strings.HasSuffix(s.what, sim.CacheLost) {
 			continue
 		}
 		cuts++
@@ -126,27 +121,27 @@ func resume(t *testing.T, change func(*plan.Intent)) {
 			}
 			w := s.world.clone(t)
 			if between {
-				w.bootOld()
+				w.BootOld()
 				clear(expect)
 			}
-			w.boot()
+			w.Boot()
 			e, c := resuming(w, p, text)
-			if err := Run(t.Context(), e); err != nil || w.entered != TargetDir {
-				t.Fatalf("after %q, old system between %v: entered %q, %v\n%s", s.what, between, w.entered, err, strings.Join(w.told, "\n"))
+			if err := Run(t.Context(), e); err != nil || w.Entered != TargetDir {
+				t.Fatalf("after %q, old system between %v: entered %q, %v\n%s", s.what, between, w.Entered, err, strings.Join(w.Told, "\n"))
 			}
 			if !maps.Equal(c.resumed, expect) {
 				t.Errorf("after %q, old system between %v: resumed %v, want %v", s.what, between, c.resumed, expect)
 			}
-			if told := slices.ContainsFunc(w.told, func(l string) bool { return strings.Contains(l, "resuming from its last checkpoint") }); told != (len(expect) > 0) {
-				t.Errorf("after %q: told %v:\n%s", s.what, told, strings.Join(w.told, "\n"))
+			if told := slices.ContainsFunc(w.Told, func(l string) bool { return strings.Contains(l, "resuming from its last checkpoint") }); told != (len(expect) > 0) {
+				t.Errorf("after %q: told %v:\n%s", s.what, told, strings.Join(w.Told, "\n"))
 			}
 			if facts := e.Records().Report(); strings.Contains(facts, "resumed: ") != (len(expect) > 0) {
 				t.Errorf("after %q: the report:\n%s", s.what, facts)
 			}
-			if d := treeDiff(want, end(w, p)); d != "" {
+			if d := sim.Diff(want, end(w, p)); d != "" {
 				t.Errorf("after %q, old system between %v: %s", s.what, between, d)
 			}
-			if !between && w.disks[0].whole != source {
+			if !between && w.Disks[0].Whole != source {
 				t.Error("source disk changed")
 			}
 		}
@@ -159,7 +154,7 @@ func resume(t *testing.T, change func(*plan.Intent)) {
 // copied are the filesystems whose copy the journal says is done.
 func (w *world) copied(t *testing.T, p *plan.Plan) map[string]bool {
 	c := w.clone(t)
-	c.boot()
+	c.Boot()
 	e := c.env(p, nil)
 	if err := e.refresh(t.Context()); err != nil {
 		t.Fatal(err)

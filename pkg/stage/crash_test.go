@@ -3,33 +3,33 @@ package stage
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
 // end is what a migration leaves, without what tells how often it was tried.
 func end(w *world, p *plan.Plan) fstest.MapFS {
 	out := fstest.MapFS{}
 	for _, n := range p.Target.Filesystems() {
-		for name, f := range w.trees[n.Ref.ID()] {
+		for name, f := range w.Trees[n.Ref.ID()] {
 			if name != "var/lib/migrate-init/report.txt" {
 				out[n.Ref.ID()+"/"+name] = f
 			}
 		}
 	}
-	w.boot()
-	d := w.dev("vdb")
-	for _, b := range w.parts(d.disk) {
-		if s, ok := superOf(b); ok {
+	w.Boot()
+	d := w.Dev("vdb")
+	for _, b := range w.Parts(d.Disk) {
+		if s, ok := sim.SuperOf(b); ok {
 			s.UTime = s.CTime
-			out[b.name] = &fstest.MapFile{Data: fmt.Appendf(nil, "%d %d %s %s %s %v", b.off, b.size, s.UUID, s.DeviceUUID, s.Name, s.Roles)}
-			in := &bdev{size: s.Size, legs: []*bdev{b}, legOff: s.DataOffset}
-			out[b.name+".fs"] = &fstest.MapFile{Data: []byte(w.fsOn(in))}
+			out[b.Name] = &fstest.MapFile{Data: fmt.Appendf(nil, "%d %d %s %s %s %v", b.Offset, b.Size, s.UUID, s.DeviceUUID, s.Name, s.Roles)}
+			in := &sim.Device{Size: s.Size, Legs: []*sim.Device{b}, LegOffset: s.DataOffset}
+			out[b.Name+".fs"] = &fstest.MapFile{Data: []byte(w.FilesystemOn(in))}
 		}
 	}
 	core, err := readCore(d)
@@ -44,54 +44,26 @@ type state struct {
 	world *world
 }
 
-const cacheLost = ", and the page cache lost"
-
-func (w *world) digest() string {
-	var b strings.Builder
-	for _, d := range w.disks {
-		fmt.Fprintln(&b, d.whole)
-	}
-	for _, id := range slices.Sorted(maps.Keys(w.trees)) {
-		for _, n := range slices.Sorted(maps.Keys(w.trees[id])) {
-			fmt.Fprintf(&b, "%s %s %p\n", id, n, w.trees[id][n])
-		}
-	}
-	return b.String()
-}
-
-// record runs f and keeps every different state that the world is in before a verb.
+// record keeps every different state that the world is in before a verb.
 func record(w *world, run func()) []state {
 	var out []state
-	last := ""
-	w.watch = func() {
-		if d := w.digest(); d != last {
-			what := ""
-			if len(w.log) > 0 {
-				what = w.log[len(w.log)-1]
-			}
-			out = append(out, state{w.n - 1, what, w.clone(w.t)})
-			if l := w.lost(w.t); l != nil {
-				out = append(out, state{w.n - 1, what + cacheLost, l})
-			}
-			last = d
-		}
+	for _, s := range w.Record(run) {
+		out = append(out, state{s.At, s.What, &world{s.Machine}})
 	}
-	run()
-	w.watch = nil
-	return append(out, state{w.n, w.log[len(w.log)-1], w.clone(w.t)})
+	return out
 }
 
 // sound fails unless what a power cut left boots: before the commit the old disk is untouched, after it the new system is whole.
 func sound(t *testing.T, w *world, p *plan.Plan, source uint64, want fstest.MapFS) {
 	t.Helper()
-	if w.disks[0].whole != source {
+	if w.Disks[0].Whole != source {
 		t.Errorf("source disk changed")
 	}
 	w.apart(t, p)
 	if !w.committedFile(p) {
 		return
 	}
-	if d := treeDiff(want, end(w.clone(t), p)); d != "" {
+	if d := sim.Diff(want, end(w.clone(t), p)); d != "" {
 		t.Errorf("committed, and not whole: %s", d)
 	}
 }
@@ -101,15 +73,15 @@ func sound(t *testing.T, w *world, p *plan.Plan, source uint64, want fstest.MapF
 func (w *world) apart(t *testing.T, p *plan.Plan) {
 	t.Helper()
 	c := w.clone(t)
-	c.boot()
-	for _, b := range c.parts(c.disks[1]) {
-		if id := c.fsOn(b); id != "" {
-			t.Errorf("filesystem %s is seen on %s itself", id, b.name)
+	c.Boot()
+	for _, b := range c.Parts(c.Disks[1]) {
+		if id := c.FilesystemOn(b); id != "" {
+			t.Errorf("filesystem %s is seen on %s itself", id, b.Name)
 		}
-		if s, ok := superOf(b); ok {
-			in := &bdev{size: s.Size, legs: []*bdev{b}, legOff: s.DataOffset}
-			if id := c.fsOn(in); id == oldRoot || id == oldSrv {
-				t.Errorf("source filesystem %s is seen in %s too", id, b.name)
+		if s, ok := sim.SuperOf(b); ok {
+			in := &sim.Device{Size: s.Size, Legs: []*sim.Device{b}, LegOffset: s.DataOffset}
+			if id := c.FilesystemOn(in); id == sim.OldRoot || id == sim.OldSrv {
+				t.Errorf("source filesystem %s is seen in %s too", id, b.Name)
 			}
 		}
 	}
@@ -131,19 +103,19 @@ func TestOfflinePowerCut(t *testing.T) {
 func offlinePowerCut(t *testing.T, change func(*plan.Intent)) {
 	w := newWorld(t)
 	p, text := planned(t, w, change)
-	source := w.disks[0].whole
+	source := w.Disks[0].Whole
 	start := w.clone(t)
-	w.boot()
+	w.Boot()
 	var err error
 	states := record(w, func() { err = Run(context.Background(), w.env(p, text)) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	effects := slices.Clone(w.log)
+	effects := slices.Clone(w.Log)
 	want := end(w, p)
 	commits, lost := 0, 0
 	for i, s := range states {
-		if strings.HasSuffix(s.what, cacheLost) {
+		if strings.HasSuffix(s.what, sim.CacheLost) {
 			lost++
 		}
 		if i > 0 && s.world.committedFile(p) != states[i-1].world.committedFile(p) {
@@ -161,7 +133,7 @@ func offlinePowerCut(t *testing.T, change func(*plan.Intent)) {
 	}
 	for i, line := range effects {
 		if torn := start.clone(t); strings.HasPrefix(line, "write ") || strings.HasPrefix(line, "run ") || strings.HasPrefix(line, "copy ") || strings.HasPrefix(line, "precheck ") {
-			if err := torn.migrate(p, text, fault{at: i + 1, how: "torn"}); err == nil {
+			if err := torn.migrate(p, text, sim.Fault{At: i + 1, How: "torn"}); err == nil {
 				t.Fatalf("verb %d was not torn", i+1)
 			}
 			states = append(states, state{i + 1, "torn: " + line, torn})
@@ -173,19 +145,19 @@ func offlinePowerCut(t *testing.T, change func(*plan.Intent)) {
 			w := s.world.clone(t)
 			sound(t, w, p, source, want)
 			committed := w.committedFile(p)
-			if err := w.migrate(p, text, fault{}); err != nil {
-				t.Fatalf("after %q: %v\n%s", s.what, err, strings.Join(w.told, "\n"))
+			if err := w.migrate(p, text, sim.Fault{}); err != nil {
+				t.Fatalf("after %q: %v\n%s", s.what, err, strings.Join(w.Told, "\n"))
 			}
-			if w.entered != TargetDir {
-				t.Errorf("after %q: entered %q", s.what, w.entered)
+			if w.Entered != TargetDir {
+				t.Errorf("after %q: entered %q", s.what, w.Entered)
 			}
 			if committed {
 				handsOver(t, w)
 			}
-			if d := treeDiff(want, end(w, p)); d != "" {
+			if d := sim.Diff(want, end(w, p)); d != "" {
 				t.Errorf("after %q: %s", s.what, d)
 			}
-			if w.disks[0].whole != source {
+			if w.Disks[0].Whole != source {
 				t.Error("source disk changed")
 			}
 		})
@@ -195,7 +167,7 @@ func offlinePowerCut(t *testing.T, change func(*plan.Intent)) {
 // handsOver fails when a run changed anything on the target but its journal.
 func handsOver(t *testing.T, w *world) {
 	t.Helper()
-	for _, line := range w.log {
+	for _, line := range w.Log {
 		for _, bad := range []string{"run ", "copy ", "write file", "rewrite ", "rename ", "write partition", "write md", "remove "} {
 			if strings.HasPrefix(line, bad) {
 				t.Errorf("committed, and again: %s", line)
@@ -214,37 +186,37 @@ func TestOfflineFailure(t *testing.T) {
 func offlineFailure(t *testing.T, change func(*plan.Intent)) {
 	w := newWorld(t)
 	p, text := planned(t, w, change)
-	source := w.disks[0].whole
+	source := w.Disks[0].Whole
 	start := w.clone(t)
-	if err := w.migrate(p, text, fault{}); err != nil {
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)
 	}
-	n := len(w.log)
+	n := len(w.Log)
 	want := end(w, p)
 	for _, how := range []string{"error", "late"} {
 		for at := 1; at <= n; at++ {
 			t.Run(fmt.Sprint(how, at), func(t *testing.T) {
 				w := start.clone(t)
-				err := w.migrate(p, text, fault{at: at, how: how})
-				line := w.log[at-1]
-				if err == nil && w.entered == "" {
+				err := w.migrate(p, text, sim.Fault{At: at, How: how})
+				line := w.Log[at-1]
+				if err == nil && w.Entered == "" {
 					t.Fatalf("%s failed: nothing was said", line)
 				}
-				if w.entered == "" && len(w.mounts) > 1 {
-					t.Errorf("%s failed: left mounted: %v", line, w.mounts)
+				if w.Entered == "" && len(w.Mounts) > 1 {
+					t.Errorf("%s failed: left mounted: %v", line, w.Mounts)
 				}
-				if w.entered == "" && len(w.arrays) > 0 {
-					t.Errorf("%s failed: left running: %v", line, w.arrays)
+				if w.Entered == "" && len(w.Arrays) > 0 {
+					t.Errorf("%s failed: left running: %v", line, w.Arrays)
 				}
 				sound(t, w, p, source, want)
 				committed := w.committedFile(p)
-				if err := w.migrate(p, text, fault{}); err != nil {
+				if err := w.migrate(p, text, sim.Fault{}); err != nil {
 					t.Fatalf("after %s failed: %v", line, err)
 				}
 				if committed {
 					handsOver(t, w)
 				}
-				if d := treeDiff(want, end(w, p)); d != "" {
+				if d := sim.Diff(want, end(w, p)); d != "" {
 					t.Errorf("after %s failed: %s", line, d)
 				}
 			})
@@ -256,7 +228,7 @@ func offlineFailure(t *testing.T, change func(*plan.Intent)) {
 func TestOldSystemRunsBetween(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
-	w.boot()
+	w.Boot()
 	var err error
 	states := record(w, func() { err = Run(context.Background(), w.env(p, text)) })
 	if err != nil {
@@ -267,13 +239,13 @@ func TestOldSystemRunsBetween(t *testing.T) {
 		if w.committedFile(p) {
 			break
 		}
-		w.bootOld()
-		w.trees[oldRoot]["home/u/mail"] = &fstest.MapFile{Data: []byte("came in meanwhile"), Mode: 0o600}
-		delete(w.trees[oldRoot], "home/u/file")
-		if err := w.migrate(p, text, fault{}); err != nil {
-			t.Fatalf("cut after %q: %v\n%s", s.what, err, strings.Join(w.told, "\n"))
+		w.BootOld()
+		w.Trees[sim.OldRoot]["home/u/mail"] = &fstest.MapFile{Data: []byte("came in meanwhile"), Mode: 0o600}
+		delete(w.Trees[sim.OldRoot], "home/u/file")
+		if err := w.migrate(p, text, sim.Fault{}); err != nil {
+			t.Fatalf("cut after %q: %v\n%s", s.what, err, strings.Join(w.Told, "\n"))
 		}
-		got := w.trees[p.Boot.Root]
+		got := w.Trees[p.Boot.Root]
 		if got["home/u/mail"] == nil || got["home/u/file"] != nil {
 			t.Errorf("cut after %q: the copy is of the first try", s.what)
 		}
@@ -286,17 +258,17 @@ func TestRolledBack(t *testing.T) {
 	if err := w.bootNew(p); err != nil {
 		t.Fatal(err)
 	}
-	effs, err := Rollback(p, w.view())
+	effs, err := Rollback(p, w.View())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := doAll(w, effs); err != nil {
 		t.Fatal(err)
 	}
-	w.bootOld()
-	err = w.migrate(p, text, fault{})
-	if err == nil || w.entered != "" || !strings.Contains(err.Error(), "taken back") {
-		t.Errorf("entered %q, %v", w.entered, err)
+	w.BootOld()
+	err = w.migrate(p, text, sim.Fault{})
+	if err == nil || w.Entered != "" || !strings.Contains(err.Error(), "taken back") {
+		t.Errorf("entered %q, %v", w.Entered, err)
 	}
 	handsOver(t, w)
 }

@@ -11,6 +11,7 @@ import (
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
 // image makes a file of a size, with an ext4 filesystem in its first bytes where fs is not 0.
@@ -73,36 +74,36 @@ func (s settlesFor) Finalize(j copy.Job) ([]machine.Effect, error) {
 // TestIdentityIsChecked: a copy by blocks ends with a read-only fsck of what it has become, before its proof is recorded.
 // What that finds ends the migration.
 func TestIdentityIsChecked(t *testing.T) {
-	src, dst := image(t, "src", 16*mib, 16*mib), image(t, "dst", 32*mib, 0)
+	src, dst := image(t, "src", 16*sim.MiB, 16*sim.MiB), image(t, "dst", 32*sim.MiB, 0)
 	start := newWorld(t)
 	p, text := planned(t, start, engines()["blocks"])
-	migrate := func(f fault) (*world, error) {
+	migrate := func(f sim.Fault) (*world, error) {
 		w := start.clone(t)
-		w.boot()
-		w.fault = f
+		w.Boot()
+		w.Fault = f
 		e := w.env(p, text)
 		e.Copier = settlesFor{settling{copier{w}}, src, dst}
 		err := Run(t.Context(), e)
 		return w, err
 	}
-	w, err := migrate(fault{})
-	if err != nil || w.entered != TargetDir {
-		t.Fatalf("entered %q, %v", w.entered, err)
+	w, err := migrate(sim.Fault{})
+	if err != nil || w.Entered != TargetDir {
+		t.Fatalf("entered %q, %v", w.Entered, err)
 	}
 	at := func(words string) int {
-		return slices.IndexFunc(w.log, func(line string) bool { return strings.Contains(line, words) })
+		return slices.IndexFunc(w.Log, func(line string) bool { return strings.Contains(line, words) })
 	}
 	identity, fsck, done := at("write superblock with uuid"), at("run e2fsck -fn /dev/md"), at(": verify done to")
 	if identity < 0 || fsck < identity || done < fsck {
-		t.Fatalf("identity at %d, read-only fsck at %d, verify done at %d in\n%s", identity, fsck, done, strings.Join(w.log, "\n"))
+		t.Fatalf("identity at %d, read-only fsck at %d, verify done at %d in\n%s", identity, fsck, done, strings.Join(w.Log, "\n"))
 	}
-	for _, line := range w.log[fsck+1 : done] {
+	for _, line := range w.Log[fsck+1 : done] {
 		if strings.HasPrefix(line, "run ") || strings.HasPrefix(line, "write superblock") {
 			t.Errorf("after the fsck, and so not checked: %s", line)
 		}
 	}
-	w, err = migrate(fault{at: fsck + 1, how: "error"})
-	if err == nil || !strings.HasPrefix(err.Error(), "stage verify: ") || w.entered != "" || w.committedFile(p) || at(": verify done to") >= 0 {
-		t.Errorf("the fsck failed: entered %q, %v", w.entered, err)
+	w, err = migrate(sim.Fault{At: fsck + 1, How: "error"})
+	if err == nil || !strings.HasPrefix(err.Error(), "stage verify: ") || w.Entered != "" || w.committedFile(p) || at(": verify done to") >= 0 {
+		t.Errorf("the fsck failed: entered %q, %v", w.Entered, err)
 	}
 }

@@ -12,13 +12,14 @@ import (
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
 // reuse makes another filesystem in the place of what the old disk had at an offset, as an administrator might who takes the
 // disk for free.
 func (w *world) reuse(at, size int64) {
-	w.disks[0].write(make([]byte, 8192), at)
-	w.disks[0].write(extSuper("99999999-9999-4999-8999-999999999999", "", size, 1), at+1024)
+	w.Disks[0].Write(make([]byte, 8192), at)
+	w.Disks[0].Write(sim.Ext4Super("99999999-9999-4999-8999-999999999999", "", size, 1), at+1024)
 }
 
 // noter is a machine that only notes what it is asked for.
@@ -55,11 +56,11 @@ func TestFinishPreview(t *testing.T) {
 	if err := Finish(context.Background(), e); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, line := range w.log {
+	for _, line := range w.Log {
 		line, _, _ = strings.Cut(line, "  => ")
 		if !strings.HasPrefix(line, "write md superblock") && !strings.HasPrefix(line, "ioctl ADD_NEW_DISK") {
 			want = append(want, line)
@@ -77,8 +78,8 @@ func TestFinishPreview(t *testing.T) {
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 		t.Errorf("shown:\n%s\n\ndone:\n%s", g, w)
 	}
-	if len(start.log) > 0 {
-		t.Errorf("a dry run did %v", start.log)
+	if len(start.Log) > 0 {
+		t.Errorf("a dry run did %v", start.Log)
 	}
 	if joins != len(p.Target.Arrays()) {
 		t.Errorf("%d new members are shown, want %d", joins, len(p.Target.Arrays()))
@@ -90,31 +91,31 @@ func TestFinishPreview(t *testing.T) {
 func TestFinishOtherTable(t *testing.T) {
 	w, p, text := migrated(t)
 	probe := w.clone(t)
-	if err := probe.finishRun(p, text, fault{}, false); err != nil {
+	if err := probe.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(probe.log, func(s string) bool { return strings.HasPrefix(s, "write partition table") }) + 1
-	if err := w.finishRun(p, text, fault{at, "before"}, false); err == nil {
+	at := slices.IndexFunc(probe.Log, func(s string) bool { return strings.HasPrefix(s, "write partition table") }) + 1
+	if err := w.finishRun(p, text, sim.Fault{At: at, How: "before"}, false); err == nil {
 		t.Fatal("not cut")
 	}
 	typ, err := gpt.TypeOf(gpt.SchemeGPT, "linux")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := w.disks[0]
+	d := w.Disks[0]
 	writes, err := gpt.Encode(gpt.Table{Scheme: gpt.SchemeGPT, ID: "99999999-0000-4000-8000-000000000000", SectorSize: 512, Partitions: []gpt.Partition{
-		{Number: 1, Type: typ, ID: "99999999-0000-4000-8000-000000000001", Name: "other", Start: mib, Size: 900 * mib}}}, d.size, nil)
+		{Number: 1, Type: typ, ID: "99999999-0000-4000-8000-000000000001", Name: "other", Start: sim.MiB, Size: 900 * sim.MiB}}}, d.Size, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range writes {
-		d.write(x.Data, x.Offset)
+		d.Write(x.Data, x.Offset)
 	}
-	if err := w.finishRun(p, text, fault{}, false); err == nil || !strings.Contains(err.Error(), "its partition table is not "+oldTable) {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err == nil || !strings.Contains(err.Error(), "its partition table is not "+sim.OldTable) {
 		t.Errorf("%v", err)
 	}
-	if len(w.log) > 0 {
-		t.Errorf("refused, and yet: %v", w.log)
+	if len(w.Log) > 0 {
+		t.Errorf("refused, and yet: %v", w.Log)
 	}
 }
 
@@ -123,17 +124,17 @@ func TestFinishRefusedIsNoPointOfNoReturn(t *testing.T) {
 	w, p, text := migrated(t)
 	done := w.clone(t)
 	const own = 2046 // where the copied core image would have to go
-	w.disks[0].write(coreImg(own, "(,gpt2)/boot/grub", "part_gpt", "ext2"), own*512)
-	w.disks[0].write(bootImg(own)[:440], 0)
+	w.Disks[0].Write(sim.GRUBCore(own, "(,gpt2)/boot/grub", "part_gpt", "ext2"), own*512)
+	w.Disks[0].Write(sim.GRUBBootSector(own)[:440], 0)
 	if err := w.bootNew(p); err != nil {
 		t.Fatal(err)
 	}
-	old := w.disks[0].whole
+	old := w.Disks[0].Whole
 	e := w.env(p, text)
 	if err := Finish(context.Background(), e); err == nil || !strings.Contains(err.Error(), "its own core image") {
 		t.Fatalf("%v", err)
 	}
-	if w.disks[0].whole != old {
+	if w.Disks[0].Whole != old {
 		t.Error("the old disk changed")
 	}
 	if err := Rollbackable(p, e.Records()); err != nil || !Finishing(p, e.Records()) {
@@ -144,12 +145,12 @@ func TestFinishRefusedIsNoPointOfNoReturn(t *testing.T) {
 	}
 	e = done.env(p, text)
 	changed := 0
-	done.watch = func() {
-		if done.disks[0].whole != old && Rollbackable(p, e.Records()) == nil && changed == 0 {
-			changed = done.n
+	done.Watch = func(int) {
+		if done.Disks[0].Whole != old && Rollbackable(p, e.Records()) == nil && changed == 0 {
+			changed = done.Verbs
 		}
 	}
-	old = done.disks[0].whole
+	old = done.Disks[0].Whole
 	if err := Finish(context.Background(), e); err != nil {
 		t.Fatal(err)
 	}
@@ -164,16 +165,16 @@ func TestFinishRefusedIsNoPointOfNoReturn(t *testing.T) {
 // TestFinishForgets: lines of fstab and crypttab that mean what finish destroys become comments, and no others.
 func TestFinishForgets(t *testing.T) {
 	w, p, text := migrated(t)
-	tree := w.trees[p.Boot.Root]
+	tree := w.Trees[p.Boot.Root]
 	before := string(tree["etc/fstab"].Data)
 	added := []struct {
 		line string
 		goes bool
 	}{
-		{"UUID=" + strings.ToUpper(oldRoot) + " /old ext4 ro 0 0", true},
+		{"UUID=" + strings.ToUpper(sim.OldRoot) + " /old ext4 ro,noauto 0 0", true},
 		{"/dev/vda3 /old/srv ext4 nofail 0 0", true},
 		{"PARTUUID=aaaaaaaa-0000-4000-8000-000000000003 /x ext4 noauto 0 0", true},
-		{"/dev/disk/by-uuid/" + oldSrv + " /y ext4 nofail 0 0", true},
+		{"/dev/disk/by-uuid/" + sim.OldSrv + " /y ext4 nofail 0 0", true},
 		{"/dev/disk/by-id/old-part3 /z ext4 nofail 0 0", true},
 		{"/dev/mapper/c1 none swap sw 0 0", true},
 		{"LABEL=rootfs /both ext4 nofail 0 0", false}, // the new root has it too
@@ -195,7 +196,7 @@ func TestFinishForgets(t *testing.T) {
 	tree["etc/fstab"] = &fstest.MapFile{Data: []byte(fstab), Mode: 0o644}
 	tree["etc/crypttab"] = &fstest.MapFile{Data: []byte("c1 /dev/vda4 /dev/urandom swap\nc2 /dev/vdz1 none luks\n"), Mode: 0o644}
 	tree["dev/disk/by-id/old-part3"] = &fstest.MapFile{Data: []byte("../../vda3"), Mode: fs.ModeSymlink | 0o777}
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Fatal(err)
 	}
 	if got := string(tree["etc/fstab"].Data); got != want {
@@ -204,8 +205,8 @@ func TestFinishForgets(t *testing.T) {
 	if got := string(tree["etc/crypttab"].Data); got != why+"#c1 /dev/vda4 /dev/urandom swap\nc2 /dev/vdz1 none luks\n" {
 		t.Errorf("crypttab: %s", got)
 	}
-	commented := slices.IndexFunc(w.log, func(s string) bool { return strings.HasPrefix(s, "rewrite file /etc/fstab") })
-	wiped := slices.IndexFunc(w.log, func(s string) bool { return strings.HasPrefix(s, "write wipe old signatures") })
+	commented := slices.IndexFunc(w.Log, func(s string) bool { return strings.HasPrefix(s, "rewrite file /etc/fstab") })
+	wiped := slices.IndexFunc(w.Log, func(s string) bool { return strings.HasPrefix(s, "write wipe old signatures") })
 	if commented < 0 || wiped < commented {
 		t.Errorf("fstab at %d, the first wipe at %d", commented, wiped)
 	}
@@ -215,11 +216,11 @@ func TestFinishForgets(t *testing.T) {
 func TestFinishKeepsOthersMarks(t *testing.T) {
 	w, p, text := migrated(t)
 	other := strings.TrimPrefix(boot.CommittedFile("ffffffff-0000-4000-8000-000000000000"), "/")
-	w.trees[p.Boot.Root][other] = &fstest.MapFile{Data: []byte("x")}
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	w.Trees[p.Boot.Root][other] = &fstest.MapFile{Data: []byte("x")}
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Fatal(err)
 	}
-	if w.trees[p.Boot.Root][other] == nil || w.committedFile(p) {
-		t.Errorf("the other's is there: %v, ours: %v", w.trees[p.Boot.Root][other] != nil, w.committedFile(p))
+	if w.Trees[p.Boot.Root][other] == nil || w.committedFile(p) {
+		t.Errorf("the other's is there: %v, ours: %v", w.Trees[p.Boot.Root][other] != nil, w.committedFile(p))
 	}
 }

@@ -14,50 +14,18 @@ import (
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
-// bootNew runs the migrated system: its own initrd has assembled the arrays, members that agree only.
-func (w *world) bootNew(p *plan.Plan) error {
-	w.boot()
-	w.joining = true
-	w.loaded["md_mod"], w.loaded["raid1"], w.loaded["ext4"] = true, true, true
-	for i, n := range p.Target.Arrays() {
-		a := &fakeArray{version: n.MD.Metadata}
-		var best uint64
-		for _, b := range slices.Clone(w.devs) {
-			if s, ok := superOf(b); ok && b.number > 0 && s.UUID.String() == n.Ref.ID() && s.Role().Active() {
-				if best != 0 && s.Events != best {
-					return fmt.Errorf("array %s: members of %d and %d events", n.Ref.ID(), best, s.Events)
-				}
-				best = s.Events
-				a.added = append(a.added, b)
-			}
-		}
-		if len(a.added) == 0 {
-			return fmt.Errorf("array %s: no member", n.Ref.ID())
-		}
-		name := fmt.Sprintf("md%d", 127-i)
-		node := &bdev{name: name, maj: 9, min: uint32(127 - i)}
-		w.arrays[name], w.devs = a, append(w.devs, node)
-		if err := w.runArray(a, node); err != nil {
-			return err
-		}
-		for _, f := range p.Target.Filesystems() {
-			if f.Lower() == n.Ref {
-				w.mounts = append(w.mounts, mounted{src: "/dev/" + name, dir: f.FS.Mount, typ: "ext4", tree: w.trees[f.Ref.ID()]})
-				w.stamp(node)
-			}
-		}
-	}
-	return nil
-}
+// bootNew runs the migrated system.
+func (w *world) bootNew(p *plan.Plan) error { return w.BootInstalled(p.Boot.Root) }
 
 // finishRun boots the new system and runs finish there.
-func (w *world) finishRun(p *plan.Plan, text []byte, f fault, discard bool) error {
+func (w *world) finishRun(p *plan.Plan, text []byte, f sim.Fault, discard bool) error {
 	if err := w.bootNew(p); err != nil {
 		return err
 	}
-	w.fault, w.n, w.log = f, 0, nil
+	w.Fault, w.Verbs, w.Log = f, 0, nil
 	e := w.env(p, text)
 	e.Discard = discard
 	return Finish(context.Background(), e)
@@ -67,8 +35,8 @@ func (w *world) finishRun(p *plan.Plan, text []byte, f fault, discard bool) erro
 func boots(t *testing.T, w *world, p *plan.Plan, name string) {
 	t.Helper()
 	w = w.clone(t)
-	w.boot()
-	core, err := readCore(w.dev(name))
+	w.Boot()
+	core, err := readCore(w.Dev(name))
 	if err != nil {
 		t.Errorf("%s does not boot: %v", name, err)
 		return
@@ -83,7 +51,7 @@ func boots(t *testing.T, w *world, p *plan.Plan, name string) {
 			t.Errorf("%s does not boot: %v", name, err)
 		}
 	case name == "vda" && core.Prefix == "(,gpt2)/boot/grub":
-		if w.fsOn(w.dev("vda2")) != oldRoot {
+		if w.FilesystemOn(w.Dev("vda2")) != sim.OldRoot {
 			t.Errorf("%s does not boot: its core image is the old one, and the old filesystem is gone", name)
 		}
 	default:
@@ -94,7 +62,7 @@ func boots(t *testing.T, w *world, p *plan.Plan, name string) {
 func migrated(t *testing.T) (*world, *plan.Plan, []byte) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
-	if err := w.migrate(p, text, fault{}); err != nil {
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)
 	}
 	return w, p, text
@@ -103,22 +71,22 @@ func migrated(t *testing.T) (*world, *plan.Plan, []byte) {
 // finished is what finish leaves: both disks' members, the trees, and what each disk boots.
 func finished(w *world, p *plan.Plan) fstest.MapFS {
 	out := end(w, p)
-	d := w.dev("vda")
-	for _, b := range w.parts(d.disk) {
-		what := fmt.Sprintf("%d %d", b.off, b.size)
-		if s, ok := superOf(b); ok {
+	d := w.Dev("vda")
+	for _, b := range w.Parts(d.Disk) {
+		what := fmt.Sprintf("%d %d", b.Offset, b.Size)
+		if s, ok := sim.SuperOf(b); ok {
 			what += fmt.Sprintf(" %s %s %s %v", s.UUID, s.DeviceUUID, s.Role(), s.Roles)
 			var peer md.Superblock
-			for _, q := range w.parts(w.dev("vdb").disk) {
-				if x, ok := superOf(q); ok && x.UUID == s.UUID {
+			for _, q := range w.Parts(w.Dev("vdb").Disk) {
+				if x, ok := sim.SuperOf(q); ok && x.UUID == s.UUID {
 					peer = x
 				}
 			}
 			what += fmt.Sprint(" same events ", peer.Events == s.Events)
 		}
-		out["vda/"+b.name] = &fstest.MapFile{Data: []byte(what)}
+		out["vda/"+b.Name] = &fstest.MapFile{Data: []byte(what)}
 	}
-	table, err := gpt.Read(d, d.size, 512)
+	table, err := gpt.Read(d, d.Size, 512)
 	out["vda/table"] = &fstest.MapFile{Data: fmt.Append(nil, table.ID, table.Damage, err)}
 	core, err := readCore(d)
 	out["vda/core"] = &fstest.MapFile{Data: fmt.Append(nil, core.Prefix, err)}
@@ -127,26 +95,26 @@ func finished(w *world, p *plan.Plan) fstest.MapFS {
 
 func TestFinish(t *testing.T) {
 	w, p, text := migrated(t)
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
-		t.Fatalf("%v\n%s", err, strings.Join(w.told, "\n"))
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.Told, "\n"))
 	}
-	log := strings.Join(w.log, "\n") + "\n"
+	log := strings.Join(w.Log, "\n") + "\n"
 	golden(t, "finish", &txtar.Archive{Comment: []byte("Every effect of finish in the migrated system, with what it says it writes.\n"), Files: []txtar.File{{Name: "effects", Data: []byte(log)}}})
 	boots(t, w, p, "vda")
 	boots(t, w, p, "vdb")
 	for _, n := range p.Target.Arrays() {
-		for _, a := range w.arrays {
-			if a.uuid == n.Ref.ID() && len(a.added) != 2 {
-				t.Errorf("array %s has %d members", n.MD.Name, len(a.added))
+		for _, a := range w.Arrays {
+			if a.UUID == n.Ref.ID() && len(a.Members) != 2 {
+				t.Errorf("array %s has %d members", n.MD.Name, len(a.Members))
 			}
 		}
 	}
 	for _, name := range []string{"migrate-init", "etc/default/grub.d/migrate-init.cfg", "etc/systemd/system/migrate-init-confirm.service"} {
-		if w.trees[p.Boot.Root][name] != nil {
+		if w.Trees[p.Boot.Root][name] != nil {
 			t.Errorf("%s is left", name)
 		}
 	}
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Errorf("finish once more: %v", err)
 	}
 }
@@ -158,17 +126,17 @@ func TestFinishPowerCut(t *testing.T) {
 	if err := w.bootNew(p); err != nil {
 		t.Fatal(err)
 	}
-	w.log = nil
+	w.Log = nil
 	var err error
 	states := record(w, func() { err = Finish(context.Background(), w.env(p, text)) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	effects := slices.Clone(w.log)
+	effects := slices.Clone(w.Log)
 	want := finished(w, p)
 	for i, line := range effects {
 		if torn := start.clone(t); strings.HasPrefix(line, "write ") || strings.HasPrefix(line, "run ") {
-			if err := torn.finishRun(p, text, fault{i + 1, "torn"}, false); err == nil {
+			if err := torn.finishRun(p, text, sim.Fault{At: i + 1, How: "torn"}, false); err == nil {
 				t.Fatalf("verb %d was not torn", i+1)
 			}
 			states = append(states, state{i + 1, "torn: " + line, torn})
@@ -182,10 +150,10 @@ func TestFinishPowerCut(t *testing.T) {
 			if _, err := previewed(w.clone(t), p, text); err != nil {
 				t.Errorf("after %q: preview: %v", s.what, err)
 			}
-			if err := w.finishRun(p, text, fault{}, false); err != nil {
-				t.Fatalf("after %q: %v\n%s", s.what, err, strings.Join(w.told, "\n"))
+			if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+				t.Fatalf("after %q: %v\n%s", s.what, err, strings.Join(w.Told, "\n"))
 			}
-			if d := treeDiff(want, finished(w, p)); d != "" {
+			if d := sim.Diff(want, finished(w, p)); d != "" {
 				t.Errorf("after %q: %s", s.what, d)
 			}
 		})
@@ -199,27 +167,27 @@ func TestFinishPowerCut(t *testing.T) {
 func TestFinishFailure(t *testing.T) {
 	w, p, text := migrated(t)
 	start := w.clone(t)
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Fatal(err)
 	}
-	n := len(w.log)
+	n := len(w.Log)
 	want := finished(w, p)
 	for _, how := range []string{"error", "late"} {
 		for at := 1; at <= n; at++ {
 			w := start.clone(t)
-			err := w.finishRun(p, text, fault{at, how}, false)
-			line := w.log[at-1]
+			err := w.finishRun(p, text, sim.Fault{At: at, How: how}, false)
+			line := w.Log[at-1]
 			if err == nil && !strings.HasPrefix(line, "ioctl ADD_NEW_DISK") {
 				t.Errorf("%s failed: nothing was said", line)
 			}
 			boots(t, w, p, "vda")
 			boots(t, w, p, "vdb")
-			w.fault = fault{}
+			w.Fault = sim.Fault{}
 			if err := Finish(context.Background(), w.env(p, text)); err != nil {
 				t.Errorf("after %s failed (%s): %v", line, how, err)
 				continue
 			}
-			if d := treeDiff(want, finished(w, p)); d != "" {
+			if d := sim.Diff(want, finished(w, p)); d != "" {
 				t.Errorf("after %s failed (%s): %s", line, how, d)
 			}
 		}
@@ -231,15 +199,15 @@ func TestFinishAfterLostRecord(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
 	start := w.clone(t)
-	if err := w.migrate(p, text, fault{}); err != nil {
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(w.log, func(s string) bool { return strings.HasPrefix(s, "rename ") }) + 1
+	at := slices.IndexFunc(w.Log, func(s string) bool { return strings.HasPrefix(s, "rename ") }) + 1
 	w = start
-	if err := w.migrate(p, text, fault{at, "after"}); err == nil || !w.committedFile(p) {
+	if err := w.migrate(p, text, sim.Fault{At: at, How: "after"}); err == nil || !w.committedFile(p) {
 		t.Fatalf("%v, committed %v", err, w.committedFile(p))
 	}
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Error(err)
 	}
 }
@@ -250,8 +218,8 @@ func TestFinishInTheSameBoot(t *testing.T) {
 	if err := w.bootNew(p); err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range w.devs {
-		b.ro = b.disk != nil && b.disk.source
+	for _, b := range w.Devices {
+		b.ReadOnly = b.Disk != nil && b.Disk.Source
 	}
 	if err := Finish(context.Background(), w.env(p, text)); err != nil {
 		t.Error(err)
@@ -264,7 +232,7 @@ func TestFinishAfterRollback(t *testing.T) {
 	if err := w.bootNew(p); err != nil {
 		t.Fatal(err)
 	}
-	effs, err := Rollback(p, w.view())
+	effs, err := Rollback(p, w.View())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +242,7 @@ func TestFinishAfterRollback(t *testing.T) {
 	if w.committedFile(p) {
 		t.Error("still committed")
 	}
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Error(err)
 	}
 }
@@ -295,63 +263,63 @@ func TestFinishRefuses(t *testing.T) {
 		discard bool
 		change  func(w *world) error
 	}{
-		"old system":  {"does not run from the new array", false, func(w *world) error { w.bootOld(); return nil }},
-		"old changed": {"it changed since it was copied", false, func(w *world) error { w.bootOld(); return w.bootNew(p) }},
-		"discard":     {"", true, func(w *world) error { w.bootOld(); return w.bootNew(p) }},
+		"old system":  {"does not run from the new array", false, func(w *world) error { w.BootOld(); return nil }},
+		"old changed": {"it changed since it was copied", false, func(w *world) error { w.BootOld(); return w.bootNew(p) }},
+		"discard":     {"", true, func(w *world) error { w.BootOld(); return w.bootNew(p) }},
 		"repartioned": {"partition table is not", false, func(w *world) error {
-			w.disks[0].write(make([]byte, 1024), 0)
-			w.disks[0].write(make([]byte, 512), w.disks[0].size-512)
+			w.Disks[0].Write(make([]byte, 1024), 0)
+			w.Disks[0].Write(make([]byte, 512), w.Disks[0].Size-512)
 			return w.bootNew(p)
 		}},
 		"in use": {"is in use: /old", false, func(w *world) error {
 			err := w.bootNew(p)
-			w.mounts = append(w.mounts, mounted{src: "/dev/vda2", dir: "/old", typ: "ext4", ro: true, tree: w.trees[oldRoot]})
+			w.Mounts = append(w.Mounts, sim.Mount{Src: "/dev/vda2", Dir: "/old", Type: "ext4", ReadOnly: true, Tree: w.Trees[sim.OldRoot]})
 			return err
 		}},
-		"reformatted": {"/dev/vda2 carries ext4 99999999-", false, func(w *world) error { w.reuse(2*mib, 500*mib); return w.bootNew(p) }},
+		"reformatted": {"/dev/vda2 carries ext4 99999999-", false, func(w *world) error { w.reuse(2*sim.MiB, 500*sim.MiB); return w.bootNew(p) }},
 		"a filesystem is gone": {"it is not on its partition aaaaaaaa-0000-4000-8000-000000000002 any more", false, func(w *world) error {
-			w.disks[0].write(make([]byte, 8192), 2*mib)
+			w.Disks[0].Write(make([]byte, 8192), 2*sim.MiB)
 			return w.bootNew(p)
 		}},
-		"swap in other use":    {"/dev/vda4 carries ext4 99999999-", false, func(w *world) error { w.reuse(702*mib, 100*mib); return w.bootNew(p) }},
-		"reformatted, discard": {"", true, func(w *world) error { w.reuse(2*mib, 500*mib); return w.bootNew(p) }},
+		"swap in other use":    {"/dev/vda4 carries ext4 99999999-", false, func(w *world) error { w.reuse(702*sim.MiB, 100*sim.MiB); return w.bootNew(p) }},
+		"reformatted, discard": {"", true, func(w *world) error { w.reuse(2*sim.MiB, 500*sim.MiB); return w.bootNew(p) }},
 		"new disk's core image": {"put it right with grub-install", false, func(w *world) error {
-			w.disks[1].write(coreImg(2048, "(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2"), mib)
+			w.Disks[1].Write(sim.GRUBCore(2048, "(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2"), sim.MiB)
 			return w.bootNew(p)
 		}},
 		"new disk's boot sector": {"put it right with grub-install", false, func(w *world) error {
-			w.disks[1].write(make([]byte, 440), 0)
+			w.Disks[1].Write(make([]byte, 440), 0)
 			return w.bootNew(p)
 		}},
 		"root is read-only": {"its root is mounted read-only", false, func(w *world) error {
 			err := w.bootNew(p)
-			for i := range w.mounts {
-				w.mounts[i].ro = w.mounts[i].ro || w.mounts[i].dir == "/"
+			for i := range w.Mounts {
+				w.Mounts[i].ReadOnly = w.Mounts[i].ReadOnly || w.Mounts[i].Dir == "/"
 			}
 			return err
 		}},
 		"an array does not run": {"srv: ", false, func(w *world) error {
 			err := w.bootNew(p)
-			w.mounts = slices.DeleteFunc(w.mounts, func(m mounted) bool { return m.dir == "/srv" })
-			for name, a := range w.arrays {
+			w.Mounts = slices.DeleteFunc(w.Mounts, func(m sim.Mount) bool { return m.Dir == "/srv" })
+			for name, a := range w.Arrays {
 				for _, n := range p.Target.Arrays() {
-					if strings.HasSuffix(n.MD.Name, "srv") && a.uuid == n.Ref.ID() {
-						w.devs = slices.DeleteFunc(w.devs, func(b *bdev) bool { return b.name == name })
-						delete(w.arrays, name)
+					if strings.HasSuffix(n.MD.Name, "srv") && a.UUID == n.Ref.ID() {
+						w.Devices = slices.DeleteFunc(w.Devices, func(b *sim.Device) bool { return b.Name == name })
+						delete(w.Arrays, name)
 					}
 				}
 			}
 			return err
 		}},
-		"disk is gone": {"no disk with serial", false, func(w *world) error { w.disks = w.disks[1:]; return w.bootNew(p) }},
-		"no commit":    {"it has no commit", false, func(w *world) error { w.disks[1].write(make([]byte, 1<<20), 2*mib+4096); return w.bootNew(p) }},
+		"disk is gone": {"no disk with serial", false, func(w *world) error { w.Disks = w.Disks[1:]; return w.bootNew(p) }},
+		"no commit":    {"it has no commit", false, func(w *world) error { w.Disks[1].Write(make([]byte, 1<<20), 2*sim.MiB+4096); return w.bootNew(p) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.clone(t)
 			if err := c.change(w); err != nil {
 				t.Fatal(err)
 			}
-			w.n, w.log = 0, nil
+			w.Verbs, w.Log = 0, nil
 			err := Finish(context.Background(), discarding(w.env(p, text), c.discard))
 			if c.want == "" {
 				if err != nil {
@@ -362,8 +330,8 @@ func TestFinishRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			if len(w.log) > 0 {
-				t.Errorf("refused, and yet: %v", w.log)
+			if len(w.Log) > 0 {
+				t.Errorf("refused, and yet: %v", w.Log)
 			}
 		})
 	}

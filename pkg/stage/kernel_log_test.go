@@ -22,7 +22,7 @@ func TestKernelErrors(t *testing.T) {
 	} {
 		w := newWorld(t)
 		p, text := planned(t, w, func(in *plan.Intent) { in.Policy.ReadError = tt.policy })
-		w.boot()
+		w.Boot()
 		e := w.env(p, text)
 		polls := 0
 		e.KernelLog = &copy.KernelLog{Read: func(keep func(string) bool) ([]string, bool, error) {
@@ -47,11 +47,11 @@ func TestKernelErrors(t *testing.T) {
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%+v: %v", tt, err)
 		}
-		told := slices.ContainsFunc(w.told, func(s string) bool {
+		told := slices.ContainsFunc(w.Told, func(s string) bool {
 			return strings.Contains(s, "/dev/vda2: the kernel logged filesystem errors; directory entries may be missing") && strings.Contains(s, "directory fails checksum")
 		})
 		if told != (tt.dev == "vda2") {
-			t.Errorf("%+v: told %v:\n%s", tt, told, strings.Join(w.told, "\n"))
+			t.Errorf("%+v: told %v:\n%s", tt, told, strings.Join(w.Told, "\n"))
 		}
 		if tt.want != "" && w.committedFile(p) {
 			t.Errorf("%+v: committed", tt)

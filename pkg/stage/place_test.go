@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
 func symlink(target string) *fstest.MapFile {
@@ -17,7 +18,7 @@ func symlink(target string) *fstest.MapFile {
 // targets lists where a run mounted something on TargetDir or below, each once.
 func (w *world) targets() []string {
 	var out []string
-	for _, line := range w.log {
+	for _, line := range w.Log {
 		words := strings.Fields(line)
 		i := slices.Index(words, "on")
 		if i < 0 || words[0] != "mount" && words[0] != "bind" {
@@ -34,50 +35,50 @@ func (w *world) targets() []string {
 // own /data/srv.
 func TestMountPointsThatAreAbsoluteLinks(t *testing.T) {
 	w := newWorld(t)
-	root := w.trees[oldRoot]
+	root := w.Trees[sim.OldRoot]
 	root["srv"], root["data/srv"] = symlink("/data/srv"), root["srv"]
 	root["tmp"], root["var/tmp"] = symlink("/var/tmp"), root["tmp"]
-	for i := range w.mounts {
-		if w.mounts[i].dir == "/srv" {
-			w.mounts[i].dir = "/data/srv"
+	for i := range w.Mounts {
+		if w.Mounts[i].Dir == "/srv" {
+			w.Mounts[i].Dir = "/data/srv"
 		}
 	}
 	p, text := planned(t, w, nil)
-	w.boot()
+	w.Boot()
 	e := w.env(p, text)
 	rebuilt := false
-	w.watch = func() {
-		if !strings.Contains(strings.Join(w.told, "\n"), "rebuild: begins") || rebuilt {
+	w.Watch = func(int) {
+		if !strings.Contains(strings.Join(w.Told, "\n"), "rebuild: begins") || rebuilt {
 			return
 		}
 		rebuilt = true
-		in := w.below(TargetDir)
+		in := w.Below(TargetDir)
 		if in["data/srv/data/big"] == nil {
 			t.Errorf("%s/data/srv has not what /srv had", TargetDir)
 		}
 	}
 	if err := Run(t.Context(), e); err != nil {
-		t.Fatalf("%v\n%s", err, strings.Join(w.told, "\n"))
+		t.Fatalf("%v\n%s", err, strings.Join(w.Told, "\n"))
 	}
-	if !rebuilt || w.entered != TargetDir || !w.committedFile(p) {
-		t.Errorf("rebuilt %v, entered %q, committed %v", rebuilt, w.entered, w.committedFile(p))
+	if !rebuilt || w.Entered != TargetDir || !w.committedFile(p) {
+		t.Errorf("rebuilt %v, entered %q, committed %v", rebuilt, w.Entered, w.committedFile(p))
 	}
 	want := []string{TargetDir, TargetDir + "/data/srv", TargetDir + "/dev", TargetDir + "/dev/pts", TargetDir + "/proc", TargetDir + "/sys", TargetDir + "/run", TargetDir + "/var/tmp"}
 	if got := w.targets(); !slices.Equal(got, want) {
 		t.Errorf("mounted on %v, want %v", got, want)
 	}
-	for _, m := range w.mounts {
-		if strings.HasPrefix(m.dir, TargetDir+"/") {
-			t.Errorf("still mounted when init is started: %s", m.dir)
+	for _, m := range w.Mounts {
+		if strings.HasPrefix(m.Dir, TargetDir+"/") {
+			t.Errorf("still mounted when init is started: %s", m.Dir)
 		}
 	}
 	for _, n := range []string{"data", "data/srv", "var/tmp"} {
-		if w.root[n] != nil {
+		if w.Root[n] != nil {
 			t.Errorf("/%s was made in the initramfs", n)
 		}
 	}
 	for _, n := range p.Target.Filesystems() {
-		if tree := w.trees[n.Ref.ID()]; n.FS.Mount == "/" && (string(tree["srv"].Data) != "/data/srv" || tree["srv"].Mode&fs.ModeSymlink == 0) {
+		if tree := w.Trees[n.Ref.ID()]; n.FS.Mount == "/" && (string(tree["srv"].Data) != "/data/srv" || tree["srv"].Mode&fs.ModeSymlink == 0) {
 			t.Errorf("/srv became %v %q", tree["srv"].Mode, tree["srv"].Data)
 		}
 	}

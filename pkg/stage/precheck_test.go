@@ -12,6 +12,7 @@ import (
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 	"migrate-init/pkg/tree"
 )
 
@@ -30,14 +31,14 @@ func count(log []string, prefix string) int {
 func TestPrecheckForbids(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
-	w.finds = map[string][]tree.Finding{
-		oldRoot: {{ID: "tree.identity", Severity: tree.Info, Count: 1, Evidence: "inode numbers are new"},
+	w.Finds = map[string][]tree.Finding{
+		sim.OldRoot: {{ID: "tree.identity", Severity: tree.Info, Count: 1, Evidence: "inode numbers are new"},
 			{ID: "tree.project", Severity: tree.Loss, Count: 3, Paths: []string{"srv/quota", "b"}, Evidence: "project id 7", Mend: "mkfs with project"}},
-		oldSrv: {{ID: "tree.encrypted", Severity: tree.Fail, Count: 1, Paths: []string{"data/\xff"}, Evidence: "fscrypt: no key", Mend: "add the key"}},
+		sim.OldSrv: {{ID: "tree.encrypted", Severity: tree.Fail, Count: 1, Paths: []string{"data/\xff"}, Evidence: "fscrypt: no key", Mend: "add the key"}},
 	}
-	err := w.migrate(p, text, fault{})
-	if err == nil || w.entered != "" || w.committedFile(p) {
-		t.Fatalf("entered %q, %v", w.entered, err)
+	err := w.migrate(p, text, sim.Fault{})
+	if err == nil || w.Entered != "" || w.committedFile(p) {
+		t.Fatalf("entered %q, %v", w.Entered, err)
 	}
 	for _, words := range []string{"stage copy: not begun, because it would not be complete: ", `filesystem at /: loss tree.project: "srv/quota" and 2 more: project id 7; mkfs with project`,
 		`filesystem at /srv: fail tree.encrypted: "data/\xff": fscrypt: no key; add the key`} {
@@ -45,19 +46,19 @@ func TestPrecheckForbids(t *testing.T) {
 			t.Errorf("the error lacks %q:\n%v", words, err)
 		}
 	}
-	told := strings.Join(w.told, "\n")
+	told := strings.Join(w.Told, "\n")
 	for _, words := range []string{"copy: /: info tree.identity: inode numbers are new", "copy: /: loss tree.project", "copy: /srv: fail tree.encrypted"} {
 		if !strings.Contains(told, words) {
 			t.Errorf("not told: %q in\n%s", words, told)
 		}
 	}
-	if n := count(w.log, "copy "); n > 0 {
+	if n := count(w.Log, "copy "); n > 0 {
 		t.Errorf("%d copies were begun", n)
 	}
-	w.bootOld()
-	w.finds = nil
-	if err := w.migrate(p, text, fault{}); err != nil || w.entered != TargetDir {
-		t.Errorf("mended, and then: entered %q, %v", w.entered, err)
+	w.BootOld()
+	w.Finds = nil
+	if err := w.migrate(p, text, sim.Fault{}); err != nil || w.Entered != TargetDir {
+		t.Errorf("mended, and then: entered %q, %v", w.Entered, err)
 	}
 }
 
@@ -66,33 +67,33 @@ func TestPrecheckForbids(t *testing.T) {
 func TestPrecheckOnce(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
-	w.finds = map[string][]tree.Finding{oldSrv: {{ID: "tree.xattrs", Severity: tree.Loss, Count: 1, Paths: []string{"data/big"}, Evidence: "4000 bytes of xattrs"}}}
+	w.Finds = map[string][]tree.Finding{sim.OldSrv: {{ID: "tree.xattrs", Severity: tree.Loss, Count: 1, Paths: []string{"data/big"}, Evidence: "4000 bytes of xattrs"}}}
 	start := w.clone(t)
-	if err := w.migrate(p, text, fault{}); err != nil {
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(w.log, func(line string) bool { return strings.HasPrefix(line, "copy /mnt/source/"+oldSrv) })
-	if n := count(w.log, "precheck "); n != 2 || at < 0 {
+	at := slices.IndexFunc(w.Log, func(line string) bool { return strings.HasPrefix(line, "copy /mnt/source/"+sim.OldSrv) })
+	if n := count(w.Log, "precheck "); n != 2 || at < 0 {
 		t.Fatalf("%d looks, copy at %d", n, at)
 	}
-	if last := slices.IndexFunc(w.log, func(line string) bool { return strings.HasPrefix(line, "precheck /mnt/source/"+oldSrv) }); last > slices.IndexFunc(w.log, func(line string) bool { return strings.HasPrefix(line, "copy /mnt/") }) {
+	if last := slices.IndexFunc(w.Log, func(line string) bool { return strings.HasPrefix(line, "precheck /mnt/source/"+sim.OldSrv) }); last > slices.IndexFunc(w.Log, func(line string) bool { return strings.HasPrefix(line, "copy /mnt/") }) {
 		t.Error("the first copy is begun before the last look")
 	}
-	if rep := w.trees[p.Boot.Root]["var/lib/migrate-init/report.txt"]; rep == nil || !strings.Contains(string(rep.Data), `findings: loss tree.xattrs: "data/big": 4000 bytes of xattrs`) {
+	if rep := w.Trees[p.Boot.Root]["var/lib/migrate-init/report.txt"]; rep == nil || !strings.Contains(string(rep.Data), `findings: loss tree.xattrs: "data/big": 4000 bytes of xattrs`) {
 		t.Errorf("the report has no findings: %s", rep.Data)
 	}
 	for _, between := range []bool{false, true} {
 		w := start.clone(t)
-		if err := w.migrate(p, text, fault{at: at + 1, how: "torn"}); err == nil {
+		if err := w.migrate(p, text, sim.Fault{At: at + 1, How: "torn"}); err == nil {
 			t.Fatal("it was not cut")
 		}
 		if between {
-			w.bootOld()
+			w.BootOld()
 		}
-		if err := w.migrate(p, text, fault{}); err != nil {
+		if err := w.migrate(p, text, sim.Fault{}); err != nil {
 			t.Fatal(err)
 		}
-		if n := count(w.log, "precheck "); n != map[bool]int{true: 2}[between] {
+		if n := count(w.Log, "precheck "); n != map[bool]int{true: 2}[between] {
 			t.Errorf("old system between %v: %d looks in the second try", between, n)
 		}
 	}
@@ -103,7 +104,7 @@ func TestPrecheckLeavesCopies(t *testing.T) {
 	for _, ends := range []bool{true, false} {
 		w := newWorld(t)
 		p, text := planned(t, w, nil)
-		w.boot()
+		w.Boot()
 		e := w.env(p, text)
 		for _, c := range p.Copies() {
 			e.records = append(e.records, Record{Stage: "mkfs:" + c.To.ID(), Event: Done}, Record{Stage: "copy:" + c.To.ID(), Event: Begin})
@@ -111,8 +112,8 @@ func TestPrecheckLeavesCopies(t *testing.T) {
 				e.records = append(e.records, Record{Stage: "copy:" + c.To.ID(), Event: Done})
 			}
 		}
-		if err := e.precheck(t.Context()); err != nil || count(w.log, "precheck ") != 0 || count(w.log, "exec mke2fs") != 0 {
-			t.Errorf("ended %v: %v, log:\n%s", ends, err, strings.Join(w.log, "\n"))
+		if err := e.precheck(t.Context()); err != nil || count(w.Log, "precheck ") != 0 || count(w.Log, "exec mke2fs") != 0 {
+			t.Errorf("ended %v: %v, log:\n%s", ends, err, strings.Join(w.Log, "\n"))
 		}
 		if !ends {
 			continue
@@ -129,7 +130,7 @@ func TestPrecheckLeavesCopies(t *testing.T) {
 func TestTakeBackOrder(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
-	if err := w.migrate(p, text, fault{}); err != nil {
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)
 	}
 	e := w.env(p, text)
@@ -187,14 +188,14 @@ func TestUnsupportedSaysMend(t *testing.T) {
 	for _, at := range []string{"precheck", "copy", "finalize"} {
 		w := newWorld(t)
 		p, text := planned(t, w, engines()["blocks"])
-		w.boot()
+		w.Boot()
 		e := w.env(p, text)
 		e.Copier = unable{settling{copier{w}}, at}
 		err := Run(t.Context(), e)
 		if err == nil || !strings.Contains(err.Error(), "feature bigalloc: not supported by the extent copy; ") || !strings.Contains(err.Error(), "migrate-init plan --engine tree") {
 			t.Errorf("at %s: %v", at, err)
 		}
-		if at == "precheck" && count(w.log, "copy ") > 0 {
+		if at == "precheck" && count(w.Log, "copy ") > 0 {
 			t.Error("found out before the copy, and copied")
 		}
 	}
@@ -206,33 +207,33 @@ func TestProbeLeftBehind(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
 	start := w.clone(t)
-	w.boot()
+	w.Boot()
 	var err error
 	states := record(w, func() { err = Run(t.Context(), w.env(p, text)) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range states {
-		if strings.Contains(s.what, "precheck:") && strings.HasSuffix(s.what, cacheLost) {
+		if strings.Contains(s.what, "precheck:") && strings.HasSuffix(s.what, sim.CacheLost) {
 			t.Errorf("after %q something is left to be lost", s.what)
 		}
 	}
-	for i, line := range w.log {
+	for i, line := range w.Log {
 		if !strings.HasPrefix(line, "precheck ") {
 			continue
 		}
 		w := start.clone(t)
-		if err := w.migrate(p, text, fault{at: i + 1, how: "torn"}); err == nil || !holds(w, probeDir) {
+		if err := w.migrate(p, text, sim.Fault{At: i + 1, How: "torn"}); err == nil || !holds(w, sim.ProbeDir) {
 			t.Fatalf("the look was not cut: %v", err)
 		}
-		if err := w.migrate(p, text, fault{}); err != nil || holds(w, probeDir) {
-			t.Errorf("cut in %q: left behind %v, %v", line, holds(w, probeDir), err)
+		if err := w.migrate(p, text, sim.Fault{}); err != nil || holds(w, sim.ProbeDir) {
+			t.Errorf("cut in %q: left behind %v, %v", line, holds(w, sim.ProbeDir), err)
 		}
 	}
 }
 
 func holds(w *world, name string) bool {
-	for _, tree := range w.trees {
+	for _, tree := range w.Trees {
 		if _, ok := tree[name]; ok {
 			return true
 		}

@@ -11,6 +11,7 @@ import (
 
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 	"migrate-init/pkg/survey"
 )
 
@@ -18,7 +19,7 @@ import (
 func (ss states) after(t *testing.T, words string) *world {
 	t.Helper()
 	for _, s := range ss {
-		if strings.Contains(s.what, words) && !strings.HasSuffix(s.what, cacheLost) {
+		if strings.Contains(s.what, words) && !strings.HasSuffix(s.what, sim.CacheLost) {
 			return s.world.clone(t)
 		}
 	}
@@ -34,11 +35,11 @@ func course(t *testing.T, change func(*plan.Intent), before func(*world)) (p *pl
 	w := newWorld(t)
 	if before != nil {
 		before(w)
-		w.bootOld()
+		w.BootOld()
 	}
 	p, text = planned(t, w, change)
 	start = w.clone(t)
-	w.boot()
+	w.Boot()
 	var err error
 	ss = record(w, func() { err = Run(context.Background(), w.env(p, text)) })
 	if err != nil {
@@ -60,35 +61,35 @@ func TestPowerCutTwice(t *testing.T) {
 				first := uncommitted[rnd.IntN(len(uncommitted))]
 				w, between := first.world.clone(t), rnd.IntN(2) == 0
 				if between {
-					w.bootOld()
-					w.trees[oldRoot]["home/u/mail"] = &fstest.MapFile{Data: []byte("came in meanwhile"), Mode: 0o600}
+					w.BootOld()
+					w.Trees[sim.OldRoot]["home/u/mail"] = &fstest.MapFile{Data: []byte("came in meanwhile"), Mode: 0o600}
 				}
-				source := w.disks[0].whole
-				cut := fault{at: 1 + rnd.IntN(150), how: []string{"before", "torn", "after"}[rnd.IntN(3)]}
+				source := w.Disks[0].Whole
+				cut := sim.Fault{At: 1 + rnd.IntN(150), How: []string{"before", "torn", "after"}[rnd.IntN(3)]}
 				err := w.migrate(p, text, cut)
 				where := "the end"
 				if err != nil {
-					where = w.log[len(w.log)-1]
-				} else if w.entered == "" {
+					where = w.Log[len(w.Log)-1]
+				} else if w.Entered == "" {
 					t.Fatalf("cut after %q and at %v: neither failed nor entered", first.what, cut)
 				}
 				w.apart(t, p)
-				if err := w.migrate(p, text, fault{}); err != nil {
-					t.Fatalf("cut after %q, old system between %v, %s %q: %v\n%s", first.what, between, cut.how, where, err, strings.Join(w.told, "\n"))
+				if err := w.migrate(p, text, sim.Fault{}); err != nil {
+					t.Fatalf("cut after %q, old system between %v, %s %q: %v\n%s", first.what, between, cut.How, where, err, strings.Join(w.Told, "\n"))
 				}
-				if w.entered != TargetDir || !w.committedFile(p) || w.disks[0].whole != source {
-					t.Errorf("cut after %q, %s %q: entered %q, committed %v", first.what, cut.how, where, w.entered, w.committedFile(p))
+				if w.Entered != TargetDir || !w.committedFile(p) || w.Disks[0].Whole != source {
+					t.Errorf("cut after %q, %s %q: entered %q, committed %v", first.what, cut.How, where, w.Entered, w.committedFile(p))
 				}
 				if wants[between] == nil {
 					fresh := start.clone(t)
-					fresh.trees[oldRoot] = w.trees[oldRoot]
-					if err := fresh.migrate(p, text, fault{}); err != nil {
+					fresh.Trees[sim.OldRoot] = w.Trees[sim.OldRoot]
+					if err := fresh.migrate(p, text, sim.Fault{}); err != nil {
 						t.Fatal(err)
 					}
 					wants[between] = end(fresh, p)
 				}
-				if d := treeDiff(wants[between], end(w, p)); d != "" {
-					t.Errorf("cut after %q, old system between %v, %s %q: %s", first.what, between, cut.how, where, d)
+				if d := sim.Diff(wants[between], end(w, p)); d != "" {
+					t.Errorf("cut after %q, old system between %v, %s %q: %s", first.what, between, cut.How, where, d)
 				}
 			}
 		})
@@ -102,14 +103,14 @@ func TestCutAgainWhereItHurts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, text, start, ss, _ := course(t, change, nil)
 			firsts := map[string]*world{"commit": ss.after(t, "commit begin to")}
-			firsts["commit"].bootOld()
+			firsts["commit"].BootOld()
 			for _, s := range ss {
 				if !strings.HasPrefix(s.what, "write superblock") {
 					continue
 				}
 				half := start.clone(t) // e2fsck follows, and then tune2fs
-				if err := half.migrate(p, text, fault{s.at + 2, "torn"}); err == nil || !strings.HasPrefix(half.log[len(half.log)-1], "run tune2fs -O") {
-					t.Fatalf("%s is torn, %v", half.log[len(half.log)-1], err)
+				if err := half.migrate(p, text, sim.Fault{At: s.at + 2, How: "torn"}); err == nil || !strings.HasPrefix(half.Log[len(half.Log)-1], "run tune2fs -O") {
+					t.Fatalf("%s is torn, %v", half.Log[len(half.Log)-1], err)
 				}
 				firsts["identity"] = half
 				break
@@ -120,12 +121,12 @@ func TestCutAgainWhereItHurts(t *testing.T) {
 			for what, first := range firsts {
 				for at := 6; at < 45; at++ {
 					w := first.clone(t)
-					if err := w.migrate(p, text, fault{at, "torn"}); err == nil {
+					if err := w.migrate(p, text, sim.Fault{At: at, How: "torn"}); err == nil {
 						t.Fatalf("verb %d was not cut", at)
 					}
-					line := w.log[len(w.log)-1]
-					if err := w.migrate(p, text, fault{}); err != nil || w.entered != TargetDir {
-						t.Fatalf("cut in the %s, then at %q: entered %q, %v", what, line, w.entered, err)
+					line := w.Log[len(w.Log)-1]
+					if err := w.migrate(p, text, sim.Fault{}); err != nil || w.Entered != TargetDir {
+						t.Fatalf("cut in the %s, then at %q: entered %q, %v", what, line, w.Entered, err)
 					}
 				}
 			}
@@ -136,21 +137,21 @@ func TestCutAgainWhereItHurts(t *testing.T) {
 // used is a target disk with a table and a filesystem of its own, released by --wipe.
 func used(t *testing.T) func(*world) {
 	return func(w *world) {
-		d := w.disks[1]
+		d := w.Disks[1]
 		tab := gpt.Table{Scheme: gpt.SchemeGPT, ID: "bbbbbbbb-0000-4000-8000-000000000000", SectorSize: 512}
 		typ, err := gpt.TypeOf(gpt.SchemeGPT, "linux")
 		if err != nil {
 			t.Fatal(err)
 		}
-		tab.Partitions = []gpt.Partition{{Number: 1, Type: typ, ID: "bbbbbbbb-0000-4000-8000-000000000001", Start: mib, Size: 900 * mib}}
-		writes, err := gpt.Encode(tab, d.size, nil)
+		tab.Partitions = []gpt.Partition{{Number: 1, Type: typ, ID: "bbbbbbbb-0000-4000-8000-000000000001", Start: sim.MiB, Size: 900 * sim.MiB}}
+		writes, err := gpt.Encode(tab, d.Size, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, x := range writes {
-			d.write(x.Data, x.Offset)
+			d.Write(x.Data, x.Offset)
 		}
-		d.write(extSuper("bbbbbbbb-0000-4000-8000-000000000002", "scratch", 900*mib, 1), mib+1024)
+		d.Write(sim.Ext4Super("bbbbbbbb-0000-4000-8000-000000000002", "scratch", 900*sim.MiB, 1), sim.MiB+1024)
 	}
 }
 
@@ -166,21 +167,21 @@ func TestTableTorn(t *testing.T) {
 	}
 	for chunk := 1; chunk <= 5; chunk++ {
 		w := start.clone(t)
-		w.tear = chunk
-		if err := w.migrate(p, text, fault{at: ss[verb].at, how: "torn"}); err == nil {
+		w.Tear = chunk
+		if err := w.migrate(p, text, sim.Fault{At: ss[verb].at, How: "torn"}); err == nil {
 			t.Fatal("it was not torn")
 		}
-		if last := w.log[len(w.log)-1]; !strings.HasPrefix(last, "write partition table") {
+		if last := w.Log[len(w.Log)-1]; !strings.HasPrefix(last, "write partition table") {
 			t.Fatalf("torn: %s", last)
 		}
-		if err := w.migrate(p, text, fault{}); err != nil {
+		if err := w.migrate(p, text, sim.Fault{}); err != nil {
 			t.Errorf("chunk %d: %v", chunk, err)
 			continue
 		}
-		if d := treeDiff(want, end(w, p)); d != "" {
+		if d := sim.Diff(want, end(w, p)); d != "" {
 			t.Errorf("chunk %d: %s", chunk, d)
 		}
-		if tab, err := gpt.Read(w.disks[1], w.disks[1].size, 512); err != nil || tab.Damage != nil {
+		if tab, err := gpt.Read(w.Disks[1], w.Disks[1].Size, 512); err != nil || tab.Damage != nil {
 			t.Errorf("chunk %d: %v %v", chunk, tab.Damage, err)
 		}
 	}
@@ -191,31 +192,31 @@ func TestTableEdited(t *testing.T) {
 	for _, change := range []func(*plan.Intent){nil, wiping} {
 		p, text, _, ss, _ := course(t, change, nil)
 		w := ss.after(t, "check done to")
-		d := w.disks[1]
-		tab, err := gpt.Read(d, d.size, 512)
+		d := w.Disks[1]
+		tab, err := gpt.Read(d, d.Size, 512)
 		if err != nil {
 			t.Fatal(err)
 		}
 		tab.Partitions = tab.Partitions[:2]
-		writes, err := gpt.Encode(tab, d.size, nil)
+		writes, err := gpt.Encode(tab, d.Size, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, x := range writes {
-			d.write(x.Data, x.Offset)
+			d.Write(x.Data, x.Offset)
 		}
-		before := d.sum
-		if err := w.migrate(p, text, fault{}); err == nil || !strings.Contains(err.Error(), "somebody changed them") || d.sum != before {
-			t.Errorf("%v, target changed %v", err, d.sum != before)
+		before := d.Sum
+		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "somebody changed them") || d.Sum != before {
+			t.Errorf("%v, target changed %v", err, d.Sum != before)
 		}
 	}
 }
 
 // wipeTable is what `wipefs -a` and `sgdisk -Z` leave.
 func (w *world) wipeTable() {
-	d := w.disks[1]
-	d.write(make([]byte, 34*512), 0)
-	d.write(make([]byte, 33*512), d.size-33*512)
+	d := w.Disks[1]
+	d.Write(make([]byte, 34*512), 0)
+	d.Write(make([]byte, 33*512), d.Size-33*512)
 }
 
 // TestTableLost: somebody wiped the target's table after a try, and nothing behind it. The journal that comes to light with
@@ -227,22 +228,22 @@ func TestTableLost(t *testing.T) {
 		for at := 6; at < 60; at += 5 {
 			w := ss.after(t, words)
 			w.wipeTable()
-			if err := w.migrate(p, text, fault{at: at, how: "after"}); err == nil {
+			if err := w.migrate(p, text, sim.Fault{At: at, How: "after"}); err == nil {
 				t.Fatalf("verb %d was not cut", at)
 			}
-			line := w.log[len(w.log)-1]
-			if err := w.migrate(p, text, fault{}); err != nil {
+			line := w.Log[len(w.Log)-1]
+			if err := w.migrate(p, text, sim.Fault{}); err != nil {
 				t.Fatalf("after %s, cut after %q: %v", words, line, err)
 			}
-			if d := treeDiff(want, end(w, p)); d != "" {
+			if d := sim.Diff(want, end(w, p)); d != "" {
 				t.Errorf("after %s, cut after %q: %s", words, line, d)
 			}
 		}
 	}
 	w := ss[len(ss)-1].world.clone(t)
 	w.wipeTable()
-	if err := w.migrate(p, text, fault{}); err == nil || w.entered != "" || !strings.Contains(err.Error(), "tells of a commit") {
-		t.Errorf("a migrated system behind a wiped table: entered %q, %v", w.entered, err)
+	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "tells of a commit") {
+		t.Errorf("a migrated system behind a wiped table: entered %q, %v", w.Entered, err)
 	}
 	handsOnly(t, w, "write partition table", "write journal record")
 }
@@ -250,7 +251,7 @@ func TestTableLost(t *testing.T) {
 // handsOnly fails when a run wrote anything to a device or a file but what is named.
 func handsOnly(t *testing.T, w *world, may ...string) {
 	t.Helper()
-	for _, line := range w.log {
+	for _, line := range w.Log {
 		for _, bad := range []string{"run ", "copy ", "write ", "rewrite ", "rename ", "remove "} {
 			if strings.HasPrefix(line, bad) && !slices.ContainsFunc(may, func(s string) bool { return strings.HasPrefix(line, s) }) {
 				t.Errorf("touched: %s", line)
@@ -264,12 +265,12 @@ func TestJournalGone(t *testing.T) {
 	p, text, _, ss, _ := course(t, nil, nil)
 	for _, tableToo := range []bool{false, true} {
 		w := ss[len(ss)-1].world.clone(t)
-		w.boot()
-		w.parts(w.disks[1])[1].put(make([]byte, 4*mib), 0)
+		w.Boot()
+		w.Parts(w.Disks[1])[1].Write(make([]byte, 4*sim.MiB), 0)
 		if tableToo {
 			w.wipeTable()
 		}
-		if err := w.migrate(p, text, fault{}); err == nil || !strings.Contains(err.Error(), "it is gone, but filesystem") {
+		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "it is gone, but filesystem") {
 			t.Errorf("table too %v: %v", tableToo, err)
 		}
 		handsOnly(t, w, "write partition table")
@@ -283,10 +284,10 @@ func TestPartitionsComeLate(t *testing.T) {
 	for _, disk := range []int{0, 1} {
 		for _, ever := range []bool{true, false} {
 			w := ss[len(ss)-1].world.clone(t)
-			w.boot()
-			hidden := w.parts(w.disks[disk])
-			w.devs = slices.DeleteFunc(w.devs, func(b *bdev) bool { return slices.Contains(hidden, b) })
-			w.version++
+			w.Boot()
+			hidden := w.Parts(w.Disks[disk])
+			w.Devices = slices.DeleteFunc(w.Devices, func(b *sim.Device) bool { return slices.Contains(hidden, b) })
+			w.Changed()
 			e := w.env(p, text)
 			asked := 0
 			e.Wait = func(_ context.Context, _ string, cond func() (bool, error)) error {
@@ -295,23 +296,23 @@ func TestPartitionsComeLate(t *testing.T) {
 						return err
 					}
 					if asked++; ever && asked == 3 {
-						w.devs = append(w.devs, hidden...)
-						w.version++
+						w.Devices = append(w.Devices, hidden...)
+						w.Changed()
 					}
 				}
-				return errInjected
+				return sim.ErrInjected
 			}
 			err := Run(t.Context(), e)
-			if ever && (err != nil || w.entered != TargetDir) {
-				t.Errorf("disk %d: entered %q, %v", disk, w.entered, err)
+			if ever && (err != nil || w.Entered != TargetDir) {
+				t.Errorf("disk %d: entered %q, %v", disk, w.Entered, err)
 			}
 			if !ever && disk == 1 && (err == nil || !strings.Contains(err.Error(), "the kernel does not show it")) {
-				t.Errorf("disk %d: entered %q, %v", disk, w.entered, err)
+				t.Errorf("disk %d: entered %q, %v", disk, w.Entered, err)
 			}
 			handsOver(t, w)
-			for _, b := range w.parts(w.disks[0]) {
-				if !b.ro {
-					t.Errorf("source partition %s came late and can be written", b.name)
+			for _, b := range w.Parts(w.Disks[0]) {
+				if !b.ReadOnly {
+					t.Errorf("source partition %s came late and can be written", b.Name)
 				}
 			}
 		}
@@ -324,18 +325,18 @@ func TestFilesystemGone(t *testing.T) {
 	for i, n := range p.Target.Filesystems() {
 		for _, words := range []string{"copy done to", "verify done to", "rebuild done to"} {
 			w := ss.after(t, words)
-			w.boot()
-			part := w.parts(w.disks[1])[2+i]
-			s, ok := superOf(part)
+			w.Boot()
+			part := w.Parts(w.Disks[1])[2+i]
+			s, ok := sim.SuperOf(part)
 			if !ok {
-				t.Fatalf("%s is no member", part.name)
+				t.Fatalf("%s is no member", part.Name)
 			}
-			part.put(make([]byte, 4096), s.DataOffset)
-			if err := w.migrate(p, text, fault{}); err != nil {
+			part.Write(make([]byte, 4096), s.DataOffset)
+			if err := w.migrate(p, text, sim.Fault{}); err != nil {
 				t.Errorf("%s gone after %s: %v", n.FS.Mount, words, err)
 				continue
 			}
-			if d := treeDiff(want, end(w, p)); d != "" {
+			if d := sim.Diff(want, end(w, p)); d != "" {
 				t.Errorf("%s gone after %s: %s", n.FS.Mount, words, d)
 			}
 		}
@@ -347,13 +348,13 @@ func TestFilesystemGone(t *testing.T) {
 func TestJournalNearlyFull(t *testing.T) {
 	p, text, start, _, want := course(t, nil, nil)
 	w := start.clone(t)
-	if err := w.migrate(p, text, fault{at: 40, how: "error"}); err == nil {
+	if err := w.migrate(p, text, sim.Fault{At: 40, How: "error"}); err == nil {
 		t.Fatal("it did not fail")
 	}
-	slots := int64(4*mib) / slotSize
+	slots := int64(4*sim.MiB) / slotSize
 	for spare := int64(1); spare < 110; spare += 4 {
 		w := w.clone(t)
-		w.boot()
+		w.Boot()
 		e := w.env(p, text)
 		if err := errors.Join(runReveal(t.Context(), e), runCheck(t.Context(), e)); err != nil {
 			t.Fatal(err)
@@ -368,17 +369,17 @@ func TestJournalNearlyFull(t *testing.T) {
 			}
 			e.records = append(e.records, rec)
 		}
-		err := w.migrate(p, text, fault{})
-		if committed := w.committedFile(p); committed != (err == nil) || committed != (w.entered != "") {
-			t.Errorf("%d slots: committed %v, entered %q, %v", spare, committed, w.entered, err)
+		err := w.migrate(p, text, sim.Fault{})
+		if committed := w.committedFile(p); committed != (err == nil) || committed != (w.Entered != "") {
+			t.Errorf("%d slots: committed %v, entered %q, %v", spare, committed, w.Entered, err)
 		}
 		if err != nil {
 			continue
 		}
-		if d := treeDiff(want, end(w, p)); d != "" {
+		if d := sim.Diff(want, end(w, p)); d != "" {
 			t.Errorf("%d slots: %s", spare, d)
 		}
-		if err := w.finishRun(p, text, fault{}, false); err != nil {
+		if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 			t.Errorf("%d slots: finish: %v", spare, err)
 		}
 	}
@@ -389,39 +390,39 @@ func TestJournalNearlyFull(t *testing.T) {
 func TestDiskComesBack(t *testing.T) {
 	p, text, _, _, want := course(t, nil, nil)
 	w := newWorld(t)
-	source := w.disks[0].whole
-	w.boot()
+	source := w.Disks[0].Whole
+	w.Boot()
 	e := w.env(p, text)
 	swapped := false
 	look := e.Look
 	e.Look = func(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
 		if e.records.Done("prepare") && !swapped {
 			swapped = true
-			if len(w.mounts) > 1 {
+			if len(w.Mounts) > 1 {
 				t.Fatal("too late: something is mounted")
 			}
 			rename := strings.NewReplacer("vda", "vdb", "vdb", "vda")
-			for _, b := range w.devs {
-				if b.disk != nil {
-					b.name, b.ro = rename.Replace(b.name), false
+			for _, b := range w.Devices {
+				if b.Disk != nil {
+					b.Name, b.ReadOnly = rename.Replace(b.Name), false
 				}
 			}
-			w.version++
+			w.Changed()
 		}
 		return look(ctx, depth)
 	}
 	if err := Run(t.Context(), e); err != nil || !swapped {
-		t.Fatalf("swapped %v, %v\n%s", swapped, err, strings.Join(w.told, "\n"))
+		t.Fatalf("swapped %v, %v\n%s", swapped, err, strings.Join(w.Told, "\n"))
 	}
-	if w.disks[0].whole != source {
+	if w.Disks[0].Whole != source {
 		t.Error("source disk changed")
 	}
-	for _, b := range w.devs {
-		if b.disk == w.disks[0] && !b.ro {
-			t.Errorf("source device %s can be written", b.name)
+	for _, b := range w.Devices {
+		if b.Disk == w.Disks[0] && !b.ReadOnly {
+			t.Errorf("source device %s can be written", b.Name)
 		}
 	}
-	if d := treeDiff(want, end(w, p)); d != "" {
+	if d := sim.Diff(want, end(w, p)); d != "" {
 		t.Error(d)
 	}
 }
@@ -429,14 +430,14 @@ func TestDiskComesBack(t *testing.T) {
 // TestImageAfterFinish: once finish has begun, the image assembles nothing: alone, its member would be a stale half.
 func TestImageAfterFinish(t *testing.T) {
 	w, p, text := migrated(t)
-	if err := w.finishRun(p, text, fault{}, false); err != nil {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Fatal(err)
 	}
-	w.boot()
-	w.joining = true
+	w.Boot()
+	w.Joining = true
 	err := Run(t.Context(), w.env(p, text))
-	if err == nil || !strings.Contains(err.Error(), "finish has begun") || len(w.arrays) > 0 || w.entered != "" {
-		t.Errorf("entered %q, arrays %v, %v", w.entered, w.arrays, err)
+	if err == nil || !strings.Contains(err.Error(), "finish has begun") || len(w.Arrays) > 0 || w.Entered != "" {
+		t.Errorf("entered %q, arrays %v, %v", w.Entered, w.Arrays, err)
 	}
 }
 
@@ -445,9 +446,9 @@ func TestImageAfterFinish(t *testing.T) {
 func TestCommitNotNoted(t *testing.T) {
 	p, text, _, ss, _ := course(t, nil, nil)
 	w := ss.after(t, "rename ")
-	w.bootOld()
-	if err := w.migrate(p, text, fault{}); err == nil || w.entered != "" || !strings.Contains(err.Error(), "was in use since") {
-		t.Errorf("entered %q, %v", w.entered, err)
+	w.BootOld()
+	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "was in use since") {
+		t.Errorf("entered %q, %v", w.Entered, err)
 	}
 	handsOnly(t, w, "write journal record")
 }

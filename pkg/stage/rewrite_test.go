@@ -14,6 +14,7 @@ import (
 	"migrate-init/boot"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
 // rewritePlan is a plan of fixed identities for tables of files: / and /srv, and swap.
@@ -30,13 +31,13 @@ func rewritePlan() *plan.Plan {
 	return &plan.Plan{ID: testPlan, To: "raid1", Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"},
 		Source: plan.Graph{
 			{Ref: "disk:old1", Layer: plan.Layer{Disk: &plan.Disk{}}},
-			{Ref: "fs:" + oldRoot, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000002"}, Was: "/dev/vda2", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Label: "rootfs", Spec: "UUID=" + oldRoot, Mount: "/"}}},
-			{Ref: "fs:" + oldSrv, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000003"}, Was: "/dev/vda3", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Label: "data", Spec: "LABEL=data", Mount: "/srv"}}},
-			{Ref: "swap:" + oldSwap, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000004"}, Was: "/dev/vda4", Layer: plan.Layer{Swap: &plan.Swap{Spec: "/dev/vda4"}}},
+			{Ref: "fs:" + sim.OldRoot, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000002"}, Was: "/dev/vda2", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Label: "rootfs", Spec: "UUID=" + sim.OldRoot, Mount: "/"}}},
+			{Ref: "fs:" + sim.OldSrv, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000003"}, Was: "/dev/vda3", Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Label: "data", Spec: "LABEL=data", Mount: "/srv"}}},
+			{Ref: "swap:" + sim.OldSwap, On: []plan.Ref{"part:aaaaaaaa-0000-4000-8000-000000000004"}, Was: "/dev/vda4", Layer: plan.Layer{Swap: &plan.Swap{Spec: "/dev/vda4"}}},
 		},
 		Target: target, Final: target,
-		Moves: []plan.Move{{From: "fs:" + oldRoot, To: "fs:bbbbbbbb-0000-4000-8000-000000000001"}, {From: "fs:" + oldSrv, To: "fs:bbbbbbbb-0000-4000-8000-000000000002"},
-			{From: "swap:" + oldSwap, To: "swap:bbbbbbbb-0000-4000-8000-000000000003", Engine: plan.EngineMake}},
+		Moves: []plan.Move{{From: "fs:" + sim.OldRoot, To: "fs:bbbbbbbb-0000-4000-8000-000000000001"}, {From: "fs:" + sim.OldSrv, To: "fs:bbbbbbbb-0000-4000-8000-000000000002"},
+			{From: "swap:" + sim.OldSwap, To: "swap:bbbbbbbb-0000-4000-8000-000000000003", Engine: plan.EngineMake}},
 		Boot: plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Dir: "/boot/grub", Custom: "/boot/grub/custom.cfg", Env: "/boot/grub/grubenv", Mount: "/"},
 	}
 }
@@ -44,7 +45,7 @@ func rewritePlan() *plan.Plan {
 // apply carries out effects on files of a tree.
 func apply(t *testing.T, tree fstest.MapFS, effs []machine.Effect) {
 	t.Helper()
-	w := &world{t: t, root: tree}
+	w := &world{&sim.Machine{TB: t, Root: tree}}
 	if err := doAll(w, effs); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestRewrites(t *testing.T) {
 				}
 			}
 			env := boot.NewGrubenv()
-			for _, kv := range [][2]string{{"saved_entry", "gnulinux-simple-" + strings.ToUpper(oldRoot)}, {"next_entry", boot.MigrateEntryID(testPlan)}, {boot.TriedVariable, testPlan}} {
+			for _, kv := range [][2]string{{"saved_entry", "gnulinux-simple-" + strings.ToUpper(sim.OldRoot)}, {"next_entry", boot.MigrateEntryID(testPlan)}, {boot.TriedVariable, testPlan}} {
 				if err := env.Set(kv[0], kv[1]); err != nil {
 					t.Fatal(err)
 				}
@@ -159,7 +160,7 @@ func TestRewritesCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		apply(t, tree, rest)
-		if d := treeDiff(want, tree); d != "" {
+		if d := sim.Diff(want, tree); d != "" {
 			t.Errorf("after %v: %s", all[max(0, n-1)], d)
 		}
 	}
@@ -167,7 +168,7 @@ func TestRewritesCut(t *testing.T) {
 
 // TestRewritesLinks: a settings file that is a link is rewritten where it is, inside the root, and the link stays.
 func TestRewritesLinks(t *testing.T) {
-	tree := text(map[string]string{"srv/etc/grub": "GRUB_CMDLINE_LINUX=root=/dev/vda2\n", "etc/fstab": "", "boot/grub/x": ""})
+	tree := sim.Files(map[string]string{"srv/etc/grub": "GRUB_CMDLINE_LINUX=root=/dev/vda2\n", "etc/fstab": "", "boot/grub/x": ""})
 	tree["etc/default/grub"] = &fstest.MapFile{Data: []byte("/data/grub"), Mode: fs.ModeSymlink | 0o777}
 	tree["etc/default"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 	tree["data"] = &fstest.MapFile{Data: []byte("srv/etc"), Mode: fs.ModeSymlink | 0o777}
@@ -192,14 +193,14 @@ func TestRewritesRefuses(t *testing.T) {
 	for grub, want := range map[string]string{
 		"GRUB_CMDLINE_LINUX=\"$X crashkernel=1G\"\n":                                     "",
 		"if true; then GRUB_CMDLINE_LINUX=quiet; fi\n":                                   "",
-		"GRUB_CMDLINE_LINUX=\"$X root=UUID=" + oldRoot + "\"\n":                          "",
+		"GRUB_CMDLINE_LINUX=\"$X root=UUID=" + sim.OldRoot + "\"\n":                      "",
 		"# GRUB_DEVICE=/dev/vda2\nGRUB_CMDLINE_LINUX=\"$X\"\n":                           "",
 		"GRUB_CMDLINE_LINUX=\"$X root=/dev/vda2\"\n":                                     "names /dev/vda2 of the old system",
 		"GRUB_CMDLINE_LINUX=\"$X root=PARTUUID=AAAAAAAA-0000-4000-8000-000000000002\"\n": "names aaaaaaaa-0000-4000-8000-000000000002 of the old system",
 		"GRUB_CMDLINE_LINUX=\"unterminated\n":                                            "",
 		"GRUB_CMDLINE_LINUX=\"unterminated root=/dev/vda2\n":                             "name it by UUID there",
 	} {
-		_, err := Rewrites(rewritePlan(), text(map[string]string{"etc/default/grub": grub}), "/")
+		_, err := Rewrites(rewritePlan(), sim.Files(map[string]string{"etc/default/grub": grub}), "/")
 		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "/etc/default/grub")) {
 			t.Errorf("%q: %v, want %q", grub, err, want)
 		}
@@ -225,7 +226,7 @@ func TestRewritesMdadm(t *testing.T) {
 		{"HOMEHOST server\nARRAY /dev/md0 name=server:root\n", "HOMEHOST server\nARRAY /dev/md0 name=server:root\n" + ours, "line 2, which names no UUID"},
 		{"HOMEHOST server\nARRAY /dev/md0 devices=/dev/sd*\n", "HOMEHOST server\nARRAY /dev/md0 devices=/dev/sd*\n" + ours, "line 2, which names no UUID"},
 	} {
-		tree := text(map[string]string{"etc/mdadm.conf": c.before, "etc/fstab": "UUID=" + oldRoot + " / ext4 defaults 0 1\nLABEL=data /srv/ ext4 defaults 0 2\n"})
+		tree := sim.Files(map[string]string{"etc/mdadm.conf": c.before, "etc/fstab": "UUID=" + sim.OldRoot + " / ext4 defaults 0 1\nLABEL=data /srv/ ext4 defaults 0 2\n"})
 		tree["etc/mdadm/mdadm.conf"] = &fstest.MapFile{Data: []byte("../mdadm.conf"), Mode: fs.ModeSymlink | 0o777}
 		tree["etc/mdadm"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 		err := Rehearse(p, tree)
@@ -252,7 +253,7 @@ func TestRewritesIDs(t *testing.T) {
 	old, disk := p.Source.Node("disk:old1"), p.Target.Node("disk:new1")
 	old.Was, old.Disk.ByID = "/dev/vda", "/dev/disk/by-id/virtio-OLD"
 	disk.Disk.ByID, disk.Was = "", "/dev/vdb"
-	tree := text(map[string]string{
+	tree := sim.Files(map[string]string{
 		"etc/default/grub":             "GRUB_CMDLINE_LINUX=\"resume=/dev/disk/by-id/virtio-OLD-part4 root=/dev/disk/by-id/virtio-OLD-part2\"\n",
 		"var/cache/debconf/config.dat": "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/vda\n\n",
 		"data/fstab":                   "/dev/disk/by-id/virtio-OLD-part2 / ext4 defaults 0 1\n/dev/disk/by-id/virtio-OLD-part22 /x ext4 nofail 0 0\n",

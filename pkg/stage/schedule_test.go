@@ -13,6 +13,7 @@ import (
 	"migrate-init/boot"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 	"migrate-init/pkg/survey"
 )
 
@@ -22,11 +23,11 @@ const (
 )
 
 func schedule(w *world, p *plan.Plan, text []byte) error {
-	f, err := w.look(context.Background(), survey.Whole)
+	f, err := w.Look(context.Background(), survey.Whole)
 	if err != nil {
 		return err
 	}
-	effs, err := Schedule(p, f, w.view(), text, "/root/migrate.img")
+	effs, err := Schedule(p, f, w.View(), text, "/root/migrate.img")
 	if err != nil {
 		return err
 	}
@@ -34,11 +35,11 @@ func schedule(w *world, p *plan.Plan, text []byte) error {
 }
 
 func cancel(w *world) error {
-	st, err := ReadScheduled(w.view())
+	st, err := ReadScheduled(w.View())
 	if err != nil || st == nil {
 		return fmt.Errorf("scheduled: %v, %w", st, err)
 	}
-	effs, err := Cancel(st, w.view())
+	effs, err := Cancel(st, w.View())
 	if err != nil {
 		return err
 	}
@@ -47,16 +48,16 @@ func cancel(w *world) error {
 
 // env edits the environment block as grub-editenv or GRUB would.
 func setenv(w *world, kv ...string) {
-	tree := w.trees[oldRoot]
+	tree := w.Trees[sim.OldRoot]
 	g, err := boot.ParseGrubenv(tree[grubenv].Data)
 	if err != nil {
-		w.t.Fatal(err)
+		w.TB.Fatal(err)
 	}
 	for i := 0; i < len(kv); i += 2 {
 		if kv[i+1] == "" {
 			g.Unset(kv[i])
 		} else if err := g.Set(kv[i], kv[i+1]); err != nil {
-			w.t.Fatal(err)
+			w.TB.Fatal(err)
 		}
 	}
 	tree[grubenv] = &fstest.MapFile{Data: g.Bytes(), Mode: tree[grubenv].Mode}
@@ -65,14 +66,14 @@ func setenv(w *world, kv ...string) {
 // toSchedule is the old system with a plan and an image.
 func toSchedule(t *testing.T) (*world, *plan.Plan, []byte) {
 	w := newWorld(t)
-	maps.Copy(w.trees[oldRoot], text(map[string]string{"root/migrate.img": "image", "var/lib/x": ""}))
+	maps.Copy(w.Trees[sim.OldRoot], sim.Files(map[string]string{"root/migrate.img": "image", "var/lib/x": ""}))
 	p, b := planned(t, w, nil)
 	return w, p, b
 }
 
 func TestCancelRestores(t *testing.T) {
 	custom := func(s string) func(*world) {
-		return func(w *world) { w.trees[oldRoot][customCfg] = &fstest.MapFile{Data: []byte(s), Mode: 0o600} }
+		return func(w *world) { w.Trees[sim.OldRoot][customCfg] = &fstest.MapFile{Data: []byte(s), Mode: 0o600} }
 	}
 	for name, prepare := range map[string]func(*world){
 		"none":                            func(*world) {},
@@ -82,12 +83,12 @@ func TestCancelRestores(t *testing.T) {
 		"environment":                     func(w *world) { setenv(w, "saved_entry", "gnulinux-simple", "recordfail", "1") },
 		"a one-shot of the administrator": func(w *world) { setenv(w, "next_entry", "memtest") },
 		"migrated before": func(w *world) {
-			maps.Copy(w.trees[oldRoot], text(map[string]string{"var/lib/migrate-init/plan.toml": "that plan", "var/lib/migrate-init/report.txt": "that report"}))
+			maps.Copy(w.Trees[sim.OldRoot], sim.Files(map[string]string{"var/lib/migrate-init/plan.toml": "that plan", "var/lib/migrate-init/report.txt": "that report"}))
 		},
 		"odd environment block": func(w *world) {
-			f := w.trees[oldRoot][grubenv]
+			f := w.Trees[sim.OldRoot][grubenv]
 			b := []byte("# GRUB Environment Block\n# a comment\nz=1\na=2\n")
-			w.trees[oldRoot][grubenv] = &fstest.MapFile{Data: append(b, strings.Repeat("#", 1024-len(b))...), Mode: f.Mode}
+			w.Trees[sim.OldRoot][grubenv] = &fstest.MapFile{Data: append(b, strings.Repeat("#", 1024-len(b))...), Mode: f.Mode}
 		},
 	} {
 		for _, then := range []struct {
@@ -114,11 +115,11 @@ func TestCancelRestores(t *testing.T) {
 			t.Run(name+"/"+then.name, func(t *testing.T) {
 				w, p, b := toSchedule(t)
 				prepare(w)
-				before := maps.Clone(w.trees[oldRoot])
+				before := maps.Clone(w.Trees[sim.OldRoot])
 				if err := schedule(w, p, b); err != nil {
 					t.Fatal(err)
 				}
-				g, _ := boot.ParseGrubenv(w.trees[oldRoot][grubenv].Data)
+				g, _ := boot.ParseGrubenv(w.Trees[sim.OldRoot][grubenv].Data)
 				if v, _ := g.Get("next_entry"); v != boot.MigrateEntryID(p.ID) {
 					t.Errorf("next_entry is %q", v)
 				}
@@ -126,7 +127,7 @@ func TestCancelRestores(t *testing.T) {
 				if err := cancel(w); err != nil {
 					t.Fatal(err)
 				}
-				if d := treeDiff(before, w.trees[oldRoot]); d != "" {
+				if d := sim.Diff(before, w.Trees[sim.OldRoot]); d != "" {
 					t.Error(d)
 				}
 			})
@@ -140,7 +141,7 @@ func TestCancelKeepsOthers(t *testing.T) {
 	if err := schedule(w, p, b); err != nil {
 		t.Fatal(err)
 	}
-	tree := w.trees[oldRoot]
+	tree := w.Trees[sim.OldRoot]
 	tree[customCfg] = &fstest.MapFile{Data: append([]byte("# before\n"), append(tree[customCfg].Data, "# after\n"...)...), Mode: 0o600}
 	setenv(w, "saved_entry", "x")
 	if err := cancel(w); err != nil {
@@ -162,22 +163,22 @@ func TestCancelKeepsOthers(t *testing.T) {
 // last one, and cancel brings back what was; so does cancel that was itself cut short.
 func TestScheduleFailure(t *testing.T) {
 	w, p, b := toSchedule(t)
-	before := maps.Clone(w.trees[oldRoot])
-	w.log, w.n = nil, 0
+	before := maps.Clone(w.Trees[sim.OldRoot])
+	w.Log, w.Verbs = nil, 0
 	if err := schedule(w, p, b); err != nil {
 		t.Fatal(err)
 	}
-	n := len(w.log)
+	n := len(w.Log)
 	if err := cancel(w); err != nil {
 		t.Fatal(err)
 	}
-	all := len(w.log)
+	all := len(w.Log)
 	for _, how := range []string{"error", "late", "before", "torn", "after"} {
 		for at := 1; at <= all; at++ {
 			w, p, b := toSchedule(t)
-			w.log, w.n, w.fault = nil, 0, fault{at, how}
+			w.Log, w.Verbs, w.Fault = nil, 0, sim.Fault{At: at, How: how}
 			err := schedule(w, p, b)
-			g, perr := boot.ParseGrubenv(w.trees[oldRoot][grubenv].Data)
+			g, perr := boot.ParseGrubenv(w.Trees[sim.OldRoot][grubenv].Data)
 			if perr != nil {
 				t.Fatal(perr)
 			}
@@ -192,8 +193,8 @@ func TestScheduleFailure(t *testing.T) {
 					t.Fatalf("%s at %d: cancel said nothing", how, at)
 				}
 			}
-			w.fault, w.dead = fault{}, nil
-			if st, err := ReadScheduled(w.view()); err != nil {
+			w.Fault, w.Dead = sim.Fault{}, nil
+			if st, err := ReadScheduled(w.View()); err != nil {
 				t.Fatal(err)
 			} else if st != nil {
 				if err := cancel(w); err != nil {
@@ -204,7 +205,7 @@ func TestScheduleFailure(t *testing.T) {
 			if err := doAll(w, []machine.Effect{machine.Remove{Path: StateDir}}); err != nil {
 				t.Errorf("%s at %d, then cancel: %v", how, at, err)
 			}
-			if d := treeDiff(before, w.trees[oldRoot]); d != "" {
+			if d := sim.Diff(before, w.Trees[sim.OldRoot]); d != "" {
 				t.Errorf("%s at %d, then cancel: %s", how, at, d)
 			}
 		}
@@ -217,7 +218,7 @@ func TestCancelStuck(t *testing.T) {
 	if err := schedule(w, p, b); err != nil {
 		t.Fatal(err)
 	}
-	tree := w.trees[oldRoot]
+	tree := w.Trees[sim.OldRoot]
 	env, custom := *tree[grubenv], *tree[customCfg]
 	for name, c := range map[string]struct {
 		change func()
@@ -229,9 +230,9 @@ func TestCancelStuck(t *testing.T) {
 		}, "may still be armed; remove the lines of migrate-init there by hand"},
 	} {
 		c.change()
-		w.log = nil
-		if err := cancel(w); err == nil || !strings.Contains(err.Error(), c.want) || len(w.log) > 0 {
-			t.Errorf("%s: %v, did %v", name, err, w.log)
+		w.Log = nil
+		if err := cancel(w); err == nil || !strings.Contains(err.Error(), c.want) || len(w.Log) > 0 {
+			t.Errorf("%s: %v, did %v", name, err, w.Log)
 		}
 		tree[grubenv], tree[customCfg] = &env, &custom
 	}
@@ -239,7 +240,7 @@ func TestCancelStuck(t *testing.T) {
 	if err := cancel(w); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := ReadScheduled(w.view()); st != nil || err != nil || tree[customCfg] != nil {
+	if st, err := ReadScheduled(w.View()); st != nil || err != nil || tree[customCfg] != nil {
 		t.Errorf("left: %v, %v, %v", st, err, tree[customCfg])
 	}
 }
@@ -307,12 +308,12 @@ func TestScheduleRefuses(t *testing.T) {
 		}, []string{"/etc/mdadm/mdadm.conf: line 1", "name that array by its UUID"}},
 		"fstab without root": {func(m fstest.MapFS) {
 			f := m["etc/fstab"]
-			m["etc/fstab"] = &fstest.MapFile{Data: []byte(strings.Replace(string(f.Data), "UUID="+oldRoot+" /", "#", 1))}
+			m["etc/fstab"] = &fstest.MapFile{Data: []byte(strings.Replace(string(f.Data), "UUID="+sim.OldRoot+" /", "#", 1))}
 		}, []string{"/etc/fstab: /"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, p, b := toSchedule(t)
-			c.change(w.trees[oldRoot])
+			c.change(w.Trees[sim.OldRoot])
 			err := schedule(w, p, b)
 			if err == nil {
 				t.Fatal("scheduled")

@@ -12,6 +12,7 @@ import (
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 	"migrate-init/pkg/survey"
 )
 
@@ -47,7 +48,7 @@ func TestVerifyReadsMetadataFromDisk(t *testing.T) {
 	// What the stages mount lies below /mnt; this one goes with the test.
 	must(machine.Mount{Source: "tmpfs", Target: "/mnt", Type: "tmpfs"})
 	t.Cleanup(func() { _, _ = m.Do(context.Background(), machine.Unmount{Target: "/mnt"}) })
-	src, dst := loop(t, image(t, "src", 0, 32*mib)), loop(t, image(t, "dst", 0, 32*mib))
+	src, dst := loop(t, image(t, "src", 0, 32*sim.MiB)), loop(t, image(t, "dst", 0, 32*sim.MiB))
 
 	must(machine.Mkdir{Path: "/mnt/fill", Mode: 0o700}, machine.Mount{Source: src, Target: "/mnt/fill", Type: "ext4"})
 	err := os.WriteFile("/mnt/fill/file", []byte("text"), 0o600)
@@ -56,12 +57,12 @@ func TestVerifyReadsMetadataFromDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	p := &plan.Plan{Moves: []plan.Move{{From: "fs:" + oldRoot, To: "fs:" + oldSrv, Engine: plan.EngineTree}},
-		Source: plan.Graph{{Ref: "fs:" + oldRoot, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}}},
-		Target: plan.Graph{{Ref: "part:g", Layer: plan.Layer{Part: &plan.Part{}}}, {Ref: "fs:" + oldSrv, On: []plan.Ref{"part:g"}, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}}}}
+	p := &plan.Plan{Moves: []plan.Move{{From: "fs:" + sim.OldRoot, To: "fs:" + sim.OldSrv, Engine: plan.EngineTree}},
+		Source: plan.Graph{{Ref: "fs:" + sim.OldRoot, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}}},
+		Target: plan.Graph{{Ref: "part:g", Layer: plan.Layer{Part: &plan.Part{}}}, {Ref: "fs:" + sim.OldSrv, On: []plan.Ref{"part:g"}, Layer: plan.Layer{FS: &plan.FS{Type: "ext4", Mount: "/"}}}}}
 	look := func(context.Context, survey.Depth) (*plan.Facts, error) {
 		f := &plan.Facts{Devices: []plan.Device{
-			{Name: filepath.Base(src), Path: src, Kind: plan.KindPart, Contents: []plan.Content{{Kind: plan.ContentFS, Type: "ext4", UUID: oldRoot}}},
+			{Name: filepath.Base(src), Path: src, Kind: plan.KindPart, Contents: []plan.Content{{Kind: plan.ContentFS, Type: "ext4", UUID: sim.OldRoot}}},
 			{Name: filepath.Base(dst), Path: dst, Kind: plan.KindPart, GUID: "g"},
 		}}
 		b, err := os.ReadFile("/proc/self/mounts")
@@ -78,7 +79,7 @@ func TestVerifyReadsMetadataFromDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, dir := range []string{newDir(oldSrv), sourceDir(oldRoot)} {
+		for _, dir := range []string{newDir(sim.OldSrv), sourceDir(sim.OldRoot)} {
 			_, err := m.Do(context.Background(), machine.Unmount{Target: dir})
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Error(err)
@@ -88,9 +89,9 @@ func TestVerifyReadsMetadataFromDisk(t *testing.T) {
 	if err := runCopy(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "sync", "-f", newDir(oldSrv))
+	tool(t, "sync", "-f", newDir(sim.OldSrv))
 	tool(t, "debugfs", "-w", "-R", "set_inode_field /file mtime 20200101000000", dst)
-	if st, err := os.Stat(filepath.Join(newDir(oldSrv), "file")); err != nil || st.ModTime().Year() == 2020 {
+	if st, err := os.Stat(filepath.Join(newDir(sim.OldSrv), "file")); err != nil || st.ModTime().Year() == 2020 {
 		t.Fatalf("the cache has lost the inode that the copy left: %v; the test shows nothing", err)
 	}
 	if err := runVerify(t.Context(), e); err == nil || !strings.Contains(err.Error(), `"file"`) || !strings.Contains(err.Error(), "2020") {

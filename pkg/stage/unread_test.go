@@ -84,12 +84,12 @@ func TestSkipAndList(t *testing.T) {
 	for policy, skips := range map[string]bool{"skip-and-list": true, "stop": false} {
 		w := newWorld(t)
 		p, text := planned(t, w, func(in *plan.Intent) { in.Policy.ReadError = policy })
-		w.boot()
+		w.Boot()
 		var asked []bool
 		e := w.env(p, text)
 		e.Copier = lacking{copier{w}, &asked}
 		err := Run(t.Context(), e)
-		said, journal := strings.Join(w.told, "\n"), e.Records().Report()
+		said, journal := strings.Join(w.Told, "\n"), e.Records().Report()
 		if slices.Contains(asked, !skips) || len(asked) == 0 {
 			t.Errorf("%s: the engine was asked to skip: %v", policy, asked)
 		}

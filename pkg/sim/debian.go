@@ -1,0 +1,108 @@
+package sim
+
+import (
+	"io/fs"
+	"strings"
+	"testing/fstest"
+
+	"migrate-init/boot"
+)
+
+// What the made-up Debian is named by.
+const (
+	MiB      = int64(1) << 20
+	Release  = "6.1.0-40-amd64"
+	OldRoot  = "11111111-1111-4111-8111-111111111111"
+	OldSrv   = "22222222-2222-4222-8222-222222222222"
+	OldSwap  = "33333333-3333-4333-8333-333333333333"
+	OldTable = "aaaaaaaa-0000-4000-8000-000000000000"
+)
+
+// GRUBConfig is the skeleton of Debian's: what reads grubenv and custom.cfg, and an entry.
+func GRUBConfig(root, cmdline string) string {
+	return `if [ -s $prefix/grubenv ]; then
+  set have_grubenv=true
+  load_env
+fi
+if [ "${next_entry}" ] ; then
+   set default="${next_entry}"
+   set next_entry=
+   save_env next_entry
+   set boot_once=true
+else
+   set default="0"
+fi
+menuentry 'Debian GNU/Linux' --class debian $menuentry_id_option 'gnulinux-simple' {
+	linux	/boot/vmlinuz-` + Release + ` root=` + root + ` ro ` + cmdline + ` quiet
+	initrd	/boot/initrd.img-` + Release + `
+}
+if [ -f  ${config_directory}/custom.cfg ]; then
+  source ${config_directory}/custom.cfg
+elif [ -z "${config_directory}" -a -f  $prefix/custom.cfg ]; then
+  source $prefix/custom.cfg
+fi
+`
+}
+
+// debianRoot is what the root filesystem holds: a merged /usr, GRUB, initramfs-tools, mdadm and systemd.
+func debianRoot(fstab string) fstest.MapFS {
+	env := boot.NewGrubenv()
+	files := map[string]string{
+		"etc/fstab":                         "# /etc/fstab: static file system information.\n# / was on /dev/vda2 during installation\n" + fstab,
+		"etc/hostname":                      "server\n",
+		"etc/machine-id":                    "0123456789abcdef0123456789abcdef\n",
+		"etc/os-release":                    "PRETTY_NAME=\"Debian GNU/Linux 12\"\nID=debian\nVERSION_ID=\"12\"\n",
+		"etc/mke2fs.conf":                   "[defaults]\n",
+		"etc/default/grub":                  "GRUB_DEFAULT=0\nGRUB_CMDLINE_LINUX=\"console=ttyS0 resume=UUID=" + OldSwap + "\"\n",
+		"etc/initramfs-tools/conf.d/resume": "RESUME=UUID=" + OldSwap + "\n",
+		"etc/systemd/system/x.service":      "",
+		"boot/vmlinuz-" + Release:           string(KernelImage(Release)),
+		"boot/initrd.img-" + Release:        "old initrd",
+		"boot/grub/grub.cfg":                GRUBConfig("UUID="+OldRoot, "console=ttyS0"),
+		"boot/grub/grubenv":                 string(env.Bytes()),
+		"var/cache/debconf/config.dat":      "Name: grub-pc/install_devices\nTemplate: grub-pc/install_devices\nValue: /dev/disk/by-id/virtio-SER-vda\nOwners: grub-pc\n\n",
+		"home/u/file":                       "kept",
+	}
+	for _, p := range []string{"mdadm", "e2fsprogs", "grub-pc", "initramfs-tools"} {
+		files["var/lib/dpkg/status"] += "Package: " + p + "\nStatus: install ok installed\n\n"
+	}
+	for _, mod := range []string{"normal", "linux", "part_gpt", "part_msdos", "diskfilter", "mdraid1x", "ext2"} {
+		files["boot/grub/i386-pc/"+mod+".mod"] = "mod"
+	}
+	debianModules(files)
+	root := Files(files)
+	for _, name := range []string{"usr/lib/systemd/systemd", "usr/sbin/update-initramfs", "usr/sbin/mdadm", "usr/sbin/mke2fs", "usr/sbin/e2fsck", "usr/sbin/tune2fs", "usr/sbin/resize2fs", "usr/sbin/mkswap"} {
+		root[name] = &fstest.MapFile{Data: Program(""), Mode: 0o755}
+	}
+	for _, d := range []string{"usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib/systemd", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/default/grub.d"} {
+		root[d] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+	}
+	for name, to := range map[string]string{
+		"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib",
+		"usr/sbin/init": "/lib/systemd/systemd", // absolute: it leads nowhere from the initramfs
+	} {
+		root[name] = &fstest.MapFile{Data: []byte(to), Mode: fs.ModeSymlink | 0o777}
+	}
+	return root
+}
+
+// debianModules adds the kernel's modules and their tables.
+func debianModules(files map[string]string) {
+	dir := "usr/lib/modules/" + Release + "/"
+	for _, m := range []struct{ file, deps string }{
+		{"kernel/drivers/block/virtio_blk.ko", "kernel/drivers/virtio/virtio.ko"},
+		{"kernel/drivers/virtio/virtio_pci.ko", "kernel/drivers/virtio/virtio.ko"},
+		{"kernel/drivers/virtio/virtio.ko", ""},
+		{"kernel/drivers/md/md-mod.ko", ""},
+		{"kernel/drivers/md/raid1.ko", "kernel/drivers/md/md-mod.ko"},
+		{"kernel/fs/ext4/ext4.ko", ""},
+		{"kernel/crypto/crc32c_generic.ko", ""},
+	} {
+		files[dir+m.file] = string(Module(Release))
+		files[dir+"modules.dep"] += strings.TrimSpace(m.file+": "+m.deps) + "\n"
+	}
+	files[dir+"modules.alias"] = "alias fs-ext4 ext4\nalias crypto-crc32c crc32c_generic\n"
+	for _, empty := range []string{"modules.softdep", "modules.builtin", "modules.order"} {
+		files[dir+empty] = ""
+	}
+}

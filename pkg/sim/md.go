@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"migrate-init/pkg/md"
+)
+
+// Array is what md has set up under a name.
+type Array struct {
+	UUID     string
+	Members  []*Device // those in sync first
+	version  string
+	slots    int
+	runs     bool
+	asleep   bool // "read-auto": nothing was written to it yet, and no recovery begins
+	recovery *recovery
+}
+
+func (m *Machine) runArray(a *Array, node *Device) error {
+	if !m.loaded["raid1"] {
+		return errors.New("ioctl RUN_ARRAY: personality for level 1 is not loaded")
+	}
+	if len(a.Members) == 0 {
+		return errors.New("ioctl RUN_ARRAY: no members")
+	}
+	s, _ := SuperOf(a.Members[0])
+	a.UUID, a.slots, a.runs = s.UUID.String(), s.RaidDisks, true
+	node.Size, node.LegOffset, node.Legs = s.Size, s.DataOffset, a.inSync()
+	return nil
+}
+
+// inSync gives the members that hold all data.
+func (a *Array) inSync() []*Device {
+	if a.recovery == nil {
+		return a.Members
+	}
+	return a.Members[:len(a.Members)-1]
+}
+
+// assembleAll starts every array that has an active member, as mdadm's udev rules do on a system that starts arrays read-auto.
+func (m *Machine) assembleAll() error {
+	members := map[md.UUID][]*Device{}
+	events := map[md.UUID]uint64{}
+	var order []md.UUID
+	for _, b := range slices.Clone(m.Devices) {
+		s, ok := SuperOf(b)
+		if !ok || b.Number == 0 || !s.Role().Active() {
+			continue
+		}
+		best, known := events[s.UUID]
+		if known && best != s.Events {
+			return fmt.Errorf("array %s: members of %d and %d events", s.UUID, best, s.Events)
+		}
+		if !known {
+			order = append(order, s.UUID)
+		}
+		events[s.UUID] = s.Events
+		members[s.UUID] = append(members[s.UUID], b)
+	}
+	for _, id := range order {
+		s, _ := SuperOf(members[id][0])
+		minor := uint32(127 - len(m.Arrays))
+		node := &Device{Name: fmt.Sprintf("md%d", minor), Major: 9, Minor: minor}
+		a := &Array{version: string(s.Version), Members: members[id], asleep: true}
+		slices.SortStableFunc(a.Members, func(x, y *Device) int { return cmp.Compare(unfinished(x), unfinished(y)) })
+		if last := a.Members[len(a.Members)-1]; unfinished(last) > 0 {
+			a.recovery = &recovery{member: last}
+		}
+		m.Arrays[node.Name], m.Devices = a, append(m.Devices, node)
+		if err := m.runArray(a, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SuperOf gives the md superblock on a device.
+func SuperOf(b *Device) (md.Superblock, bool) {
+	supers, _ := md.Scan(b, b.Size)
+	if len(supers) == 0 {
+		return md.Superblock{}, false
+	}
+	return supers[0], true
+}
+
+func (m *Machine) arrayFiles(at string, b *Device, file func(string, string, ...any)) {
+	a := m.Arrays[b.Name]
+	if !a.runs {
+		file(at+"/md/array_state", "clear")
+		return
+	}
+	file(at+"/md/array_state", "%s", map[bool]string{true: "read-auto", false: "clean"}[a.asleep])
+	file(at+"/md/level", "raid1")
+	file(at+"/md/metadata_version", "%s", a.version)
+	file(at+"/md/raid_disks", "%d", a.slots)
+	file(at+"/md/degraded", "%d", a.Degraded())
+	a.recovery.files(at, b.Size, file)
+	for i, member := range a.Members {
+		state := "in_sync"
+		if i >= len(a.inSync()) {
+			state = "spare"
+		}
+		file(at+"/md/dev-"+member.Name+"/state", "%s", state)
+		file(at+"/md/dev-"+member.Name+"/slot", "%d", i)
+	}
+}
+
+// Degraded counts the slots without a member that holds all data.
+func (a *Array) Degraded() int { return a.slots - len(a.inSync()) }

@@ -1,0 +1,66 @@
+package sim
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"testing/fstest"
+
+	"migrate-init/pkg/machine"
+)
+
+// exec plays the programs of the image and of the system in the chroot.
+func (m *Machine) exec(e machine.Exec, torn bool) error {
+	arg := func(flag string) string {
+		if i := slices.Index(e.Argv, flag); i >= 0 && i+1 < len(e.Argv) {
+			return e.Argv[i+1]
+		}
+		return ""
+	}
+	last := e.Argv[len(e.Argv)-1]
+	switch path.Base(e.Argv[0]) {
+	case "mke2fs":
+		b := m.Dev(last)
+		if b == nil || m.mountOf(b) != "" {
+			return fmt.Errorf("mke2fs %s: missing, or mounted", last)
+		}
+		id := arg("-U")
+		if torn {
+			return m.Write(b, make([]byte, 512), 1024, e)
+		}
+		m.Trees[id] = fstest.MapFS{}
+		delete(m.loose, id)
+		return m.Write(b, Ext4Super(id, arg("-L"), b.Size, 0), 1024, e)
+	case "mkswap":
+		b := m.Dev(last)
+		if b == nil {
+			return fmt.Errorf("mkswap %s: %w", last, fs.ErrNotExist)
+		}
+		if torn {
+			return m.Write(b, make([]byte, 512), 1024, e)
+		}
+		return m.Write(b, SwapHeader(arg("-U"), b.Size), 0, e)
+	case "tune2fs", "e2fsck", "resize2fs":
+		return m.e2fs(e, last, torn)
+	case "update-initramfs":
+		return m.updateInitramfs(e.Root, torn)
+	case "grub-install":
+		return m.grubInstall(e.Root, last, torn)
+	case "update-grub":
+		return m.updateGRUB(e.Root, torn)
+	}
+	return fmt.Errorf("program %s: not known here", e.Argv[0])
+}
+
+// store is a program's write: in the page cache until somebody syncs the filesystem.
+func (m *Machine) store(root, name string, data []byte) {
+	tree, rel, _ := m.at(path.Join("/", root, name))
+	m.loosen(tree, rel)
+	for d := path.Dir(rel); d != "."; d = path.Dir(d) {
+		if tree[d] == nil {
+			tree[d] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+		}
+	}
+	tree[rel] = &fstest.MapFile{Data: data, Mode: 0o644}
+}
