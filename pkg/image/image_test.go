@@ -20,6 +20,7 @@ import (
 	"migrate-init/cpio"
 	"migrate-init/pkg/kmod"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -231,10 +232,10 @@ func TestRefuses(t *testing.T) {
 		{"missing module file", func(r fstest.MapFS, _ *plan.Plan) { delete(r, modDir+"kernel/fs/jbd2/jbd2.ko") },
 			[]string{"module jbd2 of kernel " + release, "does not exist", "linux-image-" + release}, 0},
 		{"module of another release", func(r fstest.MapFS, _ *plan.Plan) {
-			r[modDir+"kernel/drivers/md/raid1.ko"].Data = module("6.1.0-8-test")
+			r[modDir+"kernel/drivers/md/raid1.ko"].Data = sim.Module("6.1.0-8-test")
 		},
 			[]string{"module raid1:", `built for kernel "6.1.0-8-test", not ` + release}, 0},
-		{"module without version", func(r fstest.MapFS, _ *plan.Plan) { r[modDir+"kernel/drivers/md/raid1.ko"].Data = module("") },
+		{"module without version", func(r fstest.MapFS, _ *plan.Plan) { r[modDir+"kernel/drivers/md/raid1.ko"].Data = sim.Module("") },
 			[]string{`module raid1:`, `built for kernel ""`}, 0},
 		{"module that is none", func(r fstest.MapFS, _ *plan.Plan) { r[modDir+"kernel/drivers/md/raid1.ko"].Data = []byte("text") },
 			[]string{"module raid1 of kernel " + release}, 0},
@@ -244,20 +245,20 @@ func TestRefuses(t *testing.T) {
 			[]string{"module ext4: forbidden by", "remove that line from", "b.conf"}, 0},
 		{"missing modules directory", func(r fstest.MapFS, p *plan.Plan) {
 			p.Boot.Release = "6.1.0-7-test"
-			r[strings.TrimPrefix(p.Boot.Kernel, "/")].Data = kernelFile("6.1.0-7-test")
+			r[strings.TrimPrefix(p.Boot.Kernel, "/")].Data = sim.KernelImage("6.1.0-7-test")
 		}, []string{"directory /lib/modules/6.1.0-7-test for kernel 6.1.0-7-test: file does not exist", "--reinstall linux-image-6.1.0-7-test"}, 0},
 		{"release that is a path", func(_ fstest.MapFS, p *plan.Plan) { p.Boot.Release = "../x" }, []string{`kernel release "../x": not a name`}, 0},
 		{"missing tables", func(r fstest.MapFS, _ *plan.Plan) { delete(r, modDir+"modules.dep") },
 			[]string{"modules.dep", "depmod " + release}, 0},
 		{"kernel image of another release", func(r fstest.MapFS, p *plan.Plan) {
-			r[strings.TrimPrefix(p.Boot.Kernel, "/")].Data = kernelFile("6.1.0-8-test")
+			r[strings.TrimPrefix(p.Boot.Kernel, "/")].Data = sim.KernelImage("6.1.0-8-test")
 		}, []string{"kernel image /boot/vmlinuz-" + release + ": it is version 6.1.0-8-test, but the plan's modules are of " + release}, 0},
 		{"missing kernel image", func(_ fstest.MapFS, p *plan.Plan) { p.Boot.Kernel = "/boot/gone" },
 			[]string{"kernel image /boot/gone: file does not exist"}, 0},
 		{"kernel image that is none", func(r fstest.MapFS, p *plan.Plan) { r[strings.TrimPrefix(p.Boot.Kernel, "/")].Data = []byte("x") },
 			[]string{"kernel image /boot/vmlinuz-" + release + ": its version cannot be read"}, 0},
-		{"dynamic program", func(r fstest.MapFS, _ *plan.Plan) { r["opt/migrate-init"].Data = program(loader, "libc.so.6") },
-			[]string{"program /opt/migrate-init: not statically linked: it wants the loader " + loader, "CGO_ENABLED=0"}, 0},
+		{"dynamic program", func(r fstest.MapFS, _ *plan.Plan) { r["opt/migrate-init"].Data = sim.Program(sim.Loader, "libc.so.6") },
+			[]string{"program /opt/migrate-init: not statically linked: it wants the loader " + sim.Loader, "CGO_ENABLED=0"}, 0},
 		{"program that is gone", func(r fstest.MapFS, _ *plan.Plan) { delete(r, "opt/migrate-init") },
 			[]string{"program /opt/migrate-init: file does not exist"}, 0},
 		{"damaged firmware", func(r fstest.MapFS, _ *plan.Plan) { r["usr/lib/firmware/ata/packed.bin.zst"].Data = []byte("x") },
@@ -326,8 +327,8 @@ func TestLibraryOfLdSoConf(t *testing.T) {
 	root := aHost()
 	root["etc/ld.so.conf"] = &fstest.MapFile{Data: []byte("/opt/lib\n")}
 	root["opt/lib/libodd.so.1"] = &fstest.MapFile{Mode: fs.ModeSymlink | 0o777, Data: []byte("libodd.so.1.2")}
-	root["opt/lib/libodd.so.1.2"] = &fstest.MapFile{Mode: 0o755, Data: program("")}
-	root["usr/sbin/mkswap"].Data = program(loader, "libodd.so.1", "libc.so.6")
+	root["opt/lib/libodd.so.1.2"] = &fstest.MapFile{Mode: 0o755, Data: sim.Program("")}
+	root["usr/sbin/mkswap"].Data = sim.Program(sim.Loader, "libodd.so.1", "libc.so.6")
 	a := unpacked(t, packed(t, collect(t, input(t, root, aPlan()))))
 	e, err := a.Lookup("/usr/lib/x86_64-linux-gnu/libodd.so.1")
 	if err != nil || e.Name != "opt/lib/libodd.so.1.2" {

@@ -2,6 +2,7 @@ package image
 
 import (
 	"io/fs"
+	"migrate-init/pkg/sim"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -26,7 +27,7 @@ func TestWatchdogDrivers(t *testing.T) {
 		"kernel/drivers/i2c/busses/i2c-i801.ko":          "",
 		"kernel/drivers/char/ipmi/ipmi_watchdog.ko":      "",
 	} {
-		root[modDir+file] = &fstest.MapFile{Mode: 0o644, Data: module(release)}
+		root[modDir+file] = &fstest.MapFile{Mode: 0o644, Data: sim.Module(release)}
 		dep.Data = append(dep.Data, file+": "+deps+"\n"...)
 	}
 	root["etc/modprobe.d/w.conf"] = &fstest.MapFile{Data: []byte("install ipmi_watchdog /bin/false\n")}

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"io/fs"
-	"strings"
 	"testing/fstest"
 
 	"migrate-init/boot"
@@ -44,8 +42,8 @@ fi
 `
 }
 
-// debianRoot is what the root filesystem holds: a merged /usr, GRUB, initramfs-tools, mdadm and systemd.
-func debianRoot(fstab string) fstest.MapFS {
+// DebianRoot is what the root filesystem holds: a merged /usr, GRUB, initramfs-tools, mdadm and systemd. fstab are its lines.
+func DebianRoot(fstab string) fstest.MapFS {
 	env := boot.NewGrubenv()
 	files := map[string]string{
 		"etc/fstab":                         "# /etc/fstab: static file system information.\n# / was on /dev/vda2 during installation\n" + fstab,
@@ -69,40 +67,11 @@ func debianRoot(fstab string) fstest.MapFS {
 	for _, mod := range []string{"normal", "linux", "part_gpt", "part_msdos", "diskfilter", "mdraid1x", "ext2"} {
 		files["boot/grub/i386-pc/"+mod+".mod"] = "mod"
 	}
-	debianModules(files)
 	root := Files(files)
-	for _, name := range []string{"usr/lib/systemd/systemd", "usr/sbin/update-initramfs", "usr/sbin/mdadm", "usr/sbin/mke2fs", "usr/sbin/e2fsck", "usr/sbin/tune2fs", "usr/sbin/resize2fs", "usr/sbin/mkswap"} {
-		root[name] = &fstest.MapFile{Data: Program(""), Mode: 0o755}
+	for _, d := range []string{"usr/bin", "usr/sbin", "usr/lib/systemd", "usr/lib64", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/default/grub.d"} {
+		addDir(root, d)
 	}
-	for _, d := range []string{"usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib/systemd", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/default/grub.d"} {
-		root[d] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
-	}
-	for name, to := range map[string]string{
-		"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib",
-		"usr/sbin/init": "/lib/systemd/systemd", // absolute: it leads nowhere from the initramfs
-	} {
-		root[name] = &fstest.MapFile{Data: []byte(to), Mode: fs.ModeSymlink | 0o777}
-	}
+	addPrograms(root)
+	addModules(root)
 	return root
-}
-
-// debianModules adds the kernel's modules and their tables.
-func debianModules(files map[string]string) {
-	dir := "usr/lib/modules/" + Release + "/"
-	for _, m := range []struct{ file, deps string }{
-		{"kernel/drivers/block/virtio_blk.ko", "kernel/drivers/virtio/virtio.ko"},
-		{"kernel/drivers/virtio/virtio_pci.ko", "kernel/drivers/virtio/virtio.ko"},
-		{"kernel/drivers/virtio/virtio.ko", ""},
-		{"kernel/drivers/md/md-mod.ko", ""},
-		{"kernel/drivers/md/raid1.ko", "kernel/drivers/md/md-mod.ko"},
-		{"kernel/fs/ext4/ext4.ko", ""},
-		{"kernel/crypto/crc32c_generic.ko", ""},
-	} {
-		files[dir+m.file] = string(Module(Release))
-		files[dir+"modules.dep"] += strings.TrimSpace(m.file+": "+m.deps) + "\n"
-	}
-	files[dir+"modules.alias"] = "alias fs-ext4 ext4\nalias crypto-crc32c crc32c_generic\n"
-	for _, empty := range []string{"modules.softdep", "modules.builtin", "modules.order"} {
-		files[dir+empty] = ""
-	}
 }

@@ -61,7 +61,7 @@ func Install(t testing.TB, l Layout) *Machine {
 		fstab += p.Fstab
 		at += p.Size
 	}
-	m.Trees[OldRoot] = debianRoot(fstab)
+	m.Trees[OldRoot] = DebianRoot(fstab)
 	writes, err := gpt.Encode(tab, vda.Size, nil)
 	if err != nil {
 		t.Fatal(err)

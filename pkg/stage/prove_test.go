@@ -167,7 +167,7 @@ func TestProve(t *testing.T) {
 		"init is a directory": {[]string{"/usr/lib/systemd/systemd is not a regular file"}, func(w *world) {
 			w.Trees[root]["usr/lib/systemd/systemd"] = &fstest.MapFile{Data: sim.Program(""), Mode: fs.ModeDir | 0o755}
 		}},
-		"init's interpreter":      {[]string{"init", "/bin/sh"}, edit("usr/lib/systemd/systemd", func(string) string { return "#!/bin/sh\n" })},
+		"init's interpreter":      {[]string{"init", "/bin/zsh"}, edit("usr/lib/systemd/systemd", func(string) string { return "#!/bin/zsh\n" })},
 		"comment in default/grub": {nil, edit("etc/default/grub", func(s string) string { return s + "  # root was UUID=" + sim.OldRoot + "\n" })},
 		"a script switched off": {nil, func(w *world) {
 			w.Trees[root]["etc/grub.d/40_old"] = &fstest.MapFile{Data: []byte("root=/dev/vda2"), Mode: 0o644}
