@@ -25,6 +25,7 @@
 //	spell   pkg/rootfs        where a path leads inside a root
 //	spell   boot              boot loader dialects, the kernel command line
 //	spell   cpio              newc archives and their compression
+//	prove   pkg/sim           a made-up machine with a Debian, whose power can be cut at any effect
 //	prove   pkg/testns        a mount namespace for the tests of a package
 //	prove   qemu-tests        real kernels, a real Debian, power cuts
 //
