@@ -20,6 +20,8 @@ type Stage struct {
 	Done func(rs Records) bool
 	// Looks: it changes nothing, and is no reason for a record.
 	Looks bool
+	// Waits: the disks may not be there yet when it begins, and it looks at them by itself.
+	Waits bool
 	// Commits: once it is done, no stage before it runs again.
 	Commits bool
 	// Reserve: its records may take the journal's last slots.
@@ -41,7 +43,7 @@ const (
 func registry() []Stage {
 	image, system := plan.InImage, plan.InNewSystem
 	return []Stage{
-		{Name: "reveal", Where: image, Looks: true, Text: textReveal, Run: runReveal},
+		{Name: "reveal", Where: image, Looks: true, Waits: true, Text: textReveal, Run: runReveal},
 		{Name: "check", Where: image, Looks: true, Text: textCheck, Run: runCheck},
 		{Name: "prepare", Where: image, Text: textPrepare, Run: runPrepare},
 		{Name: "copy", Where: image, Text: textCopy, Done: once("copy"), Run: runCopy},
@@ -66,9 +68,9 @@ func once(name string) func(Records) bool {
 	return func(rs Records) bool { return rs.Done(name) }
 }
 
-// depth is how much a stage wants to know before it begins. What waits for disks looks by itself.
+// depth is how much a stage wants to know before it begins.
 func (s Stage) depth() survey.Depth {
-	if s.Looks && s.Where == plan.InImage && s.Name == "reveal" {
+	if s.Waits {
 		return survey.Shallow
 	}
 	return survey.Deep
