@@ -46,7 +46,7 @@ func TestCoreOracle(t *testing.T) {
 		t.Fatal(err)
 	}
 	boot, core := grubImages(t, "-p", arrayPrefix, "-c", config, "biosdisk", "part_gpt", "mdraid1x", "diskfilter", "ext2")
-	if b, err := ParseBootSector(boot); err != nil || b.CoreLBA != 1 || b.Drive != 0xff {
+	if b, err := ParseBootSector(boot); err != nil || b.CoreLBA != 1 || b.Drive != 0xff || SectorOwner(boot) != "GRUB" {
 		t.Errorf("boot.img: %+v, %v", b, err)
 	}
 	for _, pad := range []int{0, 512 - len(core)%512, 40 << 10} {
@@ -228,4 +228,17 @@ func FuzzBootSector(f *testing.F) {
 			t.Fatalf("relocated to %d: %+v, %v", lba, got, err)
 		}
 	})
+}
+
+func TestSectorOwner(t *testing.T) {
+	other := make([]byte, 512)
+	other[0] = 0xeb
+	for want, b := range map[string][]byte{"": make([]byte, 512), "unknown": other} {
+		if got := SectorOwner(b); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := SectorOwner(nil); got != "" {
+		t.Errorf("nothing: %q", got)
+	}
 }

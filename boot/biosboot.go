@@ -31,6 +31,17 @@ type BootSector struct {
 	DriveCheck bool   // the jump over the check of the BIOS's drive number was taken out, as for hard disks
 }
 
+// SectorOwner names whose code is in LBA 0 of a disk: "GRUB", "unknown", or "" for none.
+func SectorOwner(lba0 []byte) string {
+	if _, err := ParseBootSector(lba0); err == nil {
+		return "GRUB"
+	}
+	if len(lba0) == 0 || lba0[0] == 0 {
+		return ""
+	}
+	return "unknown"
+}
+
 // ParseBootSector reads LBA 0 of a disk. errors.Is(err, ErrNotGRUB) tells other code from damage.
 //
 // boot.img is told by its jump over the parameter block, by the load address 0x8000 behind that block and by its messages

@@ -15,6 +15,7 @@ import (
 
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/distro"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/rootfs"
@@ -27,6 +28,8 @@ type app struct {
 	// world is what survey reads. Its root is the machine's: state, boot loader, modules. Files that the operator names
 	// on the command line are the process's own.
 	world func() survey.World
+	// loaders are the boot loaders that are known.
+	loaders loader.Table
 	// machine carries effects out.
 	machine func() machine.Machine
 	// inside opens a directory of the machine as a root out of which no symbolic link leads.
@@ -70,6 +73,7 @@ func thisMachine() *app {
 				},
 			}
 		},
+		loaders: loader.Known(),
 		machine: func() machine.Machine { return &machine.Real{} },
 		inside:  newInside,
 		place:   func(dir string) string { return dir },
@@ -101,6 +105,7 @@ func thisMachine() *app {
 func (a *app) look(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
 	w := a.world()
 	w.Rules = distro.Known().Rules()
+	w.Rules.Loaders = a.loaders.Rules()
 	return survey.Look(ctx, w, depth)
 }
 
@@ -113,7 +118,7 @@ func (a *app) read(name string) ([]byte, error) {
 func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
 	m = a.withCut(m, tell)
 	return &stage.Env{
-		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look,
+		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look, Loaders: a.loaders,
 		Open:   a.world().Open,
 		Root:   a.world().Root,
 		Inside: a.inside,

@@ -84,7 +84,11 @@ func cmdRollback(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	effs, err := stage.Rollback(p, root)
+	l, err := c.loaders.Of(p)
+	if err != nil {
+		return err
+	}
+	effs, err := l.Rollback(p, root)
 	if err != nil {
 		return err
 	}
@@ -109,7 +113,11 @@ func cmdConfirm(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	effs, err := stage.Confirmation(p, root)
+	l, err := c.loaders.Of(p)
+	if err != nil {
+		return err
+	}
+	effs, err := l.Confirm(p, root)
 	if err != nil {
 		return err
 	}

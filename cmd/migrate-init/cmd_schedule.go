@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"migrate-init/pkg/image"
 	"migrate-init/pkg/plan"
@@ -41,7 +40,7 @@ func cmdSchedule(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	effs, err := stage.Schedule(p, f, root, text, name)
+	effs, err := stage.Schedule(c.loaders, p, f, root, text, name)
 	if err != nil {
 		return err
 	}
@@ -64,7 +63,7 @@ func cmdSchedule(ctx context.Context, c *call) error {
 
 // preview shows which files of the new system will differ from those of the old one.
 func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS) error {
-	effs, err := stage.Rewrites(p, root, stage.TargetDir)
+	effs, err := stage.Rewrites(c.loaders, p, root, stage.TargetDir)
 	if err != nil {
 		return err
 	}
@@ -77,7 +76,7 @@ func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS) error {
 }
 
 func notArmed(f *plan.Facts) error {
-	if strings.HasPrefix(f.Boot.NextEntry, "migrate-init-") {
+	if f.Boot.Armed != "" {
 		return fmt.Errorf("boot entry %s: it is scheduled already and runs at the next boot; to undo: migrate-init cancel", f.Boot.NextEntry)
 	}
 	return nil
@@ -146,14 +145,14 @@ func cmdCancel(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	st, err := stage.ReadScheduled(root)
+	st, err := stage.ReadScheduled(c.loaders, root)
 	if err != nil {
 		return err
 	}
 	if st == nil {
 		return errors.New("schedule: nothing is scheduled on this system, so there is nothing to cancel; `migrate-init status` tells more")
 	}
-	effs, err := stage.Cancel(st, root)
+	effs, err := stage.Cancel(c.loaders, st, root)
 	if err != nil {
 		return err
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 )
@@ -85,10 +83,14 @@ func cmdStatus(ctx context.Context, c *call) error {
 	return nil
 }
 
-// committed tells whether the file that is the commit is there, as the running system sees it.
+// committed reports whether the commit is there, as the running system sees it.
 func (c *call) committed(p *plan.Plan) bool {
-	_, err := fs.Stat(c.world().Root, strings.TrimPrefix(path.Join(p.Boot.Mount, boot.CommittedFile(p.ID)), "/"))
-	return err == nil
+	l, err := c.loaders.Of(p)
+	if err != nil {
+		return false
+	}
+	there, err := l.Committed(p, c.world().Root)
+	return err == nil && there
 }
 
 // stageOf is the stage of a record, with what the record says.
@@ -112,7 +114,7 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 		st.Report = path.Join(stage.StateDir, "report.txt")
 	}
 	fail := rs.Last(stage.Failed)
-	armed := f.Boot.NextEntry == boot.MigrateEntryID(p.ID)
+	armed := f.Boot.Armed == p.ID
 	switch {
 	case st.Migrated && stage.Finished(p, rs):
 		st.State, st.Says = "finished", "This is the migrated system, and the old disk is part of it."

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/survey"
 )
@@ -44,6 +45,9 @@ func TestMain(m *testing.M) {
 func madeUp(dir string) *app {
 	a := thisMachine()
 	root := filepath.Join(dir, "root")
+	if _, err := os.Lstat(filepath.Join(root, bootxConf)); err == nil {
+		a.loaders = append(loader.Table{bootx()}, a.loaders...)
+	}
 	a.world = func() survey.World {
 		return survey.World{
 			Root: os.DirFS(root),

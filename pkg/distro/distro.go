@@ -57,26 +57,16 @@ func (t Table) Of(p *plan.Plan) (System, error) {
 // Of finds the rows of a plan's system among those known.
 func Of(p *plan.Plan) (System, error) { return Known().Of(p) }
 
-// Rebuild are the programs that make initrds and boot loader again in the system below root. disks are the nodes, inside
-// the chroot, that get a boot loader.
+// Rebuild are the programs that make the initrds again in the system below root; a boot loader on disks may be told of it.
 func (s System) Rebuild(p *plan.Plan, root string, disks []string) []machine.Exec {
+	return s.Run(root, disks, s.Generator.Rebuild(p))
+}
+
+// Run spells programs of the system below root, "" for this one, that may write to disks beside it.
+func (s System) Run(root string, disks []string, programs [][]string) []machine.Exec {
 	var out []machine.Exec
-	for _, argv := range s.Generator.Rebuild(p) {
+	for _, argv := range programs {
 		out = append(out, s.Family.Run(root, disks, argv...))
 	}
-	return append(append(out, s.Loader(p, root, disks)...), s.Menu(p, root)...)
-}
-
-// Loader are the programs that put the boot loader on further disks, in the system below root ("" is this one).
-func (s System) Loader(p *plan.Plan, root string, disks []string) []machine.Exec {
-	return s.Family.Loader(p, s.run(root), disks)
-}
-
-// Menu are the programs that write the boot loader's configuration again, in the system below root.
-func (s System) Menu(p *plan.Plan, root string) []machine.Exec {
-	return s.Family.Menu(p, s.run(root))
-}
-
-func (s System) run(root string) func(disks []string, argv ...string) machine.Exec {
-	return func(disks []string, argv ...string) machine.Exec { return s.Family.Run(root, disks, argv...) }
+	return out
 }

@@ -10,10 +10,6 @@ import (
 type Family struct {
 	plan.Family
 	Env []string // the environment of programs that run in such a system
-	// Loader are the programs that put the boot loader on disks, and Menu those that write its configuration; run spells
-	// a program in the system that is meant.
-	Loader func(p *plan.Plan, run func(disks []string, argv ...string) machine.Exec, disks []string) []machine.Exec
-	Menu   func(p *plan.Plan, run func(disks []string, argv ...string) machine.Exec) []machine.Exec
 }
 
 // Run spells a program of a system of the family below root, "" for this one, that may write to disks beside the system.

@@ -3,7 +3,6 @@ package distro
 import (
 	"strings"
 
-	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
 
@@ -15,8 +14,7 @@ func debian() Family {
 			Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES", Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE",
 			Kernels: "boot/vmlinuz-*", State: []string{"/var/lib/dpkg"}, Debconf: "var/cache/debconf/config.dat", Installed: dpkgInstalled,
 		},
-		Env:    []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"},
-		Loader: debianLoader, Menu: debianMenu,
+		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"},
 	}
 }
 
@@ -43,21 +41,4 @@ func dpkgInstalled(read func(name string) string, packages []string) []string {
 		}
 	}
 	return out
-}
-
-func debianLoader(p *plan.Plan, run func(disks []string, argv ...string) machine.Exec, disks []string) []machine.Exec {
-	var out []machine.Exec
-	if p.Boot.Loader == "grub" {
-		for _, d := range disks {
-			out = append(out, run(disks, "grub-install", "--target=i386-pc", "--recheck", d))
-		}
-	}
-	return out
-}
-
-func debianMenu(p *plan.Plan, run func(disks []string, argv ...string) machine.Exec) []machine.Exec {
-	if p.Boot.Loader != "grub" {
-		return nil
-	}
-	return []machine.Exec{run(nil, "update-grub")}
 }

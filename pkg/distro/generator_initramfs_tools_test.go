@@ -11,7 +11,7 @@ import (
 )
 
 func rootOf(typ string, level int, drivers ...string) *plan.Plan {
-	return &plan.Plan{Drivers: drivers, Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"}, Boot: plan.Booting{Loader: "grub"},
+	return &plan.Plan{Drivers: drivers, Machine: plan.Host{Family: "debian", Initrd: "initramfs-tools"},
 		Target: plan.Graph{{Ref: "md:a:b:c:d", Layer: plan.Layer{MD: &plan.MD{Name: "h:root", Level: level}}}, {Ref: "md:e:f:g:h", Layer: plan.Layer{MD: &plan.MD{Name: "h:srv", Level: level}}},
 			{Layer: plan.Layer{FS: &plan.FS{Mount: "/srv", Type: "xfs"}}}, {Layer: plan.Layer{FS: &plan.FS{Mount: "/", Type: typ}}}}}
 }

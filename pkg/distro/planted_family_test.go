@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
 
@@ -19,8 +18,6 @@ func planted() Family {
 				return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !strings.Contains(read("var/lib/garden/list"), p+"\n") })
 			},
 		},
-		Env:    []string{"PATH=/garden/bin"},
-		Loader: func(*plan.Plan, func([]string, ...string) machine.Exec, []string) []machine.Exec { return nil },
-		Menu:   func(*plan.Plan, func([]string, ...string) machine.Exec) []machine.Exec { return nil },
+		Env: []string{"PATH=/garden/bin"},
 	}
 }

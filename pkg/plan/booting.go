@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"fmt"
-	"path"
 	"slices"
 	"strings"
 )
@@ -11,44 +9,35 @@ import (
 func (b *builder) booting() {
 	b.id = "plan.boot"
 	bt, f := &b.p.Boot, b.f
-	if f.Boot.Loader != "grub" {
-		b.refuse("boot loader", "this version moves systems that boot by GRUB 2 on BIOS", "it is %s", orUnknown(f.Boot.Loader))
+	why, refused := f.oneShot()
+	b.refuseAll(refused)
+	l := f.loader()
+	if l.OneShot == nil {
 		return
 	}
-	if f.Firmware != "bios" {
-		b.refuse("firmware "+f.Firmware, "this version moves systems that boot by GRUB 2 on BIOS", "UEFI is not supported yet")
-		return
-	}
-	*bt = Booting{Loader: "grub", OneShot: "grub-next-entry", Commit: "grub-custom-cfg", Prefix: f.Boot.Prefix, Dir: path.Dir(f.Boot.Config), Custom: f.Boot.Custom, Env: f.Boot.Env,
-		OneShotWhy: fmt.Sprintf("GRUB can write its environment block %s, so the entry runs once", f.Boot.Env)}
-	if f.Boot.NoOneShot != "" {
-		b.refuse("one-shot boot entry", noOneShotFix(), "%s", f.Boot.NoOneShot)
-	}
+	settings, dir := l.Settings(f)
+	*bt = Booting{Loader: f.Boot.Loader, OneShotWhy: why, Own: settings}
 	b.kernel(bt)
-	b.bootFS(bt)
+	b.bootFS(bt, dir)
 	for _, n := range b.p.Target.Filesystems() {
 		if n.FS.Mount == "/" {
 			bt.Root = n.Ref.ID()
 		}
-		// The commit lies where the new boot loader's own files do: one volume for GRUB to read.
-		if within(bt.Dir, n.FS.Mount) && len(n.FS.Mount) > len(bt.Mount) {
+		// The commit lies where the new boot loader's own files do: one volume for it to read.
+		if within(dir, n.FS.Mount) && len(n.FS.Mount) > len(bt.Mount) {
 			bt.Volume, bt.Mount = n.Lower(), n.FS.Mount
 		}
 	}
 	if bt.Root == "" {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
 	}
-	bt.Words = keptWords(f.Kernel.Cmdline)
+	bt.Params = keptParams(f.Kernel.Cmdline)
 }
 
-func noOneShotFix() string {
-	return "kexec, or a machine whose /boot is a plain partition of " + namesOf("or", func(t FSType) bool { return t.GRUBWrites }) + "; this version has no other mechanism"
-}
-
-// keptWords are those of the running kernel's command line that the migration's kernel gets too: its consoles, and what
+// keptParams are those of the running kernel's command line that the migration's kernel gets too: its consoles, and what
 // the hardware may need (pci=, iommu=, nvme_core.*, nomodeset). What tells a system how to boot is left out, and so are
-// quotes, which GRUB cannot hand on.
-func keptWords(cmdline string) []string {
+// quotes, which a boot loader may not hand on.
+func keptParams(cmdline string) []string {
 	drop := []string{"BOOT_IMAGE", "initrd", "root", "rootflags", "rootfstype", "rootwait", "rootdelay", "ro", "rw", "init", "rdinit", "resume", "noresume", "resume_offset",
 		"quiet", "splash", "single", "S", "s", "1", "3", "5", "emergency", "rescue", "break", "crashkernel", "panic", "oops", "raid", "boot", "zfs", "bootfs", "cryptdevice", "cryptopts",
 		"loglevel", "nosplash", "fsck.mode", "fsck.repair", "bootdegraded", "plymouth.enable", "vt.handoff"}
@@ -90,11 +79,11 @@ func (b *builder) kernel(bt *Booting) {
 }
 
 // bootFS finds the filesystem that holds kernel, image and the boot loader's own files: it has to be one, and to move.
-func (b *builder) bootFS(bt *Booting) {
+func (b *builder) bootFS(bt *Booting, dir string) {
 	f := b.f
-	dir, own := f.mountOf(f.Boot.Dir), f.mountOf(bt.Dir)
-	if dir != own {
-		b.refuse("directory "+bt.Dir, "this version wants it and "+f.Boot.Dir+" on one filesystem", "it is on %s, the kernels are on %s", orUnknown(own), orUnknown(dir))
+	kernels, own := f.mountOf(f.Boot.Dir), f.mountOf(dir)
+	if kernels != own {
+		b.refuse("directory "+dir, "this version wants it and "+f.Boot.Dir+" on one filesystem", "it is on %s, the kernels are on %s", orUnknown(own), orUnknown(kernels))
 		return
 	}
 	dev := f.Dev(f.Boot.Device)
@@ -108,15 +97,20 @@ func (b *builder) bootFS(bt *Booting) {
 	}
 }
 
-// mountOf tells where the filesystem that holds a path is mounted, "" when that is not known.
-func (f *Facts) mountOf(p string) string {
-	best := ""
+// Holder finds the filesystem that holds a path: its device, and where it is mounted. Of several mounts at one place the
+// last one is what is seen there. The device is nil, and the place "", when they are not known.
+func (f *Facts) Holder(p string) (dev *Device, at string) {
 	for _, m := range f.Mounts {
-		if within(p, m.Target) && len(m.Target) > len(best) {
-			best = m.Target
+		if within(p, m.Target) && len(m.Target) >= len(at) {
+			dev, at = f.Dev(m.Device), m.Target
 		}
 	}
-	return best
+	return dev, at
+}
+
+func (f *Facts) mountOf(p string) string {
+	_, at := f.Holder(p)
+	return at
 }
 
 // within tells whether a path lies in a directory, or is it.

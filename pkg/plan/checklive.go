@@ -72,21 +72,22 @@ func checkKernels(p *Plan, f *Facts, a *answers) {
 }
 
 func checkOneShot(p *Plan, f *Facts, a *answers) {
+	_, refused := f.oneShot()
+	a.refuseAll(refused)
 	if f.Boot.Loader != p.Boot.Loader {
 		a.refuse("boot loader", "make a new plan", "it is %s, planned %s", orUnknown(f.Boot.Loader), p.Boot.Loader)
 	}
-	for _, x := range []struct{ what, is, was string }{
-		{"environment block", f.Boot.Env, p.Boot.Env},
-		{"custom.cfg", f.Boot.Custom, p.Boot.Custom},
-		{"path of kernels", f.Boot.Prefix, p.Boot.Prefix},
-		{"filesystem", f.bootFS(), p.Boot.BootFS},
-	} {
-		if f.Boot.NoOneShot == "" && x.is != x.was {
-			a.refuse("boot loader", "make a new plan", "its %s is %q, planned %q", x.what, x.is, x.was)
-		}
+	if len(a.out) > 0 {
+		return
 	}
-	if f.Boot.NoOneShot != "" {
-		a.refuse("one-shot boot entry", noOneShotFix(), "%s", f.Boot.NoOneShot)
+	drift, err := f.loader().Drift(p, f)
+	if err != nil {
+		a.refuse("boot loader", "make a new plan", "%v", err)
+	}
+	for _, x := range append(drift, Drift{"filesystem", f.bootFS(), p.Boot.BootFS}) {
+		if x.Is != x.Was {
+			a.refuse("boot loader", "make a new plan", "its %s is %q, planned %q", x.What, x.Is, x.Was)
+		}
 	}
 }
 
@@ -139,7 +140,7 @@ func checkScheduled(p *Plan, f *Facts, a *answers) {
 			a.warn("boot entry migrate-init-"+id, "reboot starts it; migrate-init cancel undoes it", "this plan is scheduled already")
 		}
 	}
-	if e := f.Boot.NextEntry; e != "" && !strings.HasPrefix(e, "migrate-init-") {
+	if e := f.Boot.NextEntry; e != "" && f.Boot.Armed == "" {
 		a.warn("boot entry "+e, "", "it was chosen for the next boot; schedule takes its place, and cancel brings it back")
 	}
 }

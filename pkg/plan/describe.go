@@ -109,12 +109,12 @@ func (f *Facts) describeDisk(p *page, d *Device) {
 
 func bootSector(d *Device) string {
 	switch d.BootSector {
-	case "grub":
-		return "GRUB in its boot sector"
+	case "":
+		return ""
 	case "unknown":
 		return "unknown boot sector"
 	}
-	return ""
+	return d.BootSector + " in its boot sector"
 }
 
 func (d *Device) flags() string {
@@ -232,16 +232,17 @@ func (f *Facts) describeBoot(p *page) {
 	if b.Device != "" {
 		on = "on /dev/" + b.Device
 	}
-	pw := ""
-	if b.Superusers {
-		pw = "its menu asks for a password"
+	more := ""
+	if l := f.loader(); l.Describe != nil {
+		more = joined(l.Describe(f)...)
 	}
-	p.pair("boot loader", "%s", joined(strings.TrimSpace(orUnknown(b.Loader)+" "+b.Version), b.Config, on, pw))
-	switch {
-	case b.NoOneShot != "":
-		p.pair("one-shot", "NO: %s", b.NoOneShot)
-	case b.Loader != "":
-		p.pair("one-shot", "yes: it can write %s, so an entry runs once", b.Env)
+	p.pair("boot loader", "%s", joined(strings.TrimSpace(orUnknown(b.Loader)+" "+b.Version), b.Config, on, more))
+	why, refused := f.oneShot()
+	for _, x := range refused {
+		p.pair("one-shot", "NO: %s", joinedBy("; ", x.Evidence, x.Mend))
+	}
+	if len(refused) == 0 {
+		p.pair("one-shot", "yes: %s", why)
 	}
 	if len(b.PlanEntries) > 0 {
 		p.pair("scheduled", "plan %s", strings.Join(b.PlanEntries, ", "))

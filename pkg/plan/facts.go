@@ -1,5 +1,7 @@
 package plan
 
+import "encoding/json"
+
 // Facts are what survey saw of one machine at one moment. They hold no conclusions: New and Check draw those.
 type Facts struct {
 	Machine  Machine   `json:"machine"`
@@ -70,7 +72,7 @@ type Device struct {
 	Swapping   bool      `json:"swapping,omitempty"`
 	Table      *Table    `json:"table,omitempty"`
 	Contents   []Content `json:"contents,omitempty"`
-	BootSector string    `json:"boot_sector,omitempty"` // "grub", "unknown", "" for none
+	BootSector string    `json:"boot_sector,omitempty"` // whose code is in it: "unknown", "" for none
 }
 
 // Table is a partition table as it is on the disk; Scheme is "gpt" or "dos".
@@ -181,20 +183,16 @@ type Fstab struct {
 
 // Boot is how this machine boots.
 type Boot struct {
-	Loader      string   `json:"loader,omitempty"` // "grub", "systemd-boot", ... ; "" unknown
-	Version     string   `json:"version,omitempty"`
-	Config      string   `json:"config,omitempty"`       // "/boot/grub/grub.cfg"
-	Env         string   `json:"env,omitempty"`          // "/boot/grub/grubenv"
-	Custom      string   `json:"custom,omitempty"`       // the custom.cfg that Config really reads, "" if it reads none
-	LoadsEnv    bool     `json:"loads_env"`              // Config honours next_entry
-	Device      string   `json:"device,omitempty"`       // the device that holds Dir
-	Dir         string   `json:"dir,omitempty"`          // where kernels are: "/boot"
-	Prefix      string   `json:"prefix,omitempty"`       // Dir as the boot loader sees it: "/boot", or "" when /boot is a filesystem of its own
-	NoOneShot   string   `json:"no_one_shot,omitempty"`  // why no one-shot entry can work here; "" when one can
-	PlanEntries []string `json:"plan_entries,omitempty"` // plan ids whose snippet stands in Custom
-	Superusers  bool     `json:"superusers,omitempty"`   // its menu asks for a password
-	NextEntry   string   `json:"next_entry,omitempty"`
-	Kernels     []Image  `json:"kernels,omitempty"`
+	Loader      string          `json:"loader,omitempty"` // names a row of Rules; "" unknown
+	Version     string          `json:"version,omitempty"`
+	Config      string          `json:"config,omitempty"`       // its configuration
+	Device      string          `json:"device,omitempty"`       // the device that holds Dir
+	Dir         string          `json:"dir,omitempty"`          // where kernels are: "/boot"
+	PlanEntries []string        `json:"plan_entries,omitempty"` // plan ids that it has entries of
+	NextEntry   string          `json:"next_entry,omitempty"`   // what was chosen for the next boot alone
+	Armed       string          `json:"armed,omitempty"`        // the plan id whose migration NextEntry runs; "" when it is another entry
+	Kernels     []Image         `json:"kernels,omitempty"`
+	Own         json.RawMessage `json:"own,omitempty"` // facts of this boot loader alone, which only its row reads
 }
 
 // Image is an installed kernel.
@@ -214,7 +212,6 @@ type Distro struct {
 	Initrd   string    `json:"initrd,omitempty"`   // generator: names a row of Rules
 	Init     string    `json:"init,omitempty"`     // "systemd", ...
 	Packages []Package `json:"packages,omitempty"` // those that were asked for
-	Homehost string    `json:"homehost,omitempty"` // mdadm.conf's
 }
 
 // Package is one that a migrated system may need.

@@ -19,7 +19,7 @@ func good() *Facts {
 		Kernel:   Kernel{Release: "6.1.0-18-amd64", Cmdline: "BOOT_IMAGE=/boot/vmlinuz root=UUID=11111111-0000-0000-0000-000000000002 ro console=tty0 console=ttyS0,115200"},
 		Firmware: "bios",
 		Devices: []Device{
-			{Name: "vda", Path: "/dev/vda", Kind: KindDisk, Size: 20 * gib, Sector: 512, Serial: "OLD1", Bus: "pci0000:00/0000:00:03.0/virtio1", Drivers: []string{"virtio_blk"}, ByID: "/dev/disk/by-id/virtio-OLD1", BootSector: "grub",
+			{Name: "vda", Path: "/dev/vda", Kind: KindDisk, Size: 20 * gib, Sector: 512, Serial: "OLD1", Bus: "pci0000:00/0000:00:03.0/virtio1", Drivers: []string{"virtio_blk"}, ByID: "/dev/disk/by-id/virtio-OLD1", BootSector: "bootx",
 				Table: &Table{Scheme: "gpt", ID: "dddddddd-0000-0000-0000-00000000000a", Partitions: []Partition{
 					{Number: 1, Role: RoleBIOSGrub, GUID: "22222222-0000-0000-0000-000000000001", Start: mib, Size: mib},
 					{Number: 2, Role: RoleLinux, GUID: "22222222-0000-0000-0000-000000000002", Start: 2 * mib, Size: 18 * gib},
@@ -37,12 +37,13 @@ func good() *Facts {
 			{Spec: "UUID=11111111-0000-0000-0000-000000000002", Target: "/", Type: "ext4", Options: "errors=remount-ro", Device: "vda2"},
 			{Spec: "UUID=11111111-0000-0000-0000-000000000003", Target: "none", Type: "swap", Options: "sw", Device: "vda3"},
 		},
-		Boot: Boot{Loader: "grub", Config: "/boot/grub/grub.cfg", Env: "/boot/grub/grubenv", Custom: "/boot/grub/custom.cfg", LoadsEnv: true, Device: "vda2", Dir: "/boot", Prefix: "/boot",
+		Boot: Boot{Loader: "bootx", Config: "/boot/bootx/bootx.conf", Device: "vda2", Dir: "/boot", Own: bootxFacts{Place: "/boot"}.own(),
 			Kernels: []Image{{Release: "6.1.0-18-amd64", Path: "/boot/vmlinuz-6.1.0-18-amd64", Initrd: "/boot/initrd.img-6.1.0-18-amd64", Modules: true, Size: 8 * mib}}},
 		Distro: Distro{ID: "debian", Version: "12", Family: "debian", Initrd: "initramfs-tools", Init: "systemd", Packages: []Package{{"mdadm", true}, {"e2fsprogs", true}}},
 		Rules: Rules{
 			Families: []Family{{Name: "debian", Title: "Debian and its relatives", Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES",
 				Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE", State: []string{"/var/lib/dpkg"}}},
+			Loaders:    testLoaders(),
 			Generators: []Generator{{Name: "initramfs-tools", Rebuilds: true}, {Name: "dracut"}},
 		},
 	}

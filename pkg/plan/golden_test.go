@@ -48,7 +48,7 @@ func busy() *Facts {
 	f := good()
 	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/boot", gib/4).Contents[0].Label = "boot\x1b[2J\xff"
 	withMount(f, 30, "11111111-0000-0000-0000-000000000005", "/var", 9*gib)
-	f.Boot.Device, f.Boot.Prefix, f.Boot.Superusers, f.Boot.NextEntry = "vda4", "", true, "memtest"
+	f.Boot.Device, f.Boot.NextEntry, f.Boot.Own = "vda4", "memtest", bootxFacts{Locked: true}.own()
 	withPart(f, 1, RoleESP, fsOf("vfat", "44-44", 3*mib))
 	f.Machine.UID = 1000
 	f.Devices = append(f.Devices,
@@ -71,7 +71,7 @@ func TestDescribe(t *testing.T) {
 	golden(t, "describe-good.txt", good().Describe())
 	golden(t, "describe-busy.txt", busy().Describe())
 	f := good()
-	f.Boot.NoOneShot = "/boot/grub lies on /dev/md0 (md): GRUB cannot write its environment block there, so the entry would be permanent"
+	f.Boot.Own = bootxFacts{NoOneShot: "/boot/bootx lies on /dev/md0 (md): bootx cannot write there, so the entry would be permanent"}.own()
 	f.Firmware = "efi"
 	golden(t, "describe-refused.txt", f.Describe())
 	if s := (&Facts{}).Describe(); !strings.Contains(s, "none") {

@@ -30,10 +30,10 @@ func TestNewGoodMachine(t *testing.T) {
 		t.Errorf("finish: %+v", c)
 	}
 	b := p.Boot
-	if b.Root != p.Target.Filesystems()[0].Ref.ID() || b.Volume != p.Target.Filesystems()[0].Lower() || b.Mount != "/" || b.Kernel != "/boot/vmlinuz-6.1.0-18-amd64" || b.BootFS != p.Source.Filesystems()[0].Ref.ID() || b.Prefix != "/boot" {
+	if b.Root != p.Target.Filesystems()[0].Ref.ID() || b.Volume != p.Target.Filesystems()[0].Lower() || b.Mount != "/" || b.Kernel != "/boot/vmlinuz-6.1.0-18-amd64" || b.BootFS != p.Source.Filesystems()[0].Ref.ID() || b.Loader != "bootx" || b.Own["place"] != "/boot" {
 		t.Errorf("boot: %+v", b)
 	}
-	if d := cmp.Diff([]string{"console=tty0", "console=ttyS0,115200"}, b.Words); d != "" {
+	if d := cmp.Diff([]string{"console=tty0", "console=ttyS0,115200"}, b.Params); d != "" {
 		t.Error(d)
 	}
 	if p.Created.Nanosecond() != 0 {
@@ -133,7 +133,7 @@ func TestNewLayout(t *testing.T) {
 		f := good()
 		withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/boot", rapid.Int64Range(0, gib).Draw(t, "boot used"))
 		withMount(f, rapid.Int64Range(1, 30).Draw(t, "var"), "11111111-0000-0000-0000-000000000005", "/var", rapid.Int64Range(0, gib).Draw(t, "var used"))
-		f.Boot.Device, f.Boot.Prefix = "vda4", ""
+		f.Boot.Device = "vda4"
 		f.Dev("vdb").Size += rapid.Int64Range(-10*gib, 10*gib).Draw(t, "difference") / 512 * 512
 		f.Dev("vda2").Contents[0].Used = rapid.Int64Range(0, 18*gib).Draw(t, "root used")
 		p, found, err := New(wish(), f)
@@ -158,7 +158,7 @@ func TestNewSeveralFilesystems(t *testing.T) {
 	f := good()
 	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/boot", gib/4)
 	withMount(f, 30, "11111111-0000-0000-0000-000000000005", "/var", gib/4)
-	f.Boot.Device, f.Boot.Prefix = "vda4", ""
+	f.Boot.Device = "vda4"
 	p := planned(t, f, wish())
 	checkLayout(t, p, f)
 	var mounts []string
@@ -168,7 +168,7 @@ func TestNewSeveralFilesystems(t *testing.T) {
 	if d := cmp.Diff([]string{"/", "/boot", "/var"}, mounts); d != "" {
 		t.Errorf("copies are not parents first: %s", d)
 	}
-	if p.Boot.Mount != "/boot" || p.Boot.Prefix != "" || p.Boot.BootFS != "11111111-0000-0000-0000-000000000004" || p.Boot.Volume == p.Target.Filesystems()[0].Lower() {
+	if p.Boot.Mount != "/boot" || p.Boot.Own["place"] != "/boot" || p.Boot.BootFS != "11111111-0000-0000-0000-000000000004" || p.Boot.Volume == p.Target.Filesystems()[0].Lower() {
 		t.Errorf("boot: %+v", p.Boot)
 	}
 	// The largest takes the rest; the others keep their size.
@@ -345,8 +345,8 @@ func TestNewWipe(t *testing.T) {
 	}
 }
 
-func TestKeptWords(t *testing.T) {
-	got := keptWords(`BOOT_IMAGE=/vmlinuz root=UUID=1 ro quiet pci=nomsi nvme_core.default_ps_max_latency_us=0 nomodeset console=ttyS1,57600n8 systemd.unit=x rd.break foo="a b" resume=/dev/sda2 iommu=pt -- single`)
+func TestKeptParams(t *testing.T) {
+	got := keptParams(`BOOT_IMAGE=/vmlinuz root=UUID=1 ro quiet pci=nomsi nvme_core.default_ps_max_latency_us=0 nomodeset console=ttyS1,57600n8 systemd.unit=x rd.break foo="a b" resume=/dev/sda2 iommu=pt -- single`)
 	want := []string{"pci=nomsi", "nvme_core.default_ps_max_latency_us=0", "nomodeset", "console=ttyS1,57600n8", "iommu=pt"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

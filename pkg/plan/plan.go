@@ -145,21 +145,16 @@ func (p *Plan) LaterDisks() []*Node {
 
 // Booting is how the migration is started, committed and booted afterwards.
 type Booting struct {
-	Loader     string   `toml:"loader"`
-	OneShot    string   `toml:"one_shot"` // mechanism
-	OneShotWhy string   `toml:"one_shot_why"`
-	Commit     string   `toml:"commit"`        // mechanism
-	Volume     Ref      `toml:"commit_volume"` // the volume whose file is the commit
-	Mount      string   `toml:"commit_mount"`  // where that volume is mounted in the new system
-	Root       string   `toml:"root"`          // UUID of the NewFS mounted at /
-	Kernel     string   `toml:"kernel"`        // path in the old system
-	Release    string   `toml:"release"`       // of that kernel
-	Words      []string `toml:"words"`         // of the running command line, kept for the migration: consoles, and what the hardware needs
-	Prefix     string   `toml:"prefix"`        // the old /boot as the boot loader sees it
-	Dir        string   `toml:"dir"`           // where the loader's own files are: "/boot/grub"
-	BootFS     string   `toml:"boot_fs"`       // UUID of the old filesystem that holds kernel and image
-	Custom     string   `toml:"custom"`
-	Env        string   `toml:"env"`
+	Loader     string            `toml:"loader"` // the row of pkg/loader
+	OneShotWhy string            `toml:"one_shot_why"`
+	Volume     Ref               `toml:"commit_volume"` // the volume whose file is the commit
+	Mount      string            `toml:"commit_mount"`  // where that volume is mounted in the new system
+	Root       string            `toml:"root"`          // UUID of the NewFS mounted at /
+	Kernel     string            `toml:"kernel"`        // path in the old system
+	Release    string            `toml:"release"`       // of that kernel
+	Params     []string          `toml:"params"`        // of the running kernel's command line, kept for the migration: consoles, and what the hardware needs
+	BootFS     string            `toml:"boot_fs"`       // UUID of the old filesystem that holds kernel and image
+	Own        map[string]string `toml:"own"`           // settings of the boot loader alone, which only its row reads
 }
 
 // BootFSType is the type of the new filesystem that the boot loader reads.

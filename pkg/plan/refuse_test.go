@@ -197,19 +197,18 @@ func TestNewRefuses(t *testing.T) {
 		{"kernel without modules", func(f *Facts, _ *Intent) { f.Boot.Kernels[0].Modules = false }, "plan.boot", []string{"6.1.0-18-amd64", "/lib/modules", "--reinstall linux-image-6.1.0-18-amd64"}},
 		{"kernel of another release", func(f *Facts, _ *Intent) { f.Boot.Kernels[0].Release = "6.1.0-17-amd64" }, "plan.boot", []string{"kernel 6.1.0-18-amd64", "vmlinuz-6.1.0-18-amd64 is 6.1.0-17-amd64", "reboot"}},
 		{"no kernel", func(f *Facts, _ *Intent) { f.Boot.Kernels = nil }, "plan.boot", []string{"none is there"}},
-		{"unknown boot loader", func(f *Facts, _ *Intent) { f.Boot.Loader = "" }, "plan.boot", []string{"unknown", "GRUB 2"}},
-		{"systemd-boot", func(f *Facts, _ *Intent) { f.Boot.Loader = "systemd-boot" }, "plan.boot", []string{"systemd-boot", "GRUB 2"}},
-		{"UEFI", func(f *Facts, _ *Intent) { f.Firmware = "efi" }, "plan.boot", []string{"firmware efi", "not supported yet"}},
-		{"no one-shot", func(f *Facts, _ *Intent) { f.Boot.NoOneShot = "/boot/grub lies on btrfs" }, "plan.boot", []string{"one-shot", "lies on btrfs", "kexec"}},
+		{"unknown boot loader", func(f *Facts, _ *Intent) { f.Boot.Loader = "" }, "plan.boot", []string{"it is unknown", "boot by bootx on BIOS"}},
+		{"boot loader only recognised", func(f *Facts, _ *Intent) { f.Boot.Loader = "booty" }, "plan.boot", []string{"it is booty", "boot by bootx on BIOS"}},
+		{"no one-shot", func(f *Facts, _ *Intent) { f.Boot.Own = bootxFacts{NoOneShot: "it lies on btrfs"}.own() }, "plan.boot", []string{"one-shot", "lies on btrfs", "repair bootx"}},
 		{"boot on another disk", func(f *Facts, _ *Intent) {
 			f.Devices = append(f.Devices, Device{Name: "vdc1", Path: "/dev/vdc1", Kind: KindPart, Contents: []Content{fsOf("ext4", "77", 0)}})
 			f.Boot.Device = "vdc1"
 		}, "plan.boot", []string{"/boot", "/dev/vdc1"}},
 		{"boot not known", func(f *Facts, _ *Intent) { f.Boot.Device = "" }, "plan.boot", []string{"/boot", "not known"}},
-		{"boot/grub of its own", func(f *Facts, _ *Intent) {
-			withMount(f, 1, "44", "/boot/grub", 0)
+		{"boot/bootx of its own", func(f *Facts, _ *Intent) {
+			withMount(f, 1, "44", "/boot/bootx", 0)
 			f.Boot.Device = "vda4"
-		}, "plan.boot", []string{"/boot/grub", "one filesystem"}},
+		}, "plan.boot", []string{"/boot/bootx", "one filesystem"}},
 		{"no room", func(f *Facts, _ *Intent) { f.Mounts[0].Free = 47 * mib }, "boot.room", []string{"49283072 bytes are free", "autoremove"}},
 		{"array name in use", func(f *Facts, _ *Intent) {
 			f.Arrays = []Array{{UUID: "other", Name: "host1:root", Members: []Member{{Device: "sdz1"}}}}
@@ -339,7 +338,7 @@ func TestNewAllows(t *testing.T) {
 		"automounted /boot": func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44", "/boot", 0)
 			last := len(f.Mounts) - 1
-			f.Fstab[2].Options, f.Boot.Device, f.Boot.Prefix = "noauto,x-systemd.automount", "vda4", ""
+			f.Fstab[2].Options, f.Boot.Device = "noauto,x-systemd.automount", "vda4"
 			f.Mounts = append(f.Mounts[:last], Mount{Source: "systemd-1", Target: "/boot", Type: "autofs"}, f.Mounts[last])
 		},
 		"extended partition": func(f *Facts, _ *Intent) {

@@ -10,6 +10,17 @@ import (
 type Rules struct {
 	Families   []Family
 	Generators []Generator
+	Loaders    []Loader
+}
+
+// Loader returns the row with a name, or a zero one.
+func (r Rules) Loader(name string) Loader {
+	for _, x := range r.Loaders {
+		if x.Name == name && name != "" {
+			return x
+		}
+	}
+	return Loader{}
 }
 
 // Family is what looking and deciding need to know of a family of distributions. The zero value is one that is not known.

@@ -87,12 +87,14 @@ func (p *page) pair(label, format string, args ...any) {
 
 func (p *page) String() string { return p.b.String() }
 
-func joined(parts ...string) string {
+func joined(parts ...string) string { return joinedBy(", ", parts...) }
+
+func joinedBy(sep string, parts ...string) string {
 	var out []string
 	for _, s := range parts {
 		if s != "" {
 			out = append(out, s)
 		}
 	}
-	return strings.Join(out, ", ")
+	return strings.Join(out, sep)
 }

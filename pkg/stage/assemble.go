@@ -3,9 +3,6 @@ package stage
 import (
 	"context"
 	"fmt"
-	"path"
-
-	"migrate-init/boot"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
 )
@@ -54,13 +51,17 @@ func (e *Env) noteCommit(ctx context.Context, dir string) error {
 	return nil
 }
 
-// commitThere reports whether the file that is the commit is on the system mounted at dir.
+// commitThere reports whether the commit is on the system mounted at dir.
 func (e *Env) commitThere(dir string) (bool, error) {
 	root, err := e.Inside(dir)
 	if err != nil {
 		return false, err
 	}
-	return exists(root, path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID)))
+	l, err := e.Loaders.Of(e.Plan)
+	if err != nil {
+		return false, err
+	}
+	return l.Committed(e.Plan, root)
 }
 
 // usedSince names a source filesystem that was mounted for writing since it was copied, "" for none.

@@ -2,25 +2,17 @@ package stage
 
 import (
 	"context"
-	"fmt"
 	"path"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
-	"migrate-init/pkg/plan"
 )
 
 // StateDir is where a migrated system keeps its plan, journal, report and this binary.
 const StateDir = "/var/lib/migrate-init"
 
-// CommittedText is what the commit's file says; the boot loader only asks whether it is there.
-func CommittedText(p *plan.Plan) []byte {
-	return []byte("plan " + p.ID + "\n")
-}
-
-// runCommit is the one point of no return, and it is one rename on the target. Before it everything else of the target
-// has reached the disk; the old disk's boot loader reads the renamed file.
+// runCommit is the one point of no return, and it is one effect of the boot loader's. Before it everything else of the
+// target has reached the disk.
 func runCommit(ctx context.Context, e *Env) error {
 	if err := e.assembleTree(ctx); err != nil {
 		return err
@@ -37,18 +29,15 @@ func runCommit(ctx context.Context, e *Env) error {
 			return err
 		}
 	}
-	dir, err := e.place(path.Join(e.Plan.Boot.Mount, boot.CommitDir))
+	l, err := e.Loaders.Of(e.Plan)
 	if err != nil {
 		return err
 	}
-	file := path.Join(dir, path.Base(boot.CommittedFile(e.Plan.ID)))
-	return e.do(ctx,
-		machine.Mkdir{Path: dir, Mode: 0o755},
-		machine.WriteFile{Path: file + ".new", Data: CommittedText(e.Plan), Mode: 0o644},
-		machine.Rename{From: file + ".new", To: file},
-		// An fsynced name may still be in the filesystem's journal alone, which no boot loader replays.
-		machine.Sync{Path: dir},
-	)
+	effs, err := l.Commit(e.Plan, e.place)
+	if err != nil {
+		return err
+	}
+	return e.do(ctx, effs...)
 }
 
 // keepState puts plan, report and this binary into the new system.
@@ -93,16 +82,4 @@ func runHandover(ctx context.Context, e *Env) error {
 func stopEffect(dev string) machine.Effect {
 	c := md.StopArray()
 	return machine.Ioctl{Dev: dev, Name: c.Name, Req: c.Req, Arg: c.Arg, Value: c.Value}
-}
-
-// grubVolume is how GRUB names a planned volume.
-func grubVolume(r plan.Ref) (string, error) {
-	if len(r) > 3 && r[:3] == "md:" {
-		u, err := md.ParseUUID(string(r[3:]))
-		if err != nil {
-			return "", fmt.Errorf("volume %s: %w", r, err)
-		}
-		return "mduuid/" + u.Hex(), nil
-	}
-	return "", fmt.Errorf("volume %s: GRUB has no stable name for it here", r)
 }

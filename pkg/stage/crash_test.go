@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
 )
@@ -32,7 +33,7 @@ func end(w *world, p *plan.Plan) fstest.MapFS {
 			out[b.Name+".fs"] = &fstest.MapFile{Data: []byte(w.FilesystemOn(in))}
 		}
 	}
-	core, err := readCore(d)
+	core, err := loader.ReadCore(d)
 	out["core"] = &fstest.MapFile{Data: fmt.Append(nil, core.Prefix, err)}
 	return out
 }
@@ -258,7 +259,7 @@ func TestRolledBack(t *testing.T) {
 	if err := w.bootNew(p); err != nil {
 		t.Fatal(err)
 	}
-	effs, err := Rollback(p, w.View())
+	effs, err := grub(t, p).Rollback(p, w.View())
 	if err != nil {
 		t.Fatal(err)
 	}

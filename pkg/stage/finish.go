@@ -2,13 +2,9 @@ package stage
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
-	"strings"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -156,16 +152,21 @@ func runClean(ctx context.Context, e *Env) error {
 	effs := []machine.Effect{
 		machine.Remove{Path: path.Join(path.Dir(ConfirmUnit), "multi-user.target.wants", path.Base(ConfirmUnit))},
 		machine.Remove{Path: ConfirmUnit},
-		machine.Remove{Path: GRUBDropIn},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.ConfirmedFile(e.Plan.ID))},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID))},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.ConfirmedFile(e.Plan.ID)+".new")},
-		machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommittedFile(e.Plan.ID)+".rolled-back")},
 	}
-	if alone, err := e.alone(path.Join(e.Plan.Boot.Mount, boot.CommitDir)); err != nil {
+	l, err := e.Loaders.Of(e.Plan)
+	if err != nil {
 		return err
-	} else if alone {
-		effs = append(effs, machine.Remove{Path: path.Join(e.Plan.Boot.Mount, boot.CommitDir)})
+	}
+	if l.Leftovers != nil {
+		root, err := e.Inside("/")
+		if err != nil {
+			return err
+		}
+		left, err := l.Leftovers(e.Plan, root)
+		if err != nil {
+			return err
+		}
+		effs = append(effs, left...)
 	}
 	more, err := e.installDevices()
 	if err != nil {
@@ -178,34 +179,11 @@ func runClean(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range sys.Menu(e.Plan, "") {
+	for _, x := range menu(sys, l, e.Plan, "") {
 		e.tell(clean, "%s", x)
 		if _, err := e.Machine.Do(ctx, x); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// alone tells whether nothing but this plan's marks is in the directory of the commit: what else is there is not ours to
-// remove, and no reason to fail.
-func (e *Env) alone(dir string) (bool, error) {
-	root, err := e.Inside("/")
-	if err != nil {
-		return false, err
-	}
-	at, err := throughLinks(root, dir)
-	if err != nil {
-		return false, err
-	}
-	list, err := fs.ReadDir(root, nonRoot(at))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("directory %s: %w", dir, err)
-	}
-	for _, x := range list {
-		if !strings.HasPrefix(x.Name(), path.Base(boot.CommittedFile(e.Plan.ID))) && !strings.HasPrefix(x.Name(), path.Base(boot.ConfirmedFile(e.Plan.ID))) {
-			return false, nil
-		}
-	}
-	return true, nil
 }

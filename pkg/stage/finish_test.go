@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"migrate-init/pkg/gpt"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -36,12 +37,12 @@ func boots(t *testing.T, w *world, p *plan.Plan, name string) {
 	t.Helper()
 	w = w.clone(t)
 	w.Boot()
-	core, err := readCore(w.Dev(name))
+	core, err := loader.ReadCore(w.Dev(name))
 	if err != nil {
 		t.Errorf("%s does not boot: %v", name, err)
 		return
 	}
-	vol, _ := grubVolume(p.Boot.Volume)
+	vol := "mduuid/" + strings.NewReplacer("md:", "", ":", "", "-", "").Replace(string(p.Boot.Volume))
 	switch {
 	case core.Prefix == "("+vol+")/boot/grub":
 		if len(core.Missing("part_gpt", "mdraid1x", "ext2")) > 0 {
@@ -88,7 +89,7 @@ func finished(w *world, p *plan.Plan) fstest.MapFS {
 	}
 	table, err := gpt.Read(d, d.Size, 512)
 	out["vda/table"] = &fstest.MapFile{Data: fmt.Append(nil, table.ID, table.Damage, err)}
-	core, err := readCore(d)
+	core, err := loader.ReadCore(d)
 	out["vda/core"] = &fstest.MapFile{Data: fmt.Append(nil, core.Prefix, err)}
 	return out
 }
@@ -232,7 +233,7 @@ func TestFinishAfterRollback(t *testing.T) {
 	if err := w.bootNew(p); err != nil {
 		t.Fatal(err)
 	}
-	effs, err := Rollback(p, w.View())
+	effs, err := grub(t, p).Rollback(p, w.View())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,11 +284,11 @@ func TestFinishRefuses(t *testing.T) {
 		}},
 		"swap in other use":    {"/dev/vda4 carries ext4 99999999-", false, func(w *world) error { w.reuse(702*sim.MiB, 100*sim.MiB); return w.bootNew(p) }},
 		"reformatted, discard": {"", true, func(w *world) error { w.reuse(2*sim.MiB, 500*sim.MiB); return w.bootNew(p) }},
-		"new disk's core image": {"put it right with grub-install", false, func(w *world) error {
+		"new disk's core image": {"install it there again", false, func(w *world) error {
 			w.Disks[1].Write(sim.GRUBCore(2048, "(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2"), sim.MiB)
 			return w.bootNew(p)
 		}},
-		"new disk's boot sector": {"put it right with grub-install", false, func(w *world) error {
+		"new disk's boot sector": {"install it there again", false, func(w *world) error {
 			w.Disks[1].Write(make([]byte, 440), 0)
 			return w.bootNew(p)
 		}},

@@ -8,12 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/cpio"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/kmod"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
 )
 
@@ -30,17 +32,21 @@ func runProve(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	pr := &prover{p: e.Plan, sys: sys, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
+	l, err := e.Loaders.Of(e.Plan)
+	if err != nil {
+		return err
+	}
+	pr := &prover{p: e.Plan, sys: sys, loader: l, root: root, say: func(s string) { e.tell("prove", "%s", s) }}
 	pr.core = coreDrivers(e.Root, e.Plan.Drivers)
 	errs := []error{pr.initrds(), pr.init(), pr.fstab(), pr.mdadm(), pr.leftovers()}
 	for _, t := range e.Plan.NewDisks() {
 		errs = append(errs, e.proveTable(e.Plan.Target, t))
 	}
-	if e.Plan.Boot.Loader == "grub" {
-		errs = append(errs, pr.grubConfig())
-		for _, t := range e.Plan.NewDisks() {
-			errs = append(errs, e.proveBootSector(e.Plan.Target, t, pr))
-		}
+	if l.Prove != nil {
+		errs = append(errs, l.Prove(e.Plan, loader.Proof{Files: pr.files(), Proved: pr.proved, Say: pr.say}))
+	}
+	for _, t := range e.Plan.NewDisks() {
+		errs = append(errs, e.proveDisk("prove", e.Plan.Target, t))
 	}
 	return errors.Join(errs...)
 }
@@ -48,6 +54,7 @@ func runProve(ctx context.Context, e *Env) error {
 type prover struct {
 	p      *plan.Plan
 	sys    distro.System
+	loader loader.Loader
 	root   fs.FS
 	say    func(string)
 	core   map[string]bool   // drivers that are no modules: built in, and not in modules.builtin either
@@ -78,8 +85,12 @@ func (pr *prover) stat(name string) (fs.FileInfo, error) {
 	return fs.Stat(pr.root, nonRoot(at))
 }
 
+func (pr *prover) files() loader.Files {
+	return loader.Files{Read: pr.read, Stat: pr.stat, Glob: func(pattern string) ([]string, error) { return glob(pr.root, pattern) }}
+}
+
 // initrds opens the initrd of every kernel. One without modules or without an initrd is no refusal by itself, unless it is
-// the planned one: grubDefaults asks whether it would be booted.
+// the planned one: the boot loader's proof asks whether it would be booted.
 func (pr *prover) initrds() error {
 	pattern := pr.sys.Family.Kernels
 	kernels, err := glob(pr.root, pattern)
@@ -366,48 +377,49 @@ func (pr *prover) fstab() error {
 	return errors.Join(errs...)
 }
 
-// madeFiles are what the boot loader's programs wrote, and what it reads: not a byte of the old system may be in them.
-func madeFiles() []string {
-	return []string{"boot/grub/grub.cfg", "boot/grub/grubenv", "boot/loader/entries/*"}
-}
-
-// settingFiles are the texts from which those and the initrds are made; people write them, with comments.
-func (pr *prover) settingFiles() []string {
-	out := []string{"boot/grub/custom.cfg", "etc/default/grub", "etc/default/grub.d/*.cfg", "etc/grub.d/*", "etc/kernel/cmdline", "etc/mdadm/mdadm.conf"}
-	for _, x := range pr.sys.Generator.Settings {
-		out = append(out, x.Pattern)
-	}
-	return append(out, "etc/crypttab")
-}
-
 // leftovers searches every boot file for names of the old system. Fstab is read by line.
 func (pr *prover) leftovers() error {
-	return errors.Join(pr.search(madeFiles(), func(b []byte) []byte { return b }), pr.search(pr.settingFiles(), uncommented))
+	errs := []error{pr.settings()}
+	for _, pat := range append(slices.Clone(pr.loader.Made), "boot/loader/entries/*") {
+		errs = append(errs, pr.search(loader.Setting{Pattern: pat}, func(b []byte) []byte { return b }))
+	}
+	return errors.Join(errs...)
 }
 
-func (pr *prover) search(patterns []string, text func([]byte) []byte) error {
+// settings searches the texts from which those and the initrds are made; people write them, with comments.
+func (pr *prover) settings() error {
+	list := settings(pr.loader, pr.sys.Generator)
+	for _, pat := range append(slices.Clone(pr.loader.Written), "etc/mdadm/mdadm.conf", "etc/crypttab") {
+		list = append(list, loader.Setting{Pattern: pat})
+	}
 	var errs []error
-	for _, pat := range patterns {
-		names, err := glob(pr.root, pat)
-		if err != nil {
-			return fmt.Errorf("files %s: %w", pat, err)
+	for _, x := range list {
+		errs = append(errs, pr.search(x, uncommented))
+	}
+	return errors.Join(errs...)
+}
+
+func (pr *prover) search(x loader.Setting, text func([]byte) []byte) error {
+	names, err := glob(pr.root, x.Pattern)
+	if err != nil {
+		return fmt.Errorf("files %s: %w", x.Pattern, err)
+	}
+	var errs []error
+	for _, n := range names {
+		st, err := pr.stat(n)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (st.IsDir() || x.Scripts && st.Mode().Perm()&0o111 == 0) {
+			continue // a link that leads nowhere, a directory, a script that is never run: nothing reads it
 		}
-		for _, n := range names {
-			st, err := pr.stat(n)
-			if errors.Is(err, fs.ErrNotExist) || err == nil && (st.IsDir() || path.Dir(n) == "etc/grub.d" && st.Mode().Perm()&0o111 == 0) {
-				continue // a link that leads nowhere, a directory, a script that grub-mkconfig would not run: nobody reads it
-			}
-			if b, ok := pr.over["/"+n]; ok && b == nil {
-				continue
-			}
-			b, err := pr.read("/" + n)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			if id := oldIdentity(pr.p, text(b)); id != "" {
-				errs = append(errs, fmt.Errorf("file /%s: still names %s of the old system", n, id))
-			}
+		if b, ok := pr.over["/"+n]; ok && b == nil {
+			continue
+		}
+		b, err := pr.read("/" + n)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if id := oldIdentity(pr.p, text(b)); id != "" {
+			errs = append(errs, fmt.Errorf("file /%s: still names %s of the old system", n, id))
 		}
 	}
 	return errors.Join(errs...)

@@ -6,7 +6,9 @@ import (
 	"path"
 
 	"migrate-init/pkg/distro"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
 )
 
 // runRebuild makes initrds and boot loader again with the system's own programs, in a chroot on the target.
@@ -44,11 +46,27 @@ func runRebuild(ctx context.Context, e *Env) error {
 		}
 		disks = append(disks, d.Path)
 	}
-	for _, x := range sys.Rebuild(e.Plan, TargetDir, disks) {
+	l, err := e.Loaders.Of(e.Plan)
+	if err != nil {
+		return err
+	}
+	all := sys.Rebuild(e.Plan, TargetDir, disks)
+	if l.Install != nil {
+		all = append(all, sys.Run(TargetDir, disks, l.Install(e.Plan, disks))...)
+	}
+	for _, x := range append(all, menu(sys, l, e.Plan, TargetDir)...) {
 		e.tell("rebuild", "%s", x)
 		if _, err := e.Machine.Do(ctx, x); err != nil {
 			return err
 		}
 	}
 	return e.leaveChroot(ctx)
+}
+
+// menu are the programs that write the boot loader's configuration in the system below root.
+func menu(sys distro.System, l loader.Loader, p *plan.Plan, root string) []machine.Exec {
+	if l.Menu == nil {
+		return nil
+	}
+	return sys.Run(root, nil, l.Menu(p))
 }

@@ -9,9 +9,9 @@ import (
 	"path"
 	"strings"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
@@ -19,13 +19,17 @@ import (
 // Rewrites spells what of an installed system has to change for a plan, as effects on the tree below dir. root is that
 // tree, for reading; on the live system the old root serves, which is how a dry run shows the diffs. It is idempotent:
 // a file that is as planned already gives no effect.
-func Rewrites(p *plan.Plan, root fs.FS, dir string) ([]machine.Effect, error) {
+func Rewrites(loaders loader.Table, p *plan.Plan, root fs.FS, dir string) ([]machine.Effect, error) {
+	l, err := loaders.Of(p)
+	if err != nil {
+		return nil, err
+	}
 	sys, err := distro.Of(p)
 	if err != nil {
 		return nil, err
 	}
-	r := &rewriter{p: p, sys: sys, root: root, dir: dir, ids: identities(p)}
-	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.settings, r.grubDropIn, r.custom, r.grubenv, r.debconf, r.mtab, r.confirm, r.mountPoints} {
+	r := &rewriter{p: p, sys: sys, root: root, dir: dir, ids: identities(p), loader: l}
+	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.settings, r.bootLoader, r.scheduled, r.mtab, r.confirm, r.mountPoints} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -79,7 +83,7 @@ func runRewrite(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	effs, err := Rewrites(e.Plan, root, TargetDir)
+	effs, err := Rewrites(e.Loaders, e.Plan, root, TargetDir)
 	if err != nil {
 		return err
 	}
@@ -99,12 +103,13 @@ func identities(p *plan.Plan) map[string]string {
 }
 
 type rewriter struct {
-	p    *plan.Plan
-	sys  distro.System
-	root fs.FS
-	dir  string
-	ids  map[string]string
-	out  []machine.Effect
+	p      *plan.Plan
+	sys    distro.System
+	root   fs.FS
+	dir    string
+	ids    map[string]string
+	loader loader.Loader
+	out    []machine.Effect
 }
 
 // read gives a file's bytes, nil when it does not exist.
@@ -233,98 +238,4 @@ func (r *rewriter) crypttab() error {
 		}
 		return t.Bytes(), nil
 	})
-}
-
-// GRUBDropIn keeps os-prober from putting the old system, found on the old disk, into the new menu, and makes a panic of
-// a boot that was not confirmed yet a reset, which is what falls back. Finish removes it.
-const GRUBDropIn = "/etc/default/grub.d/migrate-init.cfg"
-
-func (r *rewriter) grubDropIn() error {
-	if r.p.Boot.Loader != "grub" {
-		return nil
-	}
-	old, err := r.read(GRUBDropIn)
-	if err != nil {
-		return err
-	}
-	if old == nil {
-		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(GRUBDropIn)), Mode: 0o755})
-	}
-	r.write(GRUBDropIn, old, fmt.Appendf(nil, "# Written by migrate-init, removed by its finish. The old system must not appear in this menu, and a panic must become\n"+
-		"# a reset, from which the old boot loader can fall back.\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX panic=%d\"\n", r.p.Policy.Panic), 0o644)
-	return nil
-}
-
-// custom takes the snippet of schedule, which came along with the copy, out of the new system's boot loader.
-func (r *rewriter) custom() error {
-	if r.p.Boot.Custom == "" {
-		return nil
-	}
-	old, err := r.read(r.p.Boot.Custom)
-	if err != nil {
-		return err
-	}
-	rest, found, err := boot.RemoveSnippet(old)
-	if err != nil {
-		return fmt.Errorf("file %s: %w", r.p.Boot.Custom, err)
-	}
-	switch {
-	case found && len(rest) == 0:
-		r.out = append(r.out, machine.Remove{Path: path.Join(r.dir, r.p.Boot.Custom)})
-	default:
-		r.write(r.p.Boot.Custom, old, r.successors(rest), 0o644)
-	}
-	for _, f := range []string{ScheduledKernel(r.p), ScheduledImage(r.p), ScheduleFile} {
-		there, err := exists(r.root, f)
-		if err != nil {
-			return err
-		}
-		if there {
-			r.out = append(r.out, machine.Remove{Path: path.Join(r.dir, f)})
-		}
-	}
-	return nil
-}
-
-// ScheduledKernel and ScheduledImage are where schedule puts its two files.
-func ScheduledKernel(p *plan.Plan) string {
-	return path.Join(path.Dir(p.Boot.Kernel), "migrate-init-"+p.ID[:8]+".vmlinuz")
-}
-
-// ScheduledImage is the image's place; see ScheduledKernel.
-func ScheduledImage(p *plan.Plan) string {
-	return path.Join(path.Dir(p.Boot.Kernel), "migrate-init-"+p.ID[:8]+".img")
-}
-
-// grubenv drops what was meant for the old GRUB; the new one, on an array, could not even clear it.
-func (r *rewriter) grubenv() error {
-	if r.p.Boot.Env == "" {
-		return nil
-	}
-	old, err := r.read(r.p.Boot.Env)
-	if err != nil || old == nil {
-		return err
-	}
-	env, err := boot.ParseGrubenv(old)
-	if err != nil {
-		return fmt.Errorf("file %s: %w", r.p.Boot.Env, err)
-	}
-	for _, k := range []string{"next_entry", boot.TriedVariable} {
-		env.Unset(k)
-	}
-	// saved_entry names a menu entry by the root's UUID.
-	for _, k := range env.Keys() {
-		v, _ := env.Get(k)
-		n := string(r.successors([]byte(v)))
-		if n == v {
-			continue
-		}
-		if err := env.Set(k, n); err != nil {
-			return fmt.Errorf("file %s: %w", r.p.Boot.Env, err)
-		}
-	}
-	if !bytes.Equal(env.Bytes(), old) {
-		r.out = append(r.out, machine.WriteInPlace{Path: path.Join(r.dir, r.p.Boot.Env), Data: env.Bytes()})
-	}
-	return nil
 }

@@ -6,41 +6,33 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/pkg/conf"
+	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
+	"migrate-init/pkg/loader"
 )
 
 // settings rewrites the texts from which initrds and boot entries are made. In each of them a UUID of the old system
-// becomes that of its successor wherever it stands: GRUB_DEFAULT names menu entries by the root's UUID, and people write
-// entries of their own into grub.d. Other ways to name a device are only known in values that we can read.
+// becomes that of its successor wherever it stands. Other ways to name a device are only known in values that we can read.
 func (r *rewriter) settings() error {
-	same := func(b []byte) ([]byte, error) { return b, nil }
-	type setting struct {
-		pattern string
-		change  func([]byte) ([]byte, error)
-	}
-	list := []setting{
-		{"etc/default/grub", r.grubVariables},
-		{"etc/default/grub.d/*.cfg", r.grubVariables},
-		{"etc/grub.d/*", same},
-		{"etc/kernel/cmdline", func(b []byte) ([]byte, error) { return []byte(r.words(string(b))), nil }},
-		{"boot/loader/entries/*.conf", same},
-	}
-	for _, x := range r.sys.Generator.Settings {
-		list = append(list, setting{x.Pattern, func(b []byte) ([]byte, error) { return r.variables(b, r.words, x.Devices...) }})
-	}
-	for _, x := range list {
-		names, err := glob(r.root, x.pattern)
+	to := r.renames()
+	for _, x := range settings(r.loader, r.sys.Generator) {
+		names, err := glob(r.root, x.Pattern)
 		if err != nil {
 			return err
 		}
 		for _, n := range names {
-			if "/"+n == GRUBDropIn {
-				continue
+			change := func(b []byte) ([]byte, error) {
+				b = r.successors(b)
+				if x.Change == nil {
+					return b, nil
+				}
+				return x.Change(to, b)
 			}
-			if err := r.edit("/"+n, func(b []byte) ([]byte, error) { return x.change(r.successors(b)) }); err != nil {
+			if err := r.edit("/"+n, change); err != nil {
 				return err
 			}
 		}
@@ -48,46 +40,22 @@ func (r *rewriter) settings() error {
 	return nil
 }
 
-func (r *rewriter) grubVariables(b []byte) ([]byte, error) {
-	link := func(v string) string {
-		if to := r.becomes(fstab.ParseSpec(v)); to != "" {
-			return "/dev/disk/by-uuid/" + to
-		}
-		return v
+// settings are the files that people write and from which boot entries and initrds are made: those of the boot loader, of
+// every system, and of the generator.
+func settings(l loader.Loader, g distro.Generator) []loader.Setting {
+	out := append(slices.Clone(l.Settings),
+		loader.Setting{Pattern: "etc/kernel/cmdline", Change: func(to loader.Renames, b []byte) ([]byte, error) { return []byte(to.Params(string(b))), nil }},
+		loader.Setting{Pattern: "boot/loader/entries/*.conf"})
+	for _, x := range g.Settings {
+		out = append(out, loader.Setting{Pattern: x.Pattern, Change: func(to loader.Renames, b []byte) ([]byte, error) {
+			return to.Variables(b, to.Params, x.Devices...)
+		}})
 	}
-	// An array has no partition UUID: without one, GRUB takes that of the filesystem.
-	none := func(v string) string {
-		if r.becomes(fstab.Spec{Kind: fstab.PartUUID, Value: v}) != "" {
-			return ""
-		}
-		return v
-	}
-	// The node of an array is not the same in every boot.
-	byUUID := func(v string) string {
-		if v == "true" {
-			return "false"
-		}
-		return v
-	}
-	for _, x := range []struct {
-		change func(string) string
-		keys   []string
-	}{
-		{r.words, []string{"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY"}},
-		{link, []string{"GRUB_DEVICE", "GRUB_DEVICE_BOOT"}},
-		{none, []string{"GRUB_DEVICE_PARTUUID", "GRUB_FORCE_PARTUUID"}},
-		{byUUID, []string{"GRUB_DISABLE_UUID", "GRUB_DISABLE_LINUX_UUID"}},
-	} {
-		var err error
-		if b, err = r.variables(b, x.change, x.keys...); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
+	return out
 }
 
 // variables changes the values of a shell-like file; all other bytes stay. A value that only running the file could tell
-// (GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX crashkernel=1G") is left, as long as nothing in the file is of the old system.
+// (KEY="$KEY crashkernel=1G") is left, as long as nothing in the file is of the old system.
 func (r *rewriter) variables(b []byte, change func(string) string, keys ...string) ([]byte, error) {
 	for _, k := range keys {
 		v, found, err := conf.Get(b, k)

@@ -7,56 +7,10 @@ import (
 	"path"
 	"strings"
 
-	"migrate-init/pkg/conf"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/machine"
-	"migrate-init/pkg/plan"
 	"migrate-init/pkg/rootfs"
 )
-
-// installDevices names both disks to the package grub-pc once the old one is a mirror.
-func (e *Env) installDevices() ([]machine.Effect, error) {
-	root, err := e.Inside("/")
-	if err != nil {
-		return nil, err
-	}
-	r := &rewriter{p: e.Plan, root: root, dir: "/"}
-	err = r.debconfDisks(append(e.Plan.NewDisks(), e.Plan.LaterDisks()...))
-	return r.out, err
-}
-
-// debconf tells the package grub-pc where to install at its next update: the new disk, by a name that stays.
-func (r *rewriter) debconf() error { return r.debconfDisks(r.p.NewDisks()) }
-
-func (r *rewriter) debconfDisks(to []*plan.Node) error {
-	return r.edit("/var/cache/debconf/config.dat", func(b []byte) ([]byte, error) {
-		db, err := conf.ParseDebconf(b)
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := db.Value("grub-pc/install_devices"); !ok {
-			return b, nil
-		}
-		var disks []string
-		for _, t := range to {
-			name := t.Disk.ByID
-			if name == "" {
-				// A disk without an identity of its own has no link; the package then wants its node.
-				name = t.Was
-			}
-			if name != "" {
-				disks = append(disks, name)
-			}
-		}
-		if len(disks) == 0 {
-			return b, nil
-		}
-		if err := db.SetValue("grub-pc/install_devices", conf.JoinChoices(disks)); err != nil {
-			return nil, err
-		}
-		return db.Bytes(), nil
-	})
-}
 
 // mtab as a file says what is mounted on the old machine for ever; every tool reads the kernel's list today.
 func (r *rewriter) mtab() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
@@ -38,7 +39,8 @@ func rewritePlan() *plan.Plan {
 		Target: target, Final: target,
 		Moves: []plan.Move{{From: "fs:" + sim.OldRoot, To: "fs:bbbbbbbb-0000-4000-8000-000000000001"}, {From: "fs:" + sim.OldSrv, To: "fs:bbbbbbbb-0000-4000-8000-000000000002"},
 			{From: "swap:" + sim.OldSwap, To: "swap:bbbbbbbb-0000-4000-8000-000000000003", Engine: plan.EngineMake}},
-		Boot: plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Dir: "/boot/grub", Custom: "/boot/grub/custom.cfg", Env: "/boot/grub/grubenv", Mount: "/"},
+		Boot: plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Mount: "/",
+			Own: map[string]string{"dir": "/boot/grub", "custom": "/boot/grub/custom.cfg", "env": "/boot/grub/grubenv", "prefix": "/boot"}},
 	}
 }
 
@@ -77,14 +79,14 @@ func TestRewrites(t *testing.T) {
 			tree[strings.TrimPrefix(ScheduledKernel(p), "/")] = &fstest.MapFile{}
 			tree[strings.TrimPrefix(ScheduledImage(p), "/")] = &fstest.MapFile{}
 			before := values(tree)
-			effs, err := Rewrites(p, tree, "/")
+			effs, err := Rewrites(loader.Known(), p, tree, "/")
 			if err != nil {
 				t.Fatal(err)
 			}
 			apply(t, tree, effs)
 			got.Files = append(got.Files, changes(before, tree)...)
 			golden(t, "rewrite-"+name, got)
-			if again, err := Rewrites(p, tree, "/"); err != nil || len(again) > 0 {
+			if again, err := Rewrites(loader.Known(), p, tree, "/"); err != nil || len(again) > 0 {
 				t.Errorf("a second time: %v, %v", again, err)
 			}
 		})
@@ -147,7 +149,7 @@ func TestRewritesCut(t *testing.T) {
 		return tree
 	}
 	want := start()
-	all, err := Rewrites(p, want, "/")
+	all, err := Rewrites(loader.Known(), p, want, "/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestRewritesCut(t *testing.T) {
 	for n := range all {
 		tree := start()
 		apply(t, tree, all[:n])
-		rest, err := Rewrites(p, tree, "/")
+		rest, err := Rewrites(loader.Known(), p, tree, "/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +175,7 @@ func TestRewritesLinks(t *testing.T) {
 	tree["etc/default"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 	tree["data"] = &fstest.MapFile{Data: []byte("srv/etc"), Mode: fs.ModeSymlink | 0o777}
 	tree["etc/initramfs-tools/conf.d/nowhere"] = &fstest.MapFile{Data: []byte("/gone"), Mode: fs.ModeSymlink | 0o777}
-	effs, err := Rewrites(rewritePlan(), tree, "/t")
+	effs, err := Rewrites(loader.Known(), rewritePlan(), tree, "/t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +202,7 @@ func TestRewritesRefuses(t *testing.T) {
 		"GRUB_CMDLINE_LINUX=\"unterminated\n":                                            "",
 		"GRUB_CMDLINE_LINUX=\"unterminated root=/dev/vda2\n":                             "name it by UUID there",
 	} {
-		_, err := Rewrites(rewritePlan(), sim.Files(map[string]string{"etc/default/grub": grub}), "/")
+		_, err := Rewrites(loader.Known(), rewritePlan(), sim.Files(map[string]string{"etc/default/grub": grub}), "/")
 		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "/etc/default/grub")) {
 			t.Errorf("%q: %v, want %q", grub, err, want)
 		}
@@ -229,11 +231,11 @@ func TestRewritesMdadm(t *testing.T) {
 		tree := sim.Files(map[string]string{"etc/mdadm.conf": c.before, "etc/fstab": "UUID=" + sim.OldRoot + " / ext4 defaults 0 1\nLABEL=data /srv/ ext4 defaults 0 2\n"})
 		tree["etc/mdadm/mdadm.conf"] = &fstest.MapFile{Data: []byte("../mdadm.conf"), Mode: fs.ModeSymlink | 0o777}
 		tree["etc/mdadm"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
-		err := Rehearse(p, tree)
+		err := Rehearse(loader.Known(), p, tree)
 		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
 			t.Errorf("%q: %v, want %q", c.before, err, c.refused)
 		}
-		effs, err := Rewrites(p, tree, "/")
+		effs, err := Rewrites(loader.Known(), p, tree, "/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +262,7 @@ func TestRewritesIDs(t *testing.T) {
 	})
 	tree["etc/fstab"] = &fstest.MapFile{Data: []byte("/data/fstab"), Mode: fs.ModeSymlink | 0o777}
 	tree["etc"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
-	effs, err := Rewrites(p, tree, "/")
+	effs, err := Rewrites(loader.Known(), p, tree, "/")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,14 +9,19 @@ import (
 
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
 
 // Rehearse does on the old system, in memory, what rewrite will do in the copy, and asks of the result what prove will ask
 // of it: a setting that cannot be rewritten is better known before the machine is down for the length of a copy.
-func Rehearse(p *plan.Plan, root fs.FS) error {
-	effs, err := Rewrites(p, root, "/")
+func Rehearse(loaders loader.Table, p *plan.Plan, root fs.FS) error {
+	effs, err := Rewrites(loaders, p, root, "/")
+	if err != nil {
+		return err
+	}
+	l, err := loaders.Of(p)
 	if err != nil {
 		return err
 	}
@@ -24,7 +29,7 @@ func Rehearse(p *plan.Plan, root fs.FS) error {
 	if err != nil {
 		return err
 	}
-	pr := &prover{p: p, sys: sys, root: root, say: func(string) {}, over: map[string][]byte{}}
+	pr := &prover{p: p, sys: sys, loader: l, root: root, say: func(string) {}, over: map[string][]byte{}}
 	for _, eff := range effs {
 		switch x := eff.(type) {
 		case machine.WriteFile:
@@ -33,7 +38,7 @@ func Rehearse(p *plan.Plan, root fs.FS) error {
 			pr.over[path.Clean(x.Path)] = nil
 		}
 	}
-	if err := errors.Join(pr.fstab(), pr.mdadm(), pr.search(pr.settingFiles(), uncommented)); err != nil {
+	if err := errors.Join(pr.fstab(), pr.mdadm(), pr.settings()); err != nil {
 		return fmt.Errorf("settings of the old system: the copy would be refused before its commit, since migrate-init cannot rewrite them; name the filesystem by UUID there: %w", err)
 	}
 	return pr.confirms()
@@ -66,40 +71,7 @@ func (pr *prover) confirms() error {
 	return nil
 }
 
-// loaderModules are what the snippet loads in the old GRUB. One that is missing is no more than a message there, and the
-// commit is then never seen.
-func loaderModules(p *plan.Plan, root fs.FS, names []string) error {
-	dirs, err := glob(root, strings.TrimPrefix(p.Boot.Dir, "/")+"/*")
-	if err != nil {
-		return err
-	}
-	found := false
-	var errs []error
-	there := func(dir, name string) bool {
-		at, err := throughLinks(root, path.Join(dir, name+".mod"))
-		if err != nil {
-			return false
-		}
-		st, err := fs.Stat(root, nonRoot(at))
-		return err == nil && st.Mode().IsRegular() && st.Size() > 0
-	}
-	mend := "grub-install puts it there"
-	if old := p.Source.Disks(); len(old) > 0 {
-		mend = "`grub-install " + old[0].Was + "` puts it there"
-	}
-	for _, d := range dirs {
-		if !there(d, "normal") {
-			continue
-		}
-		found = true
-		for _, n := range names {
-			if !there(d, n) {
-				errs = append(errs, fmt.Errorf("boot loader module /%s/%s.mod: missing, and without it the old GRUB cannot see that the migration was committed; %s", d, n, mend))
-			}
-		}
-	}
-	if !found {
-		errs = append(errs, fmt.Errorf("boot loader %s: no directory in it holds GRUB's normal.mod: its modules are not there; %s", p.Boot.Dir, mend))
-	}
-	return errors.Join(errs...)
+// filesOf reads a root, with symbolic links followed inside it.
+func filesOf(root fs.FS) loader.Files {
+	return (&prover{root: root}).files()
 }

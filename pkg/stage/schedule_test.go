@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
@@ -27,7 +28,7 @@ func schedule(w *world, p *plan.Plan, text []byte) error {
 	if err != nil {
 		return err
 	}
-	effs, err := Schedule(p, f, w.View(), text, "/root/migrate.img")
+	effs, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img")
 	if err != nil {
 		return err
 	}
@@ -35,11 +36,11 @@ func schedule(w *world, p *plan.Plan, text []byte) error {
 }
 
 func cancel(w *world) error {
-	st, err := ReadScheduled(w.View())
+	st, err := ReadScheduled(loader.Known(), w.View())
 	if err != nil || st == nil {
 		return fmt.Errorf("scheduled: %v, %w", st, err)
 	}
-	effs, err := Cancel(st, w.View())
+	effs, err := Cancel(loader.Known(), st, w.View())
 	if err != nil {
 		return err
 	}
@@ -194,7 +195,7 @@ func TestScheduleFailure(t *testing.T) {
 				}
 			}
 			w.Fault, w.Dead = sim.Fault{}, nil
-			if st, err := ReadScheduled(w.View()); err != nil {
+			if st, err := ReadScheduled(loader.Known(), w.View()); err != nil {
 				t.Fatal(err)
 			} else if st != nil {
 				if err := cancel(w); err != nil {
@@ -240,7 +241,7 @@ func TestCancelStuck(t *testing.T) {
 	if err := cancel(w); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := ReadScheduled(w.View()); st != nil || err != nil || tree[customCfg] != nil {
+	if st, err := ReadScheduled(loader.Known(), w.View()); st != nil || err != nil || tree[customCfg] != nil {
 		t.Errorf("left: %v, %v, %v", st, err, tree[customCfg])
 	}
 }
@@ -259,21 +260,43 @@ func TestScheduleOther(t *testing.T) {
 }
 
 func TestReadScheduled(t *testing.T) {
-	if st, err := ReadScheduled(fstest.MapFS{}); st != nil || err != nil {
+	if st, err := ReadScheduled(loader.Known(), fstest.MapFS{}); st != nil || err != nil {
 		t.Errorf("%v, %v", st, err)
 	}
-	if _, err := ReadScheduled(fstest.MapFS{strings.TrimPrefix(ScheduleFile, "/"): {Data: []byte("{")}}); err == nil {
+	if _, err := ReadScheduled(loader.Known(), fstest.MapFS{strings.TrimPrefix(ScheduleFile, "/"): {Data: []byte("{")}}); err == nil {
 		t.Error("a cut file was accepted")
 	}
-	for _, custom := range [][]byte{nil, {}, []byte("x")} {
-		b, err := json.Marshal(Scheduled{Custom: custom})
-		if err != nil {
-			t.Fatal(err)
-		}
-		st, err := ReadScheduled(fstest.MapFS{strings.TrimPrefix(ScheduleFile, "/"): {Data: b}})
-		if err != nil || (st.Custom == nil) != (custom == nil) || string(st.Custom) != string(custom) {
-			t.Errorf("custom %v came back as %v, %v", custom, st, err)
-		}
+	if _, err := ReadScheduled(loader.Known(), fstest.MapFS{strings.TrimPrefix(ScheduleFile, "/"): {Data: []byte(`{"plan":"x"}`)}}); err == nil || !strings.Contains(err.Error(), "with the version that scheduled") {
+		t.Errorf("a record without a boot loader: %v", err)
+	}
+}
+
+// TestCancelOldRecord: a schedule that the version before pkg/loader made, whose record holds GRUB's fields among its own.
+func TestCancelOldRecord(t *testing.T) {
+	for name, custom := range map[string][]byte{"none": nil, "empty": {}, "own": []byte("set x=1\n")} {
+		t.Run(name, func(t *testing.T) {
+			w, p, b := toSchedule(t)
+			tree := w.Trees[sim.OldRoot]
+			if custom != nil {
+				tree[customCfg] = &fstest.MapFile{Data: custom, Mode: 0o600}
+			}
+			before := maps.Clone(tree)
+			old, err := json.Marshal(map[string]any{"plan": p.ID, "boot": "b", "custom": custom, "grubenv": tree[grubenv].Data, "kernel": ScheduledKernel(p), "image": ScheduledImage(p),
+				"custom_path": "/" + customCfg, "env_path": "/" + grubenv, "made_dir": "1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := schedule(w, p, b); err != nil {
+				t.Fatal(err)
+			}
+			tree[strings.TrimPrefix(ScheduleFile, "/")] = &fstest.MapFile{Data: old, Mode: 0o600}
+			if err := cancel(w); err != nil {
+				t.Fatal(err)
+			}
+			if d := sim.Diff(before, tree); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"migrate-init/pkg/copy"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
@@ -28,6 +29,8 @@ type Env struct {
 	Open    func(path string) (survey.Device, error)
 	Copier  copy.Copier
 	Tell    func(Event)
+	// Loaders are the boot loaders that are known.
+	Loaders loader.Table
 	// Root is the machine's root for reading; paths without a leading slash.
 	Root fs.FS
 	// Inside opens a directory of the machine as a root that no symbolic link leads out of.

@@ -11,7 +11,7 @@ import (
 
 	"migrate-init/boot"
 	"migrate-init/pkg/copy"
-	"migrate-init/pkg/distro"
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
 	"migrate-init/pkg/survey"
@@ -25,7 +25,7 @@ func (w *world) env(p *plan.Plan, text []byte) *Env {
 			engine = settling{copier{w}}
 		}
 	}
-	return &Env{Plan: p, PlanText: text, Machine: w, Look: w.Look, Copier: engine, Self: "/init", Open: w.Open, Inside: w.Inside, Clock: w.Clock, Wait: w.Wait, Load: w.Load, Pause: w.Pause,
+	return &Env{Plan: p, PlanText: text, Loaders: loader.Known(), Machine: w, Look: w.Look, Copier: engine, Self: "/init", Open: w.Open, Inside: w.Inside, Clock: w.Clock, Wait: w.Wait, Load: w.Load, Pause: w.Pause,
 		Tell: func(e Event) { w.Told = append(w.Told, e.Stage+": "+e.Text) },
 	}
 }
@@ -98,7 +98,7 @@ type world struct{ *sim.Machine }
 // newWorld is a Debian on vda, and an empty vdb, with the old system running.
 func newWorld(t testing.TB) *world {
 	m := sim.Debian(t)
-	m.Rules = distro.Known().Rules()
+	m.Rules = rules()
 	return &world{m}
 }
 

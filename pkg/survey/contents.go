@@ -77,11 +77,7 @@ func (l *looker) table(d *plan.Device, r Device) {
 		l.problem("boot sector of "+d.Path, err)
 		return
 	}
-	if _, err := boot.ParseBootSector(lba0); err == nil {
-		d.BootSector = "grub"
-	} else if lba0[0] != 0 {
-		d.BootSector = "unknown"
-	}
+	d.BootSector = boot.SectorOwner(lba0)
 }
 
 func roleOf(typ string) string {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -94,20 +93,29 @@ func vmlinuz(rel string) string {
 	return string(b)
 }
 
-const grubCfg = `if [ -s $prefix/grubenv ]; then
-  load_env
-fi
-if [ "${next_entry}" ] ; then
-   set default="${next_entry}"
-   set next_entry=
-   save_env next_entry
-fi
-menuentry 'Debian' { linux /boot/vmlinuz root=UUID=` + rootID + ` ro
+// bootx is a made-up boot loader whose configuration is "ok" when nothing is wrong with it.
+func bootx() plan.Loader {
+	return plan.Loader{Name: "bootx", Look: func(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
+		b := f.Boot
+		got, err := fs.ReadFile(root, "boot/bootx.conf")
+		if err != nil {
+			return b, nil, false
+		}
+		b.Config = "/boot/bootx.conf"
+		if d, _ := f.Holder("/boot"); d != nil {
+			b.Device = d.Name
+		}
+		if string(got) != "ok" {
+			return b, []plan.Problem{{Noun: b.Config, Err: "it is broken"}}, true
+		}
+		return b, nil, true
+	}}
 }
-if [ -f  ${config_directory}/custom.cfg ]; then
-  source ${config_directory}/custom.cfg
-fi
-`
+
+func loaders() []plan.Loader {
+	never := plan.Loader{Name: "never", Look: func(fs.FS, *plan.Facts) (plan.Boot, []plan.Problem, bool) { return plan.Boot{Config: "x"}, nil, false }}
+	return []plan.Loader{never, bootx()}
+}
 
 // machine is a Debian in a VM: vda with bios_grub, root and swap, vdb empty, vdc a member of a degraded array that runs.
 type machine struct {
@@ -216,9 +224,7 @@ func debian(t testing.TB) machine {
 	}
 	m.file("boot/vmlinuz-"+release, "%s", vmlinuz(release))
 	m.file("boot/vmlinuz-old", "%s", vmlinuz("5.10.0-1-amd64"))
-	m.file("boot/grub/grub.cfg", "%s", grubCfg)
-	env := boot.NewGrubenv()
-	m.root["boot/grub/grubenv"] = &fstest.MapFile{Data: env.Bytes()}
+	m.file("boot/bootx.conf", "ok")
 	m.file("var/lib/packages", "bash e2fsprogs")
 	return m
 }
@@ -231,7 +237,7 @@ func (m machine) look(t testing.TB, depth Depth) *plan.Facts {
 			return nil, fmt.Errorf("open %s: %w", p, fs.ErrNotExist)
 		}
 		return d, nil
-	}, UID: 0, Free: func(string) int64 { return 123 * mib }}, depth)
+	}, Free: func(string) int64 { return 123 * mib }}, depth)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,6 +247,7 @@ func (m machine) look(t testing.TB, depth Depth) *plan.Facts {
 // rules are made up, and so is the list of packages; the rest is as on Debian.
 func rules() plan.Rules {
 	return plan.Rules{
+		Loaders: loaders(),
 		Families: []plan.Family{{Name: "red", IDs: []string{"rhel"}}, {Name: "debian", IDs: []string{"debian"}, Kernels: "boot/vmlinuz-*", Debconf: "var/cache/debconf/config.dat",
 			Installed: func(read func(string) string, packages []string) []string {
 				return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !slices.Contains(strings.Fields(read("var/lib/packages")), p) })

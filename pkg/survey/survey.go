@@ -66,7 +66,7 @@ type looker struct {
 func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 	l := &looker{w: w, f: &plan.Facts{Rules: w.Rules}, unused: map[string]int64{}}
 	if depth >= Whole {
-		l.exists("boot/grub/grub.cfg") // an automounted /boot is mounted by being looked at, and only then in the list
+		l.exists("boot/vmlinuz") // an automounted /boot is mounted by being looked at, and only then in the list
 	}
 	l.machine()
 	l.devices()

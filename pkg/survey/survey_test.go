@@ -75,15 +75,11 @@ func TestProblems(t *testing.T) {
 		"two filesystems": {"fstab line UUID=" + rootID, "nothing is picked", func(m machine) {
 			m.disks["vdb"] = device{1024 * mib, map[int64][]byte{1024: ext4(rootID, "", 800*mib)}}
 		}},
-		"broken snippet": {"/boot/grub/custom.cfg", "", func(m machine) {
-			m.file("boot/grub/custom.cfg", "### BEGIN migrate-init x\n### BEGIN migrate-init y\n# BEGIN migrate-init\n")
-		}},
-		"broken grub.cfg":  {"/boot/grub/grub.cfg", "quote", func(m machine) { m.file("boot/grub/grub.cfg", "menuentry 'x") }},
-		"broken debconf":   {"/var/cache/debconf/config.dat", "second name", func(m machine) { m.file("var/cache/debconf/config.dat", "Name: a\nName: a\n\n") }},
-		"short fstab line": {"/etc/fstab line 2", "2 fields", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults 0 1\n/dev/vdz /srv\n", rootID) }},
-		"fstab comment":    {"/etc/fstab line 1", "a number expected", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults # root\n", rootID) }},
-		"mdadm snippet":    {"/etc/mdadm/mdadm.conf.d/x.conf", "could hide", func(m machine) { m.file("etc/mdadm/mdadm.conf.d/x.conf", "DEVICE /dev/sd*\n") }},
-		"broken mountinfo": {"/proc/self/mountinfo", "", func(m machine) { m.file("proc/self/mountinfo", "nonsense\n") }},
+		"broken boot loader": {"/boot/bootx.conf", "broken", func(m machine) { m.file("boot/bootx.conf", "not ok") }},
+		"short fstab line":   {"/etc/fstab line 2", "2 fields", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults 0 1\n/dev/vdz /srv\n", rootID) }},
+		"fstab comment":      {"/etc/fstab line 1", "a number expected", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults # root\n", rootID) }},
+		"mdadm snippet":      {"/etc/mdadm/mdadm.conf.d/x.conf", "could hide", func(m machine) { m.file("etc/mdadm/mdadm.conf.d/x.conf", "DEVICE /dev/sd*\n") }},
+		"broken mountinfo":   {"/proc/self/mountinfo", "", func(m machine) { m.file("proc/self/mountinfo", "nonsense\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := debian(t)
@@ -104,36 +100,6 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// TestOneShot: why GRUB could not keep an entry to one boot.
-func TestOneShot(t *testing.T) {
-	for name, c := range map[string]struct {
-		want   string
-		change func(machine)
-	}{
-		"possible":        {"", func(machine) {}},
-		"no grubenv":      {"grub-editenv", func(m machine) { delete(m.root, "boot/grub/grubenv") }},
-		"damaged grubenv": {"is damaged", func(m machine) { m.file("boot/grub/grubenv", "short") }},
-		"no next_entry": {"does not honour next_entry", func(m machine) {
-			m.file("boot/grub/grub.cfg", "%s", strings.ReplaceAll(grubCfg, "save_env next_entry", "true"))
-		}},
-		"no custom.cfg": {"does not read custom.cfg", func(m machine) { m.file("boot/grub/grub.cfg", "%s", strings.ReplaceAll(grubCfg, "source", "echo")) }},
-		"on an array":   {"/dev/md127 (md)", func(m machine) { m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n") }},
-		"not mounted":   {"is not known", func(m machine) { m.file("proc/self/mountinfo", "22 1 0:55 / / rw - overlay overlay rw\n") }},
-		"no filesystem": {"not one plain filesystem", func(m machine) { delete(m.disks["vda2"].pieces, 1024) }},
-		"systemd-boot":  {"systemd-boot", func(m machine) { delete(m.root, "boot/grub/grub.cfg"); m.file("boot/loader/loader.conf", "") }},
-		"extlinux":      {"extlinux", func(m machine) { delete(m.root, "boot/grub/grub.cfg"); m.file("boot/extlinux/x", "") }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := debian(t)
-			c.change(m)
-			got := m.look(t, Whole).Boot.NoOneShot
-			if c.want == "" && got != "" || c.want != "" && !strings.Contains(got, c.want) {
-				t.Errorf("got %q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
 // TestLabels: a raid label makes a device no filesystem, whatever lies behind it.
 func TestLabels(t *testing.T) {
 	m := debian(t)
@@ -147,15 +113,16 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestBootPartition: paths as GRUB sees them where /boot is a filesystem of its own.
-func TestBootPartition(t *testing.T) {
+// TestBoot: the first row that knows its own says what boots the machine; without one only the kernels are known.
+func TestBoot(t *testing.T) {
 	m := debian(t)
 	m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n23 22 254:2 / /boot rw - ext4 /dev/vda2 rw\n")
-	if b := m.look(t, Whole).Boot; b.Prefix != "" || b.Device != "vda2" || b.NoOneShot != "" {
-		t.Errorf("prefix %q, device %s, %s", b.Prefix, b.Device, b.NoOneShot)
+	if b := m.look(t, Whole).Boot; b.Loader != "bootx" || b.Device != "vda2" || b.Dir != "/boot" || len(b.Kernels) != 2 {
+		t.Errorf("%+v", b)
 	}
-	if b := debian(t).look(t, Whole).Boot; b.Prefix != "/boot" {
-		t.Errorf("prefix %q", b.Prefix)
+	delete(m.root, "boot/bootx.conf")
+	if b := m.look(t, Whole).Boot; b.Loader != "" || b.Device != "" || b.Config != "" || len(b.Kernels) != 2 {
+		t.Errorf("no boot loader: %+v", b)
 	}
 }
 
@@ -207,12 +174,12 @@ func (d onDemand) Stat(name string) (fs.FileInfo, error) {
 func TestAutomountedBoot(t *testing.T) {
 	m := debian(t)
 	m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n23 22 0:55 / /boot rw - autofs systemd-1 rw\n")
-	f, err := Look(context.Background(), World{Root: onDemand{m.root}, Open: func(p string) (Device, error) { return m.disks[strings.TrimPrefix(p, "/dev/")], nil }}, Whole)
+	f, err := Look(context.Background(), World{Root: onDemand{m.root}, Open: func(p string) (Device, error) { return m.disks[strings.TrimPrefix(p, "/dev/")], nil }, Rules: rules()}, Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Boot.Device != "vda2" || f.Boot.NoOneShot != "" {
-		t.Errorf("/boot on %q: %s", f.Boot.Device, f.Boot.NoOneShot)
+	if f.Boot.Device != "vda2" {
+		t.Errorf("/boot on %q", f.Boot.Device)
 	}
 }
 

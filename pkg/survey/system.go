@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
-	"migrate-init/boot"
 	"migrate-init/pkg/conf"
 	"migrate-init/pkg/kmod"
 	"migrate-init/pkg/plan"
@@ -66,93 +64,17 @@ func (l *looker) mdadmSnippets() {
 	}
 }
 
-// boot finds the boot loader, its files, what they can do, and the kernels.
+// boot finds the kernels, and the boot loader by the first row that knows its own.
 func (l *looker) boot() {
-	b := &l.f.Boot
-	b.Dir = "/boot"
+	l.f.Boot.Dir = "/boot"
 	l.kernels()
-	dev, at := l.holder("/boot/grub")
-	if l.exists("boot/grub/grub.cfg") {
-		b.Loader, b.Config, b.Env = "grub", "/boot/grub/grub.cfg", "/boot/grub/grubenv"
-		l.grub(dev, at)
-		return
-	}
-	switch {
-	case l.exists("boot/loader/loader.conf") || l.exists("boot/efi/loader/loader.conf") || l.exists("efi/loader/loader.conf"):
-		b.Loader = "systemd-boot"
-	case l.exists("boot/extlinux") || l.exists("boot/syslinux"):
-		b.Loader = "extlinux"
-	case l.exists("etc/lilo.conf"):
-		b.Loader = "lilo"
-	}
-	if b.Loader != "" {
-		b.NoOneShot = "this version schedules through GRUB 2 only, and this machine boots by " + b.Loader
-	}
-}
-
-// holder finds the mount that a path lies on.
-func (l *looker) holder(p string) (*plan.Device, string) {
-	best := ""
-	var dev *plan.Device
-	for _, m := range l.f.Mounts {
-		if (p == m.Target || m.Target == "/" || strings.HasPrefix(p, m.Target+"/")) && len(m.Target) >= len(best) {
-			best, dev = m.Target, l.f.Dev(m.Device)
+	for _, x := range l.w.Rules.Loaders {
+		if b, problems, found := x.Look(l.w.Root, l.f); found {
+			b.Loader = x.Name
+			l.f.Boot, l.f.Problems = b, append(l.f.Problems, problems...)
+			return
 		}
 	}
-	return dev, best
-}
-
-func (l *looker) grub(dev *plan.Device, at string) {
-	b := &l.f.Boot
-	if dev != nil {
-		b.Device = dev.Name
-	}
-	b.Prefix = strings.TrimSuffix("/"+strings.TrimPrefix(strings.TrimPrefix(b.Dir, at), "/"), "/")
-	cfg, err := boot.ParseGRUBConfig([]byte(l.text("boot/grub/grub.cfg")))
-	l.problem(b.Config, err)
-	b.LoadsEnv = cfg.LoadsEnv && cfg.NextEntry
-	b.Superusers = cfg.Superusers
-	if cfg.SourcesCustom {
-		b.Custom = path.Join(path.Dir(b.Config), "custom.cfg")
-	}
-	b.NoOneShot = l.whyNoOneShot(dev)
-	if env, err := boot.ParseGrubenv([]byte(l.text("boot/grub/grubenv"))); err == nil {
-		b.NextEntry, _ = env.Get("next_entry")
-	}
-	if id, err := boot.SnippetPlan([]byte(l.text("boot/grub/custom.cfg"))); err != nil {
-		l.problem("/boot/grub/custom.cfg", err)
-	} else if id != "" {
-		b.PlanEntries = []string{id}
-	}
-}
-
-// whyNoOneShot says why next_entry would not run exactly once: GRUB must be able to write its environment block, which
-// it does only on a plain partition (on md and btrfs grub-reboot returns 0 and the entry is permanent).
-func (l *looker) whyNoOneShot(dev *plan.Device) string {
-	b := &l.f.Boot
-	switch {
-	case dev == nil:
-		return "the device that holds /boot/grub is not known"
-	case dev.Kind != plan.KindPart:
-		return "/boot/grub lies on " + dev.Path + " (" + dev.Kind + "): GRUB cannot write its environment block there, so the entry would be permanent"
-	case dev.Filesystem() == nil:
-		return "/boot/grub lies on " + dev.Path + ", which is not one plain filesystem: GRUB cannot write its environment block there"
-	}
-	if t := dev.Filesystem().Type; !plan.FSTypeOf(t).GRUBWrites {
-		return "/boot/grub lies on " + t + ": that GRUB can write its environment block there was not proved"
-	}
-	switch {
-	case !l.exists("boot/grub/grubenv"):
-		return "/boot/grub/grubenv does not exist; create it: grub-editenv /boot/grub/grubenv create"
-	case !b.LoadsEnv:
-		return "/boot/grub/grub.cfg does not honour next_entry; regenerate it: update-grub"
-	case b.Custom == "":
-		return "/boot/grub/grub.cfg does not read custom.cfg; restore /etc/grub.d/41_custom and run update-grub"
-	}
-	if _, err := boot.ParseGrubenv([]byte(l.text("boot/grub/grubenv"))); err != nil {
-		return "/boot/grub/grubenv is damaged: " + err.Error() + "; recreate it: grub-editenv /boot/grub/grubenv create"
-	}
-	return ""
 }
 
 // kernels lists the kernel images, each with the release that its own header tells. Where the family is not known they are

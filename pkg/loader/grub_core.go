@@ -1,4 +1,4 @@
-package stage
+package loader
 
 import (
 	"fmt"
@@ -9,42 +9,36 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// proveBootSector reads the new disk's boot sector and core image from the disk.
-func (e *Env) proveBootSector(g plan.Graph, t *plan.Node, pr *prover) error {
-	d, err := e.disk("target disk", t)
+// grubProveDisk reads a disk's boot sector and core image.
+func grubProveDisk(p *plan.Plan, g plan.Graph, t *plan.Node, d Disk) (string, error) {
+	s, err := grubSettingsOf(p)
 	if err != nil {
-		return err
+		return "", err
 	}
-	r, err := e.Open(d.Path)
+	core, err := ReadCore(d)
 	if err != nil {
-		return fmt.Errorf("disk %s: %w", d.Path, err)
+		return "", fmt.Errorf("disk %s: %w", d.Path, err)
 	}
-	defer r.Close()
-	core, err := readCore(r)
-	if err != nil {
-		return fmt.Errorf("disk %s: %w", d.Path, err)
-	}
-	want := []string{"part_gpt", e.Plan.BootFSType().GRUB}
+	want := []string{"part_gpt", p.BootFSType().GRUB}
 	for _, a := range g.Arrays() {
 		want = append(want, grubMetadata(a.MD.Metadata))
 	}
 	if miss := core.Missing(want...); len(miss) > 0 {
-		return fmt.Errorf("disk %s: GRUB's core image lacks %s", d.Path, strings.Join(miss, ", "))
+		return "", fmt.Errorf("disk %s: GRUB's core image lacks %s", d.Path, strings.Join(miss, ", "))
 	}
-	vol, err := grubVolume(e.Plan.Boot.Volume)
+	vol, err := grubVolume(p.Boot.Volume)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if want := "(" + vol + ")/" + strings.TrimPrefix(strings.TrimPrefix(e.Plan.Boot.Dir, e.Plan.Boot.Mount), "/"); core.Prefix != want {
-		return fmt.Errorf("disk %s: GRUB's core image looks for its files in %s, planned %s", d.Path, core.Prefix, want)
+	if want := "(" + vol + ")" + grubNewPrefix(p, s); core.Prefix != want {
+		return "", fmt.Errorf("disk %s: GRUB's core image looks for its files in %s, planned %s", d.Path, core.Prefix, want)
 	}
 	for _, x := range core.Extents {
 		if !embedded(g.Parts(t.Ref), x) {
-			return fmt.Errorf("disk %s: GRUB's core image is at sector %d, outside of the partition made for it", d.Path, x.LBA)
+			return "", fmt.Errorf("disk %s: GRUB's core image is at sector %d, outside of the partition made for it", d.Path, x.LBA)
 		}
 	}
-	pr.say(fmt.Sprintf("disk %s: GRUB's boot sector and core image, prefix %s", d.Path, core.Prefix))
-	return nil
+	return fmt.Sprintf("GRUB's boot sector and core image, prefix %s", core.Prefix), nil
 }
 
 // embedded tells whether sectors of a core image are in the disk's bios_grub partition: elsewhere a filesystem or an
@@ -58,26 +52,18 @@ func embedded(parts []*plan.Node, x boot.Extent) bool {
 	return false
 }
 
-// grubMetadata is the module by which GRUB reads a metadata version.
-func grubMetadata(version string) string {
-	if version == "0.90" {
-		return "mdraid09"
-	}
-	return "mdraid1x"
-}
-
-// readCore follows the boot sector to the core image and reads it whole.
-func readCore(r io.ReaderAt) (boot.Core, error) {
-	b, err := ReadCoreBytes(r)
+// ReadCore follows the boot sector to the core image and reads it whole.
+func ReadCore(r io.ReaderAt) (boot.Core, error) {
+	b, err := readCoreBytes(r)
 	if err != nil {
 		return boot.Core{}, err
 	}
 	return boot.ParseCore(b)
 }
 
-// ReadCoreBytes reads GRUB's core image as the boot sector and the block list of its first sector say.
-func ReadCoreBytes(r io.ReaderAt) ([]byte, error) {
-	const sector, most = 512, 4 << 20
+// readCoreBytes reads GRUB's core image as the boot sector and the block list of its first sector say.
+func readCoreBytes(r io.ReaderAt) ([]byte, error) {
+	const most = 4 << 20
 	lba0 := make([]byte, sector)
 	if _, err := r.ReadAt(lba0, 0); err != nil {
 		return nil, fmt.Errorf("boot sector: %w", err)

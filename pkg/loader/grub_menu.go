@@ -1,4 +1,4 @@
-package stage
+package loader
 
 import (
 	"errors"
@@ -8,13 +8,29 @@ import (
 	"strings"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/plan"
 )
 
-// grubConfig reads the new grub.cfg: what each entry for this system loads is there and mounts the new root, and so does
+// grubMenu is a proof of the new system's menu.
+type grubMenu struct {
+	Proof
+	grubSettings
+	p *plan.Plan
+}
+
+func grubProve(p *plan.Plan, in Proof) error {
+	s, err := grubSettingsOf(p)
+	if err != nil {
+		return err
+	}
+	return grubMenu{in, s, p}.config()
+}
+
+// config reads the new grub.cfg: what each entry for this system loads is there and mounts the new root, and so does
 // what is booted when nobody chooses.
-func (pr *prover) grubConfig() error {
-	name := path.Join(pr.p.Boot.Dir, "grub.cfg")
-	b, err := pr.read(name)
+func (pr grubMenu) config() error {
+	name := path.Join(pr.Dir, "grub.cfg")
+	b, err := pr.Read(name)
 	if err != nil {
 		return err
 	}
@@ -40,7 +56,7 @@ func (pr *prover) grubConfig() error {
 			if f == "" {
 				continue
 			}
-			if _, err := pr.stat(pr.seen(f)); err != nil {
+			if _, err := pr.Stat(pr.inNew(f)); err != nil {
 				errs = append(errs, fmt.Errorf("file %s: entry %q names %s: %w", name, m.Title, f, err))
 			}
 		}
@@ -48,19 +64,19 @@ func (pr *prover) grubConfig() error {
 	if own == 0 {
 		errs = append(errs, fmt.Errorf("file %s: no entry has root=UUID=%s", name, pr.p.Boot.Root))
 	}
-	errs = append(errs, pr.grubDefaults(name, cfg), pr.grubModules())
+	errs = append(errs, pr.defaults(name, cfg), pr.modules())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	pr.say(fmt.Sprintf("%s: %d entries, %d of them with root=UUID=%s", name, len(cfg.Entries), own, pr.p.Boot.Root))
+	pr.Say(fmt.Sprintf("%s: %d entries, %d of them with root=UUID=%s", name, len(cfg.Entries), own, pr.p.Boot.Root))
 	return nil
 }
 
-// seen leads from a path as GRUB sees it to one of the new system.
-func (pr *prover) seen(f string) string { return path.Join(pr.p.Boot.Mount, f) }
+// inNew leads from a path as the new GRUB sees it to one of the new system.
+func (pr grubMenu) inNew(f string) string { return path.Join(pr.p.Boot.Mount, f) }
 
 // foreign tells that an entry looks for its kernel on another filesystem than the new /boot: a system that is not moved.
-func (pr *prover) foreign(cfg boot.GRUBConfig, i int) bool {
+func (pr grubMenu) foreign(cfg boot.GRUBConfig, i int) bool {
 	first, last := cfg.Entries[i].Line, int(^uint(0)>>1)
 	if i+1 < len(cfg.Entries) {
 		last = cfg.Entries[i+1].Line
@@ -73,20 +89,20 @@ func (pr *prover) foreign(cfg boot.GRUBConfig, i int) bool {
 	return false
 }
 
-func (pr *prover) bootUUID() string {
+func (pr grubMenu) bootUUID() string {
 	if n := pr.p.Target.MountedAt(pr.p.Boot.Mount); n != nil {
 		return n.Ref.ID()
 	}
 	return ""
 }
 
-// grubDefaults follows every value that grub.cfg may give to default: a kernel whose initrd was proved, with the new root.
-func (pr *prover) grubDefaults(name string, cfg boot.GRUBConfig) error {
+// defaults follows every value that grub.cfg may give to default: a kernel whose initrd was proved, with the new root.
+func (pr grubMenu) defaults(name string, cfg boot.GRUBConfig) error {
 	saved := ""
-	if b, err := pr.read(pr.p.Boot.Env); err == nil && pr.p.Boot.Env != "" {
+	if b, err := pr.Read(pr.Env); err == nil {
 		env, err := boot.ParseGrubenv(b)
 		if err != nil {
-			return fmt.Errorf("file %s: %w", pr.p.Boot.Env, err)
+			return fmt.Errorf("file %s: %w", pr.Env, err)
 		}
 		saved, _ = env.Get("saved_entry")
 	}
@@ -115,19 +131,19 @@ func (pr *prover) grubDefaults(name string, cfg boot.GRUBConfig) error {
 			return fmt.Errorf("file %s: entry %q is booted by default (default=%q) and has root=%q, planned UUID=%s", name, m.Title, v, root, pr.p.Boot.Root)
 		case len(m.Initrds) == 0:
 			return fmt.Errorf("file %s: entry %q is booted by default and has no initrd: nothing would assemble the array", name, m.Title)
-		case pr.proved != nil && !pr.proved[strings.TrimPrefix(pr.seen(m.Kernel), "/")]:
+		case pr.Proved != nil && !pr.Proved[strings.TrimPrefix(pr.inNew(m.Kernel), "/")]:
 			return fmt.Errorf("file %s: entry %q is booted by default, and the initrd of its kernel %s was not proved", name, m.Title, m.Kernel)
 		}
 	}
 	return nil
 }
 
-// grubModules: the core image loads the rest of GRUB from the array, and without it there is only a rescue prompt.
-func (pr *prover) grubModules() error {
+// modules: the core image loads the rest of GRUB from the array, and without it there is only a rescue prompt.
+func (pr grubMenu) modules() error {
 	var errs []error
 	for _, m := range []string{"normal", "linux"} {
-		f := path.Join(pr.p.Boot.Dir, "i386-pc", m+".mod")
-		if st, err := pr.stat(f); err != nil {
+		f := path.Join(pr.Dir, grubTarget, m+".mod")
+		if st, err := pr.Stat(f); err != nil {
 			errs = append(errs, fmt.Errorf("file %s: %w", f, err))
 		} else if st.Size() == 0 {
 			errs = append(errs, fmt.Errorf("file %s: empty", f))

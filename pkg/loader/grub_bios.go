@@ -1,0 +1,77 @@
+package loader
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/md"
+	"migrate-init/pkg/plan"
+)
+
+// grubBIOS is GRUB 2 started by a BIOS. The old GRUB runs the migration once through next_entry in its environment
+// block, which it can clear itself on a plain partition only; from then on its custom.cfg asks at every boot whether
+// the commit's file is on the new volume.
+func grubBIOS() Loader {
+	return Loader{
+		Loader: plan.Loader{Name: "grub", Title: grubTitle, Look: grubLook, OneShot: grubOneShot, Settings: grubPlan, Drift: grubDrift, Describe: grubDescribe},
+		Valid:  func(p *plan.Plan) error { _, err := grubSettingsOf(p); return err },
+		Arm:    grubArm, Disarm: grubDisarm, Adopt: grubAdopt,
+		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile,
+		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
+		Rewrite: grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu,
+		Prove: grubProve, ProveDisk: grubProveDisk, Takeover: grubTakeover, Leftovers: grubLeftovers,
+	}
+}
+
+const (
+	grubTitle  = "GRUB 2 on BIOS"
+	grubTarget = "i386-pc"
+)
+
+func grubLeftovers(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
+	marks, err := removeCommitFiles(p, root)
+	return append([]machine.Effect{machine.Remove{Path: grubDropIn}}, marks...), err
+}
+
+// grubVolume is how GRUB names a planned volume.
+func grubVolume(r plan.Ref) (string, error) {
+	if id, ok := strings.CutPrefix(string(r), "md:"); ok {
+		u, err := md.ParseUUID(id)
+		if err != nil {
+			return "", fmt.Errorf("volume %s: %w", r, err)
+		}
+		return "mduuid/" + u.Hex(), nil
+	}
+	return "", fmt.Errorf("volume %s: GRUB has no stable name for it here", r)
+}
+
+// grubNewPrefix is where the new GRUB's files are on its volume.
+func grubNewPrefix(p *plan.Plan, s grubSettings) string {
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(s.Dir, p.Boot.Mount), "/")
+}
+
+// grubMetadata is the module by which GRUB reads a metadata version.
+func grubMetadata(version string) string {
+	if version == "0.90" {
+		return "mdraid09"
+	}
+	return "mdraid1x"
+}
+
+// grubModules are those by which the old GRUB reads the planned volumes and its own /boot.
+func grubModules(p *plan.Plan) []string {
+	modules := []string{"part_gpt", "part_msdos", "diskfilter"}
+	for _, a := range p.Target.Arrays() {
+		if m := grubMetadata(a.MD.Metadata); !slices.Contains(modules, m) {
+			modules = append(modules, m)
+		}
+	}
+	return append(modules, p.BootFSType().GRUB)
+}
+
+// seen leads from a path of the old system to what GRUB calls it.
+func (s grubSettings) seen(name string) string { return s.Prefix + "/" + path.Base(name) }

@@ -1,0 +1,117 @@
+package loader
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"migrate-init/boot"
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// grubArm writes the entries first and chooses one of them last.
+func grubArm(p *plan.Plan, a Arming) (Armed, error) {
+	s, err := grubSettingsOf(p)
+	if err != nil {
+		return Armed{}, err
+	}
+	custom, err := readFile(a.Root, s.Custom)
+	if err != nil {
+		return Armed{}, err
+	}
+	env, err := readFile(a.Root, s.Env)
+	if err != nil {
+		return Armed{}, err
+	}
+	was := grubUndo{Custom: custom, Grubenv: env, CustomPath: s.Custom, EnvPath: s.Env}
+	if a.Before != nil {
+		// A second try of the same plan: what was there before the first is what cancel must bring back.
+		if was, err = readGRUBUndo(a.Before); err != nil {
+			return Armed{}, err
+		}
+		if custom, _, err = boot.RemoveSnippet(custom); err != nil {
+			return Armed{}, fmt.Errorf("file %s: %w", s.Custom, err)
+		}
+	}
+	if err := grubHasModules(p, s.Dir, a.Files); err != nil {
+		return Armed{}, err
+	}
+	snippet, err := grubSnippet(p, s, a)
+	if err != nil {
+		return Armed{}, err
+	}
+	full, err := boot.InsertSnippet(custom, snippet)
+	if err != nil {
+		return Armed{}, fmt.Errorf("file %s: %w", s.Custom, err)
+	}
+	genv, err := boot.ParseGrubenv(env)
+	if err != nil {
+		return Armed{}, fmt.Errorf("file %s: %w", s.Env, err)
+	}
+	genv.Unset(boot.TriedVariable)
+	if err := genv.Set("next_entry", boot.MigrateEntryID(p.ID)); err != nil {
+		return Armed{}, fmt.Errorf("file %s: %w", s.Env, err)
+	}
+	undo, err := json.Marshal(was)
+	if err != nil {
+		return Armed{}, fmt.Errorf("undo record of GRUB: %w", err)
+	}
+	return Armed{Undo: undo, Effects: []machine.Effect{
+		machine.WriteFile{Path: s.Custom, Data: full, Old: custom, Mode: 0o600},
+		// GRUB reads the disk without replaying a journal: what the entry names is in its place before it is armed.
+		machine.Sync{Path: path.Dir(s.Custom)},
+		machine.WriteInPlace{Path: s.Env, Data: genv.Bytes()},
+	}}, nil
+}
+
+// grubSnippet is what the old GRUB is told.
+func grubSnippet(p *plan.Plan, s grubSettings, a Arming) ([]byte, error) {
+	was, err := grubFactsOf(a.Facts)
+	if err != nil {
+		return nil, err
+	}
+	vol, err := grubVolume(p.Boot.Volume)
+	if err != nil {
+		return nil, err
+	}
+	return boot.GRUBSnippet(boot.SnippetSpec{PlanID: p.ID, BootFSUUID: p.Boot.BootFS, BootModules: []string{"part_gpt", "part_msdos", p.OldBootFSType().GRUB},
+		Kernel: s.seen(a.Kernel), Image: s.seen(a.Image), Cmdline: a.Cmdline,
+		Modules: grubModules(p), Volume: vol, NewPrefix: grubNewPrefix(p, s), CanSaveEnv: true, Unrestricted: was.Superusers})
+}
+
+// grubHasModules asks for what the snippet loads in the old GRUB. One that is missing is no more than a message there, and
+// the commit is then never seen.
+func grubHasModules(p *plan.Plan, dir string, files Files) error {
+	dirs, err := files.Glob(strings.TrimPrefix(dir, "/") + "/*")
+	if err != nil {
+		return err
+	}
+	found := false
+	var errs []error
+	there := func(dir, name string) bool {
+		st, err := files.Stat(path.Join(dir, name+".mod"))
+		return err == nil && st.Mode().IsRegular() && st.Size() > 0
+	}
+	mend := "grub-install puts it there"
+	if old := p.Source.Disks(); len(old) > 0 {
+		mend = "`grub-install " + old[0].Was + "` puts it there"
+	}
+	for _, d := range dirs {
+		if !there(d, "normal") {
+			continue
+		}
+		found = true
+		for _, n := range grubModules(p) {
+			if !there(d, n) {
+				errs = append(errs, fmt.Errorf("boot loader module /%s/%s.mod: missing, and without it the old GRUB cannot see that the migration was committed; %s", d, n, mend))
+			}
+		}
+	}
+	if !found {
+		errs = append(errs, fmt.Errorf("boot loader %s: no directory in it holds GRUB's normal.mod: its modules are not there; %s", dir, mend))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,157 @@
+// Package loader knows how boot loaders are told what to boot: how a migration is armed for one boot and disarmed again,
+// what makes the new system the default, how that is confirmed or taken back, and how a boot loader is proved. One boot
+// loader is one file with one row in Known; a row is a struct of functions that return values or effects, and pkg/stage
+// carries the effects out.
+//
+// What a row keeps for itself (its undo record) is opaque to everyone else.
+package loader
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+)
+
+// Loader is a row of the table. A nil function means that there is nothing to do, unless its comment says otherwise.
+type Loader struct {
+	plan.Loader // how the machine is looked at, and what is decided
+
+	// Valid refuses a plan whose settings for this loader are not what it writes there.
+	Valid func(p *plan.Plan) error
+
+	// Arm makes the next boot, and only that one, run the migration. It always exists.
+	Arm func(p *plan.Plan, a Arming) (Armed, error)
+	// Disarm undoes Arm to the byte; what others wrote to the same files meanwhile stays. It always exists.
+	Disarm func(id string, undo json.RawMessage, root fs.FS) ([]machine.Effect, error)
+	// Adopt finds this loader's undo record in a schedule record of a version that did not separate the two.
+	Adopt func(record []byte) (json.RawMessage, bool)
+
+	// Commit makes the new system the one that is booted; the rest of it has reached the disk. The one effect that
+	// decides is atomic. place says where a path of the new system is on this machine. Commit, Committed, Confirm and
+	// Rollback always exist.
+	Commit func(p *plan.Plan, place func(name string) (string, error)) ([]machine.Effect, error)
+	// Committed reports whether the commit is there; root is the new system.
+	Committed func(p *plan.Plan, root fs.FS) (bool, error)
+	// Confirm marks this boot of the new system as good; no effects when there is nothing to mark.
+	Confirm func(p *plan.Plan, root fs.FS) ([]machine.Effect, error)
+	// Rollback takes the commit back from inside the new system. It is idempotent.
+	Rollback func(p *plan.Plan, root fs.FS) ([]machine.Effect, error)
+
+	// Settings are the files from which boot entries are made. People write them, with comments that may tell history.
+	Settings []Setting
+	// Written are further files of people's own, changed by Rewrite, and Made what programs write: in the latter not even
+	// a comment may name the old system. Both are patterns.
+	Written, Made []string
+	// Rewrite changes in the copy what the new system's boot loader reads, beyond Settings. Paths are in that system.
+	Rewrite func(p *plan.Plan, in Rewriting) ([]machine.Effect, error)
+	// Remember tells the system's packages on which disks they keep the boot loader up to date, by names that stay.
+	Remember func(in Rewriting, disks []string) ([]machine.Effect, error)
+	// Install are the programs, run inside the new system, that put the boot loader on disks, and Menu those that write
+	// its configuration.
+	Install func(p *plan.Plan, disks []string) [][]string
+	Menu    func(p *plan.Plan) [][]string
+
+	// Prove shows that the boot loader's files in the new system boot it.
+	Prove func(p *plan.Plan, in Proof) error
+	// ProveDisk shows that the firmware can start the boot loader from t, a disk of a planned graph, which d is.
+	ProveDisk func(p *plan.Plan, g plan.Graph, t *plan.Node, d Disk) (found string, err error)
+	// Takeover lets the old disk boot the new system before anything of the old one is destroyed. No effects when an
+	// earlier run got this far.
+	Takeover func(p *plan.Plan, t Takeover) ([]machine.Effect, error)
+	// Leftovers removes from the running new system what only the migration needed.
+	Leftovers func(p *plan.Plan, root fs.FS) ([]machine.Effect, error)
+}
+
+// Arming is what a migration is armed with.
+type Arming struct {
+	Facts   *plan.Facts
+	Root    fs.FS  // the running old system
+	Files   Files  // the same, with symbolic links followed inside it
+	Kernel  string // path of the migration's kernel
+	Image   string // path of its initramfs
+	Cmdline string
+	Before  json.RawMessage // undo record of an earlier try with the same plan; nil for none
+}
+
+// Armed is how to arm. Undo is written down before the first effect.
+type Armed struct {
+	Undo    json.RawMessage
+	Effects []machine.Effect // the last one arms: a power cut before it leaves entries that nothing chooses
+}
+
+// Files reads an installed system. Names are paths in it, and symbolic links stay inside it.
+type Files struct {
+	Read func(name string) ([]byte, error)
+	Stat func(name string) (fs.FileInfo, error)
+	Glob func(pattern string) ([]string, error)
+}
+
+// Proof is what a proof reads, and where it tells what it found.
+type Proof struct {
+	Files
+	// Proved are the kernels, as paths without the leading slash, whose initrd was proved; nil when none was looked at.
+	Proved map[string]bool
+	Say    func(string)
+}
+
+// Disk is an open disk.
+type Disk struct {
+	Path string
+	io.ReaderAt
+}
+
+// Takeover is what it takes to make the old disk boot as the new one does.
+type Takeover struct {
+	New, Old Disk
+	First    int64 // byte of the old disk at which its first partition begins, in the old table or the planned one
+}
+
+// Table is the boot loaders that are known, in the order in which a machine is asked for them.
+type Table []Loader
+
+// Known is the table of this program.
+func Known() Table { return Table{grubBIOS()} }
+
+// Of finds the row of a plan, and refuses settings that are not its own.
+func (t Table) Of(p *plan.Plan) (Loader, error) {
+	l, err := t.named(p.Boot.Loader)
+	if err != nil {
+		return l, err
+	}
+	return l, l.Valid(p)
+}
+
+func (t Table) named(name string) (Loader, error) {
+	for _, l := range t {
+		if l.Name == name {
+			return l, nil
+		}
+	}
+	return Loader{}, fmt.Errorf("boot loader %q: not known to this migrate-init; use the one that made the plan", name)
+}
+
+// Disarm undoes what the row with a name armed for a plan.
+func (t Table) Disarm(name, id string, undo json.RawMessage, root fs.FS) ([]machine.Effect, error) {
+	l, err := t.named(name)
+	if err != nil {
+		return nil, err
+	}
+	return l.Disarm(id, undo, root)
+}
+
+// Adopt finds the loader and its undo record in a schedule record that does not name them.
+func (t Table) Adopt(record []byte) (name string, undo json.RawMessage, found bool) {
+	for _, l := range t {
+		if l.Adopt == nil {
+			continue
+		}
+		if undo, ok := l.Adopt(record); ok {
+			return l.Name, undo, true
+		}
+	}
+	return "", nil, false
+}

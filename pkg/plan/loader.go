@@ -1,0 +1,53 @@
+package plan
+
+import (
+	"io/fs"
+	"strings"
+)
+
+// Loader is what looking and deciding need to know of a boot loader.
+type Loader struct {
+	Name  string // Boot.Loader
+	Title string // for people, with the firmware that it is for
+
+	// Look reads the loader's files on the running system. f is what is known of the rest of the machine, f.Boot where its
+	// kernels are; b takes the place of f.Boot. found is false when this loader does not boot the machine.
+	Look func(root fs.FS, f *Facts) (b Boot, problems []Problem, found bool)
+
+	// OneShot says why an entry for the next boot runs exactly once on this machine, or what is in the way: refusals,
+	// whose noun, evidence and mend are set. Nil for a loader that is only recognised; then what follows is nil, too.
+	OneShot func(f *Facts) (why string, refused Findings)
+	// Settings are what a plan for this machine keeps for the boot loader alone; dir is where its own files are.
+	Settings func(f *Facts) (settings map[string]string, dir string)
+	// Drift lists the settings of a plan with those of this machine.
+	Drift func(p *Plan, f *Facts) ([]Drift, error)
+	// Describe tells what else people should know of it.
+	Describe func(f *Facts) []string
+}
+
+// Drift compares one setting.
+type Drift struct{ What, Is, Was string }
+
+// loader is the row of the loader that boots the machine.
+func (f *Facts) loader() Loader { return f.Rules.Loader(f.Boot.Loader) }
+
+// oneShot asks it.
+func (f *Facts) oneShot() (why string, refused Findings) {
+	if l := f.loader(); l.OneShot != nil {
+		return l.OneShot(f)
+	}
+	var can []string
+	for _, l := range f.Rules.Loaders {
+		if l.OneShot != nil {
+			can = append(can, l.Title)
+		}
+	}
+	return "", Findings{{Noun: "boot loader", Evidence: "it is " + orUnknown(f.Boot.Loader), Mend: "this version moves systems that boot by " + orUnknown(strings.Join(can, " or "))}}
+}
+
+// refuseAll takes over refusals of a row.
+func (a *answers) refuseAll(refused Findings) {
+	for _, x := range refused {
+		a.refuse(x.Noun, x.Mend, "%s", x.Evidence)
+	}
+}
