@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+
 	"migrate-init/pkg/kmod"
 	"migrate-init/pkg/plan"
 )

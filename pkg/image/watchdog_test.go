@@ -2,10 +2,11 @@ package image
 
 import (
 	"io/fs"
-	"migrate-init/pkg/sim"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"migrate-init/pkg/sim"
 )
 
 func TestWatchdogDrivers(t *testing.T) {

@@ -63,9 +63,9 @@ func (e *Env) mountNew(ctx context.Context, n *plan.Node) (*plan.Device, error) 
 	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: newDir(n.Ref.ID()), Type: n.FS.Type})
 }
 
-// uncache makes sure that what will be read of a new filesystem comes from its disk: the copy left inodes, directories
+// dropCaches makes sure that what will be read of a new filesystem comes from its disk: the copy left inodes, directories
 // and attributes in the caches as they were meant, and those go only with the mount. Nobody else uses it at this time.
-func (e *Env) uncache(ctx context.Context, n *plan.Node, d *plan.Device) error {
+func (e *Env) dropCaches(ctx context.Context, n *plan.Node, d *plan.Device) error {
 	if err := e.unmount(ctx, newDir(n.Ref.ID())); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 		return j, nil
 	}
 	if stage == "verify" {
-		if err := e.uncache(ctx, n, to); err != nil {
+		if err := e.dropCaches(ctx, n, to); err != nil {
 			return j, err
 		}
 	}

@@ -129,9 +129,9 @@ func (e *Env) readAt(dev string, off int64, n int) ([]byte, error) {
 	return b, nil
 }
 
-// awaited finds a volume that is to be here, and may be away for a moment: udev re-reads the table of a disk that was
+// waitForVolume finds a volume that is to be here, and may be away for a moment: udev re-reads the table of a disk that was
 // written to, and all its partitions are gone and made anew then.
-func (e *Env) awaited(ctx context.Context, ref plan.Ref) (*plan.Device, error) {
+func (e *Env) waitForVolume(ctx context.Context, ref plan.Ref) (*plan.Device, error) {
 	d, err := e.volume(ref)
 	if err == nil {
 		return d, nil

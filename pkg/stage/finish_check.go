@@ -80,7 +80,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			continue
 		}
 		whole = true
-		for _, s := range strangers(p, f, d) {
+		for _, s := range unknownContents(p, f, d) {
 			if !discard {
 				refuse("old disk "+d.Path, keep, "%s: that came there after the copy", s)
 			}
@@ -103,9 +103,9 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 	return out.Err()
 }
 
-// strangers lists what an old disk's partitions carry that the plan knows nothing of. It was not there when the plan was
+// unknownContents lists what an old disk's partitions carry that the plan knows nothing of. It was not there when the plan was
 // made, for then it would have been moved, left by --leave, or refused; swap and an idle ESP are let pass, as they were.
-func strangers(p *plan.Plan, f *plan.Facts, d *plan.Device) []string {
+func unknownContents(p *plan.Plan, f *plan.Facts, d *plan.Device) []string {
 	var out []string
 	role := map[int]string{}
 	for _, t := range d.Table.Partitions {

@@ -3,10 +3,11 @@ package stage
 import (
 	"context"
 	"fmt"
+	"strings"
+
 	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
-	"strings"
 )
 
 // diskKind: a new disk gets the planned partition table, and so does an old one at finish.
@@ -139,7 +140,7 @@ func (e *Env) repartition(ctx context.Context, m *plan.Node) error {
 			}
 		}
 		e.tell(repartition, "partition table %s on %s", want.ID, d.Path)
-		if err := e.retable(ctx, d, want); err != nil {
+		if err := e.replaceTable(ctx, d, want); err != nil {
 			return err
 		}
 	} else if damage := e.tableWhole(d, want); damage != nil {
@@ -188,8 +189,8 @@ func (e *Env) proveTable(g plan.Graph, n *plan.Node) error {
 	return e.tableWhole(d, want)
 }
 
-// retable wipes what an old disk's partitions hold and gives it the new table; the boot sector's code stays.
-func (e *Env) retable(ctx context.Context, d *plan.Device, want gpt.Table) error {
+// replaceTable wipes what an old disk's partitions hold and gives it the new table; the boot sector's code stays.
+func (e *Env) replaceTable(ctx context.Context, d *plan.Device, want gpt.Table) error {
 	if err := e.forget(ctx, d); err != nil {
 		return err
 	}

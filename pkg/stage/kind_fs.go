@@ -2,9 +2,10 @@ package stage
 
 import (
 	"context"
+	"strings"
+
 	"migrate-init/pkg/mkfs"
 	"migrate-init/pkg/plan"
-	"strings"
 )
 
 // fsKind: a filesystem is made for a copy by files; a copy by blocks brings it whole.
@@ -38,7 +39,7 @@ func (e *Env) prepareFS(ctx context.Context, n *plan.Node, again bool) error {
 	if !again && e.records.Begun("copy:"+n.Ref.ID()) {
 		const why = "its filesystem is not there any more"
 		e.tell("prepare", "filesystem at %s is copied again: %s", n.FS.Mount, why)
-		if err := e.takeBack(ctx, n.Ref.ID(), why); err != nil {
+		if err := e.invalidateCopy(ctx, n.Ref.ID(), why); err != nil {
 			return err
 		}
 	}

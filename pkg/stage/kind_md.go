@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
+
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
-	"strings"
-	"time"
 )
 
 // mdKind: arrays are made with the slots that Target fills, and further members join at finish.

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
-	"time"
 )
 
 // holds reports whether a running array has a device as its member.
@@ -28,7 +29,7 @@ func (e *Env) joinMember(ctx context.Context, s plan.Slot) error {
 	if d, err := e.Facts.Volume(e.Plan, ref); e.DryRun && err == nil && (d == nil || !e.holds(n, d)) {
 		return e.do(ctx, later(fmt.Sprintf("add the new member %s to array %s, and wait until it is resynced", ref, n.MD.Name)))
 	}
-	d, err := e.awaited(ctx, ref)
+	d, err := e.waitForVolume(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (e *Env) joinMember(ctx context.Context, s plan.Slot) error {
 	if err := e.refresh(ctx); err != nil {
 		return err
 	}
-	if d, err = e.awaited(ctx, ref); err != nil || e.holds(n, d) {
+	if d, err = e.waitForVolume(ctx, ref); err != nil || e.holds(n, d) {
 		return err
 	}
 	if err := e.wipe(ctx, d); err != nil {
@@ -136,7 +137,7 @@ func (e *Env) watchSync(ctx context.Context, n *plan.Node) error {
 		case e.DryRun:
 			return nil // the join says that it is waited for
 		}
-		if err := e.rouse(ctx, n); err != nil {
+		if err := e.setReadWrite(ctx, n); err != nil {
 			return err
 		}
 		pr := &copy.Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate)}
@@ -169,9 +170,9 @@ func (e *Env) awaitRecovery(ctx context.Context, n *plan.Node, node string) erro
 	return nil
 }
 
-// rouse makes an array writable that has been assembled and not yet written to, such as an idle swap's: until then the
+// setReadWrite makes an array writable that has been assembled and not yet written to, such as an idle swap's: until then the
 // kernel does not rebuild a member, and after a power cut nothing else would write.
-func (e *Env) rouse(ctx context.Context, n *plan.Node) error {
+func (e *Env) setReadWrite(ctx context.Context, n *plan.Node) error {
 	const asleep = "read-auto"
 	a := e.Facts.Array(n.Ref.ID())
 	if a.State != asleep {

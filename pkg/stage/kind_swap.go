@@ -2,9 +2,10 @@ package stage
 
 import (
 	"context"
+	"strings"
+
 	"migrate-init/pkg/mkfs"
 	"migrate-init/pkg/plan"
-	"strings"
 )
 
 // swapKind: a swap area is made again, never copied.

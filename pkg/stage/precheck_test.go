@@ -139,7 +139,7 @@ func TestTakeBackOrder(t *testing.T) {
 	}
 	n := len(e.records)
 	to := p.Copies()[0].To.ID()
-	if err := e.takeBack(t.Context(), to, "why"); err != nil {
+	if err := e.invalidateCopy(t.Context(), to, "why"); err != nil {
 		t.Fatal(err)
 	}
 	var order []string

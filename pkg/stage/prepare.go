@@ -57,7 +57,7 @@ func (e *Env) wipe(ctx context.Context, d *plan.Device) error {
 
 func (e *Env) prepareJournal(ctx context.Context) error {
 	if e.journal != "" {
-		return e.sameSources(ctx)
+		return e.invalidateStale(ctx)
 	}
 	// It may have come to light with the table: somebody had wiped that, and what lies behind it is still there.
 	if err := e.openJournal(); err != nil {

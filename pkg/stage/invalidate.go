@@ -17,10 +17,10 @@ func (e *Env) stamps() map[string]string {
 	return m
 }
 
-// sameSources takes back every copy whose source was mounted for writing since (between two tries the old system runs),
+// invalidateStale takes back every copy whose source was mounted for writing since (between two tries the old system runs),
 // and every copy by blocks that was cut short while it got its identity: half rewritten checksums are no filesystem.
 // What is taken back is recorded before the new stamps are, so that a power cut between them forgets nothing.
-func (e *Env) sameSources(ctx context.Context) error {
+func (e *Env) invalidateStale(ctx context.Context) error {
 	now, changed := e.stamps(), false
 	for _, c := range e.Plan.Copies() {
 		key, why := "stamp:"+c.From.ID(), "the source was in use"
@@ -32,7 +32,7 @@ func (e *Env) sameSources(ctx context.Context) error {
 		}
 		changed = true
 		e.tell("prepare", "source filesystem %s is copied again: %s", c.From.ID(), why)
-		if err := e.takeBack(ctx, c.To.ID(), why); err != nil {
+		if err := e.invalidateCopy(ctx, c.To.ID(), why); err != nil {
 			return err
 		}
 	}
@@ -42,9 +42,9 @@ func (e *Env) sameSources(ctx context.Context) error {
 	return e.Record(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now", Facts: now})
 }
 
-// takeBack makes the journal forget that a filesystem was copied. Its settling is the last to go: it is what tells the next
+// invalidateCopy makes the journal forget that a filesystem was copied. Its settling is the last to go: it is what tells the next
 // try, when the power went before, that there is something to take back.
-func (e *Env) takeBack(ctx context.Context, to, why string) error {
+func (e *Env) invalidateCopy(ctx context.Context, to, why string) error {
 	for _, whole := range []string{"copy", "verify"} {
 		if !e.records.Done(whole) {
 			continue
