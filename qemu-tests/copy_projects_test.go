@@ -68,15 +68,15 @@ mkdir fold/any/Sub
 // guestCopy is what the command prints.
 type guestCopy struct {
 	Findings []struct {
-		ID, Severity, Evidence string
-		Paths                  []string
+		ID, Severity, Detail string
+		Paths                []string
 	}
 	Verified struct{ Files int64 }
 }
 
 func (g *guestCopy) has(id, severity, path string) bool {
 	for _, f := range g.Findings {
-		if f.ID == id && f.Severity == severity && slices.Contains(f.Paths, path) && f.Evidence != "" {
+		if f.ID == id && f.Severity == severity && slices.Contains(f.Paths, path) && f.Detail != "" {
 			return true
 		}
 	}

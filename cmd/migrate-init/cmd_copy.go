@@ -49,8 +49,8 @@ type copyFinding struct {
 	ID       string    `json:"id"`
 	Severity string    `json:"severity"`
 	Count    int64     `json:"count"`
-	Evidence string    `json:"evidence"`
-	Mend     string    `json:"mend,omitempty"`
+	Detail   string    `json:"detail"`
+	Fix      string    `json:"fix,omitempty"`
 	Paths    []anyName `json:"paths,omitempty"`
 }
 
@@ -64,9 +64,9 @@ func (f copyFinding) line() string {
 		}
 		s += ": "
 	}
-	s += f.Evidence
-	if f.Mend != "" {
-		s += "; " + f.Mend
+	s += f.Detail
+	if f.Fix != "" {
+		s += "; " + f.Fix
 	}
 	return s
 }
@@ -189,7 +189,7 @@ func precheck(ctx context.Context, d *copy.Dir, j copy.Job) ([]copyFinding, erro
 		for _, p := range f.Paths {
 			paths = append(paths, anyName(p))
 		}
-		out = append(out, copyFinding{f.ID, f.Severity.String(), f.Count, f.Evidence, f.Mend, paths})
+		out = append(out, copyFinding{f.ID, f.Severity.String(), f.Count, f.Detail, f.Fix, paths})
 	}
 	return out, nil
 }

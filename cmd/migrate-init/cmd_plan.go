@@ -162,7 +162,7 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 		noun := "filesystem at " + s.FS.Mount
 		at := wholly(f, d)
 		if at == "" {
-			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Noun: noun, Evidence: "it is not mounted, and its files were not looked at", Mend: "mount it, and check again"})
+			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Subject: noun, Detail: "it is not mounted, and its files were not looked at", Fix: "mount it, and check again"})
 			continue
 		}
 		c.note("%s: looking at every file", noun)

@@ -53,7 +53,7 @@ func bootx() loader.Loader {
 			},
 			OneShot: func(f *plan.Facts) (string, plan.Findings) {
 				if string(f.Boot.Own) == `"locked"` {
-					return "", plan.Findings{{Noun: "one-shot boot entry", Evidence: bootxConf + " is locked", Mend: "unlock it"}}
+					return "", plan.Findings{{Subject: "one-shot boot entry", Detail: bootxConf + " is locked", Fix: "unlock it"}}
 				}
 				return "bootx forgets an entry that it has run", nil
 			},

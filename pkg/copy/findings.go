@@ -22,20 +22,20 @@ func Forbids(f tree.Finding, j Job) bool {
 
 // Line spells a finding on one line: severity, id, evidence and fix.
 func Line(f tree.Finding) string {
-	s := f.Severity.String() + " " + f.ID + ": " + Evidence(f)
-	if f.Mend != "" {
-		s += "; " + f.Mend
+	s := f.Severity.String() + " " + f.ID + ": " + Detail(f)
+	if f.Fix != "" {
+		s += "; " + f.Fix
 	}
 	return s
 }
 
-// Evidence of a finding, with the name of the first file it is about.
-func Evidence(f tree.Finding) string {
+// Detail of a finding, with the name of the first file it is about.
+func Detail(f tree.Finding) string {
 	switch {
 	case len(f.Paths) == 0:
-		return f.Evidence
+		return f.Detail
 	case f.Count > 1:
-		return fmt.Sprintf("%q and %d more: %s", f.Paths[0], f.Count-1, f.Evidence)
+		return fmt.Sprintf("%q and %d more: %s", f.Paths[0], f.Count-1, f.Detail)
 	}
-	return fmt.Sprintf("%q: %s", f.Paths[0], f.Evidence)
+	return fmt.Sprintf("%q: %s", f.Paths[0], f.Detail)
 }

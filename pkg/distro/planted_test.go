@@ -63,7 +63,7 @@ func TestPlantedChecks(t *testing.T) {
 		t.Fatal("package.present: no answer")
 		return plan.Finding{}
 	}
-	if x := answer(); x.Severity != plan.Refuse || x.Noun != "packages mdadm" || x.Mend != "grow mdadm" {
+	if x := answer(); x.Severity != plan.Refuse || x.Subject != "packages mdadm" || x.Fix != "grow mdadm" {
 		t.Errorf("mdadm is not installed: %+v", x)
 	}
 	f.Distro.Packages[0].Installed = true
@@ -72,12 +72,12 @@ func TestPlantedChecks(t *testing.T) {
 	}
 	for _, other := range []string{"dracut", "mkinitcpio", ""} {
 		f.Distro.Initrd = other
-		if x := answer(); x.Severity != plan.Refuse || x.Mend != "this version rebuilds Debian and its relatives and Planted Linux with initramfs-tools or seedling" {
+		if x := answer(); x.Severity != plan.Refuse || x.Fix != "this version rebuilds Debian and its relatives and Planted Linux with initramfs-tools or seedling" {
 			t.Errorf("generator %q: %+v", other, x)
 		}
 	}
 	f.Boot.Dir, f.Mounts = "/boot", []plan.Mount{{Target: "/", Free: 1}}
-	if x := plan.CheckRoom(f, 2); x.Mend != "remove old kernels: prune kernels" {
+	if x := plan.CheckRoom(f, 2); x.Fix != "remove old kernels: prune kernels" {
 		t.Errorf("no room: %+v", x)
 	}
 	if got := f.Rules.Family("planted").ReinstallKernel("7"); got != "grow --again kernel-7" {

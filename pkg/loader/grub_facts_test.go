@@ -65,7 +65,7 @@ func refusal(f *plan.Facts) string {
 		return ""
 	case len(refused) == 0:
 		return "no reason is given"
-	case refused[0].Noun == "" || refused[0].Evidence == "" || refused[0].Mend == "":
+	case refused[0].Subject == "" || refused[0].Detail == "" || refused[0].Fix == "":
 		return "a refusal without noun, evidence or mend"
 	}
 	return refused[0].String()
@@ -156,7 +156,7 @@ func TestLookProblems(t *testing.T) {
 		root, f := debian()
 		root[c.file] = &fstest.MapFile{Data: []byte(c.text)}
 		look(root, f)
-		if !slices.ContainsFunc(f.Problems, func(p plan.Problem) bool { return p.Noun == c.noun && strings.Contains(p.Err, c.want) }) {
+		if !slices.ContainsFunc(f.Problems, func(p plan.Problem) bool { return p.Subject == c.noun && strings.Contains(p.Err, c.want) }) {
 			t.Errorf("%s: %v", name, f.Problems)
 		}
 	}

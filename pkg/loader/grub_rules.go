@@ -11,10 +11,10 @@ import (
 // plain partition only. On md and btrfs grub-reboot succeeds, and the entry is permanent.
 func grubOneShot(f *plan.Facts) (string, plan.Findings) {
 	if f.Firmware != "bios" {
-		return "", plan.Findings{{Noun: "firmware " + f.Firmware, Evidence: "UEFI is not supported yet", Mend: "this version moves systems that boot by " + grubTitle}}
+		return "", plan.Findings{{Subject: "firmware " + f.Firmware, Detail: "UEFI is not supported yet", Fix: "this version moves systems that boot by " + grubTitle}}
 	}
 	refuse := func(mend, format string, args ...any) (string, plan.Findings) {
-		return "", plan.Findings{{Noun: "one-shot boot entry", Evidence: fmt.Sprintf(format, args...), Mend: mend}}
+		return "", plan.Findings{{Subject: "one-shot boot entry", Detail: fmt.Sprintf(format, args...), Fix: mend}}
 	}
 	plain := "use a machine whose /boot is a plain partition of " + strings.Join(grubWrites(), " or ") + "; this version has no other way to run an entry once"
 	g, err := grubFactsOf(f)

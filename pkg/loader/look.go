@@ -40,7 +40,7 @@ type looking struct {
 
 func (l *looking) problem(noun string, err error) {
 	if err != nil {
-		l.problems = append(l.problems, plan.Problem{Noun: noun, Err: err.Error()})
+		l.problems = append(l.problems, plan.Problem{Subject: noun, Err: err.Error()})
 	}
 }
 

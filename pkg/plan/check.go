@@ -81,16 +81,16 @@ func checkProblems(p *Plan, f *Facts, a *answers) {
 		}
 	}
 	for _, x := range f.Problems {
-		table, isTable := strings.CutPrefix(x.Noun, "partition table of ")
+		table, isTable := strings.CutPrefix(x.Subject, "partition table of ")
 		switch {
 		case x.Note:
-			a.warn(x.Noun, "", "%s", x.Err)
+			a.warn(x.Subject, "", "%s", x.Err)
 		case isTable && p.wiped(f, table):
-			a.warn(x.Noun, "", "could not be read, and is replaced: %s", x.Err)
-		case ours[x.Noun] || isTable && ours[table]:
-			a.refuse(x.Noun, "look with dmesg and blkid, as root; without it the plan cannot be held against the machine", "could not be read: %s", x.Err)
+			a.warn(x.Subject, "", "could not be read, and is replaced: %s", x.Err)
+		case ours[x.Subject] || isTable && ours[table]:
+			a.refuse(x.Subject, "look with dmesg and blkid, as root; without it the plan cannot be held against the machine", "could not be read: %s", x.Err)
 		default:
-			a.warn(x.Noun, "", "could not be read: %s", x.Err)
+			a.warn(x.Subject, "", "could not be read: %s", x.Err)
 		}
 	}
 }

@@ -141,7 +141,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"grown since, by blocks", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 19 * gib }, "target.room", []string{"filesystem at /", "grown to 19 GiB", "new plan"}},
 		{"grown beyond all", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 1<<63 - 1 }, "target.room", []string{"grown to"}},
 		{"errors noted since", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (1)" }, "source.clean", []string{"/dev/vda2", "noted errors"}},
-		{"list of mounts unreadable", Live, func(_ *Plan, f *Facts) { f.Problems = []Problem{{Noun: "/proc/self/mountinfo", Err: "EOF"}} }, "survey.complete", []string{"/proc/self/mountinfo"}},
+		{"list of mounts unreadable", Live, func(_ *Plan, f *Facts) { f.Problems = []Problem{{Subject: "/proc/self/mountinfo", Err: "EOF"}} }, "survey.complete", []string{"/proc/self/mountinfo"}},
 		{"setting changed", Live, func(_ *Plan, f *Facts) { f.Boot.Own = bootxFacts{Place: "/srv"}.own() }, "boot.one-shot", []string{`its place is "/srv"`, `planned "/boot"`}},
 		{"boot moved", Live, func(_ *Plan, f *Facts) { f.Boot.Device = "vda3" }, "boot.one-shot", []string{"its filesystem is", "planned"}},
 		{"setting missing", Live, func(p *Plan, _ *Facts) { p.Boot.Own = nil }, "boot.one-shot", []string{"place is missing", "new plan"}},
@@ -243,7 +243,7 @@ func TestCheckRoom(t *testing.T) {
 	if x := CheckRoom(f, 100); x.Severity != OK || x.ID != "boot.room" {
 		t.Errorf("100 of 100 bytes: %+v", x)
 	}
-	if x := CheckRoom(f, 101); x.Severity != Refuse || x.Noun != "filesystem at /boot" || x.Mend == "" {
+	if x := CheckRoom(f, 101); x.Severity != Refuse || x.Subject != "filesystem at /boot" || x.Fix == "" {
 		t.Errorf("101 of 100 bytes: %+v", x)
 	}
 	// Mounted on demand: the trigger lies below, and has no room; then something is mounted over the place.
@@ -257,7 +257,7 @@ func TestCheckRoom(t *testing.T) {
 	}
 	f.Mounts = f.Mounts[:len(f.Mounts)-1]
 	f.Distro.Family = ""
-	if x := CheckRoom(f, 101); x.Mend == "" {
+	if x := CheckRoom(f, 101); x.Fix == "" {
 		t.Errorf("no mend: %+v", x)
 	}
 }

@@ -25,7 +25,7 @@ func (f *Facts) Describe() string {
 				p.head(part.head)
 			}
 			first = false
-			p.para("  ", "%s: %s", x.Noun, x.Err)
+			p.para("  ", "%s: %s", x.Subject, x.Err)
 		}
 	}
 	return p.String()
@@ -239,7 +239,7 @@ func (f *Facts) describeBoot(p *page) {
 	p.pair("boot loader", "%s", joined(strings.TrimSpace(orUnknown(b.Loader)+" "+b.Version), b.Config, on, more))
 	why, refused := f.oneShot()
 	for _, x := range refused {
-		p.pair("one-shot", "NO: %s", joinedBy("; ", x.Evidence, x.Mend))
+		p.pair("one-shot", "NO: %s", joinedBy("; ", x.Detail, x.Fix))
 	}
 	if len(refused) == 0 {
 		p.pair("one-shot", "yes: %s", why)

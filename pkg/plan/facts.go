@@ -222,7 +222,7 @@ type Package struct {
 
 // Problem is something that survey could not read, or, as a note, that it read and that will not be heeded.
 type Problem struct {
-	Noun string `json:"noun"`
-	Err  string `json:"error"`
-	Note bool   `json:"note,omitempty"`
+	Subject string `json:"subject"`
+	Err     string `json:"error"`
+	Note    bool   `json:"note,omitempty"`
 }

@@ -9,12 +9,12 @@ import (
 
 // An AmbiguousError says that several things carry one identity: none of them is chosen.
 type AmbiguousError struct {
-	Noun       string
+	Subject    string
 	Candidates []string
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%s: found %d times: %s; nothing is picked", e.Noun, len(e.Candidates), strings.Join(e.Candidates, ", "))
+	return fmt.Sprintf("%s: found %d times: %s; nothing is picked", e.Subject, len(e.Candidates), strings.Join(e.Candidates, ", "))
 }
 
 // Dev returns the device with the name or path, or nil. A leading /dev/ is ignored; the two differ where nodes have a
@@ -108,7 +108,7 @@ func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {
 	case 1:
 		return found[0], nil
 	}
-	e := &AmbiguousError{Noun: noun}
+	e := &AmbiguousError{Subject: noun}
 	for _, d := range found {
 		e.Candidates = append(e.Candidates, d.Path)
 	}

@@ -15,19 +15,19 @@ const (
 	OK     Severity = "ok"
 )
 
-// Finding is the answer of one check: the noun first, the evidence, and what would mend it.
+// Finding is the answer of one check: what it is about, what was seen, and a command or an action that helps.
 type Finding struct {
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
-	Noun     string   `json:"noun"`
-	Evidence string   `json:"evidence"`
-	Mend     string   `json:"mend,omitempty"`
+	Subject  string   `json:"subject"`
+	Detail   string   `json:"detail"`
+	Fix      string   `json:"fix,omitempty"`
 }
 
 func (f Finding) String() string {
-	s := f.Noun + ": " + f.Evidence
-	if f.Mend != "" {
-		s += "; " + f.Mend
+	s := f.Subject + ": " + f.Detail
+	if f.Fix != "" {
+		s += "; " + f.Fix
 	}
 	return s
 }

@@ -110,7 +110,7 @@ func want(t *testing.T, fs Findings, sev Severity, id string, words ...string) {
 			all = all && strings.Contains(x.String(), w)
 		}
 		if all {
-			if sev == Refuse && (x.Evidence == "" || x.Mend == "" || x.Noun == "") {
+			if sev == Refuse && (x.Detail == "" || x.Fix == "" || x.Subject == "") {
 				t.Errorf("%s refuses without a noun, evidence or mend: %+v", id, x)
 			}
 			return

@@ -63,7 +63,7 @@ func busy() *Facts {
 	}
 	f.Boot.Kernels = append(f.Boot.Kernels, Image{Release: "5.10.0-9-amd64", Path: "/boot/vmlinuz-5.10.0-9-amd64"})
 	f.Distro.Packages[0].Installed = false
-	f.Problems = []Problem{{Noun: "/dev/sr0", Err: "no medium found"}}
+	f.Problems = []Problem{{Subject: "/dev/sr0", Err: "no medium found"}}
 	return f
 }
 

@@ -42,12 +42,12 @@ func (f *Facts) oneShot() (why string, refused Findings) {
 			can = append(can, l.Title)
 		}
 	}
-	return "", Findings{{Noun: "boot loader", Evidence: "it is " + orUnknown(f.Boot.Loader), Mend: "this version moves systems that boot by " + orUnknown(strings.Join(can, " or "))}}
+	return "", Findings{{Subject: "boot loader", Detail: "it is " + orUnknown(f.Boot.Loader), Fix: "this version moves systems that boot by " + orUnknown(strings.Join(can, " or "))}}
 }
 
 // refuseAll takes over refusals of a row.
 func (a *answers) refuseAll(refused Findings) {
 	for _, x := range refused {
-		a.refuse(x.Noun, x.Mend, "%s", x.Evidence)
+		a.refuse(x.Subject, x.Fix, "%s", x.Detail)
 	}
 }

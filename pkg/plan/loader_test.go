@@ -32,7 +32,7 @@ func testLoaders() []Loader {
 			Name: "bootx", Title: "bootx on BIOS", Look: none,
 			OneShot: func(f *Facts) (string, Findings) {
 				if why := bootxOf(f).NoOneShot; why != "" {
-					return "", Findings{{Noun: "one-shot boot entry", Evidence: why, Mend: "repair bootx"}}
+					return "", Findings{{Subject: "one-shot boot entry", Detail: why, Fix: "repair bootx"}}
 				}
 				return "bootx forgets an entry that it has run", nil
 			},

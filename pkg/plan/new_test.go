@@ -139,7 +139,7 @@ func TestNewLayout(t *testing.T) {
 		p, found, err := New(wish(), f)
 		if err != nil {
 			for _, x := range found.Refusals() {
-				if x.ID != "plan.target" || !strings.Contains(x.Evidence, "too small") {
+				if x.ID != "plan.target" || !strings.Contains(x.Detail, "too small") {
 					t.Fatalf("refused: %v", x)
 				}
 			}

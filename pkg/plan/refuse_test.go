@@ -56,10 +56,10 @@ func TestNewRefuses(t *testing.T) {
 			f.Devices = append(f.Devices, Device{Name: "vdb1", Path: "/dev/vdb1", Kind: KindPart, Parent: "vdb", Number: 1})
 		}, "target.empty", []string{"table of another kind, with 1 partitions", "--wipe /dev/vdb"}},
 		{"target's table is unreadable", func(f *Facts, _ *Intent) {
-			f.Problems = []Problem{{Noun: "partition table of /dev/vdb", Err: "both copies are damaged"}}
+			f.Problems = []Problem{{Subject: "partition table of /dev/vdb", Err: "both copies are damaged"}}
 		}, "survey.complete", []string{"both copies are damaged"}},
-		{"target cannot be read", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Noun: "/dev/vdb", Err: "input/output error"}} }, "survey.complete", []string{"/dev/vdb", "input/output error", "dmesg"}},
-		{"source cannot be read", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Noun: "/dev/vda2", Err: "input/output error"}} }, "survey.complete", []string{"/dev/vda2", "input/output error"}},
+		{"target cannot be read", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/dev/vdb", Err: "input/output error"}} }, "survey.complete", []string{"/dev/vdb", "input/output error", "dmesg"}},
+		{"source cannot be read", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/dev/vda2", Err: "input/output error"}} }, "survey.complete", []string{"/dev/vda2", "input/output error"}},
 		{"fstab names the target", func(f *Facts, _ *Intent) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "/dev/vdb", Target: "/spare", Type: "ext4", Options: "defaults", Device: "vdb"})
 		}, "fstab.resolves", []string{"/spare", "target disk /dev/vdb", "remove the line"}},
@@ -133,9 +133,9 @@ func TestNewRefuses(t *testing.T) {
 			f.Mounts = append(f.Mounts, Mount{Source: "host:/var", Target: "/var", Type: "nfs4"})
 		}, "plan.source", []string{"directory /var", "host:/var"}},
 		{"list of mounts unreadable", func(f *Facts, _ *Intent) {
-			f.Problems = []Problem{{Noun: "/proc/self/mountinfo", Err: "line 3: too few fields"}}
+			f.Problems = []Problem{{Subject: "/proc/self/mountinfo", Err: "line 3: too few fields"}}
 		}, "survey.complete", []string{"/proc/self/mountinfo", "too few fields"}},
-		{"list of swaps unreadable", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Noun: "/proc/swaps", Err: "permission denied"}} }, "survey.complete", []string{"/proc/swaps"}},
+		{"list of swaps unreadable", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/proc/swaps", Err: "permission denied"}} }, "survey.complete", []string{"/proc/swaps"}},
 		{"another type beside", func(f *Facts, _ *Intent) { withMount(f, 1, "44", "/data", 0).Contents[0].Type = "xfs" }, "filesystem.type", []string{"xfs", "--leave"}},
 		{"mounted, not in fstab", func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44", "/data", 0)
@@ -235,11 +235,11 @@ func TestNewRefuses(t *testing.T) {
 			want(t, found, Refuse, c.id, c.words...)
 			want(t, refused.Findings, Refuse, c.id, c.words...)
 			for _, x := range refused.Findings {
-				if x.Noun == "" || x.Evidence == "" || x.Mend == "" {
+				if x.Subject == "" || x.Detail == "" || x.Fix == "" {
 					t.Errorf("a refusal without noun, evidence or mend: %+v", x)
 				}
-				if !strings.Contains(err.Error(), x.Evidence) {
-					t.Errorf("%q is not in the error's words", x.Evidence)
+				if !strings.Contains(err.Error(), x.Detail) {
+					t.Errorf("%q is not in the error's words", x.Detail)
 				}
 			}
 		})
@@ -293,9 +293,9 @@ func TestNewWarns(t *testing.T) {
 		{"fstab names the target, nofail", func(f *Facts, _ *Intent) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "/dev/vdb", Target: "/spare", Options: "nofail", Device: "vdb"})
 		}, "fstab.resolves", []string{"/spare", "overwritten"}},
-		{"a problem elsewhere", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Noun: "/dev/sr0", Err: "no medium"}} }, "survey.complete", []string{"/dev/sr0"}},
+		{"a problem elsewhere", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/dev/sr0", Err: "no medium"}} }, "survey.complete", []string{"/dev/sr0"}},
 		{"a damaged table that is wiped", func(f *Facts, in *Intent) {
-			f.Problems, in.Wipe = []Problem{{Noun: "partition table of /dev/vdb", Err: "damaged"}}, []string{"vdb"}
+			f.Problems, in.Wipe = []Problem{{Subject: "partition table of /dev/vdb", Err: "damaged"}}, []string{"vdb"}
 		}, "survey.complete", []string{"damaged", "replaced"}},
 		{"an old kernel without modules", func(f *Facts, _ *Intent) {
 			f.Boot.Kernels = append(f.Boot.Kernels, Image{Path: "/boot/vmlinuz-5", Release: "5"})

@@ -24,7 +24,7 @@ func Rollbackable(p *plan.Plan, rs Records) error {
 func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 	var out plan.Findings
 	refuse := func(noun, mend, format string, args ...any) {
-		out = append(out, plan.Finding{ID: "finish", Severity: plan.Refuse, Noun: noun, Evidence: fmt.Sprintf(format, args...), Mend: mend})
+		out = append(out, plan.Finding{ID: "finish", Severity: plan.Refuse, Subject: noun, Detail: fmt.Sprintf(format, args...), Fix: mend})
 	}
 	if f.Machine.UID != 0 {
 		refuse("user", "run it as root", "uid is %d", f.Machine.UID)

@@ -17,10 +17,10 @@ func PrecheckLive(ctx context.Context, dir, noun string, n *plan.Node, j copy.Jo
 	if err != nil {
 		return nil, err
 	}
-	out := plan.Findings{{ID: "tree.files", Severity: plan.OK, Noun: noun, Evidence: fmt.Sprintf("%d files and %d directories were looked at", scan.Files, scan.Dirs)}}
+	out := plan.Findings{{ID: "tree.files", Severity: plan.OK, Subject: noun, Detail: fmt.Sprintf("%d files and %d directories were looked at", scan.Files, scan.Dirs)}}
 	for _, f := range scan.Findings {
 		if sev, ok := liveSeverity(f, j); ok {
-			out = append(out, plan.Finding{ID: f.ID, Severity: sev, Noun: noun, Evidence: copy.Evidence(f), Mend: f.Mend})
+			out = append(out, plan.Finding{ID: f.ID, Severity: sev, Subject: noun, Detail: copy.Detail(f), Fix: f.Fix})
 		}
 	}
 	return out, nil

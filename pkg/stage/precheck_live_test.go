@@ -29,7 +29,7 @@ func TestPrecheckLive(t *testing.T) {
 		}
 		m := map[string]plan.Finding{}
 		for _, f := range fs {
-			if f.Noun != "filesystem at /x" {
+			if f.Subject != "filesystem at /x" {
 				t.Errorf("noun of %+v", f)
 			}
 			m[f.ID] = f
@@ -37,12 +37,12 @@ func TestPrecheckLive(t *testing.T) {
 		return m
 	}
 	same := look(plan.FS{Type: "ext4", InodeSize: 256, BlockSize: 4096, Inodes: 1000})
-	if len(same) != 2 || same["tree.files"].Severity != plan.OK || !strings.Contains(same["tree.files"].Evidence, "1 files and 1 directories") || same["tree.quota"].Severity != plan.Warn {
+	if len(same) != 2 || same["tree.files"].Severity != plan.OK || !strings.Contains(same["tree.files"].Detail, "1 files and 1 directories") || same["tree.quota"].Severity != plan.Warn {
 		t.Errorf("of the same kind: %+v", same)
 	}
 	small := look(plan.FS{Type: "ext4", InodeSize: 128, BlockSize: 4096, Inodes: 1})
 	for id, words := range map[string]string{"tree.nanoseconds": "ext4 keeps whole seconds", "tree.inodes": "2 objects, 1 free inodes"} {
-		if f := small[id]; f.Severity != plan.Refuse || !strings.Contains(f.Evidence, words) || f.Mend == "" {
+		if f := small[id]; f.Severity != plan.Refuse || !strings.Contains(f.Detail, words) || f.Fix == "" {
 			t.Errorf("%s: %+v", id, f)
 		}
 	}

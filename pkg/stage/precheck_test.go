@@ -32,9 +32,9 @@ func TestPrecheckForbids(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
 	w.Finds = map[string][]tree.Finding{
-		sim.OldRoot: {{ID: "tree.identity", Severity: tree.Info, Count: 1, Evidence: "inode numbers are new"},
-			{ID: "tree.project", Severity: tree.Loss, Count: 3, Paths: []string{"srv/quota", "b"}, Evidence: "project id 7", Mend: "mkfs with project"}},
-		sim.OldSrv: {{ID: "tree.encrypted", Severity: tree.Fail, Count: 1, Paths: []string{"data/\xff"}, Evidence: "fscrypt: no key", Mend: "add the key"}},
+		sim.OldRoot: {{ID: "tree.identity", Severity: tree.Info, Count: 1, Detail: "inode numbers are new"},
+			{ID: "tree.project", Severity: tree.Loss, Count: 3, Paths: []string{"srv/quota", "b"}, Detail: "project id 7", Fix: "mkfs with project"}},
+		sim.OldSrv: {{ID: "tree.encrypted", Severity: tree.Fail, Count: 1, Paths: []string{"data/\xff"}, Detail: "fscrypt: no key", Fix: "add the key"}},
 	}
 	err := w.migrate(p, text, sim.Fault{})
 	if err == nil || w.Entered != "" || w.committedFile(p) {
@@ -67,7 +67,7 @@ func TestPrecheckForbids(t *testing.T) {
 func TestPrecheckOnce(t *testing.T) {
 	w := newWorld(t)
 	p, text := planned(t, w, nil)
-	w.Finds = map[string][]tree.Finding{sim.OldSrv: {{ID: "tree.xattrs", Severity: tree.Loss, Count: 1, Paths: []string{"data/big"}, Evidence: "4000 bytes of xattrs"}}}
+	w.Finds = map[string][]tree.Finding{sim.OldSrv: {{ID: "tree.xattrs", Severity: tree.Loss, Count: 1, Paths: []string{"data/big"}, Detail: "4000 bytes of xattrs"}}}
 	start := w.clone(t)
 	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)

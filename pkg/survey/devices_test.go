@@ -64,7 +64,7 @@ func (m *box) look(t *testing.T, depth Depth) *plan.Facts {
 func problems(f *plan.Facts, noun string) string {
 	var out []string
 	for _, p := range f.Problems {
-		if p.Noun == noun {
+		if p.Subject == noun {
 			out = append(out, p.Err)
 		}
 	}

@@ -106,7 +106,7 @@ func bootx() plan.Loader {
 			b.Device = d.Name
 		}
 		if string(got) != "ok" {
-			return b, []plan.Problem{{Noun: b.Config, Err: "it is broken"}}, true
+			return b, []plan.Problem{{Subject: b.Config, Err: "it is broken"}}, true
 		}
 		return b, nil, true
 	}}

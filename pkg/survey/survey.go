@@ -94,13 +94,13 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 
 func (l *looker) problem(noun string, err error) {
 	if err != nil {
-		l.f.Problems = append(l.f.Problems, plan.Problem{Noun: noun, Err: err.Error()})
+		l.f.Problems = append(l.f.Problems, plan.Problem{Subject: noun, Err: err.Error()})
 	}
 }
 
 // note keeps what was read and will not be heeded.
 func (l *looker) note(noun, what string) {
-	l.f.Problems = append(l.f.Problems, plan.Problem{Noun: noun, Err: what, Note: true})
+	l.f.Problems = append(l.f.Problems, plan.Problem{Subject: noun, Err: what, Note: true})
 }
 
 // maxText bounds every text file that is read. The largest is dpkg's status file: 5 MB for 3000 packages.

@@ -85,12 +85,12 @@ func TestProblems(t *testing.T) {
 			m := debian(t)
 			c.change(m)
 			f := m.look(t, Whole)
-			if !slices.ContainsFunc(f.Problems, func(p plan.Problem) bool { return p.Noun == c.noun }) {
+			if !slices.ContainsFunc(f.Problems, func(p plan.Problem) bool { return p.Subject == c.noun }) {
 				t.Errorf("no problem of %s: %v", c.noun, f.Problems)
 			}
 			for _, p := range f.Problems {
-				if p.Noun == c.noun && !strings.Contains(p.Err, c.err) {
-					t.Errorf("%s: %q, want %q in it", p.Noun, p.Err, c.err)
+				if p.Subject == c.noun && !strings.Contains(p.Err, c.err) {
+					t.Errorf("%s: %q, want %q in it", p.Subject, p.Err, c.err)
 				}
 			}
 			if f.Dev("vda2") == nil || f.Kernel.Release != release {

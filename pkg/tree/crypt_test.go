@@ -97,7 +97,7 @@ func TestEncryptedDirectories(t *testing.T) {
 				got := findings(t, src.dir, capable())
 				f := got["tree.encrypted"]
 				expect(t, got, "tree.encrypted", Loss, 6, f.Paths[0], "in clear")
-				if !strings.Contains(f.Mend, "LUKS") || !slices.Contains(f.Paths, "links/s") {
+				if !strings.Contains(f.Fix, "LUKS") || !slices.Contains(f.Paths, "links/s") {
 					t.Errorf("%+v", f)
 				}
 			}
@@ -105,7 +105,7 @@ func TestEncryptedDirectories(t *testing.T) {
 			removeCryptKey(t, src.dir, spec)
 			locked := func(f Finding, count int64) {
 				t.Helper()
-				if f.Severity != Fail || f.Count != count || !strings.Contains(f.Evidence, "keyring") || f.Mend != unlockMend {
+				if f.Severity != Fail || f.Count != count || !strings.Contains(f.Detail, "keyring") || f.Fix != unlockMend {
 					t.Errorf("without the key: %+v, want count %d", f, count)
 				}
 			}
@@ -117,7 +117,7 @@ func TestEncryptedDirectories(t *testing.T) {
 			// No regular file: nothing says ENOKEY.
 			got = walked(t, scannerOf(t, src.dir+"/links", capable()))["tree.encrypted"]
 			locked(got, 3)
-			if !strings.Contains(got.Evidence, "the key "+hex.EncodeToString(key)) || got.Paths[0] != "." {
+			if !strings.Contains(got.Detail, "the key "+hex.EncodeToString(key)) || got.Paths[0] != "." {
 				t.Errorf("%+v", got)
 			}
 			addCryptKey(t, src.dir, version)
@@ -156,12 +156,12 @@ func TestEncryptedWithAKeyOfTheSession(t *testing.T) {
 	encrypt(t, src.dir+"/d", unix.FSCRYPT_POLICY_V1, []byte(cryptDescriptor))
 	apply(t, src.dir, symlink("secret", "d/s"))
 	f := findings(t, src.dir, capable())["tree.encrypted"]
-	if f.Severity != Loss || f.Count != 2 || !strings.Contains(f.Evidence, "in clear") {
+	if f.Severity != Loss || f.Count != 2 || !strings.Contains(f.Detail, "in clear") {
 		t.Errorf("with the key: %+v", f)
 	}
 	drop()
 	src.remount(t, unix.MS_RDONLY)
-	if f := findings(t, src.dir, capable())["tree.encrypted"]; f.Severity != Fail || f.Count != 2 || f.Mend != unlockMend {
+	if f := findings(t, src.dir, capable())["tree.encrypted"]; f.Severity != Fail || f.Count != 2 || f.Fix != unlockMend {
 		t.Errorf("without the key: %+v", f)
 	}
 }

@@ -24,16 +24,16 @@ func (s Severity) String() string {
 	return "fail"
 }
 
-// Finding is one kind of thing in the source that will not be kept. Where it has several causes, Severity, Evidence and
-// Mend are those of the most severe, of its first object; Paths names the first few objects, those of that cause before others.
+// Finding is one kind of thing in the source that will not be kept. Where it has several causes, Severity, Detail and
+// Fix are those of the most severe, of its first object; Paths names the first few objects, those of that cause before others.
 // Count is of all objects.
 type Finding struct {
 	ID       string // stable, "tree.NAME"
 	Severity Severity
 	Count    int64
 	Paths    []string
-	Evidence string
-	Mend     string
+	Detail   string
+	Fix      string
 }
 
 const findingPaths = 10
@@ -53,7 +53,7 @@ func (s *scanner) find(id string, sev Severity, path, mend, format string, a ...
 		s.found[id] = f
 	}
 	if f.Count == 0 || sev > f.Severity {
-		f.ID, f.Severity, f.Evidence, f.Mend, f.worst = id, sev, fmt.Sprintf(format, a...), mend, 0
+		f.ID, f.Severity, f.Detail, f.Fix, f.worst = id, sev, fmt.Sprintf(format, a...), mend, 0
 		if path == "" {
 			f.Paths = nil // it is of the whole source
 		}

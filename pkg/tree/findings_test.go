@@ -48,23 +48,23 @@ func expect(t *testing.T, got map[string]Finding, id string, sev Severity, count
 		t.Errorf("%s: not found, but %v", id, got)
 		return
 	}
-	if f.ID != id || f.Severity != sev || f.Count != count || f.Mend == "" {
+	if f.ID != id || f.Severity != sev || f.Count != count || f.Fix == "" {
 		t.Errorf("%s: %+v, want %s, count %d", id, f, sev, count)
 	}
 	if path == "" && len(f.Paths) > 0 || path != "" && (len(f.Paths) == 0 || f.Paths[0] != path) {
 		t.Errorf("%s: paths %q, want %q first", id, f.Paths, path)
 	}
 	for _, w := range words {
-		if !strings.Contains(f.Evidence, w) {
-			t.Errorf("%s: evidence %q lacks %q", id, f.Evidence, w)
+		if !strings.Contains(f.Detail, w) {
+			t.Errorf("%s: evidence %q lacks %q", id, f.Detail, w)
 		}
 	}
-	if strings.Contains(f.Mend, "exclude") {
-		t.Errorf("%s: mend %q: neither copy nor a plan can exclude anything", id, f.Mend)
+	if strings.Contains(f.Fix, "exclude") {
+		t.Errorf("%s: mend %q: neither copy nor a plan can exclude anything", id, f.Fix)
 	}
 }
 
-// Evidence and mend are of the most severe cause, whichever came first, and its paths lead.
+// Detail and mend are of the most severe cause, whichever came first, and its paths lead.
 func TestFindingIsOfItsWorstCause(t *testing.T) {
 	s := &scanner{found: map[string]*finding{}}
 	for i := range 12 {
@@ -74,7 +74,7 @@ func TestFindingIsOfItsWorstCause(t *testing.T) {
 	s.find("x", Loss, "l12", "mend a loss", "loss %d", 12)
 	s.find("x", Fail, "f1", "mend another failure", "failure %d", 1)
 	f := s.found["x"].Finding
-	if f.ID != "x" || f.Severity != Fail || f.Evidence != "failure 0" || f.Mend != "mend a failure" || f.Count != 15 {
+	if f.ID != "x" || f.Severity != Fail || f.Detail != "failure 0" || f.Fix != "mend a failure" || f.Count != 15 {
 		t.Errorf("%+v", f)
 	}
 	if want := []string{"f0", "f1", "l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"}; !slices.Equal(f.Paths, want) {
@@ -88,7 +88,7 @@ func TestFindingIsOfItsWorstCause(t *testing.T) {
 	}
 	s.find("y", Info, "file", "mend the file", "of a file")
 	s.find("y", Loss, "", "mend all", "of all")
-	if f := s.found["y"].Finding; len(f.Paths) != 0 || f.Evidence != "of all" || f.Count != 2 {
+	if f := s.found["y"].Finding; len(f.Paths) != 0 || f.Detail != "of all" || f.Count != 2 {
 		t.Errorf("%+v", f)
 	}
 }
@@ -112,8 +112,8 @@ func TestFindingsOfMadeUpMetadata(t *testing.T) {
 	expect(t, got(), "tree.flags", Loss, 2, "a", "flags nodump", "ext4")
 	s.look(at, "folded", &meta{stat: stat{mode: unix.S_IFDIR}, flags: flCasefold | flNodump})
 	expect(t, got(), "tree.flags", Fail, 3, "folded", "flags nodump,casefold", "ext4")
-	if f := s.found["tree.flags"]; !strings.Contains(f.Mend, "casefold") {
-		t.Errorf("mend %q is of a lesser cause", f.Mend)
+	if f := s.found["tree.flags"]; !strings.Contains(f.Fix, "casefold") {
+		t.Errorf("mend %q is of a lesser cause", f.Fix)
 	}
 	signed := verity{alg: 1, block: 4096, sig: make([]byte, 77)}
 	s.judgeVerity("unsigned", verity{alg: 1, block: 4096}, nil)

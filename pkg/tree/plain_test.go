@@ -49,7 +49,7 @@ func TestMountPointsWithoutClone(t *testing.T) {
 	}
 	f := scan.Findings[i]
 	slices.Sort(f.Paths)
-	if f.Severity != Fail || f.Count != 2 || !slices.Equal(f.Paths, mounts) || f.Mend == "" {
+	if f.Severity != Fail || f.Count != 2 || !slices.Equal(f.Paths, mounts) || f.Fix == "" {
 		t.Errorf("finding %+v", f)
 	}
 	if fs := findings(t, src.dir, caps); fs["tree.mountpoint"].Count != 0 {

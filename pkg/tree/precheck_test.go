@@ -77,7 +77,7 @@ func TestPrecheckForetellsLosses(t *testing.T) {
 	got := findings(t, src.dir, probe(t, dst))
 	want := map[string]string{"tree.time": "future", "tree.nanoseconds": "nano", "tree.project": "proj", "tree.xattrsize": "bigx", "tree.xflags": "ext"}
 	for id, p := range want {
-		if f := got[id]; !slices.Equal(f.Paths, []string{p}) || f.Severity != Loss || f.Evidence == "" || f.Mend == "" {
+		if f := got[id]; !slices.Equal(f.Paths, []string{p}) || f.Severity != Loss || f.Detail == "" || f.Fix == "" {
 			t.Errorf("%s: %+v, want path %s", id, f, p)
 		}
 	}

@@ -78,14 +78,14 @@ func TestPrecheckOfQuotas(t *testing.T) {
 	slices.Sort(f.Paths)
 	got["tree.quota"] = f
 	expect(t, got, "tree.quota", Info, 2, "aquota.group", "copied as a file")
-	if !strings.Contains(f.Mend, "quotacheck") {
-		t.Errorf("mend %q", f.Mend)
+	if !strings.Contains(f.Fix, "quotacheck") {
+		t.Errorf("mend %q", f.Fix)
 	}
 	for magic, tool := range map[int64]string{unix.XFS_SUPER_MAGIC: "xfs_quota", unix.BTRFS_SUPER_MAGIC: "btrfs qgroup limit", unix.EXT4_SUPER_MAGIC: "setquota"} {
 		s := &scanner{src: &root{magic: magic}, quotas: func(*root) quotas { return hidden }, found: map[string]*finding{}}
 		s.wholeQuotas()
-		if f := s.found["tree.quota"]; !strings.Contains(f.Mend, tool) {
-			t.Errorf("%#x: mend %q lacks %s", magic, f.Mend, tool)
+		if f := s.found["tree.quota"]; !strings.Contains(f.Fix, tool) {
+			t.Errorf("%#x: mend %q lacks %s", magic, f.Fix, tool)
 		}
 	}
 }

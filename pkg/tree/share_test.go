@@ -308,7 +308,7 @@ func TestPrecheckOfSharedExtents(t *testing.T) {
 		got := findings(t, src.dir, can)
 		delete(got, "tree.identity")
 		for id, sev := range c.want {
-			if f, ok := got[id]; !ok || f.Severity != sev || f.Evidence == "" || f.Mend == "" {
+			if f, ok := got[id]; !ok || f.Severity != sev || f.Detail == "" || f.Fix == "" {
 				t.Errorf("%+v: %s is %+v", c, id, f)
 			}
 			delete(got, id)

@@ -131,7 +131,7 @@ func TestVerityWithoutTheKernel(t *testing.T) {
 		t.Skipf("SKIPPED, NOTHING TESTED: debugfs: %v: %s", err, out)
 	}
 	f := findings(t, src.dir, probe(t, dst))["tree.verity"]
-	if f.Severity != Fail || !slices.Equal(f.Paths, []string{"d/protected"}) || f.Evidence == "" || f.Mend == "" {
+	if f.Severity != Fail || !slices.Equal(f.Paths, []string{"d/protected"}) || f.Detail == "" || f.Fix == "" {
 		t.Errorf("finding %+v", f)
 	}
 	_, err = Copy(t.Context(), src.dir, dst.dir, Options{})
