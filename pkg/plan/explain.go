@@ -124,7 +124,7 @@ func (p *Plan) tellBack(g *page) {
 
 func (p *Plan) tellNever(g *page, f *Facts) {
 	g.head("What is never done")
-	g.para("  - ", "Before finish not one byte of %s is written by the migration; what is written before the image starts is yours to start: schedule puts kernel, image and an entry into /boot, and GRUB crosses out its one-shot choice.", p.OldDisks())
+	g.para("  - ", "Before finish not one byte of %s is written by the migration; what is written before the image starts is yours to start: schedule puts kernel, image and an entry into /boot, and the boot loader crosses out its one-shot choice.", p.OldDisks())
 	g.para("  - ", "No other disk than %s is written.", p.NewTargets())
 	g.para("  - ", "Nothing is picked when two things carry one identity; nothing is committed that was not proved.")
 	for _, l := range p.Drop {

@@ -13,10 +13,9 @@ import (
 // The stages of finish make the old disks members of the new arrays, from inside the new system. Their order keeps a
 // machine that boots at every instant, whichever disk the firmware asks first:
 //
-//  1. a copy of GRUB's core image that reads the new array goes into unpartitioned space of the old disk, and then one
-//     sector, the boot sector, is switched over to it: from here on the old disk boots the new system too;
+//  1. the boot loader takes the old disk over, outside of its partitions: from here on that disk boots the new system too;
 //  2. only then the old filesystems are wiped and the table is replaced, the boot sector's code staying as it is;
-//  3. members are added and resynced; 4. grub-install embeds a core image of the disk's own, its boot sector last;
+//  3. members are added and resynced; 4. the old disk gets a boot loader of its own;
 //  5. what the migration left behind is removed.
 //
 // Every step is found again by the plan's identities, so that finish run again goes on where it was.
