@@ -12,7 +12,8 @@
 //	do      pkg/tree          copies a tree with everything it has, and proves it
 //	do      pkg/extent        copies a filesystem's used blocks, and proves it
 //	do      pkg/crew          goroutines whose panics reach the one who waits
-//	do      pkg/distro        rebuilds initrds and boot loaders with the system's own tools, one file a family
+//	do      pkg/loader        boot loaders: arms, commits, rewrites, installs and proves, one file a loader
+//	do      pkg/distro        rebuilds initrds with the system's own tools, one file a family or generator
 //	build   pkg/image         plan + host files -> a reproducible initramfs
 //	spell   pkg/md            md superblocks, assembly, ioctl and sysfs values, mdadm.conf
 //	spell   pkg/gpt           partition tables, GPT and DOS
