@@ -103,6 +103,9 @@ func (m *Machine) file(e machine.Effect, torn bool) error {
 		f := tree[from]
 		delete(tree, from)
 		other[to] = f
+		if id := m.idOf(other); id != "" {
+			m.rename(id, to)
+		}
 		return nil
 	case machine.Symlink:
 		tree, rel, err := change(e.Path)

@@ -51,6 +51,8 @@ type Machine struct {
 
 	loose map[string]fstest.MapFS // by filesystem UUID and name: what programs overwrote and nobody has synced yet; nil files were not there
 
+	journaled map[string]map[string]bool // by filesystem UUID: names of renames that are in its journal only, until a sync or a mount for writing
+
 	Log   []string
 	Calls []string // what was asked beside effects: devices opened, directories read, modules loaded
 	Verbs int
@@ -155,6 +157,11 @@ func (m *Machine) Clone(t testing.TB) *Machine {
 	}
 	for id, tree := range m.Trees {
 		c.Trees[id] = maps.Clone(tree)
+	}
+	for id, names := range m.journaled {
+		for name := range names {
+			c.rename(id, name)
+		}
 	}
 	return c
 }

@@ -56,6 +56,11 @@ func (m *Machine) mount(e machine.Mount) error {
 				m.TB.Errorf("source %s is mounted with %q, read-only %v", e.Source, e.Data, mount.ReadOnly)
 			}
 		}
+		if mount.ReadOnly && e.Data == "noload" {
+			mount.Tree = m.unreplayed(id)
+		} else {
+			delete(m.journaled, id)
+		}
 		if !mount.ReadOnly {
 			if b.ReadOnly {
 				return fmt.Errorf("mount %s: read-only device", e.Source)

@@ -116,8 +116,34 @@ func (m *Machine) loosen(tree fstest.MapFS, rel string) {
 	}
 }
 
-// flush is a sync: what the page cache had is on the disk.
-func (m *Machine) flush(tree fstest.MapFS) { delete(m.loose, m.idOf(tree)) }
+// flush is a sync: what the page cache had is on the disk, and what the journal had is in its place.
+func (m *Machine) flush(tree fstest.MapFS) {
+	delete(m.loose, m.idOf(tree))
+	delete(m.journaled, m.idOf(tree))
+}
+
+// rename notes a name that only the filesystem's journal has.
+func (m *Machine) rename(id, name string) {
+	if m.journaled == nil {
+		m.journaled = map[string]map[string]bool{}
+	}
+	if m.journaled[id] == nil {
+		m.journaled[id] = map[string]bool{}
+	}
+	m.journaled[id][name] = true
+}
+
+// Replay puts what the journals of all filesystems have in its place, as a sync does.
+func (m *Machine) Replay() { m.journaled = nil }
+
+// unreplayed is a filesystem as a reader sees it that does not replay its journal: a boot loader, or a mount with noload.
+func (m *Machine) unreplayed(id string) fstest.MapFS {
+	out := maps.Clone(m.Trees[id])
+	for name := range m.journaled[id] {
+		delete(out, name)
+	}
+	return out
+}
 
 // Diff names the first difference of two trees, "" for none.
 func Diff(a, b fstest.MapFS) string {

@@ -3,6 +3,10 @@ package stage
 import (
 	"context"
 	"fmt"
+	"path"
+	"strings"
+
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
 )
@@ -13,6 +17,15 @@ func (e *Env) committed(ctx context.Context) error {
 	last := e.records.last("commit")
 	if last != Begin && last != Failed && last != Done {
 		return nil
+	}
+	if last != Done && e.usedSince() != "" {
+		seen, err := e.commitSeen(ctx)
+		if err != nil {
+			return err
+		}
+		if !seen {
+			return e.Record(ctx, Record{Stage: commit, Event: Note, Text: "begun in an earlier boot, and the boot loader does not see it"})
+		}
 	}
 	if err := e.assembleTree(ctx); err != nil {
 		return err
@@ -26,6 +39,41 @@ func (e *Env) committed(ctx context.Context) error {
 	e.tell("check", "the commit was made in an earlier boot: nothing is copied, the new system is entered")
 	return nil
 }
+
+// commitSeen reports whether the boot loader sees the commit. A rename that is only in the filesystem's journal is not seen,
+// since boot loaders replay none, and so the old system ran. A mount for writing would replay it here: then the boot loader
+// would see it, and enter, unasked, a system that is older than the old one.
+func (e *Env) commitSeen(ctx context.Context) (bool, error) {
+	n := e.Plan.Target.MountedAt(e.Plan.Boot.Mount)
+	if n == nil {
+		return false, fmt.Errorf("plan %s: no filesystem is planned at %s", e.Plan.ID, e.Plan.Boot.Mount)
+	}
+	d, err := e.volume(n.Lower())
+	if err != nil {
+		return false, err
+	}
+	if c := d.Filesystem(); c == nil || !strings.EqualFold(c.UUID, n.Ref.ID()) {
+		return false, nil // it was made anew since, or is not whole yet
+	}
+	if err := e.Load(ctx, n.FS.Type); err != nil {
+		return false, err
+	}
+	t, dir := plan.FSTypeOf(n.FS.Type), path.Join(seenDir, e.Plan.Boot.Mount)
+	if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: dir, Type: n.FS.Type, Flags: machine.ReadOnly, Data: t.ReadOnly, Quiet: t.Quiet}); err != nil {
+		return false, err
+	}
+	if err := e.refresh(ctx); err != nil {
+		return false, err
+	}
+	seen, err := e.commitThere(seenDir)
+	if err != nil {
+		return false, err
+	}
+	return seen, e.unmount(ctx, dir)
+}
+
+// seenDir is where the new system's volume of the commit is mounted alone, as the boot loader sees it.
+const seenDir = "/mnt/seen"
 
 // noteCommit records a commit that is on the target and not in the journal; the target is what is mounted at dir.
 func (e *Env) noteCommit(ctx context.Context, dir string) error {

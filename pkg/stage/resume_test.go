@@ -441,11 +441,37 @@ func TestImageAfterFinish(t *testing.T) {
 	}
 }
 
-// TestCommitNotNoted: the commit was made, the record of it is missing, and the old system ran: the boot loader had not seen it.
-// Neither is the old copy entered unasked, nor is a system that may have been in use made anew.
+// TestCommitInTheJournalOnly: the power went between the rename and the flush after it, so the boot loader saw no commit and
+// the old system ran. The rename must never be replayed into its sight: the copy is made again, and committed.
+func TestCommitInTheJournalOnly(t *testing.T) {
+	p, text, _, ss, _ := course(t, nil, nil)
+	w := ss.after(t, "rename ")
+	at := w.clone(t)
+	w.BootOld()
+	if err := w.migrate(p, text, sim.Fault{}); err != nil || w.Entered == "" {
+		t.Fatalf("entered %q, %v", w.Entered, err)
+	}
+	copied := 0
+	for _, line := range w.Log {
+		if strings.HasPrefix(line, "copy /mnt/source/") {
+			copied++
+		}
+	}
+	if copied != len(p.Copies()) {
+		t.Errorf("%d filesystems are copied again, want %d", copied, len(p.Copies()))
+	}
+	// Started again at once, with no old system in between, the copy is as good as it was.
+	if err := at.migrate(p, text, sim.Fault{}); err != nil || at.Entered == "" {
+		t.Errorf("at once: entered %q, %v", at.Entered, err)
+	}
+}
+
+// TestCommitNotNoted: the commit was made and flushed, the record of it is missing, and somebody chose the old system from
+// the menu. Neither is the old copy entered unasked, nor is a system that may have been in use made anew.
 func TestCommitNotNoted(t *testing.T) {
 	p, text, _, ss, _ := course(t, nil, nil)
 	w := ss.after(t, "rename ")
+	w.Replay()
 	w.BootOld()
 	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "was in use since") {
 		t.Errorf("entered %q, %v", w.Entered, err)
