@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 	"testing/fstest"
@@ -17,6 +18,7 @@ type Layout struct {
 // Part is a partition of the old disk, and what is on it.
 type Part struct {
 	Kind        string // as the table calls it
+	Name        string // in the table; "" is p
 	Size        int64
 	UUID, Label string
 	Mount       string // of an ext4; "" where there is none
@@ -50,7 +52,7 @@ func Install(t testing.TB, l Layout) *Machine {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tab.Partitions = append(tab.Partitions, gpt.Partition{Number: i + 1, Type: typ, ID: fmt.Sprintf("aaaaaaaa-0000-4000-8000-%012d", i+1), Name: "p", Start: at, Size: p.Size})
+		tab.Partitions = append(tab.Partitions, gpt.Partition{Number: i + 1, Type: typ, ID: fmt.Sprintf("aaaaaaaa-0000-4000-8000-%012d", i+1), Name: cmp.Or(p.Name, "p"), Start: at, Size: p.Size})
 		switch {
 		case p.Kind == "swap":
 			vda.Write(SwapHeader(p.UUID, p.Size), at)

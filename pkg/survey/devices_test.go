@@ -1,4 +1,4 @@
-package survey
+package survey_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
 )
 
 type closing struct{ io.ReaderAt }
@@ -45,9 +46,9 @@ func (m *box) block(name, size string, attrs ...string) {
 	}
 }
 
-func (m *box) look(t *testing.T, depth Depth) *plan.Facts {
+func (m *box) look(t *testing.T, depth survey.Depth) *plan.Facts {
 	t.Helper()
-	f, err := Look(t.Context(), World{Root: m.files, Rules: rules(), Open: func(p string) (Device, error) {
+	f, err := survey.Look(t.Context(), survey.World{Root: m.files, Rules: rules(), Open: func(p string) (survey.Device, error) {
 		m.opens = append(m.opens, p)
 		r, ok := m.disks[p]
 		if !ok {
@@ -77,7 +78,7 @@ func TestLookGoesOnAfterAReadError(t *testing.T) {
 	for _, n := range []string{"sda", "sdb", "sdc"} {
 		m.block(n, "8192")
 	}
-	f := m.look(t, Deep)
+	f := m.look(t, survey.Deep)
 	if len(f.Devices) != 3 || !strings.Contains(problems(f, "/dev/sda"), "input/output error") || problems(f, "/dev/sdb") != "" ||
 		!strings.Contains(problems(f, "/dev/sdc"), "not exist") {
 		t.Errorf("%d devices, problems %v", len(f.Devices), f.Problems)
@@ -94,7 +95,7 @@ func TestLookOpensOnlyDisks(t *testing.T) {
 	m.block("nbd1", "0")
 	m.block("loop0", "0")
 	m.block("mmcblk0boot0", "8192")
-	f := m.look(t, Deep)
+	f := m.look(t, survey.Deep)
 	if want := []string{"/dev/mmcblk0boot0"}; !slices.Equal(m.opens, want) {
 		t.Errorf("opened %q, want %q", m.opens, want)
 	}
@@ -109,7 +110,7 @@ func TestNVMePathsAreNoDisks(t *testing.T) {
 	for _, n := range []string{"nvme0n1", "nvme0c0n1", "nvme0c1n1"} {
 		m.block(n, "8192", "device/serial", "S1", "wwid", "eui.1", "hidden", map[bool]string{true: "1\n", false: "0\n"}[strings.Contains(n, "c")])
 	}
-	f := m.look(t, Shallow)
+	f := m.look(t, survey.Shallow)
 	if len(f.Devices) != 1 || f.Devices[0].Name != "nvme0n1" {
 		t.Errorf("devices %v", f.Devices)
 	}
@@ -136,7 +137,7 @@ func TestNVMeDriversAreThoseOfThePaths(t *testing.T) {
 		m.file("sys/devices/pci0000:00/"+name+"/driver/module", "/sys/module/"+to)
 		m.files["sys/devices/pci0000:00/"+name+"/driver/module"].Mode = fs.ModeSymlink
 	}
-	f := m.look(t, Shallow)
+	f := m.look(t, survey.Shallow)
 	if d := f.Dev("nvme0n1"); !slices.Equal(d.Drivers, []string{"nvme", "pcieportdrv"}) || d.Remote != "" {
 		t.Errorf("by PCI and by network: %+v", d)
 	}
@@ -161,7 +162,7 @@ func TestRemoteDisks(t *testing.T) {
 	} {
 		m := &box{}
 		m.linked("sda", at, "size", "8192")
-		if d := m.look(t, Shallow).Dev("sda"); want == "" && d.Remote != "" || !strings.Contains(d.Remote, want) {
+		if d := m.look(t, survey.Shallow).Dev("sda"); want == "" && d.Remote != "" || !strings.Contains(d.Remote, want) {
 			t.Errorf("%s: %q, want %q", at, d.Remote, want)
 		}
 	}
@@ -178,7 +179,7 @@ func TestPlaceIsSteady(t *testing.T) {
 		for _, at := range []string{c.live, c.image} {
 			m := &box{}
 			m.linked("sda", at, "size", "8192")
-			if d := m.look(t, Shallow).Dev("sda"); d.Bus != c.want {
+			if d := m.look(t, survey.Shallow).Dev("sda"); d.Bus != c.want {
 				t.Errorf("%s: at %q, want %q", at, d.Bus, c.want)
 			}
 		}
@@ -189,7 +190,7 @@ func TestPlaceIsSteady(t *testing.T) {
 func TestNodeInDirectory(t *testing.T) {
 	m := &box{}
 	m.block("cciss!c0d0", "8192")
-	f := m.look(t, Shallow)
+	f := m.look(t, survey.Shallow)
 	if d := f.Dev("/dev/cciss/c0d0"); d == nil || d != f.Dev("cciss!c0d0") {
 		t.Errorf("found %v", d)
 	}
@@ -200,7 +201,7 @@ func TestSwapOfDeletedNode(t *testing.T) {
 	m := &box{}
 	m.block("sda", "8192")
 	m.file("proc/swaps", "Filename Type Size Used Priority\n/dev/sda\\040(deleted) partition 1 0 -2\n")
-	if f := m.look(t, Shallow); !f.Dev("sda").Swapping {
+	if f := m.look(t, survey.Shallow); !f.Dev("sda").Swapping {
 		t.Error("not in use")
 	}
 }
@@ -211,7 +212,7 @@ func TestSerialOfSCSI(t *testing.T) {
 	m.block("sda", "8192", "device/vpd_pg80", "\x00\x80\x00\x14      WD-WCC4N0000001 ")
 	m.block("sdb", "8192", "device/vpd_pg80", "\x00\x80")
 	m.block("sdc", "8192", "device/vpd_pg80", "\x00\x80\x00\x00", "serial", "S 1\n")
-	f := m.look(t, Shallow)
+	f := m.look(t, survey.Shallow)
 	for name, want := range map[string]string{"sda": "WD-WCC4N0000001", "sdb": "", "sdc": "S 1"} {
 		if d := f.Dev(name); d == nil || d.Serial != want {
 			t.Errorf("%s: %+v, want serial %q", name, d, want)
@@ -223,7 +224,7 @@ func TestSuspendedMappingIsNotRead(t *testing.T) {
 	m := &box{disks: map[string]io.ReaderAt{"/dev/dm-0": bytes.NewReader(make([]byte, 1<<20)), "/dev/dm-1": bytes.NewReader(make([]byte, 1<<20))}}
 	m.block("dm-0", "2048", "dm/suspended", "1\n")
 	m.block("dm-1", "2048", "dm/suspended", "0\n")
-	f := m.look(t, Deep)
+	f := m.look(t, survey.Deep)
 	if !slices.Equal(m.opens, []string{"/dev/dm-1"}) || !strings.Contains(problems(f, "/dev/dm-0"), "dmsetup resume") {
 		t.Errorf("opened %q, problems %v", m.opens, f.Problems)
 	}
@@ -231,7 +232,7 @@ func TestSuspendedMappingIsNotRead(t *testing.T) {
 
 func TestNoSysfsIsAProblem(t *testing.T) {
 	m := &box{files: fstest.MapFS{}}
-	if f := m.look(t, Shallow); !strings.Contains(problems(f, "/sys/class/block"), "sysfs") {
+	if f := m.look(t, survey.Shallow); !strings.Contains(problems(f, "/sys/class/block"), "sysfs") {
 		t.Errorf("problems %v", f.Problems)
 	}
 }
@@ -261,7 +262,7 @@ func TestRunningArrayIsTheOneOfItsMetadata(t *testing.T) {
 			for name, text := range map[string]string{"array_state": "clean", "level": "raid1", "metadata_version": string(v), "uuid": known, "dev-sda/state": "in_sync", "dev-sda/slot": "0"} {
 				m.file("sys/block/md0/md/"+name, text)
 			}
-			f := m.look(t, Deep)
+			f := m.look(t, survey.Deep)
 			for _, a := range f.Arrays {
 				if (a.Node == "md0") != (a.UUID == id) {
 					t.Errorf("array %s of metadata %s runs as %q, and %s is the one that runs", a.UUID, a.Metadata, a.Node, id)

@@ -1,6 +1,10 @@
-package survey
+package survey_test
 
-import "testing"
+import (
+	"testing"
+
+	"migrate-init/pkg/survey"
+)
 
 // Heads that move are believed of disks, not of virtio's, and an array has what its members have.
 func TestRotational(t *testing.T) {
@@ -14,7 +18,7 @@ func TestRotational(t *testing.T) {
 	m.block("dm-0", "8192", append(spins, "dm/name", "a\n")...)
 	m.block("dm-1", "8192", append(spins, "dm/name", "b\n")...)
 	m.block("dm-2", "8192", append(spins, "dm/name", "of nothing that is seen\n")...)
-	f := m.look(t, Shallow)
+	f := m.look(t, survey.Shallow)
 	for name, want := range map[string]bool{"sda": true, "sdb": false, "vda": false, "md0": true, "md1": false, "dm-0": true, "dm-1": false, "dm-2": true} {
 		if d := f.Dev(name); d == nil || d.Rotational != want {
 			t.Errorf("%s: %+v, want rotational %v", name, d, want)

@@ -1,12 +1,12 @@
-package survey
+package survey_test
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -17,13 +17,15 @@ import (
 	"pgregory.net/rapid"
 
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/sim"
+	"migrate-init/pkg/survey"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // TestDebian: everything that is seen of one machine, in a file that a reviewer can read.
 func TestDebian(t *testing.T) {
-	got, err := json.MarshalIndent(debian(t).look(t, Whole), "", " ")
+	got, err := json.MarshalIndent(debian(t).look(t, survey.Whole), "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestDebian(t *testing.T) {
 // TestShallowOpensNothing: before the sources are locked no device may be opened.
 func TestShallowOpensNothing(t *testing.T) {
 	m := debian(t)
-	f, err := Look(context.Background(), World{Root: m.root, Open: func(p string) (Device, error) { t.Errorf("%s was opened", p); return nil, fs.ErrInvalid }}, Shallow)
+	f, err := survey.Look(context.Background(), survey.World{Root: m.root, Open: func(p string) (survey.Device, error) { t.Errorf("%s was opened", p); return nil, fs.ErrInvalid }}, survey.Shallow)
 	if err != nil || f.Dev("vda2") == nil || f.Dev("vda").Serial == "" || f.DiskOf("vda2").Name != "vda" {
 		t.Errorf("%+v, %v", f, err)
 	}
@@ -55,7 +57,7 @@ func TestEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	m := debian(t)
-	if _, err := Look(ctx, World{Root: m.root, Open: func(string) (Device, error) { return device{}, nil }}, Deep); !errors.Is(err, context.Canceled) {
+	if _, err := survey.Look(ctx, survey.World{Root: m.root, Open: func(string) (survey.Device, error) { return &sim.Device{}, nil }}, survey.Deep); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -68,23 +70,23 @@ func TestProblems(t *testing.T) {
 	}{
 		"no fstab":      {"/etc/fstab", "not exist", func(m machine) { delete(m.root, "etc/fstab") }},
 		"no device":     {"/dev/vdb", "not exist", func(m machine) { delete(m.disks, "vdb") }},
-		"short device":  {"/dev/vdb", "", func(m machine) { m.disks["vdb"] = device{100, nil} }},
-		"damaged table": {"partition table of /dev/vda", "gpt", func(m machine) { clear(m.disks["vda"].pieces[512]); clear(m.disks["vda"].pieces[1023*mib+mib-512]) }},
-		"endless file":  {"/etc/fstab", "longer than", func(m machine) { m.root["etc/fstab"] = &fstest.MapFile{Data: make([]byte, maxText+1)} }},
+		"short device":  {"/dev/vdb", "", func(m machine) { m.disks["vdb"].Size = 100 }},
+		"damaged table": {"partition table of /dev/vda", "gpt", func(m machine) { clean(m.disks["vda"], 512, 92); clean(m.disks["vda"], gib-512, 92) }},
+		"endless file":  {"/etc/fstab", "longer than", func(m machine) { m.root["etc/fstab"] = &fstest.MapFile{Data: make([]byte, 64<<20+1)} }},
 		"not a kernel":  {"/boot/vmlinuz-old", "HdrS", func(m machine) { m.file("boot/vmlinuz-old", "x") }},
-		"two filesystems": {"fstab line UUID=" + rootID, "nothing is picked", func(m machine) {
-			m.disks["vdb"] = device{1024 * mib, map[int64][]byte{1024: ext4(rootID, "", 800*mib)}}
+		"two filesystems": {"fstab line UUID=" + sim.OldRoot, "nothing is picked", func(m machine) {
+			m.disks["vdb"].Write(sim.Ext4Super(sim.OldRoot, "", 800*mib, 1), 1024)
 		}},
 		"broken boot loader": {"/boot/bootx.conf", "broken", func(m machine) { m.file("boot/bootx.conf", "not ok") }},
-		"short fstab line":   {"/etc/fstab line 2", "2 fields", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults 0 1\n/dev/vdz /srv\n", rootID) }},
-		"fstab comment":      {"/etc/fstab line 1", "a number expected", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults # root\n", rootID) }},
+		"short fstab line":   {"/etc/fstab line 2", "2 fields", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults 0 1\n/dev/vdz /srv\n", sim.OldRoot) }},
+		"fstab comment":      {"/etc/fstab line 1", "a number expected", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults # root\n", sim.OldRoot) }},
 		"mdadm snippet":      {"/etc/mdadm/mdadm.conf.d/x.conf", "could hide", func(m machine) { m.file("etc/mdadm/mdadm.conf.d/x.conf", "DEVICE /dev/sd*\n") }},
 		"broken mountinfo":   {"/proc/self/mountinfo", "", func(m machine) { m.file("proc/self/mountinfo", "nonsense\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := debian(t)
 			c.change(m)
-			f := m.look(t, Whole)
+			f := m.look(t, survey.Whole)
 			if !slices.ContainsFunc(f.Problems, func(p plan.Problem) bool { return p.Subject == c.noun }) {
 				t.Errorf("no problem of %s: %v", c.noun, f.Problems)
 			}
@@ -93,19 +95,22 @@ func TestProblems(t *testing.T) {
 					t.Errorf("%s: %q, want %q in it", p.Subject, p.Err, c.err)
 				}
 			}
-			if f.Dev("vda2") == nil || f.Kernel.Release != release {
+			if f.Dev("vda2") == nil || f.Kernel.Release != sim.Release {
 				t.Error("the rest was not seen")
 			}
 		})
 	}
 }
 
+// clean puts zeros there.
+func clean(d *sim.Device, at int64, n int) { d.Write(make([]byte, n), at) }
+
 // TestLabels: a raid label makes a device no filesystem, whatever lies behind it.
 func TestLabels(t *testing.T) {
 	m := debian(t)
-	m.disks["vdc"].pieces[1024] = ext4(rootID, "", 800*mib)
-	f := m.look(t, Whole)
-	if d, err := f.FS(rootID); err != nil || d == nil || d.Name != "vda2" {
+	m.disks["vdc"].Write(sim.Ext4Super(sim.OldRoot, "", 800*mib, 1), 1024)
+	f := m.look(t, survey.Whole)
+	if d, err := f.FS(sim.OldRoot); err != nil || d == nil || d.Name != "vda2" {
 		t.Errorf("root filesystem: %v, %v", d, err)
 	}
 	if a := f.Array("deadbeef:00000000:00000000:00000001"); a == nil || a.Node != "md127" || a.Degraded != 1 || a.SyncDone != 512000 || a.SyncRate != 2<<20 {
@@ -117,11 +122,11 @@ func TestLabels(t *testing.T) {
 func TestBoot(t *testing.T) {
 	m := debian(t)
 	m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n23 22 254:2 / /boot rw - ext4 /dev/vda2 rw\n")
-	if b := m.look(t, Whole).Boot; b.Loader != "bootx" || b.Device != "vda2" || b.Dir != "/boot" || len(b.Kernels) != 2 {
+	if b := m.look(t, survey.Whole).Boot; b.Loader != "bootx" || b.Device != "vda2" || b.Dir != "/boot" || len(b.Kernels) != 2 {
 		t.Errorf("%+v", b)
 	}
 	delete(m.root, "boot/bootx.conf")
-	if b := m.look(t, Whole).Boot; b.Loader != "" || b.Device != "" || b.Config != "" || len(b.Kernels) != 2 {
+	if b := m.look(t, survey.Whole).Boot; b.Loader != "" || b.Device != "" || b.Config != "" || len(b.Kernels) != 2 {
 		t.Errorf("no boot loader: %+v", b)
 	}
 }
@@ -131,7 +136,9 @@ func TestUnused(t *testing.T) {
 	used := func(unused func(string) int64, change func(machine)) int64 {
 		m := debian(t)
 		change(m)
-		f, err := Look(context.Background(), World{Root: m.root, Open: func(p string) (Device, error) { return m.disks[strings.TrimPrefix(p, "/dev/")], nil }, Unused: unused}, Deep)
+		w := m.world()
+		w.Unused = unused
+		f, err := survey.Look(context.Background(), w, survey.Deep)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +181,9 @@ func (d onDemand) Stat(name string) (fs.FileInfo, error) {
 func TestAutomountedBoot(t *testing.T) {
 	m := debian(t)
 	m.file("proc/self/mountinfo", "22 1 9:127 / / rw - ext4 /dev/md127 rw\n23 22 0:55 / /boot rw - autofs systemd-1 rw\n")
-	f, err := Look(context.Background(), World{Root: onDemand{m.root}, Open: func(p string) (Device, error) { return m.disks[strings.TrimPrefix(p, "/dev/")], nil }, Rules: rules()}, Whole)
+	w := m.world()
+	w.Root = onDemand{m.root}
+	f, err := survey.Look(context.Background(), w, survey.Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,11 +195,11 @@ func TestAutomountedBoot(t *testing.T) {
 // TestErrorsNoted: what the kernel found wrong in a filesystem counts while it is mounted, too.
 func TestErrorsNoted(t *testing.T) {
 	m := debian(t)
-	if c := m.look(t, Deep).Dev("vda2").Filesystem(); c.Damage != "" {
+	if c := m.look(t, survey.Deep).Dev("vda2").Filesystem(); c.Damage != "" {
 		t.Errorf("a whole one: %q", c.Damage)
 	}
-	binary.LittleEndian.PutUint32(m.disks["vda2"].pieces[1024][404:], 3)
-	if c := m.look(t, Deep).Dev("vda2").Filesystem(); !strings.Contains(c.Damage, "(3)") {
+	m.disks["vda2"].Write([]byte{3}, 1024+404)
+	if c := m.look(t, survey.Deep).Dev("vda2").Filesystem(); !strings.Contains(c.Damage, "(3)") {
 		t.Errorf("three errors: %q", c.Damage)
 	}
 }
@@ -198,20 +207,20 @@ func TestErrorsNoted(t *testing.T) {
 // TestJournalElsewhere: a journal that is on another device is named.
 func TestJournalElsewhere(t *testing.T) {
 	m := debian(t)
-	look := func() string { return m.look(t, Deep).Dev("vda2").Filesystem().Journal }
+	look := func() string { return m.look(t, survey.Deep).Dev("vda2").Filesystem().Journal }
 	if j := look(); j != "" {
 		t.Errorf("a journal of its own: %q", j)
 	}
-	super := m.disks["vda2"].pieces[1024]
-	clear(super[224:228])
+	root := m.disks["vda2"]
+	clean(root, 1024+224, 4)
 	if j := look(); j != "without a UUID" {
 		t.Errorf("a journal of which nothing is known: %q", j)
 	}
-	copy(super[208:], "journal-uuid-16b")
+	root.Write([]byte("journal-uuid-16b"), 1024+208)
 	if j := look(); j != "6a6f7572-6e61-6c2d-7575-69642d313662" {
 		t.Errorf("an external journal: %q", j)
 	}
-	super[92] &^= 4 // has_journal
+	root.Write([]byte{0x38}, 1024+92) // without has_journal
 	if j := look(); j != "" {
 		t.Errorf("no journal: %q", j)
 	}
@@ -220,12 +229,11 @@ func TestJournalElsewhere(t *testing.T) {
 // TestFstabOfOtherDevices: a line for a device that is not surveyed is no line into nowhere.
 func TestFstabOfOtherDevices(t *testing.T) {
 	m := debian(t)
-	m.file("sys/devices/virtual/block/zram0/size", "8\n")
-	m.link("sys/class/block/zram0", "../../devices/virtual/block/zram0")
+	m.virtual("zram0", "252:0", 4096)
 	m.link("dev/cdrom", "sr0")
 	m.file("etc/fstab", "/dev/zram0 none swap defaults 0 0\n/dev/cdrom /media udf noauto 0 0\n/dev/nothing /y ext4 defaults 0 0\ntmpfs /tmp tmpfs defaults 0 0\n")
 	var got []string
-	for _, e := range m.look(t, Whole).Fstab {
+	for _, e := range m.look(t, survey.Whole).Fstab {
 		got = append(got, e.Device)
 	}
 	if !slices.Equal(got, []string{"zram0", "sr0", "", ""}) {
@@ -238,18 +246,17 @@ func TestOddKernel(t *testing.T) {
 	whole := debian(t)
 	var names []string
 	for n, f := range whole.root {
-		if f.Mode&fs.ModeSymlink == 0 {
+		if top, _, _ := strings.Cut(n, "/"); f.Mode.IsRegular() && slices.Contains([]string{"proc", "sys", "etc", "boot"}, top) {
 			names = append(names, n)
 		}
 	}
 	slices.Sort(names)
 	rapid.Check(t, func(rt *rapid.T) {
-		m := machine{root: fstest.MapFS{}, disks: map[string]device{}}
-		for n, f := range whole.root {
-			m.root[n] = f
-		}
+		m := machine{root: maps.Clone(whole.root), disks: map[string]*sim.Device{}}
 		for n, d := range whole.disks {
-			m.disks[n] = device{min(d.size, 4*mib), d.pieces}
+			short := *d
+			short.Size = min(d.Size, 4*mib)
+			m.disks[n] = &short
 		}
 		for range rapid.IntRange(1, 5).Draw(rt, "n") {
 			n := rapid.SampledFrom(names).Draw(rt, "file")
@@ -264,7 +271,7 @@ func TestOddKernel(t *testing.T) {
 				m.root[n] = &fstest.MapFile{Data: []byte(n), Mode: fs.ModeSymlink}
 			}
 		}
-		f := m.look(t, Whole)
+		f := m.look(t, survey.Whole)
 		if _, err := json.Marshal(f); err != nil {
 			rt.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package survey
+package survey_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
 )
 
 // A disk with nothing known on it is not empty for that; a blank one is, and a partition's boot code is left alone.
@@ -15,7 +16,7 @@ func TestUnknownDataIsSeen(t *testing.T) {
 	m := &box{disks: map[string]io.ReaderAt{"/dev/sda": bytes.NewReader(data), "/dev/sdb": bytes.NewReader(make([]byte, 4<<20))}}
 	m.block("sda", "8192")
 	m.block("sdb", "8192")
-	f := m.look(t, Deep)
+	f := m.look(t, survey.Deep)
 	a, b := f.Dev("sda"), f.Dev("sdb")
 	if a.Empty() || len(a.Contents) != 1 || a.Contents[0].Type != "unknown data" || !a.Contents[0].Ghost || len(a.Contents[0].Wipe) > 0 {
 		t.Errorf("%+v", a.Contents)
@@ -24,8 +25,7 @@ func TestUnknownDataIsSeen(t *testing.T) {
 		t.Errorf("blank disk: %+v", b.Contents)
 	}
 	d := debian(t)
-	d.disks["vda1"] = device{mib, map[int64][]byte{0: {0x52, 0x56, 0xbe}}}
-	if got := d.look(t, Deep).Dev("vda1"); got == nil || got.Kind != plan.KindPart || len(got.Contents) > 0 {
+	if got := d.look(t, survey.Deep).Dev("vda1"); got == nil || got.Kind != plan.KindPart || len(got.Contents) > 0 {
 		t.Errorf("bios_grub with a core image: %+v", got)
 	}
 }
@@ -33,9 +33,9 @@ func TestUnknownDataIsSeen(t *testing.T) {
 // A firmware RAID's mark at the end of a disk claims the disk; at the end of a partition it is data.
 func TestFirmwareRAIDInAPartition(t *testing.T) {
 	m := debian(t)
-	m.disks["vda2"].pieces[800*mib-512] = []byte("$XIDE$")
-	m.disks["vdb"] = device{m.disks["vdb"].size, map[int64][]byte{m.disks["vdb"].size - 512: []byte("$XIDE$")}}
-	f := m.look(t, Deep)
+	m.disks["vda2"].Write([]byte("$XIDE$"), 800*mib-512)
+	m.disks["vdb"].Write([]byte("$XIDE$"), gib-512)
+	f := m.look(t, survey.Deep)
 	if c := f.Dev("vda2").Contents; len(c) != 1 || c[0].Type != "ext4" {
 		t.Errorf("partition: %+v", c)
 	}
