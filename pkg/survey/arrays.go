@@ -57,3 +57,21 @@ func (l *looker) running(st md.Status) *plan.Array {
 	}
 	return nil
 }
+
+// stale notes which members of an array that does not run are behind the others, and why. Of one that runs the kernel
+// knows, and what is read here of its superblocks may be from different moments.
+func (l *looker) stale() {
+	for _, set := range md.Group(l.supers) {
+		a := l.f.Array(set.UUID.String())
+		if a == nil || a.Node != "" {
+			continue
+		}
+		for _, v := range set.Fresh().Stale {
+			for i := range a.Members {
+				if a.Members[i].Device == v.Member.Device {
+					a.Members[i].Stale = v.Reason
+				}
+			}
+		}
+	}
+}

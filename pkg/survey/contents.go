@@ -150,5 +150,6 @@ func (l *looker) members(d *plan.Device, r Device) {
 			m.Role = int(role)
 		}
 		a.Members = append(a.Members, m)
+		l.supers = append(l.supers, md.Member{Device: d.Name, Super: s})
 	}
 }

@@ -274,3 +274,44 @@ func TestRunningArrayIsTheOneOfItsMetadata(t *testing.T) {
 		}
 	}
 }
+
+// A member that is behind is drawn as missing, with the reason; of an array that runs the kernel is believed.
+func TestStaleMember(t *testing.T) {
+	const size = 16 << 20
+	spec := md.Spec{Version: md.V12, UUID: md.UUID{0: 9, 15: 1}, Level: 1, RaidDisks: 2, CTime: time.Unix(1<<30, 0),
+		Members: []md.MemberSpec{{Size: size, DeviceUUID: md.UUID{1}}, {Size: size, DeviceUUID: md.UUID{2}}}}
+	images, err := md.New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &box{disks: map[string]io.ReaderAt{}}
+	for i, name := range []string{"sda", "sdb"} {
+		disk := make([]byte, size)
+		for _, w := range images[i].Writes {
+			copy(disk[w.Offset:], w.Data)
+		}
+		if name == "sda" { // it went on
+			super := images[i].Super
+			super.Events += 655
+			b, err := super.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(disk[4096:], b)
+		}
+		m.disks["/dev/"+name] = bytes.NewReader(disk)
+		m.block(name, "32768")
+	}
+	f := m.look(t, survey.Deep)
+	if len(f.Arrays) != 1 || len(f.Arrays[0].Members) != 2 {
+		t.Fatalf("arrays: %+v", f.Arrays)
+	}
+	for _, x := range f.Arrays[0].Members {
+		if stale := x.Stale != ""; stale != (x.Device == "sdb") {
+			t.Errorf("%+v", x)
+		}
+	}
+	if s := f.Describe(); !strings.Contains(s, "[U_]") || !strings.Contains(s, "sdb (stale: ") {
+		t.Errorf("described:\n%s", s)
+	}
+}

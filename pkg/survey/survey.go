@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
 
@@ -60,6 +61,7 @@ type looker struct {
 	w      World
 	f      *plan.Facts
 	unused map[string]int64 // by the name of a mounted device
+	supers []md.Member      // every md superblock that was read
 }
 
 // Look surveys the world. Only the context's end is an error.
@@ -81,6 +83,7 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 		}
 		l.partitionIDs()
 		l.arrays()
+		l.stale()
 	}
 	if depth >= Whole {
 		l.byID()
