@@ -5,52 +5,64 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// planting is a room in which a made-up layer is planted: the file of its table, with the rows that are added to it.
+// planting is a room in which something made-up is planted: files of testdata/planted, and rows that are added to a table.
 type planting struct {
-	room string
-	rows map[string]string // a line of kind.go, and the line that is put after it
+	room  string
+	files []string // their names in the room; testdata has them as room_name.txt
+	table string
+	rows  [][2]string // a piece of the table, and what stands there afterwards
 }
 
+// plantings are a kind of layer, crate, and a filesystem type, grain.
 func plantings() []planting {
+	field := "	Swap *Swap `toml:\"swap,omitempty\" json:\"swap,omitempty\"`\n"
+	kinds := [2]string{"swapKind()}", "swapKind(), crateKind()}"}
 	return []planting{
-		{"plan", map[string]string{
-			"	Swap *Swap `toml:\"swap,omitempty\" json:\"swap,omitempty\"`":          "	Crate *Crate `toml:\"crate,omitempty\" json:\"crate,omitempty\"`",
-			"	return []kind{diskKind(), partKind(), mdKind(), fsKind(), swapKind()}": "",
-		}},
-		{"stage", map[string]string{"	return []kind{diskKind(), mdKind(), fsKind(), swapKind()}": ""}},
-		{"image", map[string]string{"	return []kind{mdKind(), fsKind(), swapKind()}": ""}},
+		{"plan", []string{"kind_crate.go", "crate_test.go"}, "kind.go", [][2]string{{field, field + "	Crate *Crate `toml:\"crate,omitempty\" json:\"crate,omitempty\"`\n"}, kinds}},
+		{"stage", []string{"kind_crate.go", "crate_test.go"}, "kind.go", [][2]string{kinds}},
+		{"image", []string{"kind_crate.go", "crate_test.go"}, "kind.go", [][2]string{kinds}},
+
+		{"plan", []string{"fstype_grain.go", "grain_test.go"}, "fstype.go", [][2]string{{"\t\tFSType{Name: SwapType,", "\t\tgrainType(),\n\t\tFSType{Name: SwapType,"}}},
+		{"probe", []string{"grain.go"}, "registry.go", [][2]string{{"\t\t{\"foreign\",", "\t\t{\"grain\", probeGrain},\n\t\t{\"foreign\","}}},
+		{"mkfs", []string{"grain.go"}, "mkfs.go", [][2]string{{"\tcase \"swap\":\n", "\tcase \"grain\":\n\t\treturn grain(s), nil\n\tcase \"swap\":\n"}}},
+		{"survey", []string{"grain_test.go"}, "", nil},
+		{"stage", []string{"grain_test.go"}, "", nil},
+		{"image", []string{"grain_test.go"}, "", nil},
 	}
 }
 
-// TestPlantedLayer shows that a kind of layer costs one file and one row in each room: a made-up one is planted with the
-// compiler's overlay, and the rooms' own tests of it run.
-func TestPlantedLayer(t *testing.T) {
+// TestPlanted shows that a kind of layer costs one file and one row in each room that deals with it, and that a filesystem
+// type costs one file and one row in pkg/plan and in the rooms that spell it: made-up ones are planted with the compiler's
+// overlay, and the rooms' own tests of them run, with those of the tables.
+func TestPlanted(t *testing.T) {
 	root, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	replace := map[string]string{}
-	args := []string{"test", "-count=1", "-run", "^TestPlantedCrate$"}
+	var tested []string
 	for _, x := range plantings() {
 		at := filepath.Join(root, x.room)
-		for from, to := range map[string]string{"kind_crate.go": "_kind_crate.go.txt", "kind_crate_test.go": "_crate_test.go.txt"} {
-			replace[filepath.Join(at, from)] = filepath.Join(root, "testdata", "planted", x.room+to)
+		for _, name := range x.files {
+			replace[filepath.Join(at, name)] = filepath.Join(root, "testdata", "planted", x.room+"_"+name+".txt")
+			if room := "./" + x.room; strings.HasSuffix(name, "_test.go") && !slices.Contains(tested, room) {
+				tested = append(tested, room)
+			}
 		}
-		b, err := os.ReadFile(filepath.Join(at, "kind.go"))
-		if err != nil {
+		if x.table == "" {
+			continue
+		}
+		table := filepath.Join(dir, x.room+"_"+x.table)
+		if err := os.WriteFile(table, []byte(planted(t, x, filepath.Join(at, x.table))), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		table := filepath.Join(dir, x.room+".go")
-		if err := os.WriteFile(table, []byte(planted(t, x, string(b))), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[filepath.Join(at, "kind.go")] = table
-		args = append(args, "./"+x.room)
+		replace[filepath.Join(at, x.table)] = table
 	}
 	b, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
@@ -60,25 +72,32 @@ func TestPlantedLayer(t *testing.T) {
 	if err := os.WriteFile(overlay, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", append(args, "-overlay", overlay)...)
-	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Count(string(out), "ok  \t") != len(plantings()) || strings.Contains(string(out), "no tests to run") {
-		t.Errorf("%v\n%s", err, out)
+	args := []string{"test", "-count=1", "-vet=off", "-v", "-run", "^(TestPlanted(Crate|Grain)|TestFSTypes|TestFSTypePrograms|TestSourceMountIsQuiet)$", "-overlay", overlay}
+	out, err := exec.Command("go", append(args, tested...)...).CombinedOutput()
+	want := 0
+	for _, x := range plantings() {
+		for _, name := range x.files {
+			want += strings.Count(name, "_test.go")
+		}
+	}
+	if n := strings.Count(string(out), "--- PASS: TestPlanted"); err != nil || n != want {
+		t.Errorf("%d of %d tests of what is planted passed: %v\n%s", n, want, err, out)
 	}
 }
 
-// planted puts the rows into a table: a list of rows gets one more, anything else a line after it.
-func planted(t *testing.T, x planting, table string) string {
+// planted puts the rows into a table.
+func planted(t *testing.T, x planting, name string) string {
 	t.Helper()
-	for line, row := range x.rows {
-		if strings.Count(table, line+"\n") != 1 {
-			t.Fatalf("%s/kind.go: not one line %q; tell this test where the row goes now", x.room, line)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := string(b)
+	for _, row := range x.rows {
+		if strings.Count(table, row[0]) != 1 {
+			t.Fatalf("%s: not one %q; tell this test where the row goes now", name, row[0])
 		}
-		with := line + "\n" + row
-		if row == "" {
-			with = strings.TrimSuffix(line, "}") + ", crateKind()}"
-		}
-		table = strings.Replace(table, line+"\n", with+"\n", 1)
+		table = strings.Replace(table, row[0], row[1], 1)
 	}
 	return table
 }
