@@ -66,7 +66,8 @@ func rooms() []room {
 	out = append(out, room{path: "pkg/rootfs", verb: "spell", why: "everything that meets a root stands on it, so it stands on nothing"})
 	return append(out,
 		room{path: "pkg", verb: "map", why: "it is the map and holds no code"},
-		room{path: "pkg/plan", verb: "decide", why: "what decides knows no format and no machine, so that every decision is a pure function"},
+		// A test compares the facts that others start from with a look at the made-up machine, by the program's own rows.
+		room{path: "pkg/plan", verb: "decide", test: []string{"pkg/survey", "pkg/distro", "pkg/loader"}, why: "what decides knows no format and no machine, so that every decision is a pure function"},
 		room{path: "pkg/survey", verb: "look", may: append([]string{"pkg/plan", "boot", "pkg/rootfs"}, spelling...), why: "what looks must not be able to change anything"},
 		room{path: "pkg/stage", verb: "do, in order", may: append([]string{"pkg/plan", "pkg/survey", "pkg/machine", "pkg/copy", "pkg/tree", "pkg/extent", "pkg/distro", "pkg/loader", "pkg/rootfs", "boot", "cpio"}, spelling...),
 			why: "stages act through machine and neither build images nor talk"},

@@ -9,7 +9,8 @@ import (
 
 const gib = int64(1) << 30
 
-// good is the machine of the issue: one disk with bios_grub, ext4 root and swap, a second, empty disk as large.
+// good is one disk with bios_grub, ext4 root and swap, and a second, empty disk as large: what a look at the made-up Debian
+// finds, written down (TestGoodIsTheMadeUpDebian), with a made-up boot loader.
 func good() *Facts {
 	ext4 := func(uuid string, size, used int64) []Content {
 		return []Content{{Kind: ContentFS, Type: "ext4", UUID: uuid, Size: size, Used: used, Inodes: 100000, BlockSize: 4096, InodeSize: 256, Features: []string{"has_journal", "extent"}, Dirty: "its journal has not been replayed (needs_recovery)"}}
@@ -21,15 +22,15 @@ func good() *Facts {
 		Devices: []Device{
 			{Name: "vda", Path: "/dev/vda", Kind: KindDisk, Size: 20 * gib, Sector: 512, Serial: "OLD1", Bus: "pci0000:00/0000:00:03.0/virtio1", Drivers: []string{"virtio_blk"}, ByID: "/dev/disk/by-id/virtio-OLD1", BootSector: "bootx",
 				Table: &Table{Scheme: "gpt", ID: "dddddddd-0000-0000-0000-00000000000a", Partitions: []Partition{
-					{Number: 1, Role: RoleBIOSGrub, GUID: "22222222-0000-0000-0000-000000000001", Start: mib, Size: mib},
-					{Number: 2, Role: RoleLinux, GUID: "22222222-0000-0000-0000-000000000002", Start: 2 * mib, Size: 18 * gib},
-					{Number: 3, Role: RoleSwap, GUID: "22222222-0000-0000-0000-000000000003", Start: 2*mib + 18*gib, Size: gib},
+					{Number: 1, Role: RoleBIOSGrub, GUID: "22222222-0000-0000-0000-000000000001", Name: "p", Start: mib, Size: mib},
+					{Number: 2, Role: RoleLinux, GUID: "22222222-0000-0000-0000-000000000002", Name: "p", Start: 2 * mib, Size: 18 * gib},
+					{Number: 3, Role: RoleSwap, GUID: "22222222-0000-0000-0000-000000000003", Name: "p", Start: 2*mib + 18*gib, Size: gib},
 				}}},
-			{Name: "vda1", Path: "/dev/vda1", Kind: KindPart, Parent: "vda", Number: 1, GUID: "22222222-0000-0000-0000-000000000001", Start: mib, Size: mib},
-			{Name: "vda2", Path: "/dev/vda2", Kind: KindPart, Parent: "vda", Number: 2, GUID: "22222222-0000-0000-0000-000000000002", Start: 2 * mib, Size: 18 * gib,
+			{Name: "vda1", Path: "/dev/vda1", Kind: KindPart, Sector: 512, Parent: "vda", Number: 1, GUID: "22222222-0000-0000-0000-000000000001", Start: mib, Size: mib},
+			{Name: "vda2", Path: "/dev/vda2", Kind: KindPart, Sector: 512, Parent: "vda", Number: 2, GUID: "22222222-0000-0000-0000-000000000002", Start: 2 * mib, Size: 18 * gib,
 				MountedAt: []string{"/"}, Contents: ext4("11111111-0000-0000-0000-000000000002", 18*gib, 5*gib)},
-			{Name: "vda3", Path: "/dev/vda3", Kind: KindPart, Parent: "vda", Number: 3, GUID: "22222222-0000-0000-0000-000000000003", Start: 2*mib + 18*gib, Size: gib,
-				Swapping: true, Contents: []Content{{Kind: ContentSwap, Type: "swap", UUID: "11111111-0000-0000-0000-000000000003"}}},
+			{Name: "vda3", Path: "/dev/vda3", Kind: KindPart, Sector: 512, Parent: "vda", Number: 3, GUID: "22222222-0000-0000-0000-000000000003", Start: 2*mib + 18*gib, Size: gib,
+				Swapping: true, Contents: []Content{{Kind: ContentSwap, Type: "swap", UUID: "11111111-0000-0000-0000-000000000003", BlockSize: 4096}}},
 			{Name: "vdb", Path: "/dev/vdb", Kind: KindDisk, Size: 20 * gib, Sector: 512, Serial: "NEW1", Bus: "pci0000:00/0000:00:04.0/virtio2", Drivers: []string{"virtio_blk"}, ByID: "/dev/disk/by-id/virtio-NEW1"},
 		},
 		Mounts: []Mount{{Source: "/dev/vda2", Target: "/", Type: "ext4", Device: "vda2", Free: 12 * gib}, {Source: "proc", Target: "/proc", Type: "proc"}},
