@@ -18,7 +18,6 @@ type Spec struct {
 	Features                  []string // as the type's own tools print them
 	BlockSize, InodeSize      int64
 	Inodes                    int64
-	Size                      int64
 }
 
 // Argv spells the command that makes s.

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,10 @@ func TestReadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v1, err := os.ReadFile("testdata/plan-version1.toml") // as the last version that wrote such plans encoded it
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, text string
 		words      []string
@@ -92,6 +97,7 @@ func TestReadRefuses(t *testing.T) {
 		{"no TOML", "\x7fELF", []string{"not TOML", "migrate-init plan"}},
 		{"unknown field", "wish = 1\n" + b, []string{"unknown field", "wish", "migrate-init plan"}},
 		{"unknown policy", strings.Replace(b, "\n[policy]", "\n[policy]\nhurry = true", 1), []string{"unknown field", "hurry"}},
+		{"version 1", string(v1), []string{"version is 1", "reads version 2", "make a new one with `migrate-init plan`"}},
 		{"other version", strings.Replace(b, "version = 2", "version = 3\nnewer = 'field'", 1), []string{"version is 3", "reads version 2", "migrate-init plan"}},
 		{"edited plan id", strings.ReplaceAll(b, p.ID, "0"+p.ID[1:]+"0"), []string{"its seal is", "outside [policy]", "migrate-init plan"}},
 		{"edited partition", strings.ReplaceAll(b, p.Target.Parts("disk:new1")[2].Ref.ID(), "99999999-0000-0000-0000-000000000000"), []string{"its seal is"}},

@@ -59,8 +59,7 @@ type Device struct {
 	Serial     string    `json:"serial,omitempty"`
 	WWN        string    `json:"wwn,omitempty"`
 	Model      string    `json:"model,omitempty"`
-	Bus        string    `json:"bus,omitempty"` // where it is attached, as sysfs names it
-	Driver     string    `json:"driver,omitempty"`
+	Bus        string    `json:"bus,omitempty"`     // where it is attached, as sysfs names it
 	Drivers    []string  `json:"drivers,omitempty"` // modules or built-in drivers on the way to the disk
 	ByID       string    `json:"by_id,omitempty"`   // its most telling link in /dev/disk/by-id
 	ReadOnly   bool      `json:"read_only,omitempty"`
@@ -86,14 +85,13 @@ type Table struct {
 
 // Partition is an entry of a Table; bytes.
 type Partition struct {
-	Number  int    `json:"number"`
-	Type    string `json:"type"` // as the table spells it
-	Role    string `json:"role"` // see the Role constants
-	GUID    string `json:"guid,omitempty"`
-	Name    string `json:"name,omitempty"`
-	Start   int64  `json:"start"`
-	Size    int64  `json:"size"`
-	Logical bool   `json:"logical,omitempty"`
+	Number int    `json:"number"`
+	Type   string `json:"type"` // as the table spells it
+	Role   string `json:"role"` // see the Role constants
+	GUID   string `json:"guid,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Start  int64  `json:"start"`
+	Size   int64  `json:"size"`
 }
 
 // Kinds of Content.
@@ -114,7 +112,6 @@ type Content struct {
 	Type      string   `json:"type"` // "ext4", "xfs", "swap", "linux_raid_member", ...
 	UUID      string   `json:"uuid,omitempty"`
 	Label     string   `json:"label,omitempty"`
-	Version   string   `json:"version,omitempty"`
 	Size      int64    `json:"size,omitempty"`
 	Used      int64    `json:"used,omitempty"`
 	Inodes    int64    `json:"inodes,omitempty"` // capacity

@@ -67,7 +67,6 @@ type Env struct {
 type Event struct {
 	Stage, Text string
 	Progress    *copy.Progress
-	Err         error
 }
 
 // Where things are mounted while the migration runs.

@@ -69,7 +69,7 @@ func (l *looker) table(d *plan.Device, r Device) {
 	} else {
 		d.Table = &plan.Table{Scheme: t.Scheme, ID: t.ID, Backup: t.Backup, Hybrid: t.Hybrid}
 		for _, p := range t.Partitions {
-			d.Table.Partitions = append(d.Table.Partitions, plan.Partition{Number: p.Number, Type: p.Type, Role: roleOf(p.Type), GUID: p.ID, Name: p.Name, Start: p.Start, Size: p.Size, Logical: p.Logical})
+			d.Table.Partitions = append(d.Table.Partitions, plan.Partition{Number: p.Number, Type: p.Type, Role: roleOf(p.Type), GUID: p.ID, Name: p.Name, Start: p.Start, Size: p.Size})
 		}
 	}
 	lba0 := make([]byte, 512)
@@ -93,7 +93,7 @@ func roleOf(typ string) string {
 }
 
 func content(s probe.Signature) plan.Content {
-	c := plan.Content{Kind: string(s.Kind), Type: s.Type, UUID: s.UUID, Label: s.Label, Version: s.Version, Size: s.Size, Used: s.Used, BlockSize: s.BlockSize, Dirty: s.Dirty, Stamp: s.Stamp, Ghost: s.Ghost}
+	c := plan.Content{Kind: string(s.Kind), Type: s.Type, UUID: s.UUID, Label: s.Label, Size: s.Size, Used: s.Used, BlockSize: s.BlockSize, Dirty: s.Dirty, Stamp: s.Stamp, Ghost: s.Ghost}
 	for _, w := range s.Wipes() {
 		c.Wipe = append(c.Wipe, plan.Span{Offset: w.Offset, Length: w.Length})
 	}

@@ -144,9 +144,6 @@ func (l *looker) identity(d *plan.Device, dir string) {
 	d.Removable = l.attr(dir, "removable") == "1"
 	bus := l.bus(d.Name)
 	d.Bus, d.Remote, d.Drivers = steady(bus), remote(bus), l.drivers(bus)
-	if link, err := fs.ReadLink(l.w.Root, path.Join(dir, "device/driver")); err == nil {
-		d.Driver = path.Base(link)
-	}
 }
 
 // bus is where a block device is attached, below /sys/devices.
