@@ -24,6 +24,9 @@ func (e *Env) committed(ctx context.Context) error {
 			return err
 		}
 		if !seen {
+			if err := e.discardCommit(ctx); err != nil {
+				return err
+			}
 			return e.Record(ctx, Record{Stage: commit, Event: Note, Text: "begun in an earlier boot, and the boot loader does not see it"})
 		}
 	}
@@ -38,6 +41,16 @@ func (e *Env) committed(ctx context.Context) error {
 	}
 	e.tell("check", "the commit was made in an earlier boot: nothing is copied, the new system is entered")
 	return nil
+}
+
+// discardCommit has the copy of the commit's filesystem made again, even if its own source was not in use: the next mount for
+// writing would replay the rename into the boot loader's sight, and the other copies are not proved yet.
+func (e *Env) discardCommit(ctx context.Context) error {
+	n := e.Plan.Target.MountedAt(e.Plan.Boot.Mount)
+	if n == nil || !e.records.Begun("copy:"+n.Ref.ID()) {
+		return nil
+	}
+	return e.invalidateCopy(ctx, n.Ref.ID(), "a commit that the boot loader does not see is in it")
 }
 
 // commitSeen reports whether the boot loader sees the commit. A rename that is only in the filesystem's journal is not seen,

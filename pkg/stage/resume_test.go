@@ -466,6 +466,28 @@ func TestCommitInTheJournalOnly(t *testing.T) {
 	}
 }
 
+// TestCommitInTheJournalOfAnIdleSource: the old system ran, and did not mount the filesystem whose copy has the rename in its
+// journal. That copy is made again as well: mounting it to rewrite the other one would replay the commit before it is proved.
+func TestCommitInTheJournalOfAnIdleSource(t *testing.T) {
+	p, text, _, ss, _ := course(t, nil, nil)
+	w := ss.after(t, "rename ")
+	w.Boot()
+	srv := w.Dev("vda3")
+	if id := w.FilesystemOn(srv); id != sim.OldSrv {
+		t.Fatalf("vda3 has %s", id)
+	}
+	mounts := make([]byte, 2)
+	srv.ReadAt(mounts, 1024+52)
+	mounts[0]++
+	w.Disks[0].Write(mounts, srv.Offset+1024+52)
+	if err := w.migrate(p, text, sim.Fault{}); err != nil || w.Entered == "" {
+		t.Fatalf("entered %q, %v", w.Entered, err)
+	}
+	if n := count(w.Log, "copy /mnt/source/"); n != len(p.Copies()) {
+		t.Errorf("%d filesystems are copied again, want %d", n, len(p.Copies()))
+	}
+}
+
 // TestCommitNotNoted: the commit was made and flushed, the record of it is missing, and somebody chose the old system from
 // the menu. Neither is the old copy entered unasked, nor is a system that may have been in use made anew.
 func TestCommitNotNoted(t *testing.T) {
