@@ -16,6 +16,7 @@ import (
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
+	"migrate-init/pkg/survey"
 )
 
 // bootNew runs the migrated system.
@@ -117,6 +118,50 @@ func TestFinish(t *testing.T) {
 	}
 	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Errorf("finish once more: %v", err)
+	}
+}
+
+// A finish that is run once more and fails is not a finished one, until it comes to its end again.
+func TestFinishedAgain(t *testing.T) {
+	_, p, _ := migrated(t)
+	var rs Records
+	for _, c := range []struct {
+		stage, event string
+		want         bool
+	}{{commit, Done, false}, {takeover, Begin, false}, {clean, Begin, false}, {clean, Done, true}, {takeover, Begin, false}, {takeover, Failed, false},
+		{takeover, Begin, false}, {takeover, Done, false}, {resync, Failed, false}, {clean, Done, true}} {
+		rs = append(rs, Record{Stage: c.stage, Event: c.event})
+		if got := Finished(p, rs); got != c.want {
+			t.Errorf("after %s %s: finished %v", c.stage, c.event, got)
+		}
+	}
+}
+
+// An old disk whose table cannot be read any more after the review is left alone.
+func TestTakeoverLooksAgain(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	e, looks := w.env(p, text), 0
+	e.Look = func(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
+		f, err := w.Look(ctx, depth)
+		if looks++; err != nil || looks == 1 {
+			return f, err
+		}
+		torn := *f
+		torn.Devices = slices.Clone(f.Devices)
+		torn.Dev("vda").Table = nil
+		return &torn, nil
+	}
+	w.Log = nil
+	if err := Finish(t.Context(), e); err == nil || !strings.Contains(err.Error(), "/dev/vda: its partition table") {
+		t.Error(err)
+	}
+	for _, line := range w.Log {
+		if strings.HasPrefix(line, "write ") && !strings.HasPrefix(line, "write journal record") {
+			t.Errorf("refused, and yet: %s", line)
+		}
 	}
 }
 

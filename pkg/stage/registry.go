@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
@@ -131,8 +132,13 @@ func Finishing(p *plan.Plan, rs Records) bool {
 	return false
 }
 
-// Finished reports whether the last of those stages has ended.
+// Finished reports whether the last of those stages has ended, and none of them was started again since.
 func Finished(p *plan.Plan, rs Records) bool {
 	names := p.FinishStages()
-	return len(names) > 0 && rs.Done(names[len(names)-1])
+	for _, r := range slices.Backward(rs) {
+		if slices.Contains(names, r.Stage) {
+			return r.Stage == names[len(names)-1] && r.Event == Done
+		}
+	}
+	return false
 }
