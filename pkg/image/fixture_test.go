@@ -42,7 +42,7 @@ func aPlan() *plan.Plan {
 		Final:   target,
 		Moves:   []plan.Move{{From: "fs:old", To: "fs:new", Engine: plan.EngineTree}, {From: "swap:s", To: "swap:t", Engine: plan.EngineMake}},
 		Journal: "part:p",
-		Boot:    plan.Booting{Root: "new", Kernel: "/boot/vmlinuz-" + release, Release: release},
+		Boot:    plan.Booting{Root: "new", Volume: "md:a", Mount: "/", BootFS: "old", Kernel: "/boot/vmlinuz-" + release, Release: release},
 		Drivers: []string{"virtio_blk", "libata", "pcieportdrv"},
 	}
 }

@@ -56,9 +56,12 @@ func TestCodecRoundTrip(t *testing.T) {
 		}
 		p.ID, p.Created = text.Draw(t, "id"), time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "time"), 0).UTC()
 		p.Notes, p.Drivers = rapid.SliceOfN(text, 0, 3).Draw(t, "notes"), rapid.SliceOfN(text, 0, 3).Draw(t, "drivers")
-		p.Machine.Hostname, p.Boot.Volume = text.Draw(t, "host"), Ref(text.Draw(t, "ref"))
-		for range rapid.IntRange(0, 3).Draw(t, "filesystems") {
-			p.Source = append(p.Source, Node{Ref: Ref("fs:" + text.Draw(t, "uuid")), Layer: Layer{FS: &FS{Label: text.Draw(t, "label"), Mount: text.Draw(t, "mount"), Used: num.Draw(t, "used"), Spec: text.Draw(t, "spec")}}})
+		p.Machine.Hostname, p.Drop = text.Draw(t, "host"), []Ref{Ref(text.Draw(t, "ref"))}
+		for _, n := range p.Source.Filesystems() {
+			n.FS.Label, n.FS.Mount, n.FS.Used, n.FS.Spec = text.Draw(t, "label"), text.Draw(t, "mount"), num.Draw(t, "used"), text.Draw(t, "spec")
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "swaps") {
+			p.Source = append(p.Source, Node{Ref: Ref("swap:" + text.Draw(t, "uuid")), Layer: Layer{Swap: &Swap{Spec: text.Draw(t, "swap")}}})
 		}
 		d, parts := p.Target.Disks()[0], p.Target.Parts("disk:new1")
 		d.Was, d.Disk.Serial, d.Size, d.Disk.Wipe, parts[0].Part.Name = text.Draw(t, "was"), text.Draw(t, "serial"), num.Draw(t, "size"), rapid.Bool().Draw(t, "wipe"), text.Draw(t, "name")
@@ -189,6 +192,17 @@ func TestReadHoles(t *testing.T) {
 		"old UUID":   {func(p *Plan) { rename(p, p.Target.Swaps()[0], p.Source.Filesystems()[0].Ref.ID()) }, "two things have it"},
 		"one member": {func(p *Plan) { p.Target.Arrays()[0].MD.Devices[1] = p.Target.Arrays()[0].MD.Devices[0] }, "two things have it"},
 		"no table":   {func(p *Plan) { p.Target.Disks()[0].Disk.Table = "" }, "missing"},
+		"volume":     {func(p *Plan) { p.Boot.Volume = "md:x" }, "commit volume md:x"},
+		"mount":      {func(p *Plan) { p.Boot.Mount = "/nowhere" }, "at /nowhere"},
+		"boot":       {func(p *Plan) { p.Boot.BootFS = "x" }, `boot filesystem "x"`},
+		"no /":       {func(p *Plan) { p.Target.Node(Ref("fs:" + p.Boot.Root)).FS.Mount = "/other" }, "root \""},
+		"engine":     {func(p *Plan) { p.Moves[0].Engine = "hope" }, `engine "hope"`},
+		"not moved": {func(p *Plan) {
+			p.Moves = slices.DeleteFunc(p.Moves, func(m Move) bool { return m.Engine != EngineMake })
+		}, "nothing takes its place"},
+		"swap of a disk": {func(p *Plan) {
+			p.Moves = append(p.Moves, Move{From: "disk:old1", To: "disk:new1", Engine: EngineMake})
+		}, "not a pair"},
 		"copy twice": {func(p *Plan) { p.Moves = append(p.Moves, p.Moves[0]) }, "two things have it"},
 	} {
 		p := planned(t, good(), wish())

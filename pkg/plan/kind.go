@@ -25,7 +25,7 @@ type kind struct {
 	validate func(g Graph, n *Node) string
 	// ids are the identities that making it writes beside the one in its Ref.
 	ids func(n *Node) []string
-	// unique refuses when the identity of a planned node is already in use elsewhere; nil: find tells.
+	// unique refuses when the identity of a planned node is already in use elsewhere.
 	unique func(p *Plan, f *Facts, n *Node, a *answers)
 	// box describes it in the picture of a partition it lies on, "" for not at all.
 	box func(n *Node) string

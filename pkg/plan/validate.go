@@ -26,8 +26,6 @@ func (p *Plan) validate() error {
 		return bad("no source disk or no source filesystem")
 	case len(p.NewDisks()) == 0:
 		return bad("no target disk")
-	case p.Target.Node(Ref("fs:"+p.Boot.Root)) == nil:
-		return bad("root %q: none of its filesystems", p.Boot.Root)
 	}
 	for _, g := range []Graph{p.Target, p.Final} {
 		for i := range g {
@@ -43,11 +41,11 @@ func (p *Plan) validate() error {
 	if n := p.Target.Node(p.Journal); n == nil || n.Part == nil || p.Source.Node(n.Lower()) != nil {
 		return bad("journal %q: none of its new partitions", p.Journal)
 	}
-	for _, m := range p.Moves {
-		from, to := p.Source.Node(m.From), p.Target.Node(m.To)
-		if from == nil || to == nil || (from.FS == nil) != (to.FS == nil) || (from.FS == nil) != (m.Engine == EngineMake) {
-			return bad("copy %s to %s: not a pair of its filesystems", m.From, m.To)
-		}
+	if what := p.Boot.invalid(p); what != "" {
+		return bad("%s", what)
+	}
+	if what := p.unmoved(); what != "" {
+		return bad("%s", what)
 	}
 	if c := Diff(p.Target, p.Final); len(c.Gone) > 0 {
 		return bad("%s: it would vanish at finish", c.Gone[0].Ref)
@@ -56,6 +54,39 @@ func (p *Plan) validate() error {
 		return bad("identity %q: two things have it, or it is missing", id)
 	}
 	return nil
+}
+
+// invalid says which part of the plan is missing that booting needs, "" for none.
+func (bt Booting) invalid(p *Plan) string {
+	if n := p.Target.MountedAt("/"); n == nil || !n.Ref.Is(Ref("fs:"+bt.Root)) {
+		return fmt.Sprintf("root %q: none of its filesystems, or not mounted at /", bt.Root)
+	}
+	if n := p.Target.MountedAt(bt.Mount); n == nil || !n.Lower().Is(bt.Volume) {
+		return fmt.Sprintf("commit volume %s: no new filesystem on it is mounted at %s", bt.Volume, bt.Mount)
+	}
+	if n := p.Source.Node(Ref("fs:" + bt.BootFS)); n == nil {
+		return fmt.Sprintf("boot filesystem %q: none of its source filesystems", bt.BootFS)
+	}
+	return ""
+}
+
+// unmoved says which move is impossible, or which source filesystem finish would destroy without a copy; "" for none.
+func (p *Plan) unmoved() string {
+	for _, m := range p.Moves {
+		from, to := p.Source.Node(m.From), p.Target.Node(m.To)
+		switch {
+		case !slices.Contains([]string{EngineTree, EngineExtent, EngineMake}, m.Engine):
+			return fmt.Sprintf("copy %s to %s: engine %q is unknown", m.From, m.To, m.Engine)
+		case from == nil, to == nil, m.Engine == EngineMake && (from.Swap == nil || to.Swap == nil), m.Engine != EngineMake && (from.FS == nil || to.FS == nil):
+			return fmt.Sprintf("copy %s to %s: not a pair of its filesystems", m.From, m.To)
+		}
+	}
+	for _, n := range p.Source.Filesystems() {
+		if p.MoveFrom(n.Ref) == nil {
+			return fmt.Sprintf("source filesystem %s: nothing takes its place", n.Ref.ID())
+		}
+	}
+	return ""
 }
 
 // unordered says where a graph is not one: a node of no kind, or one that stands before what it lies on; "" for nothing.
