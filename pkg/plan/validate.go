@@ -61,7 +61,7 @@ func (bt Booting) invalid(p *Plan) string {
 	if n := p.Target.MountedAt("/"); n == nil || !n.Ref.Is(Ref("fs:"+bt.Root)) {
 		return fmt.Sprintf("root %q: none of its filesystems, or not mounted at /", bt.Root)
 	}
-	if n := p.Target.MountedAt(bt.Mount); n == nil || !n.Lower().Is(bt.Volume) {
+	if n := p.Target.MountedAt(bt.Mount); n == nil || !p.Target.Rests(n.Lower(), bt.Volume) {
 		return fmt.Sprintf("commit volume %s: no new filesystem on it is mounted at %s", bt.Volume, bt.Mount)
 	}
 	if n := p.Source.Node(Ref("fs:" + bt.BootFS)); n == nil {
