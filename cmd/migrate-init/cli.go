@@ -46,7 +46,7 @@ func (w *words) String() string { return strings.Join(*w, ",") }
 // Set adds a value.
 func (w *words) Set(s string) error { *w = append(*w, s); return nil }
 
-// usageError is an error in the call's words: exit code 2.
+// usageError is a wrong call: exit code 2.
 type usageError struct{ error }
 
 func verbs() []verb {
@@ -69,7 +69,7 @@ func verbs() []verb {
 			dry(fs, o)
 			asJSON(fs, o)
 		}, cmdPlan},
-		{"check", "PLAN", "hold a plan against this machine, read-only", onePlan, func(fs *flag.FlagSet, o *options) {
+		{"check", "PLAN", "check a plan against this machine, read-only", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.BoolVar(&o.files, "files", false, "also look at every file for what a copy file by file would not keep; takes the disk's time")
 			asJSON(fs, o)
 		}, cmdCheck},
@@ -96,7 +96,7 @@ func verbs() []verb {
 			fs.BoolVar(&o.keepUUID, "keep-uuid", false, "extent: the copy is what the source is, with its UUID, label and size; by itself it gets a new UUID, no label, and the size of its device")
 			fs.BoolVar(&o.noGrow, "no-grow", false, "extent: the copy keeps the source's size")
 			fs.StringVar(&o.label, "label", "", "extent: the label of the copy, `text`; the source's, if both stay in one machine, would be there twice")
-			fs.StringVar(&o.readError, "read-error", policyStop, "the `policy` for what cannot be read: stop, or skip-and-list: all else is copied, what lacks is listed, and the exit code is 3")
+			fs.StringVar(&o.readError, "read-error", policyStop, "the `policy` for what cannot be read: stop, or skip-and-list: everything else is copied, missing items are listed, and the exit code is 3")
 			fs.BoolVar(&o.dryRun, "dry-run", false, "look at what could not be kept, and copy nothing (tries on the target what it can hold, in a directory that it removes)")
 			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "how often to save what a power cut must not cost, such as 2s; by itself every 0.5 to 5 seconds")
 			fs.BoolVar(&o.json, "json", false, "print the result as JSON, and the progress as lines of JSON to stderr, those that begin with {")
@@ -195,7 +195,7 @@ func usage(w io.Writer) {
 	for _, v := range verbs() {
 		fmt.Fprintf(w, "  migrate-init %-32s %s\n", strings.TrimSpace(v.name+" "+v.args), v.help)
 	}
-	fmt.Fprintf(w, "\n`migrate-init help COMMAND` lists a command's options.\nexit code: 0 done, 1 refused or failed, 2 the call's words are off, 3 copied but for what could not be read\n")
+	fmt.Fprintf(w, "\n`migrate-init help COMMAND` lists a command's options.\nexit code: 0 done, 1 refused or failed, 2 usage error, 3 copied, except for what could not be read\n")
 }
 
 // effector is the machine that a command uses: the real one, or one that prints.

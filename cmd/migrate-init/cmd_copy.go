@@ -54,7 +54,7 @@ type copyFinding struct {
 	Paths    []anyName `json:"paths,omitempty"`
 }
 
-// line spells a finding as the tool spells all: noun, evidence, mend.
+// line spells a finding as the tool spells all: subject, detail, fix.
 func (f copyFinding) line() string {
 	s := f.Severity + " " + f.ID + ": "
 	if len(f.Paths) > 0 {
@@ -123,7 +123,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		if c.opt.json {
 			err = printJSON(c, out)
 		}
-		return errors.Join(fmt.Errorf("source %s: %d of the findings forbid a complete copy; mend them, nothing was copied", src, fails), err)
+		return errors.Join(fmt.Errorf("source %s: %d of the findings forbid a complete copy; fix them and copy again; nothing was copied", src, fails), err)
 	}
 	if c.opt.dryRun {
 		if c.opt.json {

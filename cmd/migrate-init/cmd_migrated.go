@@ -10,7 +10,7 @@ import (
 	"migrate-init/pkg/survey"
 )
 
-// runsMigrated tells whether the running root is the plan's new one.
+// runsMigrated reports whether the running root is the plan's new one.
 func runsMigrated(p *plan.Plan, f *plan.Facts) bool {
 	for _, m := range f.Mounts {
 		if d := f.Dev(m.Device); m.Target == "/" && d != nil && d.Filesystem() != nil {

@@ -141,7 +141,7 @@ func cmdCheck(ctx context.Context, c *call) error {
 		}
 	}
 	if n := len(found.Refusals()); n > 0 {
-		return fmt.Errorf("plan %s: %d of %d checks refuse; mend what they name, or make a new plan; nothing was changed", p.ID, n, len(found))
+		return fmt.Errorf("plan %s: %d of %d checks refuse; fix what they name, or make a new plan; nothing was changed", p.ID, n, len(found))
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 		st.Next = "migrate-init check " + path.Join(stage.StateDir, "plan.toml")
 	default:
 		st.State, st.Says = "failed", "This is the old system, unchanged. The migration began and did not commit."
-		st.Next = "mend the reason and migrate-init schedule again, or migrate-init cancel"
+		st.Next = "fix the reason and run migrate-init schedule again, or migrate-init cancel"
 		if last := rs[len(rs)-1]; last.Stage == "commit" && last.Event == stage.Begin {
 			st.State, st.Reason = "cut short", "stage commit: it has begun, and no record tells that it ended; the machine stopped there"
 			st.Says = "This is the old system, unchanged. Whether the commit was made only the boot loader can see: it enters the new system then, once."

@@ -4,8 +4,8 @@
 // image that holds a plan), and, later, an init that boots or rescues.
 //
 // The tool's voice: it speaks to an administrator. Results go to stdout, what is said on the way and every error to
-// stderr. An error names its noun first, then the evidence, then what would mend it. Exit codes: 0 done, 1 refused or
-// failed, 2 the call's words are off.
+// stderr. An error names its subject first, then the detail, then the fix. Exit codes: 0 done, 1 refused or failed,
+// 2 usage error, 3 copied, except for what could not be read.
 package main
 
 import (

@@ -12,7 +12,7 @@ import (
 	"migrate-init/pkg/stage"
 )
 
-// How often progress is told, and in how many columns where nobody knows better.
+// How often progress is told, and in how many columns where the terminal does not say.
 const (
 	onTerminal  = 200 * time.Millisecond
 	elsewhere   = 5 * time.Second

@@ -16,7 +16,7 @@ type toldProgress struct {
 	Bytes      int64   `json:"bytes"`
 	TotalBytes int64   `json:"total_bytes,omitempty"`
 	Rate       int64   `json:"rate"`          // bytes a second over the last ten
-	ETA        float64 `json:"eta,omitempty"` // seconds; absent where nobody knows
+	ETA        float64 `json:"eta,omitempty"` // seconds; absent while it is unknown
 	Path       anyName `json:"path,omitempty"`
 }
 

@@ -20,7 +20,7 @@ func Forbids(f tree.Finding, j Job) bool {
 	return f.Severity != tree.Info
 }
 
-// Line spells a finding on one line: severity, id, evidence and fix.
+// Line spells a finding on one line: severity, id, detail and fix.
 func Line(f tree.Finding) string {
 	s := f.Severity.String() + " " + f.ID + ": " + Detail(f)
 	if f.Fix != "" {

@@ -41,7 +41,7 @@ func grubProveDisk(p *plan.Plan, g plan.Graph, t *plan.Node, d Disk) (string, er
 	return fmt.Sprintf("GRUB's boot sector and core image, prefix %s", core.Prefix), nil
 }
 
-// embedded tells whether sectors of a core image are in the disk's bios_grub partition: elsewhere a filesystem or an
+// embedded reports whether sectors of a core image are in the disk's bios_grub partition: elsewhere a filesystem or an
 // array may write over them.
 func embedded(parts []*plan.Node, x boot.Extent) bool {
 	for _, p := range parts {

@@ -66,7 +66,7 @@ func refusal(f *plan.Facts) string {
 	case len(refused) == 0:
 		return "no reason is given"
 	case refused[0].Subject == "" || refused[0].Detail == "" || refused[0].Fix == "":
-		return "a refusal without noun, evidence or mend"
+		return "a refusal without subject, detail or fix"
 	}
 	return refused[0].String()
 }

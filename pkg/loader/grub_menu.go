@@ -27,7 +27,7 @@ func grubProve(p *plan.Plan, in Proof) error {
 }
 
 // config reads the new grub.cfg: what each entry for this system loads is there and mounts the new root, and so does
-// what is booted when nobody chooses.
+// what is booted when no one chooses.
 func (pr grubMenu) config() error {
 	name := path.Join(pr.Dir, "grub.cfg")
 	b, err := pr.Read(name)
@@ -75,7 +75,7 @@ func (pr grubMenu) config() error {
 // inNew leads from a path as the new GRUB sees it to one of the new system.
 func (pr grubMenu) inNew(f string) string { return path.Join(pr.p.Boot.Mount, f) }
 
-// foreign tells that an entry looks for its kernel on another filesystem than the new /boot: a system that is not moved.
+// foreign reports whether an entry looks for its kernel on another filesystem than the new /boot: a system that is not moved.
 func (pr grubMenu) foreign(cfg boot.GRUBConfig, i int) bool {
 	first, last := cfg.Entries[i].Line, int(^uint(0)>>1)
 	if i+1 < len(cfg.Entries) {

@@ -13,8 +13,8 @@ func grubOneShot(f *plan.Facts) (string, plan.Findings) {
 	if f.Firmware != "bios" {
 		return "", plan.Findings{{Subject: "firmware " + f.Firmware, Detail: "UEFI is not supported yet", Fix: "this version moves systems that boot by " + grubTitle}}
 	}
-	refuse := func(mend, format string, args ...any) (string, plan.Findings) {
-		return "", plan.Findings{{Subject: "one-shot boot entry", Detail: fmt.Sprintf(format, args...), Fix: mend}}
+	refuse := func(fix, format string, args ...any) (string, plan.Findings) {
+		return "", plan.Findings{{Subject: "one-shot boot entry", Detail: fmt.Sprintf(format, args...), Fix: fix}}
 	}
 	plain := "use a machine whose /boot is a plain partition of " + strings.Join(grubWrites(), " or ") + "; this version has no other way to run an entry once"
 	g, err := grubFactsOf(f)

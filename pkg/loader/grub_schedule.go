@@ -95,9 +95,9 @@ func grubHasModules(p *plan.Plan, dir string, files Files) error {
 		st, err := files.Stat(path.Join(dir, name+".mod"))
 		return err == nil && st.Mode().IsRegular() && st.Size() > 0
 	}
-	mend := "grub-install puts it there"
+	fix := "grub-install puts it there"
 	if old := p.Source.Disks(); len(old) > 0 {
-		mend = "`grub-install " + old[0].Was + "` puts it there"
+		fix = "`grub-install " + old[0].Was + "` puts it there"
 	}
 	for _, d := range dirs {
 		if !there(d, "normal") {
@@ -106,12 +106,12 @@ func grubHasModules(p *plan.Plan, dir string, files Files) error {
 		found = true
 		for _, n := range grubModules(p) {
 			if !there(d, n) {
-				errs = append(errs, fmt.Errorf("boot loader module /%s/%s.mod: missing, and without it the old GRUB cannot see that the migration was committed; %s", d, n, mend))
+				errs = append(errs, fmt.Errorf("boot loader module /%s/%s.mod: missing, and without it the old GRUB cannot see that the migration was committed; %s", d, n, fix))
 			}
 		}
 	}
 	if !found {
-		errs = append(errs, fmt.Errorf("boot loader %s: no directory in it holds GRUB's normal.mod: its modules are not there; %s", dir, mend))
+		errs = append(errs, fmt.Errorf("boot loader %s: no directory in it holds GRUB's normal.mod: its modules are not there; %s", dir, fix))
 	}
 	return errors.Join(errs...)
 }

@@ -24,7 +24,7 @@ func (t Table) Rules() []plan.Loader {
 		recognised("lilo", "etc/lilo.conf"))
 }
 
-// recognised is a loader by which nothing can be scheduled; one of the files tells that it is there.
+// recognised is a loader by which nothing can be scheduled; one of the files shows that it is there.
 func recognised(name string, files ...string) plan.Loader {
 	return plan.Loader{Name: name, Look: func(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
 		in := looking{root: root}
@@ -38,9 +38,9 @@ type looking struct {
 	problems []plan.Problem
 }
 
-func (l *looking) problem(noun string, err error) {
+func (l *looking) problem(subject string, err error) {
 	if err != nil {
-		l.problems = append(l.problems, plan.Problem{Subject: noun, Err: err.Error()})
+		l.problems = append(l.problems, plan.Problem{Subject: subject, Err: err.Error()})
 	}
 }
 

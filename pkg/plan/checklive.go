@@ -157,7 +157,7 @@ func checkFstab(p *Plan, f *Facts, a *answers) {
 			}
 		}
 		if e.Device == "" && !e.optional() && !e.bind() && (strings.HasPrefix(e.Spec, "/dev/") || strings.Contains(e.Spec, "UUID=") || strings.Contains(e.Spec, "LABEL=")) {
-			a.warn("fstab line "+e.Spec+" at "+e.Target, "mend it, or add nofail: systemd goes to emergency mode without it", "it resolves to no device")
+			a.warn("fstab line "+e.Spec+" at "+e.Target, "fix it, or add nofail: systemd goes to emergency mode without it", "it resolves to no device")
 		}
 	}
 }
@@ -177,7 +177,7 @@ func (p *Plan) targetOf(f *Facts, dev string) *Device {
 func checkResume(_ *Plan, f *Facts, a *answers) {
 	for _, w := range strings.Fields(f.Kernel.Cmdline) {
 		if strings.HasPrefix(w, "resume_offset=") {
-			a.warn("kernel parameter "+w, "afterwards set it anew (filefrag -v shows the place), or remove it from /etc/default/grub", "it is where a swap file lies now, and the copy of the file lies elsewhere")
+			a.warn("kernel parameter "+w, "set it again afterwards (filefrag -v shows the place), or remove it from /etc/default/grub", "it is where a swap file lies now, and the copy of the file lies elsewhere")
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (p *Plan) CopyText(f *Facts) string {
 		out = append(out, "the swap file "+s+" as a file, its space kept")
 	}
 	if made {
-		out = append(out, "swap is made anew, never copied")
+		out = append(out, "swap is created again, never copied")
 	}
 	return strings.Join(out, "; ")
 }

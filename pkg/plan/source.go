@@ -317,7 +317,7 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 		return
 	}
 	if p == b.root && s.Mount != "/" || p != b.root && s.Mount == "/" {
-		b.refuse("filesystem "+p.Path, "mend the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
+		b.refuse("filesystem "+p.Path, "fix the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
 		return
 	}
 	b.srcs = append(b.srcs, source{part: p, use: c, needed: c.Used + c.Used/10 + 64*mib,
