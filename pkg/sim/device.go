@@ -51,6 +51,11 @@ func (m *Machine) holders(b *Device) []string {
 			out = append(out, n)
 		}
 	}
+	for _, d := range m.Devices {
+		if m.Arrays[d.Name] == nil && slices.Contains(d.Legs, b) {
+			out = append(out, d.Name)
+		}
+	}
 	return out
 }
 
@@ -63,12 +68,12 @@ func (m *Machine) mountOf(b *Device) string {
 	return ""
 }
 
-// Device is what the kernel makes of a disk: the disk itself, a partition, or an array over legs.
+// Device is what the kernel makes of a disk: the disk itself, a partition, or an array or another layer over legs.
 type Device struct {
 	Name         string
 	Major, Minor uint32
 	Size         int64
-	Disk         *Disk // nil for an array
+	Disk         *Disk // nil for what has legs
 	Offset       int64
 	Number       int
 	ReadOnly     bool
@@ -77,7 +82,7 @@ type Device struct {
 	LegOffset    int64
 }
 
-// ReadAt reads; an array is read from its first member.
+// ReadAt reads; what has legs is read from its first.
 func (b *Device) ReadAt(p []byte, off int64) (int, error) {
 	var n int
 	var err error

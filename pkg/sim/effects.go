@@ -154,7 +154,7 @@ func (m *Machine) ioctl(e machine.Ioctl) error {
 		a.asleep = false
 		return nil
 	case "STOP_ARRAY":
-		if m.mountOf(node) != "" {
+		if m.mountOf(node) != "" || len(m.holders(node)) > 0 {
 			return fmt.Errorf("ioctl %s on %s: busy", e.Name, e.Dev)
 		}
 		delete(m.Arrays, name)
