@@ -203,6 +203,13 @@ func TestReadHoles(t *testing.T) {
 		"swap of a disk": {func(p *Plan) {
 			p.Moves = append(p.Moves, Move{From: "disk:old1", To: "disk:new1", Engine: EngineMake})
 		}, "not a pair"},
+		"number":    {func(p *Plan) { p.Final.Parts("disk:old1")[1].Part.Number = 1 }, "two partitions have number 1"},
+		"no number": {func(p *Plan) { p.Target.Parts("disk:new1")[0].Part.Number = 0 }, "partition 0"},
+		"early": {func(p *Plan) {
+			at := slices.IndexFunc(p.Target, func(n Node) bool { return n.Ref.Is(p.Journal) })
+			n := p.Target[at]
+			p.Target = append(slices.Delete(p.Target, at, at+1), n)
+		}, "before it"},
 		"copy twice": {func(p *Plan) { p.Moves = append(p.Moves, p.Moves[0]) }, "two things have it"},
 	} {
 		p := planned(t, good(), wish())

@@ -95,10 +95,15 @@ func validateDisk(g Graph, n *Node) string {
 		return "no partitions"
 	}
 	var end int64
+	numbers := map[int]bool{}
 	for _, p := range slices.SortedFunc(slices.Values(parts), func(a, b *Node) int { return cmp.Compare(a.Part.Start, b.Part.Start) }) {
 		if p.Part.Start <= 0 || p.Size <= 0 || p.Part.Start > math.MaxInt64-p.Size {
 			return fmt.Sprintf("partition %d starts at byte %d and has %d", p.Part.Number, p.Part.Start, p.Size)
 		}
+		if p.Part.Number < 1 || numbers[p.Part.Number] {
+			return fmt.Sprintf("partition %d: impossible, or two partitions have number %d", p.Part.Number, p.Part.Number)
+		}
+		numbers[p.Part.Number] = true
 		if p.Part.Start < end {
 			return fmt.Sprintf("partition %d starts at byte %d, where another has not ended", p.Part.Number, p.Part.Start)
 		}

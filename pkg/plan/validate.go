@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// validate refuses a plan with holes that stages would fall into: a seal says only that nobody edited it.
+// validate refuses a plan with holes that stages would fall into: a seal only says that no one edited it.
 func (p *Plan) validate() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("plan %s: %s; make a new one with `migrate-init plan`", p.ID, fmt.Sprintf(format, args...))
@@ -40,6 +40,14 @@ func (p *Plan) validate() error {
 	}
 	if n := p.Target.Node(p.Journal); n == nil || n.Part == nil || p.Source.Node(n.Lower()) != nil {
 		return bad("journal %q: none of its new partitions", p.Journal)
+	}
+	// Target is made in its order, and what the journal has to know of is made after it.
+	for i := range p.Target {
+		if n := &p.Target[i]; n.Ref.Is(p.Journal) {
+			break
+		} else if n.Disk == nil && n.Part == nil {
+			return bad("journal %s: %s is made before it", p.Journal, n.Ref)
+		}
 	}
 	if what := p.Boot.invalid(p); what != "" {
 		return bad("%s", what)
