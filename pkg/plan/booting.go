@@ -113,7 +113,7 @@ func (f *Facts) mountOf(p string) string {
 	return at
 }
 
-// within tells whether a path lies in a directory, or is it.
+// within reports whether a path lies in a directory, or is it.
 func within(p, dir string) bool {
 	return dir == "/" || p == dir || strings.HasPrefix(p, dir+"/")
 }

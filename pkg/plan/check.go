@@ -49,7 +49,7 @@ func checks() []check {
 	}
 }
 
-// Check holds a plan against facts: every check of the moment answers, at least with an OK.
+// Check compares a plan with facts: every check of the moment answers, at least with an OK.
 func Check(p *Plan, f *Facts, when Moment) Findings {
 	var out Findings
 	for _, c := range checks() {
@@ -88,7 +88,7 @@ func checkProblems(p *Plan, f *Facts, a *answers) {
 		case isTable && p.wiped(f, table):
 			a.warn(x.Subject, "", "could not be read, and is replaced: %s", x.Err)
 		case ours[x.Subject] || isTable && ours[table]:
-			a.refuse(x.Subject, "look with dmesg and blkid, as root; without it the plan cannot be held against the machine", "could not be read: %s", x.Err)
+			a.refuse(x.Subject, "look with dmesg and blkid, as root; without it the plan cannot be checked against this machine", "could not be read: %s", x.Err)
 		default:
 			a.warn(x.Subject, "", "could not be read: %s", x.Err)
 		}

@@ -121,7 +121,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"source moved", Offline, func(_ *Plan, f *Facts) { f.Dev("vda2").GUID = other }, "source.present", []string{"/dev/vda2", "planned on"}},
 		{"source twice", Offline, func(_ *Plan, f *Facts) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", "11111111-0000-0000-0000-000000000002", 0)}})
-		}, "source.present", []string{"found 2 times", "nothing is picked"}},
+		}, "source.present", []string{"ambiguous", "refusing to choose"}},
 		{"source dirty", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda2").Contents[0].Dirty = "needs_recovery" }, "source.clean", []string{"/dev/vda2", "needs_recovery", "shut down cleanly"}},
 		{"hibernated", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda3").Contents[0].Type = "hibernation" }, "swap.hibernation", []string{"sleeping kernel"}},
 		{"source with other sectors", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda").Sector = 4096 }, "source.present", []string{"/dev/vda", "4096", "planned 512"}},
@@ -162,7 +162,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"planned filesystem twice", Offline, func(p *Plan, f *Facts) {
 			begun(p, f)
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
-		}, "identity.unique", []string{"found 2 times: /dev/md127, /dev/sdz1"}},
+		}, "identity.unique", []string{"it matches /dev/md127 and /dev/sdz1"}},
 		{"planned swap elsewhere", Offline, func(p *Plan, f *Facts) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{{Kind: ContentSwap, Type: "swap", UUID: p.Target.Swaps()[0].Ref.ID()}}})
 		}, "identity.unique", []string{"planned swap", "/dev/sdz1"}},
@@ -175,7 +175,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"planned partition twice", Offline, func(p *Plan, f *Facts) {
 			begun(p, f)
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: p.Target.Parts("disk:new1")[0].Ref.ID()})
-		}, "identity.unique", []string{"found 2 times"}},
+		}, "identity.unique", []string{"ambiguous"}},
 		{"planned table elsewhere", Offline, func(p *Plan, f *Facts) {
 			f.Devices = append(f.Devices, Device{Name: "sdz", Path: "/dev/sdz", Kind: KindDisk, Table: &Table{ID: p.Target.Disks()[0].Disk.Table}})
 		}, "identity.unique", []string{"planned partition table", "/dev/sdz"}},

@@ -26,7 +26,7 @@ func checkTypes(p *Plan, _ *Facts, a *answers) {
 func refuseType(a *answers, mount, typ string) {
 	mend := "this version moves " + namesOf("and", func(t FSType) bool { return t.Movable })
 	if mount != "/" {
-		mend += "; say --leave with its partition to lose it at finish"
+		mend += "; pass --leave with its partition to leave it behind (finish erases it)"
 	}
 	a.refuse("filesystem at "+mount, mend, "its type is %s", typ)
 }
@@ -108,7 +108,7 @@ func checkRoom(_ *Plan, f *Facts, a *answers) {
 	}
 }
 
-// CheckRoom tells whether need bytes fit where kernels are. Schedule asks with the sizes of what it writes.
+// CheckRoom reports whether need bytes fit where kernels are. Schedule asks with the sizes of what it writes.
 func CheckRoom(f *Facts, need int64) Finding {
 	a := &answers{id: "boot.room"}
 	at := f.mountOf(f.Boot.Dir)

@@ -109,7 +109,7 @@ func (t *Table) partitions() []Partition {
 	return t.Partitions
 }
 
-// checkFits holds what is used now against the layout: a filesystem may have grown since the plan was made. Half of New's
+// checkFits compares what is used now with the layout: a filesystem may have grown since the plan was made. Half of New's
 // margin has to be left.
 func checkFits(p *Plan, f *Facts, a *answers) {
 	for _, c := range p.Copies() {

@@ -55,7 +55,7 @@ func (p *Plan) tellStages(g *page, f *Facts, text StageText) {
 	for _, s := range p.Phase(InNewSystem, ByBoot) {
 		g.pair(s, "%s", text(s, p, f))
 	}
-	g.pair("finish", "run by you, when you are content: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.OldDisks())
+	g.pair("finish", "run by you, when you are satisfied: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.OldDisks())
 }
 
 // WipeText says what --wipe destroys on the new disks, "" for nothing.
@@ -126,7 +126,7 @@ func (p *Plan) tellNever(g *page, f *Facts) {
 	g.head("What is never done")
 	g.para("  - ", "Before finish not one byte of %s is written by the migration; what is written before the image starts is yours to start: schedule puts kernel, image and an entry into /boot, and the boot loader crosses out its one-shot choice.", p.OldDisks())
 	g.para("  - ", "No other disk than %s is written.", p.NewTargets())
-	g.para("  - ", "Nothing is picked when two things carry one identity; nothing is committed that was not proved.")
+	g.para("  - ", "Nothing is chosen when two devices carry one identity; nothing is committed that was not proved.")
 	for _, l := range p.Drop {
 		name := l.ID()
 		if d, _ := f.PartByGUID(l.ID()); d != nil {

@@ -217,7 +217,7 @@ type Package struct {
 	Installed bool   `json:"installed"`
 }
 
-// Problem is something that survey could not read, or, as a note, that it read and that will not be heeded.
+// Problem is something that survey could not read, or, as a note, that it read and that will be ignored.
 type Problem struct {
 	Subject string `json:"subject"`
 	Err     string `json:"error"`

@@ -14,7 +14,7 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%s: found %d times: %s; nothing is picked", e.Subject, len(e.Candidates), strings.Join(e.Candidates, ", "))
+	return fmt.Sprintf("%s: ambiguous: it matches %s; refusing to choose", e.Subject, strings.Join(e.Candidates, " and "))
 }
 
 // Dev returns the device with the name or path, or nil. A leading /dev/ is ignored; the two differ where nodes have a

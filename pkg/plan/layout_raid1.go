@@ -16,7 +16,7 @@ func (b *builder) raid1() {
 		return
 	}
 	if !slices.Contains([]string{"1.0", "1.1", "1.2"}, b.metadata()) {
-		b.refuse("metadata "+b.metadata(), "say 1.2, 1.1 or 1.0", "not one that a root array is made with (0.90 has no name, and is taken for the whole disk's)")
+		b.refuse("metadata "+b.metadata(), "use 1.2, 1.1 or 1.0", "not one that a root array is made with (0.90 has no name, and is taken for the whole disk's)")
 	}
 	if !slices.Contains([]string{"", EngineTree, EngineExtent}, b.in.Engine) {
 		b.refuse("engine "+b.in.Engine, "the engines are: tree, extent", "not known")
@@ -25,7 +25,7 @@ func (b *builder) raid1() {
 	disk.Disk.Scheme, disk.Disk.Table = "gpt", b.ids.uuid()
 	for _, w := range b.in.Wipe {
 		if b.f.Dev(w) != d {
-			b.refuse("--wipe "+w, "name the target disk itself: --wipe "+d.Path, "it is no target disk of this plan")
+			b.refuse("--wipe "+w, "name the target disk itself: --wipe "+d.Path, "it is not a target disk of this plan")
 		}
 		disk.Disk.Wipe = true
 	}

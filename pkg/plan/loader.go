@@ -15,7 +15,7 @@ type Loader struct {
 	Look func(root fs.FS, f *Facts) (b Boot, problems []Problem, found bool)
 
 	// OneShot says why an entry for the next boot runs exactly once on this machine, or what is in the way: refusals,
-	// whose noun, evidence and mend are set. Nil for a loader that is only recognised; then what follows is nil, too.
+	// with subject, detail and fix. Nil for a loader that is only recognised; then what follows is nil, too.
 	OneShot func(f *Facts) (why string, refused Findings)
 	// Settings are what a plan for this machine keeps for the boot loader alone; dir is where its own files are.
 	Settings func(f *Facts) (settings map[string]string, dir string)

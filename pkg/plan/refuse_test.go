@@ -67,7 +67,7 @@ func TestNewRefuses(t *testing.T) {
 			twin := *f.Dev("vdb")
 			twin.Name, twin.Path = "vdc", "/dev/vdc"
 			f.Devices = append(f.Devices, twin)
-		}, "target.present", []string{"found 2 times: /dev/vdb, /dev/vdc", "disconnect"}},
+		}, "target.present", []string{"it matches /dev/vdb and /dev/vdc", "disconnect"}},
 		{"wipe of another disk", func(_ *Facts, in *Intent) { in.Wipe = []string{"/dev/vda"} }, "plan.target", []string{"--wipe /dev/vda", "--wipe /dev/vdb"}},
 		{"wipe of nothing", func(_ *Facts, in *Intent) { in.Wipe = []string{"/dev/vdb", "/dev/vdq"} }, "plan.target", []string{"--wipe /dev/vdq"}},
 		{"metadata", func(_ *Facts, in *Intent) { in.Metadata = "0.90" }, "plan.target", []string{"0.90", "1.2"}},
@@ -118,12 +118,12 @@ func TestNewRefuses(t *testing.T) {
 			twin := fsOf("ext4", "45", 0)
 			twin.Label = "data"
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{twin}})
-		}, "plan.source", []string{"label data: found 2 times: /dev/vda4, /dev/sdz1", "e2label"}},
+		}, "plan.source", []string{"label data: ambiguous: it matches /dev/vda4 and /dev/sdz1", "e2label"}},
 		{"partition GUID twice", func(f *Facts, _ *Intent) {
 			d := withMount(f, 1, "44", "/data", 0)
 			f.Fstab[2].Spec, f.Fstab[2].Device = "PARTUUID="+d.GUID, ""
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: d.GUID})
-		}, "plan.source", []string{"found 2 times: /dev/vda4, /dev/sdz1", "sgdisk"}},
+		}, "plan.source", []string{"it matches /dev/vda4 and /dev/sdz1", "sgdisk"}},
 		{"errors in a mounted source", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (3)" }, "source.clean", []string{"/dev/vda2", "errors in it (3)", "fsck.mode=force"}},
 		{"journal elsewhere", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Journal = "99" }, "source.whole", []string{"/dev/vda2", "on another device, uuid 99", "tune2fs -O ^has_journal /dev/vda2", "tune2fs -j /dev/vda2", "journal_path="}},
 		{"etc by bind, not in fstab", func(f *Facts, _ *Intent) {
@@ -158,7 +158,7 @@ func TestNewRefuses(t *testing.T) {
 		{"label not UTF-8", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Label = "a\xff" }, "plan.source", []string{"UTF-8"}},
 		{"two filesystems of one UUID", func(f *Facts, _ *Intent) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", "11111111-0000-0000-0000-000000000002", 0)}})
-		}, "source.present", []string{"found 2 times: /dev/vda2, /dev/sdz1", "tune2fs -U random"}},
+		}, "source.present", []string{"it matches /dev/vda2 and /dev/sdz1", "tune2fs -U random"}},
 		{"hibernated", func(f *Facts, _ *Intent) { f.Dev("vda3").Contents[0].Type = "hibernation" }, "swap.hibernation", []string{"/dev/vda3", "hibernation image", "mkswap /dev/vda3"}},
 		{"dirty and not mounted", func(f *Facts, _ *Intent) {
 			d := withMount(f, 1, "44", "/data", 0)
@@ -176,7 +176,7 @@ func TestNewRefuses(t *testing.T) {
 		}, "plan.source", []string{"directory /boot", "/srv/boot"}},
 
 		{"leave the root", func(_ *Facts, in *Intent) { in.Leave = []string{"/dev/vda2"} }, "plan.source", []string{"--leave /dev/vda2", "root filesystem"}},
-		{"leave a stranger", func(_ *Facts, in *Intent) { in.Leave = []string{"/dev/vdb"} }, "plan.source", []string{"--leave /dev/vdb", "no partition of the source"}},
+		{"leave a stranger", func(_ *Facts, in *Intent) { in.Leave = []string{"/dev/vdb"} }, "plan.source", []string{"--leave /dev/vdb", "not a partition of the source"}},
 		{"leave /boot", func(f *Facts, in *Intent) {
 			withMount(f, 1, "44", "/boot", 0)
 			in.Leave = []string{"/dev/vda4"}

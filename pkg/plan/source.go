@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// option tells whether a comma-separated list of mount options has one.
+// option reports whether a comma-separated list of mount options has one.
 func option(list, name string) bool { return slices.Contains(strings.Split(list, ","), name) }
 
-// optional tells whether a boot goes on when the line's device is not there.
+// optional reports whether a boot goes on when the line's device is not there.
 func (e *Fstab) optional() bool { return option(e.Options, "nofail") || option(e.Options, "noauto") }
 
-// use tells what a line is for.
+// use says what a line is for.
 func (e *Fstab) use() string {
 	if e.Type == SwapType {
 		return "has it as swap"
@@ -79,7 +79,7 @@ func (b *builder) typed(mount, typ string) {
 	b.out = append(b.out, a.out...)
 }
 
-// system tells which needed directory a partition is mounted over, "" when it is none.
+// system returns the needed directory a partition is mounted over, "" when it is none.
 func (f *Facts) system(p *Device, tab *Fstab) string {
 	at := slices.Clone(p.MountedAt)
 	if tab != nil {
@@ -116,7 +116,7 @@ func (b *builder) leaves() map[string]bool {
 		d := b.f.Dev(l)
 		switch {
 		case d == nil || d.Kind != KindPart || d.Parent != b.disk.Name:
-			b.refuse("--leave "+l, "name a partition of "+b.disk.Path, "it is no partition of the source disk %s", b.disk.Path)
+			b.refuse("--leave "+l, "name a partition of "+b.disk.Path, "it is not a partition of the source disk %s", b.disk.Path)
 		case d == b.root:
 			b.refuse("--leave "+l, "leave other partitions", "it is the root filesystem, which is what moves")
 		default:
@@ -159,7 +159,7 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case role == RoleESP && b.f.Firmware != "efi" && p != b.root && b.f.system(p, tab) == "":
 		b.idleESP(p, tab)
 	case fs != nil && swap != nil:
-		b.refuse(noun, "look with wipefs "+p.Path+", and remove the stale one: wipefs -o OFFSET", "it carries %s and a swap area; nothing is picked", fs.Type)
+		b.refuse(noun, "look with wipefs "+p.Path+", and remove the stale one: wipefs -o OFFSET", "it carries %s and a swap area; refusing to choose", fs.Type)
 	case swap != nil && used:
 		b.addSwap(p, tab, swap)
 	case swap != nil:
@@ -171,12 +171,12 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case p == b.root:
 		b.refuse("root filesystem "+p.Path, "add its line to /etc/fstab", "fstab has no line for it")
 	case p.layered():
-		b.refuse(noun, "this version moves plain filesystems and swap; say --leave "+p.Path+" to lose it at finish", "it carries %s%s, which would not be moved", p.carries(), comma(p.usedBy()))
+		b.refuse(noun, "this version moves plain filesystems and swap; pass --leave "+p.Path+" to leave it behind (finish erases it)", "it carries %s%s, which would not be moved", p.carries(), comma(p.usedBy()))
 	case used:
-		b.refuse(noun, "give it a line in /etc/fstab that mounts it, so that it is moved; or take it out of use and say --leave "+p.Path+" to lose it at finish",
+		b.refuse(noun, "give it a line in /etc/fstab that mounts it, so that it is moved; or take it out of use and pass --leave "+p.Path+" to leave it behind (finish erases it)",
 			"it is in use and would not be copied: %s", joined(orNothing(p.carries()), p.usedBy(), fstabWords(tab)))
 	case fs != nil || len(p.Contents) > 0 && !p.remnants():
-		b.refuse(noun, "give it a line in /etc/fstab, so that it is moved; or say --leave "+p.Path+" to lose it at finish", "it carries %s that no fstab line mounts, so it would not be copied", p.carries())
+		b.refuse(noun, "give it a line in /etc/fstab, so that it is moved; or pass --leave "+p.Path+" to leave it behind (finish erases it)", "it carries %s that no fstab line mounts, so it would not be copied", p.carries())
 	case !extended(b.disk.Table, p.Number):
 		b.warn(noun, "", "%s: it is not moved, and finish destroys it", orNothing(p.carries()))
 	}
@@ -214,7 +214,7 @@ func (b *builder) twin(p *Device, fs, swap *Content) bool {
 	return err != nil
 }
 
-// byLabel tells whether fstab has a line for a label that resolved to nothing.
+// byLabel reports whether fstab has a line for a label that resolved to nothing.
 func (b *builder) byLabel(label string) bool {
 	return slices.ContainsFunc(b.f.Fstab, func(e Fstab) bool {
 		l, ok := strings.CutPrefix(e.Spec, "LABEL=")
@@ -243,7 +243,7 @@ func fstabWords(e *Fstab) string {
 	return "fstab has " + e.Spec + " at " + e.Target
 }
 
-// remnants tells that nothing on a device is more than a ghost.
+// remnants reports that nothing on a device is more than a ghost.
 func (d *Device) remnants() bool {
 	return !slices.ContainsFunc(d.Contents, func(c Content) bool { return !c.Ghost })
 }
@@ -259,7 +259,7 @@ func (b *builder) leave(p *Device, tab *Fstab) {
 		return
 	}
 	if tab != nil && !tab.optional() {
-		b.refuse("--leave "+p.Path, "add nofail to its line in /etc/fstab, or remove the line", "fstab %s: the new system would wait for it in vain", tab.use())
+		b.refuse("--leave "+p.Path, "add nofail to its line in /etc/fstab, or remove the line", "fstab %s: the new system would hang at boot waiting for it", tab.use())
 	}
 	if u := p.usedBy(); u != "" {
 		b.warn("--leave "+p.Path, "", "it is %s: the new system does not have it, and finish destroys it", u)
@@ -271,7 +271,7 @@ func (b *builder) leave(p *Device, tab *Fstab) {
 func (b *builder) idleESP(p *Device, tab *Fstab) {
 	noun := "EFI system partition " + p.Path
 	if tab != nil && !tab.optional() {
-		b.refuse(noun, "add nofail to its line in /etc/fstab: this machine boots by BIOS and does not need it", "fstab mounts it at %s, it is not moved, and after finish the new system would wait for it in vain", tab.Target)
+		b.refuse(noun, "add nofail to its line in /etc/fstab: this machine boots by BIOS and does not need it", "fstab mounts it at %s, it is not moved, and after finish the new system would hang at boot waiting for it", tab.Target)
 		return
 	}
 	if tab != nil || len(p.Contents) > 0 {

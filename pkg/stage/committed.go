@@ -12,7 +12,7 @@ import (
 )
 
 // committed looks for the commit itself where the journal does not know how the last try ended: the rename decides, and
-// the power may have gone before the record of it. Once it is there nothing may be made anew under the boot loader's eyes.
+// the power may have gone before the record of it. Once it is there nothing may be made again under the boot loader's eyes.
 func (e *Env) committed(ctx context.Context) error {
 	last := e.records.last("commit")
 	if last != Begin && last != Failed && last != Done {
@@ -66,7 +66,7 @@ func (e *Env) commitSeen(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if c := d.Filesystem(); c == nil || !strings.EqualFold(c.UUID, n.Ref.ID()) {
-		return false, nil // it was made anew since, or is not whole yet
+		return false, nil // it was made again since, or is not whole yet
 	}
 	if err := e.Load(ctx, n.FS.Type); err != nil {
 		return false, err
@@ -99,14 +99,14 @@ func (e *Env) noteCommit(ctx context.Context, dir string) error {
 	case err != nil:
 		return err
 	case there && last != Done && dir == TargetDir && e.usedSince() != "":
-		return fmt.Errorf("plan %s: its commit was made, the power went before that was noted, and source filesystem %s was in use since: which system is current cannot be told here; boot the new one from the boot menu, and for another copy take it back there: migrate-init rollback, then a new plan", e.Plan.ID, e.usedSince())
+		return fmt.Errorf("plan %s: its commit was made, the power went before that was noted, and source filesystem %s was in use since: which system is current cannot be decided here; boot the new one from the boot menu, and for another copy take it back there: migrate-init rollback, then a new plan", e.Plan.ID, e.usedSince())
 	case there && last != Done:
 		return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
 	case !there && last == Done && dir == TargetDir:
 		// The old system has run since, and the copy is of before.
 		return fmt.Errorf("plan %s: its commit was taken back; make a new plan with `migrate-init plan`", e.Plan.ID)
 	case !there && dir == TargetDir:
-		// What follows may make that filesystem anew; a try after a further cut must not want to mount it.
+		// What follows may make that filesystem again; a try after a further cut must not want to mount it.
 		return e.Record(ctx, Record{Stage: "commit", Event: Note, Text: "begun in an earlier boot, and not on the target"})
 	}
 	return nil
@@ -146,7 +146,7 @@ func (e *Env) refresh(ctx context.Context) error {
 	return err
 }
 
-// present tells whether a device node can be opened.
+// present reports whether a device node can be opened.
 func (e *Env) present(dev string) bool {
 	r, err := e.Open(dev)
 	if err != nil {

@@ -64,7 +64,7 @@ func (e *Env) mountNew(ctx context.Context, n *plan.Node) (*plan.Device, error) 
 }
 
 // dropCaches makes sure that what will be read of a new filesystem comes from its disk: the copy left inodes, directories
-// and attributes in the caches as they were meant, and those go only with the mount. Nobody else uses it at this time.
+// and attributes in the caches as they were meant, and those go only with the mount. No one else uses it at this time.
 func (e *Env) dropCaches(ctx context.Context, n *plan.Node, d *plan.Device) error {
 	if err := e.unmount(ctx, newDir(n.Ref.ID())); err != nil {
 		return err

@@ -80,7 +80,7 @@ func (e *Env) unlock(ctx context.Context, d *plan.Device) error {
 	return nil
 }
 
-// runRepartition makes what Final has and Target has not.
+// runRepartition makes what Final has and Target does not have.
 func runRepartition(ctx context.Context, e *Env) error {
 	for _, n := range plan.Diff(e.Plan.Target, e.Plan.Final).New {
 		if k := kindOf(n); k.remake != nil {
@@ -132,7 +132,7 @@ func (e *Env) readAt(dev string, off int64, n int) ([]byte, error) {
 }
 
 // waitForVolume finds a volume that is to be here, and may be away for a moment: udev re-reads the table of a disk that was
-// written to, and all its partitions are gone and made anew then.
+// written to, and all its partitions disappear and are made again then.
 func (e *Env) waitForVolume(ctx context.Context, ref plan.Ref) (*plan.Device, error) {
 	d, err := e.volume(ref)
 	if err == nil {

@@ -50,7 +50,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			refuse("array "+n.MD.Name, "mdadm --assemble --scan, and look at what is on it", "%s does not run", n.Ref.ID())
 		}
 	}
-	const keep = "copy what is wanted of it, then say --discard-changes"
+	const keep = "copy what you want to keep of it, then pass --discard-changes"
 	whole := false // an old disk that finish has not begun to change
 	for _, n := range p.Source.Disks() {
 		d, err := f.Disk(n)
@@ -68,7 +68,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			continue
 		}
 		if d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table) {
-			refuse("old disk "+d.Path, "look what is on it; a disk that was repartitioned is not touched", "its partition table is not %s any more", n.Disk.Table)
+			refuse("old disk "+d.Path, "look at what is on it; a disk that was repartitioned is not touched", "its partition table is not %s any more", n.Disk.Table)
 			continue
 		}
 		for _, x := range append(f.Parts(d.Name), d) {
@@ -82,7 +82,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		whole = true
 		for _, s := range unknownContents(p, f, d) {
 			if !discard {
-				refuse("old disk "+d.Path, keep, "%s: that came there after the copy", s)
+				refuse("old disk "+d.Path, keep, "%s: it was created after the copy", s)
 			}
 		}
 	}
@@ -95,9 +95,9 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			refuse("old filesystem "+s.Ref.ID(), "", "%v", errors.Join(err, verr))
 		case discard:
 		case whole && (d == nil || d != at):
-			refuse("old filesystem "+s.Ref.ID(), keep, "it is not on its partition %s any more, so what is there came after the copy", s.Lower().ID())
+			refuse("old filesystem "+s.Ref.ID(), keep, "it is not on its partition %s any more, so what is there now was created after the copy", s.Lower().ID())
 		case d != nil && was != "" && d.Filesystem().Stamp != was:
-			refuse("old filesystem "+d.Path, "copy what is new in it, then say --discard-changes", "it changed since it was copied: then %s, now %s", was, d.Filesystem().Stamp)
+			refuse("old filesystem "+d.Path, "copy what is new in it, then pass --discard-changes", "it changed since it was copied: then %s, now %s", was, d.Filesystem().Stamp)
 		}
 	}
 	return out.Err()

@@ -10,7 +10,7 @@ import (
 )
 
 // forget makes comments of the lines of fstab and crypttab that mean a partition of a disk which is about to lose it:
-// one that was left behind, or that somebody mounted to look at the old system. A line without nofail would end the next
+// one that was left behind, or that someone mounted to look at the old system. A line without nofail would end the next
 // boot in emergency mode.
 func (e *Env) forget(ctx context.Context, d *plan.Device) error {
 	const why = "migrate-init finish: its partition was on the old disk, which is a mirror now"
@@ -56,7 +56,7 @@ func (e *Env) forget(ctx context.Context, d *plan.Device) error {
 	return e.do(ctx, r.out...)
 }
 
-// means tells whether a spec names a partition of a disk, and nothing else.
+// means reports whether a spec names a partition of a disk, and nothing else.
 func (r *rewriter) means(spec fstab.Spec, f *plan.Facts, disk *plan.Device) bool {
 	spec = untangled(spec)
 	node := ""

@@ -18,7 +18,7 @@ func (e *Env) stamps() map[string]string {
 }
 
 // invalidateStale takes back every copy whose source was mounted for writing since (between two tries the old system runs),
-// and every copy by blocks that was cut short while it got its identity: half rewritten checksums are no filesystem.
+// and every copy by blocks that was cut short while it got its identity: with half of its checksums rewritten it is not a filesystem.
 // What is taken back is recorded before the new stamps are, so that a power cut between them forgets nothing.
 func (e *Env) invalidateStale(ctx context.Context) error {
 	now, changed := e.stamps(), false
@@ -55,7 +55,7 @@ func (e *Env) invalidateCopy(ctx context.Context, to, why string) error {
 	}
 	parts := []string{"copy", "verify", "settle"}
 	if e.records.Begun("precheck:" + to) {
-		parts = []string{"copy", "verify", "precheck", "settle"} // while a copy counts as done nobody looks, nor makes its filesystem anew
+		parts = []string{"copy", "verify", "precheck", "settle"} // while a copy counts as done, no one looks again or makes its filesystem again
 	}
 	for _, part := range parts {
 		if err := e.Record(ctx, Record{Stage: part + ":" + to, Event: Void, Text: why}); err != nil {

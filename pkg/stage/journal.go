@@ -229,14 +229,14 @@ func (rs Records) last(stage string) string {
 	return ""
 }
 
-// Committing tells whether a commit was begun of which no record says that it was made: then only the file on the target
+// Committing reports whether a commit was begun of which no record says that it was made: then only the file on the target
 // knows, and the boot loader that reads it.
 func (rs Records) Committing() bool {
 	last := rs.last("commit")
 	return last == Begin || last == Failed
 }
 
-// Begun tells whether a stage was ever begun.
+// Begun reports whether a stage was ever begun.
 func (rs Records) Begun(stage string) bool {
 	for _, r := range rs {
 		if r.Stage == stage && r.Event == Begin {

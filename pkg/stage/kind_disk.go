@@ -39,7 +39,7 @@ func typeOf(scheme, role string) (string, error) {
 	return gpt.TypeOf(scheme, role)
 }
 
-// same tells whether a disk has the planned table. One whose primary copy was torn is not the same: the kernel of the next
+// same reports whether a disk has the planned table. One whose primary copy was torn is not the same: the kernel of the next
 // boot would see no partitions.
 func same(t *plan.Table, want gpt.Table) bool { return alike(t, want) && !t.Backup }
 
@@ -76,7 +76,7 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.Node) error {
 	if !same(d.Table, want) {
 		ours := d.Table != nil && strings.EqualFold(d.Table.ID, t.Disk.Table)
 		if ours && !alike(d.Table, want) {
-			return fmt.Errorf("target disk %s: its partition table is %s, as planned, but the partitions are not: somebody changed them, and what they hold may be wanted; if not: migrate-init plan --wipe %s", d.Path, t.Disk.Table, d.Path)
+			return fmt.Errorf("target disk %s: its partition table is %s, as planned, but the partitions are not: someone changed them, and what they hold may be wanted; if not: migrate-init plan --wipe %s", d.Path, t.Disk.Table, d.Path)
 		}
 		e.tell("prepare", "partition table %s on %s", t.Disk.Table, d.Path)
 		if !ours {

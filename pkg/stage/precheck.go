@@ -85,7 +85,7 @@ func mended(err error) error {
 	return err
 }
 
-// filled tells whether anything was put into a filesystem since it was made, or tried out there without an end.
+// filled reports whether anything was put into a filesystem since it was made, or tried out there without an end.
 func (rs Records) filled(uuid string) bool {
 	for i := len(rs) - 1; i >= 0; i-- {
 		r := rs[i]

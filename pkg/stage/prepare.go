@@ -41,7 +41,7 @@ func runPrepare(ctx context.Context, e *Env) error {
 	return nil
 }
 
-// wipe zeroes every known signature on a device, so that none comes to life again inside what is made there.
+// wipe zeroes every known signature on a device, so that no old one reappears inside what is made there.
 func (e *Env) wipe(ctx context.Context, d *plan.Device) error {
 	eff := machine.WriteDevice{Dev: d.Path, Why: "wipe old signatures"}
 	for _, c := range d.Contents {
@@ -59,13 +59,13 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 	if e.journal != "" {
 		return e.invalidateStale(ctx)
 	}
-	// It may have come to light with the table: somebody had wiped that, and what lies behind it is still there.
+	// It may have appeared with the table: someone had wiped that, and what lies behind it is still there.
 	if err := e.openJournal(); err != nil {
 		return err
 	}
 	old := e.records
 	if old.last("commit") != "" {
-		return fmt.Errorf("journal %s: the partition table before it was gone, and it tells of a commit: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", e.journal)
+		return fmt.Errorf("journal %s: the partition table before it was gone, and it records a commit: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", e.journal)
 	}
 	e.journal, e.records, e.checkpoints.Last = "", nil, nil
 	d, err := e.Facts.Volume(e.Plan, e.Plan.Journal)

@@ -65,7 +65,7 @@ func proveMdadmConf(p *plan.Plan, b []byte) error {
 	return errors.Join(errs...)
 }
 
-// claims tells whether mdadm may take an ARRAY line for an array: everything that the line says has to agree.
+// claims reports whether mdadm may take an ARRAY line for an array: everything that the line says has to agree.
 func claims(l md.ArrayLine, uuid md.UUID, name string, nodes []string) bool {
 	if !l.UUID.IsZero() && l.UUID != uuid || l.Name != "" && !strings.EqualFold(l.Name, name) {
 		return false

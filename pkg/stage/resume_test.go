@@ -206,7 +206,7 @@ func TestTableEdited(t *testing.T) {
 			d.Write(x.Data, x.Offset)
 		}
 		before := d.Sum
-		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "somebody changed them") || d.Sum != before {
+		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "someone changed them") || d.Sum != before {
 			t.Errorf("%v, target changed %v", err, d.Sum != before)
 		}
 	}
@@ -242,7 +242,7 @@ func TestTableLost(t *testing.T) {
 	}
 	w := ss[len(ss)-1].world.clone(t)
 	w.wipeTable()
-	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "tells of a commit") {
+	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "records a commit") {
 		t.Errorf("a migrated system behind a wiped table: entered %q, %v", w.Entered, err)
 	}
 	handsOnly(t, w, "write partition table", "write journal record")

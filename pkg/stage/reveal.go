@@ -30,7 +30,7 @@ func runReveal(ctx context.Context, e *Env) error {
 		return err
 	}
 	if Finishing(e.Plan, e.records) {
-		return nil // the new system's arrays are in use by nobody else, but they are not ours to start any more
+		return nil // the arrays belong to the new system now: alone, the member here may be a stale half
 	}
 	return e.startIdle(ctx, e.Plan.Source, e.Plan.Target)
 }
@@ -80,7 +80,7 @@ func (e *Env) waitDisks(ctx context.Context) error {
 }
 
 // waitParts waits until the kernel shows the partitions that matter: a disk is there before its table has been read, and a
-// journal that is not seen is one that is not obeyed. Of a source it only waits; what then lacks is for the checks to tell.
+// journal that is not seen is one that is not obeyed. For a source it only waits; the checks report what is still missing.
 func (e *Env) waitParts(ctx context.Context) error {
 	var hidden, failed error
 	err := e.Wait(ctx, "the partitions of the planned disks", func() (bool, error) {
@@ -107,7 +107,7 @@ func (e *Env) waitParts(ctx context.Context) error {
 	return hidden
 }
 
-// unseen tells what of a target that has the planned table already the kernel does not show. Where the primary copy of the
+// unseen says what of a target that has the planned table already the kernel does not show. Where the primary copy of the
 // table was torn it never will, and there is no journal yet.
 func unseen(p *plan.Plan, f *plan.Facts) error {
 	for _, t := range p.NewDisks() {
@@ -136,7 +136,7 @@ func (e *Env) lockSources(ctx context.Context) error {
 			return err
 		}
 		if d == nil {
-			continue // nobody can write to it, and the checks say so
+			continue // no one can write to it, and the checks report it
 		}
 		for _, p := range append(e.Facts.Parts(d.Name), d) {
 			if p.ReadOnly {
