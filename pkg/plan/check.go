@@ -116,7 +116,7 @@ func checkMachine(p *Plan, f *Facts, a *answers) {
 	if f.Machine.ID != "" && p.Machine.ID != "" && f.Machine.ID != p.Machine.ID {
 		a.refuse("machine "+f.Machine.Hostname, mend, "its machine-id is %s, the plan is for %s (%s)", f.Machine.ID, p.Machine.ID, p.Machine.Hostname)
 	}
-	// Only root reads it: whoever is not root is told so by another check.
+	// Only root can read it; another check refuses other users.
 	if p.Machine.Product != "" && f.Machine.Product != p.Machine.Product && (f.Machine.Product != "" || f.Machine.UID == 0) {
 		a.refuse("machine "+f.Machine.Hostname, mend, "its DMI product UUID is %q, the plan is for %s", f.Machine.Product, p.Machine.Product)
 	}

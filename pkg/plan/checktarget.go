@@ -114,7 +114,7 @@ func checkOwnArray(m *Device, a *answers) {
 	switch {
 	case m == nil:
 	case slices.Contains(m.MountedAt, "/"):
-		a.refuse("target array "+m.Path, "migrate-init status tells how far it is; then finish, or rollback", "the running system is on it: this plan was carried out")
+		a.refuse("target array "+m.Path, "migrate-init status shows how far it is; then run finish or rollback", "the running system is on it: this plan was carried out")
 	case len(m.MountedAt) > 0:
 		a.refuse("target array "+m.Path, "umount "+m.MountedAt[0], "it is mounted at %s", strings.Join(m.MountedAt, ", "))
 	case m.Swapping:

@@ -128,7 +128,7 @@ func (d *Device) flags() string {
 	return joined(ro, rm, d.Remote)
 }
 
-// carries tells what signatures are on a device.
+// carries lists the signatures on a device.
 func (d *Device) carries() string {
 	var out []string
 	for _, c := range d.Contents {

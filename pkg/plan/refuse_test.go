@@ -151,7 +151,7 @@ func TestNewRefuses(t *testing.T) {
 		}, "plan.source", []string{"ext4 and a swap area", "wipefs"}},
 		{"two filesystems on root", func(f *Facts, _ *Intent) {
 			f.Dev("vda2").Contents = append(f.Dev("vda2").Contents, fsOf("xfs", "45", 0))
-		}, "plan.source", []string{"no single known filesystem", "xfs"}},
+		}, "plan.source", []string{"not one known filesystem", "xfs"}},
 		{"no UUID", func(f *Facts, _ *Intent) { withMount(f, 1, "", "/data", 0) }, "plan.source", []string{"no UUID", "tune2fs"}},
 		{"swap without UUID", func(f *Facts, _ *Intent) { f.Dev("vda3").Contents[0].UUID = "" }, "plan.source", []string{"no UUID", "mkswap"}},
 		{"kernel's table lags", func(f *Facts, _ *Intent) { f.Dev("vda3").GUID = "" }, "plan.source", []string{"partprobe /dev/vda"}},

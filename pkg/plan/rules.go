@@ -88,17 +88,17 @@ func (r Rules) rebuilt() string {
 	return listed(families, "and") + " with " + listed(generators, "or")
 }
 
-// InstallCommand tells how packages are installed.
+// InstallCommand is the command that installs packages.
 func (x Family) InstallCommand(packages ...string) string {
 	return command(x.Install, "install the package PACKAGES", packages)
 }
 
-// ReinstallCommand tells how packages are installed again.
+// ReinstallCommand is the command that installs packages again.
 func (x Family) ReinstallCommand(packages ...string) string {
 	return command(x.Reinstall, "reinstall the package PACKAGES", packages)
 }
 
-// ReinstallKernel tells how the package of a kernel is installed again.
+// ReinstallKernel is the command that installs the package of a kernel again.
 func (x Family) ReinstallKernel(release string) string {
 	if x.Kernel == "" {
 		return "reinstall the package of kernel " + release

@@ -167,7 +167,7 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case fs != nil && tab != nil && path.IsAbs(tab.Target):
 		b.addFS(p, tab, fs)
 	case p == b.root && fs == nil:
-		b.refuse("root filesystem "+p.Path, "look with wipefs "+p.Path, "it is no single known filesystem: %s", orNothing(p.carries()))
+		b.refuse("root filesystem "+p.Path, "look with wipefs "+p.Path, "it is not one known filesystem: %s", orNothing(p.carries()))
 	case p == b.root:
 		b.refuse("root filesystem "+p.Path, "add its line to /etc/fstab", "fstab has no line for it")
 	case p.layered():

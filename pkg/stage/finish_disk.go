@@ -61,7 +61,7 @@ func (r *rewriter) means(spec fstab.Spec, f *plan.Facts, disk *plan.Device) bool
 	spec = untangled(spec)
 	node := ""
 	if spec.Kind == fstab.Device {
-		// What cannot be followed is no link of udev's.
+		// A path that cannot be followed is not one of udev's links.
 		node, _ = throughLinks(r.root, spec.Value)
 	}
 	here, elsewhere := false, false

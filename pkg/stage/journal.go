@@ -62,7 +62,7 @@ var ErrNoJournal = errors.New("no journal of this plan")
 var ErrJournalFull = errors.New("journal is full; `migrate-init cancel` and make a new plan")
 
 // kept is how many of the last slots a record may not take. A commit that could not be noted, and a finish that cannot begin
-// for want of a slot, would be worse than one more try refused; and its reason still fits.
+// because no slot is left, would be worse than one more try refused; and its reason still fits.
 func kept(rec Record) int64 {
 	const late = 64
 	name, _, _ := strings.Cut(rec.Stage, ":")

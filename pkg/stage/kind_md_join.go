@@ -165,7 +165,7 @@ func (e *Env) awaitRecovery(ctx context.Context, n *plan.Node, node string) erro
 		return b == nil || b.Degraded == 0 || b.Sync != "idle" || e.anySync(), err
 	})
 	if err != nil {
-		return fmt.Errorf("array /dev/%s: degraded, and no recovery runs; dmesg tells which disk failed; mdadm /dev/%s --remove failed takes that member out, and migrate-init finish adds it again: %w", node, node, err)
+		return fmt.Errorf("array /dev/%s: degraded, and no recovery runs; dmesg shows which disk failed; mdadm /dev/%s --remove failed takes that member out, and migrate-init finish adds it again: %w", node, node, err)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func textRepartition(p *plan.Plan, _ *plan.Facts) string {
 
 func textJoin(*plan.Plan, *plan.Facts) string { return "its partitions join the arrays" }
 
-func textResync(*plan.Plan, *plan.Facts) string { return "every array is waited for until it is whole" }
+func textResync(*plan.Plan, *plan.Facts) string { return "finish waits until every array is whole" }
 
 func textInstall(p *plan.Plan, _ *plan.Facts) string {
 	return "the boot loader is installed on " + p.OldDisks() + " and read back"
