@@ -149,7 +149,7 @@ type Booting struct {
 	OneShotWhy string            `toml:"one_shot_why"`
 	Volume     Ref               `toml:"commit_volume"` // the volume whose file is the commit
 	Mount      string            `toml:"commit_mount"`  // where that volume is mounted in the new system
-	Root       string            `toml:"root"`          // UUID of the NewFS mounted at /
+	Root       string            `toml:"root"`          // UUID of the new filesystem mounted at /
 	Kernel     string            `toml:"kernel"`        // path in the old system
 	Release    string            `toml:"release"`       // of that kernel
 	Params     []string          `toml:"params"`        // of the running kernel's command line, kept for the migration: consoles, and what the hardware needs

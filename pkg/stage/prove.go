@@ -181,9 +181,9 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) error {
 			errs = append(errs, fmt.Errorf("initrd /%s: %w (%s)", name, err, n.Why))
 		}
 	}
-	if b, err := a.ReadFile(strings.TrimPrefix(mdadmConf, "/")); err == nil && len(pr.p.Target.Arrays()) > 0 {
+	if b, err := a.ReadFile(pr.sys.Family.MDConf); err == nil && len(pr.p.Target.Arrays()) > 0 {
 		if err := proveMdadmConf(pr.p, b); err != nil {
-			errs = append(errs, fmt.Errorf("initrd /%s: %s: %w", name, mdadmConf, err))
+			errs = append(errs, fmt.Errorf("initrd /%s: %s: %w", name, "/"+pr.sys.Family.MDConf, err))
 		}
 	}
 	for _, d := range pr.p.Drivers {
@@ -389,7 +389,7 @@ func (pr *prover) leftovers() error {
 // settings searches the texts from which those and the initrds are made; people write them, with comments.
 func (pr *prover) settings() error {
 	list := settings(pr.loader, pr.sys.Generator)
-	for _, pat := range append(slices.Clone(pr.loader.Written), "etc/mdadm/mdadm.conf", "etc/crypttab") {
+	for _, pat := range append(slices.Clone(pr.loader.Written), pr.sys.Family.MDConf, "etc/crypttab") {
 		list = append(list, loader.Setting{Pattern: pat})
 	}
 	var errs []error

@@ -16,12 +16,13 @@ func (pr *prover) mdadm() error {
 	if len(pr.p.Target.Arrays()) == 0 {
 		return nil
 	}
-	b, err := pr.read(mdadmConf)
+	file := "/" + pr.sys.Family.MDConf
+	b, err := pr.read(file)
 	if err == nil {
 		err = proveMdadmConf(pr.p, b)
 	}
 	if err != nil {
-		return fmt.Errorf("file %s: %w", mdadmConf, err)
+		return fmt.Errorf("file %s: %w", file, err)
 	}
 	return nil
 }

@@ -12,18 +12,16 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-const mdadmConf = "/etc/mdadm/mdadm.conf"
-
 func (r *rewriter) mdadm() error {
 	if len(r.p.Target.Arrays()) == 0 {
 		return nil
 	}
-	name, err := r.place(mdadmConf)
+	name, err := r.place("/" + r.sys.Family.MDConf)
 	if err != nil {
 		return err
 	}
 	if name == "" {
-		name = mdadmConf
+		name = "/" + r.sys.Family.MDConf
 	}
 	old, err := r.read(name)
 	if err != nil {

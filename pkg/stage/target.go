@@ -75,8 +75,8 @@ func chrootMounts() []machine.Mount {
 	}
 }
 
-// enterChroot mounts them and makes the /dev/disk links that no udev makes here: grub-mkconfig writes root=UUID= only
-// where the link exists.
+// enterChroot mounts them and makes the /dev/disk links that no udev makes here: programs that write a boot menu
+// (grub-mkconfig) write root=UUID= only where the link exists.
 func (e *Env) enterChroot(ctx context.Context) error {
 	for _, m := range chrootMounts() {
 		var err error

@@ -160,7 +160,7 @@ func (m machine) look(t testing.TB, depth survey.Depth) *plan.Facts {
 func rules() plan.Rules {
 	return plan.Rules{
 		Loaders: loaders(),
-		Families: []plan.Family{{Name: "red", IDs: []string{"rhel"}}, {Name: "debian", IDs: []string{"debian"}, Kernels: "boot/vmlinuz-*", Debconf: "var/cache/debconf/config.dat",
+		Families: []plan.Family{{Name: "red", IDs: []string{"rhel"}}, {Name: "debian", IDs: []string{"debian"}, Kernels: "boot/vmlinuz-*", MDConf: "etc/mdadm/mdadm.conf", Debconf: "var/cache/debconf/config.dat",
 			Installed: func(read func(string) string, packages []string) []string {
 				return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !slices.Contains(strings.Fields(read("var/lib/packages")), p) })
 			}}},
