@@ -134,7 +134,7 @@ func (l *looker) resolve(spec string) (*plan.Device, error) {
 		}
 	}
 	if len(found) > 1 {
-		return nil, fmt.Errorf("%s and %s both match; nothing is picked", found[0].Path, found[1].Path)
+		return nil, fmt.Errorf("ambiguous: matches %s and %s; refusing to choose", found[0].Path, found[1].Path)
 	}
 	if len(found) == 0 {
 		return nil, nil

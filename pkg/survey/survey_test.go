@@ -74,7 +74,7 @@ func TestProblems(t *testing.T) {
 		"damaged table": {"partition table of /dev/vda", "gpt", func(m machine) { clean(m.disks["vda"], 512, 92); clean(m.disks["vda"], gib-512, 92) }},
 		"endless file":  {"/etc/fstab", "longer than", func(m machine) { m.root["etc/fstab"] = &fstest.MapFile{Data: make([]byte, 64<<20+1)} }},
 		"not a kernel":  {"/boot/vmlinuz-old", "HdrS", func(m machine) { m.file("boot/vmlinuz-old", "x") }},
-		"two filesystems": {"fstab line UUID=" + sim.OldRoot, "nothing is picked", func(m machine) {
+		"two filesystems": {"fstab line UUID=" + sim.OldRoot, "refusing to choose", func(m machine) {
 			m.disks["vdb"].Write(sim.Ext4Super(sim.OldRoot, "", 800*mib, 1), 1024)
 		}},
 		"broken boot loader": {"/boot/bootx.conf", "broken", func(m machine) { m.file("boot/bootx.conf", "not ok") }},
