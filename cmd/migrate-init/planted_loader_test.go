@@ -31,7 +31,7 @@ func bootx() loader.Loader {
 	mark := func(p *plan.Plan, what string) string { return path.Join(p.Boot.Mount, "bootx."+what) }
 	return loader.Loader{
 		Loader: plan.Loader{
-			Name: "bootx", Title: "bootx on BIOS",
+			Name: "bootx", Title: "bootx on BIOS", Parts: []plan.Reserved{{Role: plan.RoleBIOSGrub, Name: "BIOS boot", Size: 1 << 20}},
 			Look: func(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
 				b := f.Boot
 				if read(root, bootxConf) == nil {

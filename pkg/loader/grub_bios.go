@@ -17,9 +17,11 @@ import (
 // the commit's file is on the new volume.
 func grubBIOS() Loader {
 	return Loader{
-		Loader: plan.Loader{Name: "grub", Title: grubTitle, Look: grubLook, OneShot: grubOneShot, Settings: grubPlan, Drift: grubDrift, Describe: grubDescribe},
-		Valid:  func(p *plan.Plan) error { _, err := grubSettingsOf(p); return err },
-		Arm:    grubArm, Disarm: grubDisarm, Adopt: grubAdopt,
+		Loader: plan.Loader{Name: "grub", Title: grubTitle, Look: grubLook, OneShot: grubOneShot, Settings: grubPlan, Drift: grubDrift, Describe: grubDescribe,
+			// On a GPT the core image has a place that is its own, and not an unowned gap.
+			Parts: []plan.Reserved{{Role: plan.RoleBIOSGrub, Name: "BIOS boot", Size: 1 << 20}}},
+		Valid: func(p *plan.Plan) error { _, err := grubSettingsOf(p); return err },
+		Arm:   grubArm, Disarm: grubDisarm, Adopt: grubAdopt,
 		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile,
 		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
 		Rewrite: grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu,

@@ -177,7 +177,7 @@ func (p *Plan) targetOf(f *Facts, dev string) *Device {
 func checkResume(_ *Plan, f *Facts, a *answers) {
 	for _, w := range strings.Fields(f.Kernel.Cmdline) {
 		if strings.HasPrefix(w, "resume_offset=") {
-			a.warn("kernel parameter "+w, "set it again afterwards (filefrag -v shows the place), or remove it from /etc/default/grub", "it is where a swap file lies now, and the copy of the file lies elsewhere")
+			a.warn("kernel parameter "+w, "set it again afterwards (filefrag -v shows the place), or remove it from the boot loader's settings", "it is where a swap file lies now, and the copy of the file lies elsewhere")
 		}
 	}
 }

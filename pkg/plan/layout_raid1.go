@@ -112,7 +112,9 @@ func (b *builder) partitions(disk Node, total int64) []place {
 	add := func(role, name string, size int64, src *source) {
 		out = append(out, place{Node{Ref: Ref("part:" + b.ids.uuid()), On: []Ref{disk.Ref}, Size: size, Layer: Layer{Part: &Part{Number: len(out) + 1, Role: role, Name: name}}}, src})
 	}
-	add(RoleBIOSGrub, "BIOS boot", sizeBIOSGrub, nil)
+	for _, r := range b.f.loader().Parts {
+		add(r.Role, r.Name, r.Size, nil)
+	}
 	add(RoleJournal, "migrate-init journal", sizeJournal, nil)
 	grow := b.largest()
 	if grow == nil {

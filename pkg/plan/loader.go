@@ -19,10 +19,18 @@ type Loader struct {
 	OneShot func(f *Facts) (why string, refused Findings)
 	// Settings are what a plan for this machine keeps for the boot loader alone; dir is where its own files are.
 	Settings func(f *Facts) (settings map[string]string, dir string)
+	// Parts are the partitions that it needs for itself on every disk that is to boot.
+	Parts []Reserved
 	// Drift lists the settings of a plan with those of this machine.
 	Drift func(p *Plan, f *Facts) ([]Drift, error)
 	// Describe tells what else people should know of it.
 	Describe func(f *Facts) []string
+}
+
+// Reserved is a partition that carries no volume; Size is in bytes.
+type Reserved struct {
+	Role, Name string
+	Size       int64
 }
 
 // Drift compares one setting.

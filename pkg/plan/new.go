@@ -21,8 +21,7 @@ type Intent struct {
 const (
 	mib = int64(1) << 20
 
-	sizeBIOSGrub = 1 * mib
-	sizeJournal  = 4 * mib
+	sizeJournal = 4 * mib
 
 	// endGap keeps the last partition off the disk's end: room for the backup table, and a 0.90 or 1.0 superblock of
 	// the partition can never be taken for one of the whole disk.
