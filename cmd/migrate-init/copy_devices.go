@@ -83,7 +83,7 @@ func member(s plan.Content) bool {
 
 func readable(f *plan.Facts, d *plan.Device, noun string) error {
 	for _, p := range f.Problems {
-		if p.Subject == d.Path || strings.HasSuffix(p.Subject, " of "+d.Path) {
+		if p.Device == d.Path {
 			return fmt.Errorf("%s %s: it could not be looked at: %s", noun, d.Path, p.Err)
 		}
 	}

@@ -81,13 +81,12 @@ func checkProblems(p *Plan, f *Facts, a *answers) {
 		}
 	}
 	for _, x := range f.Problems {
-		table, isTable := strings.CutPrefix(x.Subject, "partition table of ")
 		switch {
 		case x.Note:
 			a.warn(x.Subject, "", "%s", x.Err)
-		case isTable && p.wiped(f, table):
+		case x.Table && p.wiped(f, x.Device):
 			a.warn(x.Subject, "", "could not be read, and is replaced: %s", x.Err)
-		case ours[x.Subject] || isTable && ours[table]:
+		case ours[x.Subject] || x.Table && ours[x.Device]:
 			a.refuse(x.Subject, "look with dmesg and blkid, as root; without it the plan cannot be checked against this machine", "could not be read: %s", x.Err)
 		default:
 			a.warn(x.Subject, "", "could not be read: %s", x.Err)

@@ -222,4 +222,6 @@ type Problem struct {
 	Subject string `json:"subject"`
 	Err     string `json:"error"`
 	Note    bool   `json:"note,omitempty"`
+	Device  string `json:"device,omitempty"` // path of the device that it is about
+	Table   bool   `json:"table,omitempty"`  // it is about that device's partition table
 }

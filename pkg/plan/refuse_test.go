@@ -56,7 +56,7 @@ func TestNewRefuses(t *testing.T) {
 			f.Devices = append(f.Devices, Device{Name: "vdb1", Path: "/dev/vdb1", Kind: KindPart, Parent: "vdb", Number: 1})
 		}, "target.empty", []string{"table of another kind, with 1 partitions", "--wipe /dev/vdb"}},
 		{"target's table is unreadable", func(f *Facts, _ *Intent) {
-			f.Problems = []Problem{{Subject: "partition table of /dev/vdb", Err: "both copies are damaged"}}
+			f.Problems = []Problem{{Subject: "partition table of /dev/vdb", Err: "both copies are damaged", Device: "/dev/vdb", Table: true}}
 		}, "survey.complete", []string{"both copies are damaged"}},
 		{"target cannot be read", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/dev/vdb", Err: "input/output error"}} }, "survey.complete", []string{"/dev/vdb", "input/output error", "dmesg"}},
 		{"source cannot be read", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/dev/vda2", Err: "input/output error"}} }, "survey.complete", []string{"/dev/vda2", "input/output error"}},
@@ -295,7 +295,7 @@ func TestNewWarns(t *testing.T) {
 		}, "fstab.resolves", []string{"/spare", "overwritten"}},
 		{"a problem elsewhere", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/dev/sr0", Err: "no medium"}} }, "survey.complete", []string{"/dev/sr0"}},
 		{"a damaged table that is wiped", func(f *Facts, in *Intent) {
-			f.Problems, in.Wipe = []Problem{{Subject: "partition table of /dev/vdb", Err: "damaged"}}, []string{"vdb"}
+			f.Problems, in.Wipe = []Problem{{Subject: "partition table of /dev/vdb", Err: "damaged", Device: "/dev/vdb", Table: true}}, []string{"vdb"}
 		}, "survey.complete", []string{"damaged", "replaced"}},
 		{"an old kernel without modules", func(f *Facts, _ *Intent) {
 			f.Boot.Kernels = append(f.Boot.Kernels, Image{Path: "/boot/vmlinuz-5", Release: "5"})

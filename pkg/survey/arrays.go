@@ -22,7 +22,7 @@ func (l *looker) arrays() {
 		st, err := md.ReadSysfs(sys, d.Name)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
-				l.problem(d.Path, err)
+				l.ofDevice("", d.Path, err)
 			}
 			continue
 		}

@@ -19,12 +19,12 @@ func (l *looker) contents(d *plan.Device) {
 	}
 	if d.Kind == plan.KindDM && l.attr("sys/class/block", d.Name, "dm/suspended") == "1" {
 		// a read would wait until somebody resumes it
-		l.problem(d.Path, errors.New("is suspended, and was not read; resume it: dmsetup resume "+d.Path))
+		l.ofDevice("", d.Path, errors.New("is suspended, and was not read; resume it: dmsetup resume "+d.Path))
 		return
 	}
 	r, err := l.w.Open(d.Path)
 	if err != nil {
-		l.problem(d.Path, err)
+		l.ofDevice("", d.Path, err)
 		return
 	}
 	defer r.Close()
@@ -33,7 +33,7 @@ func (l *looker) contents(d *plan.Device) {
 		look = probe.Partition
 	}
 	res, err := look(r, d.Size)
-	l.problem(d.Path, err)
+	l.ofDevice("", d.Path, err)
 	for _, s := range res.Signatures {
 		if s.Kind != probe.Table || s.Ghost {
 			d.Contents = append(d.Contents, content(s))
@@ -49,7 +49,7 @@ func (l *looker) contents(d *plan.Device) {
 		l.table(d, r)
 		if len(d.Contents) == 0 && d.Table == nil && err == nil {
 			s, found, err := probe.Unnamed(r, d.Size)
-			l.problem(d.Path, err)
+			l.ofDevice("", d.Path, err)
 			if found {
 				d.Contents = append(d.Contents, content(s))
 			}
@@ -64,7 +64,7 @@ func (l *looker) table(d *plan.Device, r Device) {
 	t, err := gpt.Read(r, d.Size, int(d.Sector))
 	if err != nil {
 		if !errors.Is(err, gpt.ErrNone) {
-			l.problem("partition table of "+d.Path, err)
+			l.ofDevice(tableOf, d.Path, err)
 		}
 	} else {
 		d.Table = &plan.Table{Scheme: t.Scheme, ID: t.ID, Backup: t.Backup, Hybrid: t.Hybrid}
@@ -74,7 +74,7 @@ func (l *looker) table(d *plan.Device, r Device) {
 	}
 	lba0 := make([]byte, 512)
 	if _, err := r.ReadAt(lba0, 0); err != nil {
-		l.problem("boot sector of "+d.Path, err)
+		l.ofDevice("boot sector", d.Path, err)
 		return
 	}
 	d.BootSector = boot.SectorOwner(lba0)
@@ -136,7 +136,7 @@ func (l *looker) members(d *plan.Device, r Device) {
 	supers, err := md.Scan(r, d.Size)
 	var dmg *md.Damaged
 	if err != nil && !errors.As(err, &dmg) {
-		l.problem(d.Path, err)
+		l.ofDevice("", d.Path, err)
 	}
 	for _, s := range supers {
 		uuid := s.UUID.String()

@@ -101,6 +101,21 @@ func (l *looker) problem(noun string, err error) {
 	}
 }
 
+// ofDevice is problem for a device: what of it could not be read is what, "" for the device itself.
+func (l *looker) ofDevice(what, dev string, err error) {
+	if err == nil {
+		return
+	}
+	subject := dev
+	if what != "" {
+		subject = what + " of " + dev
+	}
+	l.f.Problems = append(l.f.Problems, plan.Problem{Subject: subject, Err: err.Error(), Device: dev, Table: what == tableOf})
+}
+
+// tableOf is what ofDevice says of a partition table.
+const tableOf = "partition table"
+
 // note keeps what was read and will not be heeded.
 func (l *looker) note(noun, what string) {
 	l.f.Problems = append(l.f.Problems, plan.Problem{Subject: noun, Err: what, Note: true})
