@@ -211,7 +211,7 @@ func (r *rig) cutMigration(config lab.Config, c cut) string {
 // wantCut waits until the guest has cut its power, which ends it as a reset.
 func (r *rig) wantCut(vm *lab.VM, c cut) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.ctx, 25*time.Minute)
+	ctx, cancel := context.WithTimeout(r.ctx, 12*time.Minute)
 	defer cancel()
 	m, err := vm.Console.Expect(ctx, `migrate-init: (cut (?:before|after|\S+ after) [^\r\n]*|FAILED: [^\r\n]*|handover: entering)`)
 	if err != nil || !strings.HasPrefix(m[1], "cut ") {

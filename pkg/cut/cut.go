@@ -26,9 +26,9 @@ type Point struct {
 	Delay time.Duration // this long after it began, whatever runs by then; it may be the effect itself
 }
 
-// Parse reads a point: an effect, by its number or by a part of its line with _ for every space and %K for the Kth such line;
-// then nothing (before the effect), + (after it), or + and a duration (that long after it began). Examples: 17, 17+,
-// update-initramfs+8s, write_checkpoint%2+.
+// Parse reads a point: an effect, by its number or by a part of its line, with _ for every space (and for itself) and %K for
+// the Kth such line; then nothing (before the effect), + (after it), or + and a duration (that long after it began).
+// Examples: 17, 17+, update-initramfs+8s, write_checkpoint%2+.
 func Parse(s string) (Point, error) {
 	var p Point
 	where, when, later := strings.Cut(s, "+")
@@ -116,7 +116,7 @@ func (c *Cutter) next(effect string) (line string, hit bool) {
 	line = fmt.Sprintf("%d %s", c.n, effect)
 	if c.At.N > 0 {
 		hit = c.n == c.At.N
-	} else if strings.Contains(effect, c.At.Text) {
+	} else if strings.Contains(strings.ReplaceAll(effect, "_", " "), c.At.Text) {
 		c.k++
 		hit = c.k == c.At.K
 	}

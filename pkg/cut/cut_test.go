@@ -31,6 +31,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Names of ioctls have underscores, where a kernel parameter has no other sign for a space.
+func TestUnderscores(t *testing.T) {
+	c := &Cutter{M: &power{}, At: Point{Text: "ADD NEW DISK", K: 1, After: true}}
+	if _, hit := c.next("ioctl ADD_NEW_DISK (0x40140921) on /dev/md126"); !hit {
+		t.Error("ADD_NEW_DISK: not met")
+	}
+	if _, hit := c.next("ioctl STOP_ARRAY (0x932) on /dev/md126"); hit {
+		t.Error("STOP_ARRAY: met")
+	}
+}
+
 // power is a machine that logs its effects and loses them when the power is cut.
 type power struct {
 	log []string
