@@ -65,13 +65,3 @@ func (n *Node) what() string {
 	k, _ := kindOf(n)
 	return k.name
 }
-
-// kindName is the name of the kind that a layer is of.
-func kindName(l *Layer) string {
-	for _, k := range kinds() {
-		if k.set(l) {
-			return k.name
-		}
-	}
-	return ""
-}

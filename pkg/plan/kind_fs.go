@@ -74,10 +74,9 @@ func (f *Facts) carrying(content func(*Device) *Content, layer func(*Device, *Co
 		if c == nil || c.UUID == "" {
 			continue
 		}
-		l := layer(d, c)
-		n := Node{Size: d.Size, Was: d.Path, Layer: l}
-		k := kindName(&l)
-		n.Ref = Ref(k + ":" + c.UUID)
+		n := Node{Size: d.Size, Was: d.Path, Layer: layer(d, c)}
+		k, _ := kindOf(&n)
+		n.Ref = Ref(k.name + ":" + c.UUID)
 		if on := f.refTo(d.Name); on != "" {
 			n.On = []Ref{on}
 		}

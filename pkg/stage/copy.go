@@ -108,7 +108,7 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 			err = e.kernelErrors(stage, &counts, j)
 		}
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, mended(err))
+			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, withAdvice(err))
 		}
 		e.tell(stage, "%s: %d files, %d bytes", s.FS.Mount, counts.Files, counts.Bytes)
 		e.tellUnread(ctx, stage, key, s.FS.Mount, counts)
@@ -261,7 +261,7 @@ func runVerify(ctx context.Context, e *Env) error {
 		}
 		effs, err := g.Finalize(j)
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", n.FS.Mount, mended(err))
+			return fmt.Errorf("filesystem at %s: %w", n.FS.Mount, withAdvice(err))
 		}
 		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 			return err

@@ -28,7 +28,7 @@ func (e *Env) precheck(ctx context.Context) error {
 		e.tell("copy", "%s: looking at every file, for what cannot be kept", s.FS.Mount)
 		bad, err := e.precheckOne(ctx, c, s, n)
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, mended(err))
+			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, withAdvice(err))
 		}
 		forbid = append(forbid, bad...)
 	}
@@ -77,8 +77,8 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Move, s, n *plan.Node) ([]
 	return nil, e.Record(ctx, Record{Stage: key, Event: Done, Text: s.FS.Mount, Facts: facts})
 }
 
-// mended says what helps where the engine of the plan cannot copy a filesystem.
-func mended(err error) error {
+// withAdvice says what helps where the engine of the plan cannot copy a filesystem.
+func withAdvice(err error) error {
 	if errors.Is(err, extent.ErrUnsupported) {
 		return fmt.Errorf("%w; on the old system make a new plan that copies file by file: migrate-init plan --engine tree", err)
 	}
