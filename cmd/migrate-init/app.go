@@ -47,6 +47,8 @@ type app struct {
 	// kernelLog opens the kernel's log, from now on; nil: it is not read.
 	kernelLog func() (*copy.KernelLog, error)
 	rand      io.Reader
+	// colors reports whether what is written there may have colours.
+	colors func(io.Writer) bool
 }
 
 // thisMachine is the app of the shipped binary.
@@ -98,7 +100,8 @@ func thisMachine() *app {
 			}
 			return &copy.KernelLog{Read: l.Lines}, nil
 		},
-		rand: rand.Reader,
+		rand:   rand.Reader,
+		colors: colored,
 	}
 }
 

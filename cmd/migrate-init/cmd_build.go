@@ -25,7 +25,7 @@ func cmdBuild(ctx context.Context, c *call) error {
 		return err
 	}
 	for _, w := range img.Warnings {
-		c.note("warning: %s", w)
+		c.note("%s: %s", c.paint(c.err, yellow, "warning"), w)
 	}
 	if c.opt.list {
 		for _, e := range img.List() {

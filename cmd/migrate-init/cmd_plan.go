@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
@@ -38,10 +39,10 @@ func cmdInspect(ctx context.Context, c *call) error {
 
 func cmdPlan(ctx context.Context, c *call) error {
 	if c.opt.to == "" {
-		return usageError{errors.New("layout: missing; say --to raid1 --disk DEV")}
+		return usageError{errors.New("plan: --to is missing; the whole command is: migrate-init plan --to raid1 --disk DEV")}
 	}
 	if len(c.opt.disks) == 0 {
-		return usageError{errors.New("target disks: missing; say --disk DEV; `migrate-init inspect` lists the disks")}
+		return usageError{errors.New("plan: --disk is missing; name the new disk: --disk DEV (`migrate-init inspect` lists the disks)")}
 	}
 	if err := c.asRoot(); err != nil {
 		return err
@@ -87,7 +88,7 @@ func cmdPlan(ctx context.Context, c *call) error {
 func (c *call) warnings(found plan.Findings) {
 	for _, x := range found {
 		if x.Severity == plan.Warn {
-			c.note("warning: %s", x)
+			c.note("%s: %s", c.paint(c.err, yellow, "warning"), x)
 		}
 	}
 }
@@ -137,7 +138,7 @@ func cmdCheck(ctx context.Context, c *call) error {
 		}
 	} else {
 		for _, x := range found {
-			fmt.Fprintf(c.out, "%-7s %-18s %s\n", x.Severity, x.ID, x)
+			fmt.Fprintf(c.out, "%s%s%-18s %s\n", c.severity(x.Severity), strings.Repeat(" ", max(1, 8-len(x.Severity))), x.ID, x)
 		}
 	}
 	if n := len(found.Refusals()); n > 0 {
