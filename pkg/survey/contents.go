@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"migrate-init/boot"
 	"migrate-init/pkg/gpt"
@@ -29,7 +30,9 @@ func (l *looker) contents(d *plan.Device) {
 	}
 	defer r.Close()
 	look := probe.Probe
-	if d.Kind == plan.KindPart {
+	// kpartx gives its mappings of partitions a UUID that begins so; libblkid knows them by it (lib/sysfs.c).
+	mapped := d.Kind == plan.KindDM && strings.HasPrefix(strings.ToLower(l.attr("sys/class/block", d.Name, "dm/uuid")), "part")
+	if d.Kind == plan.KindPart || mapped {
 		look = probe.Partition
 	}
 	res, err := look(r, d.Size)

@@ -43,3 +43,19 @@ func TestFirmwareRAIDInAPartition(t *testing.T) {
 		t.Errorf("disk: %+v", c)
 	}
 }
+
+// A partition that kpartx maps is a partition; another mapping may be a whole disk.
+func TestFirmwareRAIDInAMapping(t *testing.T) {
+	data := make([]byte, 4<<20)
+	copy(data[len(data)-512:], "$XIDE$")
+	m := &box{disks: map[string]io.ReaderAt{"/dev/dm-0": bytes.NewReader(data), "/dev/dm-1": bytes.NewReader(data)}}
+	m.block("dm-0", "8192", "dm/uuid", "part1-mpath-3600a0b8\n")
+	m.block("dm-1", "8192", "dm/uuid", "mpath-3600a0b8\n")
+	f := m.look(t, survey.Deep)
+	if c := f.Dev("dm-0").Contents; len(c) != 0 {
+		t.Errorf("partition: %+v", c)
+	}
+	if c := f.Dev("dm-1").Contents; len(c) != 1 || c[0].Type != "lsi_mega_raid_member" {
+		t.Errorf("disk: %+v", c)
+	}
+}
