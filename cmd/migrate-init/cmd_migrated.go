@@ -56,7 +56,7 @@ func cmdFinish(ctx context.Context, c *call) error {
 		}
 		return err
 	}
-	fmt.Fprintln(c.out, "Finished: every array is whole, and each disk boots alone.")
+	fmt.Fprintln(c.out, "Finished: every array is whole, and each disk has a boot loader of its own.")
 	return nil
 }
 

@@ -80,9 +80,11 @@ func readDOS(r io.ReaderAt, boot []byte, size int64, ss int) (Table, error) {
 		if !ext.Extended() {
 			continue
 		}
-		if err := t.readChain(r, ext); err != nil {
+		records, err := t.readChain(r, ext)
+		if err != nil {
 			return Table{}, fmt.Errorf("dos %s: extended partition %d: %w", t.ID, ext.Number, err)
 		}
+		t.recordsInside(records)
 	}
 	if err := overlap(t.Partitions); err != nil {
 		return Table{}, fmt.Errorf("dos %s: %w", t.ID, err)
@@ -91,27 +93,28 @@ func readDOS(r io.ReaderAt, boot []byte, size int64, ss int) (Table, error) {
 }
 
 // readChain follows the extended boot records. In each, data entries count from the record itself and the link counts
-// from the start of the extended partition.
-func (t *Table) readChain(r io.ReaderAt, ext Partition) error {
+// from the start of the extended partition. It gives the places of the records.
+func (t *Table) readChain(r io.ReaderAt, ext Partition) (records []int64, err error) {
 	ss := int64(t.SectorSize)
 	seen := map[int64]bool{}
 	for at := ext.Start; ; {
 		if seen[at] {
-			return fmt.Errorf("record at byte %d: the chain comes back to it", at)
+			return nil, fmt.Errorf("record at byte %d: the chain comes back to it", at)
 		}
 		if len(seen) >= maxLogical {
-			return fmt.Errorf("chain of more than %d records", maxLogical)
+			return nil, fmt.Errorf("chain of more than %d records", maxLogical)
 		}
 		seen[at] = true
+		records = append(records, at)
 		b := make([]byte, 512)
 		if err := readAt(r, b, at); err != nil {
-			return err
+			return nil, err
 		}
 		if !signed(b) {
 			if at == ext.Start {
-				return nil // Linux takes an extended partition without a record as empty
+				return nil, nil // Linux takes an extended partition without a record as empty
 			}
-			return fmt.Errorf("record at byte %d: signature 0x%02x%02x instead of 0x55aa", at, b[510], b[511])
+			return nil, fmt.Errorf("record at byte %d: signature 0x%02x%02x instead of 0x55aa", at, b[510], b[511])
 		}
 		next := int64(-1)
 		// The third and fourth entries are unused in the format, and Linux too reads garbage there with suspicion.
@@ -126,24 +129,36 @@ func (t *Table) readChain(r io.ReaderAt, ext Partition) error {
 			default:
 				n := t.nextLogical()
 				if n > 4+maxLogical {
-					return fmt.Errorf("more than %d logical partitions", maxLogical)
+					return nil, fmt.Errorf("more than %d logical partitions", maxLogical)
 				}
 				if err := t.add(n, e, at, true); err != nil {
-					return err
+					return nil, err
 				}
 				p := t.Partitions[len(t.Partitions)-1]
 				if p.Start < ext.Start || p.end() > ext.end() {
-					return fmt.Errorf("partition %d (bytes %d-%d): lies outside it (bytes %d-%d)", n, p.Start, p.end()-1, ext.Start, ext.end()-1)
+					return nil, fmt.Errorf("partition %d (bytes %d-%d): lies outside it (bytes %d-%d)", n, p.Start, p.end()-1, ext.Start, ext.end()-1)
 				}
 			}
 		}
 		if next < 0 {
-			return nil
+			return records, nil
 		}
 		if next < ext.Start || next > ext.end()-ss {
-			return fmt.Errorf("record at byte %d: links to byte %d outside the partition", at, next)
+			return nil, fmt.Errorf("record at byte %d: links to byte %d outside the partition", at, next)
 		}
 		at = next
+	}
+}
+
+// recordsInside notes records that lie inside a logical partition, as fdisk 2.34 could make them: what is written to that
+// partition may overwrite the record, and then every later logical partition is gone.
+func (t *Table) recordsInside(records []int64) {
+	for _, at := range records {
+		for _, p := range t.Partitions {
+			if p.Logical && p.Start <= at && at < p.end() {
+				t.Damage = append(t.Damage, fmt.Sprintf("the record at byte %d, which says where a logical partition is, lies inside partition %d (bytes %d-%d)", at, p.Number, p.Start, p.end()-1))
+			}
+		}
 	}
 }
 

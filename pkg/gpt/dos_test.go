@@ -3,6 +3,7 @@ package gpt
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -99,6 +100,31 @@ func TestHybridIsNoted(t *testing.T) {
 	got, err := Read(m, size, 512)
 	if err != nil || !got.Hybrid || got.Scheme != SchemeGPT {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// fdisk 2.34 could put a record into the partition before it. The table can be read all the same, and a write to that
+// partition would lose every later one: said once for each record.
+func TestRecordInsidePartition(t *testing.T) {
+	const size = 64 * MiB
+	disk := func(second uint32) image {
+		return image{size, []Write{
+			{0, record(entry{0, 0x05, 2048, 100000})},
+			{2048 * 512, record(entry{0, 0x83, 2048, 8192}, entry{0, 0x05, second, 20000})},
+			{int64(2048+second) * 512, record(entry{0, 0x83, 12000, 4096})},
+		}}
+	}
+	for second, want := range map[uint32]string{ // sectors from the start of the extended partition
+		10239: fmt.Sprintf("record at byte %d, which says where a logical partition is, lies inside partition 5 (bytes %d-%d)", (2048+10239)*512, 4096*512, (4096+8192)*512-1),
+		10240: "", // just behind it
+		2047:  "", // just before it
+	} {
+		got, err := Read(disk(second), size, 512)
+		if err != nil || len(got.Partitions) != 3 {
+			t.Errorf("record at %d: %+v, %v", second, got, err)
+		} else if all := strings.Join(got.Damage, "\n"); (want == "") != (all == "") || !strings.Contains(all, want) || len(got.Damage) > 1 {
+			t.Errorf("record at %d: damage %q, want %q", second, all, want)
+		}
 	}
 }
 

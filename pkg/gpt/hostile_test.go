@@ -102,6 +102,41 @@ func TestAlternateHeader(t *testing.T) {
 	}
 }
 
+// What differs is said with both values: only the operator knows which of them is right.
+func TestDifferingCopiesAreNamed(t *testing.T) {
+	const size = 512 * MiB
+	was := sample(t, size, 512)
+	old := encode(t, was, size, nil)
+	change := func(f func(*Table)) Table {
+		c := sample(t, size, 512)
+		f(&c)
+		return c
+	}
+	for name, c := range map[string]struct {
+		next Table
+		says []string
+	}{
+		"guid":         {change(func(t *Table) { t.ID = guidOf(1000) }), []string{guidOf(1000), was.ID}},
+		"usable range": {change(func(t *Table) { t.LastUsable = size - 64*512 - 1 }), []string{"34-1048511", "34-1048542"}},
+		"slots":        {change(func(t *Table) { t.Entries = 256 }), []string{"usable range", "66-", "34-"}},
+		"resized":      {change(func(t *Table) { t.Partitions[0].Size -= 512 }), []string{"partition 1 is", "2048-", " and at sectors 2048-"}},
+		"removed":      {change(func(t *Table) { t.Partitions = t.Partitions[1:] }), []string{"partition 1 is absent and at sectors 2048-"}},
+		"renamed":      {change(func(t *Table) { t.Partitions[0].Name += "x" }), []string{"partition 1 has type", "name"}},
+	} {
+		now := encode(t, c.next, size, nil)
+		got, err := Read(image{size, append(append([]Write(nil), now.writes...), old.writes[:2]...)}, size, 512)
+		if err != nil || len(got.Damage) != 1 || !strings.Contains(got.Damage[0], "primary and backup differ in ") {
+			t.Errorf("%s: %q, %v", name, got.Damage, err)
+			continue
+		}
+		for _, w := range c.says {
+			if !strings.Contains(got.Damage[0], w) {
+				t.Errorf("%s: %q does not say %q", name, got.Damage[0], w)
+			}
+		}
+	}
+}
+
 // As block/partitions/efi.c: a protective entry in any of the four places, whatever its size or the boot indicators say.
 func TestProtectiveVariants(t *testing.T) {
 	const size = 512 * MiB

@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -159,16 +160,42 @@ func readHeader(r io.ReaderAt, size int64, ss int, lba uint64) (header, error) {
 	return h, nil
 }
 
+// differ says in what the primary copy a and the backup b differ, "" for nothing.
 func differ(a, b tableCopy) string {
 	switch {
 	case a.disk != b.disk:
-		return "disk guid"
+		return fmt.Sprintf("disk guid, %s and %s", a.disk, b.disk)
 	case a.first != b.first || a.last != b.last:
-		return "usable range"
-	case a.count != b.count || a.arraySum != b.arraySum:
-		return "partitions"
+		return fmt.Sprintf("usable range, sectors %d-%d and %d-%d", a.first, a.last, b.first, b.last)
+	case a.count != b.count:
+		return fmt.Sprintf("partitions: %d and %d slots", a.count, b.count)
+	case a.arraySum != b.arraySum:
+		return "partitions: " + differAt(a.raw, b.raw)
 	}
 	return ""
+}
+
+// differAt names the first entry in which two arrays differ, with what each of them has there.
+func differAt(a, b []byte) string {
+	le := binary.LittleEndian
+	place := func(e []byte) string {
+		if guid(e[:16]).IsZero() {
+			return "absent"
+		}
+		return fmt.Sprintf("at sectors %d-%d", le.Uint64(e[32:]), le.Uint64(e[40:]))
+	}
+	for at := 0; at < min(len(a), len(b)); at += entryBytes {
+		x, y := a[at:at+entryBytes], b[at:at+entryBytes]
+		if bytes.Equal(x, y) {
+			continue
+		}
+		n := at/entryBytes + 1
+		if px, py := place(x), place(y); px != py {
+			return fmt.Sprintf("partition %d is %s and %s", n, px, py)
+		}
+		return fmt.Sprintf("partition %d has type %s, guid %s and type %s, guid %s, or another name or attributes", n, guid(x[:16]), guid(x[16:32]), guid(y[:16]), guid(y[16:32]))
+	}
+	return "their checksums"
 }
 
 func (c tableCopy) partitions(ss int) ([]Partition, error) {

@@ -19,7 +19,9 @@ func grubBIOS() Loader {
 	return Loader{
 		Loader: plan.Loader{Name: "grub", Title: grubTitle, Look: grubLook, OneShot: grubOneShot, Settings: grubPlan, Drift: grubDrift, Describe: grubDescribe,
 			// On a GPT the core image has a place that is its own, and not an unowned gap.
-			Parts: []plan.Reserved{{Role: plan.RoleBIOSGrub, Name: "BIOS boot", Size: 1 << 20}}},
+			Parts: []plan.Reserved{{Role: plan.RoleBIOSGrub, Name: "BIOS boot", Size: 1 << 20}},
+			// Its first two stages (boot.S, diskboot.S) and their block list count in sectors of 512 bytes, whatever the disk's are.
+			Sector: 512},
 		Valid: func(p *plan.Plan) error { _, err := grubSettingsOf(p); return err },
 		Arm:   grubArm, Disarm: grubDisarm, Adopt: grubAdopt,
 		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile,

@@ -203,3 +203,10 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// The first stages of GRUB on a BIOS count in sectors of 512 bytes; a plan for a disk of others warns by this column.
+func TestGrubSector(t *testing.T) {
+	if l := Known().Rules(); l[0].Name != "grub" || l[0].Sector != 512 {
+		t.Errorf("%s boots from sectors of up to %d bytes", l[0].Name, l[0].Sector)
+	}
+}

@@ -97,7 +97,11 @@ func (f *Facts) describeDisk(p *page, d *Device) {
 	if d.Empty() && len(parts) == 0 && len(d.Holders) == 0 && d.Size > 0 {
 		held = "empty"
 	}
-	p.para(fmt.Sprintf("  %-14s %9s  ", d.Path, size(d.Size)), "%s", joined(held, kind, table, d.Model, id, sector, bootSector(d), d.flags(), d.carries(), d.usedBy()))
+	damaged := ""
+	if d.Table != nil && len(d.Table.Damage) > 0 {
+		damaged = "DAMAGED TABLE: " + strings.Join(d.Table.Damage, "; ")
+	}
+	p.para(fmt.Sprintf("  %-14s %9s  ", d.Path, size(d.Size)), "%s", joined(held, kind, table, damaged, d.Model, id, sector, bootSector(d), d.flags(), d.carries(), d.usedBy()))
 	for _, x := range parts {
 		what := x.carries()
 		if what == "" {

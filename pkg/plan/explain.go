@@ -23,7 +23,7 @@ func (p *Plan) Explain(f *Facts, text StageText) string {
 	g.head("Before and after the migration")
 	p.picture(g, f)
 	g.head("After `migrate-init finish`")
-	p.finished(g)
+	p.finished(g, f)
 	p.tellStages(g, f, text)
 	p.tellBack(g)
 	p.tellNever(g, f)

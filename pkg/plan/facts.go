@@ -80,6 +80,7 @@ type Table struct {
 	ID         string      `json:"id"`
 	Backup     bool        `json:"backup,omitempty"` // only its backup is whole: the kernel sees no partitions
 	Hybrid     bool        `json:"hybrid,omitempty"` // GPT with further entries in its MBR
+	Damage     []string    `json:"damage,omitempty"` // what is wrong with it and could be read around
 	Partitions []Partition `json:"partitions,omitempty"`
 }
 

@@ -21,6 +21,8 @@ type Loader struct {
 	Settings func(f *Facts) (settings map[string]string, dir string)
 	// Parts are the partitions that it needs for itself on every disk that is to boot.
 	Parts []Reserved
+	// Sector is the largest logical sector, in bytes, of the disks that it is known to boot from; 0 for any.
+	Sector int64
 	// Drift lists the settings of a plan with those of this machine.
 	Drift func(p *Plan, f *Facts) ([]Drift, error)
 	// Describe tells what else people should know of it.

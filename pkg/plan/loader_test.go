@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"strings"
 	"testing"
 )
 
@@ -29,7 +30,7 @@ func testLoaders() []Loader {
 	none := func(fs.FS, *Facts) (Boot, []Problem, bool) { return Boot{}, nil, false }
 	return []Loader{
 		{
-			Name: "bootx", Title: "bootx on BIOS", Look: none, Parts: []Reserved{{RoleBIOSGrub, "BIOS boot", mib}},
+			Name: "bootx", Title: "bootx on BIOS", Look: none, Parts: []Reserved{{RoleBIOSGrub, "BIOS boot", mib}}, Sector: 512,
 			OneShot: func(f *Facts) (string, Findings) {
 				if why := bootxOf(f).NoOneShot; why != "" {
 					return "", Findings{{Subject: "one-shot boot entry", Detail: why, Fix: "repair bootx"}}
@@ -53,6 +54,22 @@ func testLoaders() []Loader {
 			},
 		},
 		{Name: "booty", Look: none},
+	}
+}
+
+// A disk that the loader may not read is not promised to boot.
+func TestExplainPromisesNoBootFromOtherSectors(t *testing.T) {
+	const promise = "Each of the two disks then boots alone."
+	for sector, want := range map[int64]bool{512: true, 4096: false} {
+		f := good()
+		f.Dev("vdb").Sector = sector
+		p, _, err := New(wish(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(p.Explain(f, func(string, *Plan, *Facts) string { return "" }), promise); got != want {
+			t.Errorf("sectors of %d: %q in the explanation: %v", sector, promise, got)
+		}
 	}
 }
 

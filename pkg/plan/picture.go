@@ -179,7 +179,7 @@ func (p *Plan) newText(n *Node) string {
 }
 
 // finished lists what gathers several layers, as it is at the end.
-func (p *Plan) finished(g *page) {
+func (p *Plan) finished(g *page, f *Facts) {
 	for i := range p.Final {
 		n := &p.Final[i]
 		k, ok := kindOf(n)
@@ -203,16 +203,17 @@ func (p *Plan) finished(g *page) {
 		label, text := k.whole(n)
 		g.para(fmt.Sprintf("  %-5s %s  ", label, text), "%s on %s", what, strings.Join(on, " and "))
 	}
-	if alone := p.bootable(); alone > 1 {
+	if alone := p.bootable(f.loader()); alone > 1 {
 		g.para("  ", "Each of the %s disks then boots alone.", number(alone))
 	}
 }
 
-// bootable counts the disks that boot alone at the end: those with a boot loader of their own, where every array is a mirror.
-func (p *Plan) bootable() int {
+// bootable counts the disks that boot alone at the end: those with a boot loader of their own that can read them, where every
+// array is a mirror.
+func (p *Plan) bootable(l Loader) int {
 	n := 0
 	for _, d := range p.Final.Disks() {
-		if slices.ContainsFunc(p.Final.Parts(d.Ref), func(x *Node) bool { return x.Part.Role == RoleBIOSGrub }) {
+		if l.boots(d) && slices.ContainsFunc(p.Final.Parts(d.Ref), func(x *Node) bool { return x.Part.Role == RoleBIOSGrub }) {
 			n++
 		}
 	}

@@ -284,6 +284,11 @@ func TestNewWarns(t *testing.T) {
 		}, "filesystem.type", []string{"filesystem at /", "feature encrypt", "check --files"}},
 		{"a hybrid MBR", func(f *Facts, _ *Intent) { f.Dev("vda").Table.Hybrid = true }, "source.whole", []string{"partition table of /dev/vda", "hybrid MBR", "protective"}},
 		{"something unknown", func(f *Facts, _ *Intent) { f.Dev("vdb").BootSector = "unknown" }, "target.empty", []string{"/dev/vdb", "first sector is not empty", "hexdump"}},
+		{"a damaged table", func(f *Facts, _ *Intent) {
+			f.Dev("vda").Table.Damage = []string{"primary and backup differ in disk guid, A and B", "backup: lies at byte 5, not in the disk's last sector at 9"}
+		}, "table.whole", []string{"partition table of /dev/vda", "disk guid, A and B", "at byte 5, not in the disk's last sector at 9", "sfdisk --verify /dev/vda"}},
+		{"a new disk that the loader may not read", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector = 4096 }, "boot.sectors", []string{"disk /dev/vdb", "4096", "bootx on BIOS may not read it", "old system"}},
+		{"an old disk that the loader may not read", func(f *Facts, _ *Intent) { f.Dev("vda").Sector = 4096 }, "boot.sectors", []string{"disk /dev/vda", "4096", "bootx on BIOS may not read it", "after finish"}},
 		{"another sector", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector = 4096 }, "plan.target", []string{"4096", "512"}},
 		{"much larger", func(f *Facts, _ *Intent) { f.Dev("vdb").Size = 30 * gib }, "plan.target", []string{"10 GiB", "unused"}},
 		{"swap file for resume", func(f *Facts, _ *Intent) { f.Kernel.Cmdline += " resume_offset=1234" }, "boot.resume", []string{"resume_offset=1234", "filefrag"}},

@@ -39,9 +39,9 @@ func typeOf(scheme, role string) (string, error) {
 	return gpt.TypeOf(scheme, role)
 }
 
-// same reports whether a disk has the planned table. One whose primary copy was torn is not the same: the kernel of the next
-// boot would see no partitions.
-func same(t *plan.Table, want gpt.Table) bool { return alike(t, want) && !t.Backup }
+// same reports whether a disk has the planned table, whole. One of which a copy was torn or lost is written again: without
+// the first copy the kernel of the next boot would see no partitions, and without the other nothing could help then.
+func same(t *plan.Table, want gpt.Table) bool { return alike(t, want) && len(t.Damage) == 0 }
 
 // alike compares what is on the disk with what is planned, by identity and place.
 func alike(t *plan.Table, want gpt.Table) bool {

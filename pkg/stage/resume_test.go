@@ -187,6 +187,22 @@ func TestTableTorn(t *testing.T) {
 	}
 }
 
+// TestTableBackupLost: the planned table without its backup, as a disk leaves it that lost a write. It is written again.
+func TestTableBackupLost(t *testing.T) {
+	p, text, _, ss, want := course(t, nil, nil)
+	w := ss.after(t, "copy done to")
+	w.Disks[1].Write(make([]byte, 512), w.Disks[1].Size-512)
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
+		t.Fatal(err)
+	}
+	if tab, err := gpt.Read(w.Disks[1], w.Disks[1].Size, 512); err != nil || tab.Damage != nil {
+		t.Errorf("damage %q, %v", tab.Damage, err)
+	}
+	if d := sim.Diff(want, end(w, p)); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestTableEdited: the planned table with other partitions is somebody's work.
 func TestTableEdited(t *testing.T) {
 	for _, change := range []func(*plan.Intent){nil, wiping} {

@@ -70,7 +70,7 @@ func (l *looker) table(d *plan.Device, r Device) {
 			l.ofDevice(tableOf, d.Path, err)
 		}
 	} else {
-		d.Table = &plan.Table{Scheme: t.Scheme, ID: t.ID, Backup: t.Backup, Hybrid: t.Hybrid}
+		d.Table = &plan.Table{Scheme: t.Scheme, ID: t.ID, Backup: t.Backup, Hybrid: t.Hybrid, Damage: t.Damage}
 		for _, p := range t.Partitions {
 			d.Table.Partitions = append(d.Table.Partitions, plan.Partition{Number: p.Number, Type: p.Type, Role: roleOf(p.Type), GUID: p.ID, Name: p.Name, Start: p.Start, Size: p.Size})
 		}

@@ -3,6 +3,7 @@ package survey_test
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 
 	"migrate-init/pkg/plan"
@@ -41,6 +42,23 @@ func TestFirmwareRAIDInAPartition(t *testing.T) {
 	}
 	if c := f.Dev("vdb").Contents; len(c) != 1 || c[0].Type != "lsi_mega_raid_member" {
 		t.Errorf("disk: %+v", c)
+	}
+}
+
+// A GPT whose backup is missing or elsewhere is read, and what is wrong with it goes on into the facts.
+func TestDamageOfATableIsSeen(t *testing.T) {
+	m := debian(t)
+	if d := m.look(t, survey.Deep).Dev("vda"); len(d.Table.Damage) > 0 {
+		t.Fatalf("whole table: %q", d.Table.Damage)
+	}
+	m.disks["vda"].Write(make([]byte, 512), gib-512)
+	f := m.look(t, survey.Deep)
+	d := f.Dev("vda")
+	if len(d.Table.Damage) != 1 || !strings.Contains(d.Table.Damage[0], "backup: header at byte 1073741312") || d.Table.Backup || len(d.Table.Partitions) != 3 {
+		t.Errorf("%+v", d.Table)
+	}
+	if text := strings.Join(strings.Fields(f.Describe()), " "); !strings.Contains(text, "DAMAGED TABLE: backup: header at byte 1073741312") {
+		t.Errorf("inspect: %s", text)
 	}
 }
 
