@@ -26,7 +26,7 @@ func ParseCmdline(s string) Cmdline {
 		p := newParam(word)
 		switch {
 		case behind:
-			c.Init = append(c.Init, p.word())
+			c.Init = append(c.Init, p.Word())
 		case p.Bare && p.Key == "--":
 			behind = true
 		default:
@@ -85,8 +85,30 @@ func newParam(raw string) Param {
 	return Param{Key: key, Value: value, Raw: raw}
 }
 
-// word is the parameter without quotes.
-func (p Param) word() string {
+// Words returns the parameters without their quotes, in order, up to "--".
+func (c Cmdline) Words() []string {
+	out := make([]string, len(c.Params))
+	for i, p := range c.Params {
+		out[i] = p.Word()
+	}
+	return out
+}
+
+// EditCmdline replaces words of a command line by what change returns for them; Param.Raw is the word as it stands. Blanks
+// between words stay.
+func EditCmdline(s string, change func(Param) string) string {
+	var out strings.Builder
+	for _, word := range splitWords(s) {
+		i := strings.Index(s, word)
+		out.WriteString(s[:i])
+		out.WriteString(change(newParam(word)))
+		s = s[i+len(word):]
+	}
+	return out.String() + s
+}
+
+// Word is the parameter without quotes.
+func (p Param) Word() string {
 	if p.Bare {
 		return p.Key
 	}

@@ -68,6 +68,22 @@ func TestCmdlineQuotes(t *testing.T) {
 	}
 }
 
+// A change of words leaves the blanks and the other words as they are.
+func TestEditCmdline(t *testing.T) {
+	got := EditCmdline(" a  \"root=LABEL=x y\"\tdyndbg=\"root=z\" root=z\n", func(p Param) string {
+		if p.Key == "root" {
+			return "root=NEW"
+		}
+		return p.Raw
+	})
+	if want := " a  root=NEW\tdyndbg=\"root=z\" root=NEW\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := ParseCmdline(`a "b c" d="e f" -- g`).Words(); !cmp.Equal(got, []string{"a", "b c", "d=e f"}) {
+		t.Errorf("words %q", got)
+	}
+}
+
 func FuzzCmdline(f *testing.F) {
 	f.Add("root=/dev/sda1 ro \"a b\" c=\"d e\" -- single")
 	f.Add("foo=\"")

@@ -160,7 +160,7 @@ func TestSnippetIsRead(t *testing.T) {
 func words(c Cmdline) []string {
 	var out []string
 	for _, p := range c.Params {
-		out = append(out, p.word())
+		out = append(out, p.Word())
 	}
 	return append(out, c.Init...)
 }

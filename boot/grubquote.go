@@ -26,7 +26,7 @@ const grubSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 func grubKernelArgs(cmdline string) (string, error) {
 	var out []string
 	for _, raw := range splitWords(cmdline) {
-		word := newParam(raw).word()
+		word := newParam(raw).Word()
 		if i := strings.IndexFunc(word, func(r rune) bool { return r == '\\' || r == '\'' || r == '"' || r < ' ' }); i >= 0 {
 			return "", fmt.Errorf("kernel parameter %q: GRUB cannot hand over byte %q", clip(raw), word[i])
 		}

@@ -137,12 +137,9 @@ func (c *Config) parseLine(f []string, s, where string) bool {
 
 // Cmdline adds what the kernel command line says of modules: MODULE.PARAM[=VALUE],
 // module_blacklist= and rd.driver.blacklist= (never loaded), modprobe.blacklist= (aliases ignored).
-// What follows "--" is init's.
-func (c *Config) Cmdline(line string) {
-	for _, w := range kernelWords(line) {
-		if w == "--" {
-			return
-		}
+// words are its parameters as the kernel splits them, without quotes.
+func (c *Config) Cmdline(words []string) {
+	for _, w := range words {
 		key, value, has := strings.Cut(w, "=")
 		switch key {
 		case "module_blacklist", "rd.driver.blacklist", "modprobe.blacklist":
@@ -170,33 +167,6 @@ func (c *Config) Cmdline(line string) {
 		}
 		c.addOption(Name(module), param)
 	}
-}
-
-// kernelWords splits as the kernel's next_arg does: at white space outside of double
-// quotes; quotes around the word or the value are dropped.
-func kernelWords(line string) []string {
-	var words []string
-	var word strings.Builder
-	quoted, any := false, false
-	for _, r := range []byte(line) {
-		switch {
-		case r == '"':
-			quoted, any = !quoted, true
-		case !quoted && (r == ' ' || r == '\t' || r == '\n'):
-			if any {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			any = false
-		default:
-			word.WriteByte(r)
-			any = true
-		}
-	}
-	if any {
-		words = append(words, word.String())
-	}
-	return words
 }
 
 func (c *Config) addOption(module, option string) {

@@ -166,7 +166,7 @@ func FuzzTables(f *testing.F) {
 	f.Fuzz(func(t *testing.T, dep, alias, soft, conf, cmdline, ask string) {
 		c := &Config{}
 		_ = c.parse("conf", []byte(conf))
-		c.Cmdline(cmdline)
+		c.Cmdline(strings.Fields(cmdline))
 		x, err := NewIndex(mapFS(map[string]string{"modules.dep": dep, "modules.alias": alias, "modules.softdep": soft}), c)
 		if err != nil {
 			return

@@ -82,7 +82,7 @@ func TestResolveRefuses(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.ask+" "+c.conf+c.cmdline, func(t *testing.T) {
 			x := tiny(t, c.conf)
-			x.conf.Cmdline(c.cmdline)
+			x.conf.Cmdline(strings.Fields(c.cmdline))
 			got, err := x.Resolve(c.ask)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Resolve(%s) = %v, %v; want an error with %q", c.ask, got, err, c.want)
@@ -97,7 +97,7 @@ func TestResolveRefuses(t *testing.T) {
 
 func TestPathsAndOptions(t *testing.T) {
 	x := tiny(t, "options raid1  foo=1\noptions raid1 bar=\"a  b\" \\\n baz")
-	x.conf.Cmdline(`root=/dev/md0 raid1.max=3 "md-mod.start_ro=1" raid1.flag raid1.s="x y" -- raid1.not=1`)
+	x.conf.Cmdline([]string{"root=/dev/md0", "raid1.max=3", "md-mod.start_ro=1", "raid1.flag", "raid1.s=x y"})
 	order, err := x.Resolve("raid1")
 	var paths []string
 	for _, m := range order {

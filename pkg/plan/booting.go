@@ -31,26 +31,22 @@ func (b *builder) booting() {
 	if bt.Root == "" {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
 	}
-	bt.Params = keptParams(f.Kernel.Cmdline)
+	bt.Params = keptParams(f.Kernel.Params)
 }
 
 // keptParams are those of the running kernel's command line that the migration's kernel gets too: its consoles, and what
 // the hardware may need (pci=, iommu=, nvme_core.*, nomodeset). What tells a system how to boot is left out, and so are
 // quotes, which a boot loader may not hand on.
-func keptParams(cmdline string) []string {
+func keptParams(params []Param) []string {
 	drop := []string{"BOOT_IMAGE", "initrd", "root", "rootflags", "rootfstype", "rootwait", "rootdelay", "ro", "rw", "init", "rdinit", "resume", "noresume", "resume_offset",
 		"quiet", "splash", "single", "S", "s", "1", "3", "5", "emergency", "rescue", "break", "crashkernel", "panic", "oops", "raid", "boot", "zfs", "bootfs", "cryptdevice", "cryptopts",
 		"loglevel", "nosplash", "fsck.mode", "fsck.repair", "bootdegraded", "plymouth.enable", "vt.handoff"}
 	var out []string
-	for _, w := range strings.Fields(cmdline) {
-		if w == "--" {
-			break
-		}
-		key, _, _ := strings.Cut(w, "=")
-		if slices.Contains(drop, key) || strings.HasPrefix(key, "systemd.") || strings.HasPrefix(key, "rd.") || strings.HasPrefix(key, "migrate.") || strings.ContainsAny(w, "'\"\\") {
+	for _, p := range params {
+		if slices.Contains(drop, p.Key) || strings.HasPrefix(p.Key, "systemd.") || strings.HasPrefix(p.Key, "rd.") || strings.HasPrefix(p.Key, "migrate.") || strings.ContainsAny(p.Raw, "'\"\\") {
 			continue
 		}
-		out = append(out, w)
+		out = append(out, p.Raw)
 	}
 	return out
 }

@@ -175,9 +175,9 @@ func (p *Plan) targetOf(f *Facts, dev string) *Device {
 
 // checkResume looks at the old way to resume from hibernation: into a swap file it is by place, and the place changes.
 func checkResume(_ *Plan, f *Facts, a *answers) {
-	for _, w := range strings.Fields(f.Kernel.Cmdline) {
-		if strings.HasPrefix(w, "resume_offset=") {
-			a.warn("kernel parameter "+w, "set it again afterwards (filefrag -v shows the place), or remove it from the boot loader's settings", "it is where a swap file lies now, and the copy of the file lies elsewhere")
+	for _, p := range f.Kernel.Params {
+		if p.Key == "resume_offset" {
+			a.warn("kernel parameter "+p.Raw, "set it again afterwards (filefrag -v shows the place), or remove it from the boot loader's settings", "it is where a swap file lies now, and the copy of the file lies elsewhere")
 		}
 	}
 }

@@ -31,6 +31,15 @@ type Machine struct {
 type Kernel struct {
 	Release string `json:"release,omitempty"`
 	Cmdline string `json:"cmdline,omitempty"`
+	// Params is the command line as the kernel splits it, up to "--".
+	Params []Param `json:"params,omitempty"`
+}
+
+// Param is a word of a kernel command line. Key and Value are without quotes, Raw is the word as it stands.
+type Param struct {
+	Key   string `json:"key"`
+	Value string `json:"value,omitempty"`
+	Raw   string `json:"raw"`
 }
 
 // Kinds of Device.

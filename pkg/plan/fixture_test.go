@@ -17,7 +17,7 @@ func good() *Facts {
 	}
 	return &Facts{
 		Machine:  Machine{ID: "0123456789abcdef0123456789abcdef", Product: "aaaaaaaa-0000-0000-0000-000000000001", Hostname: "host1.example", BootID: "b1", Memory: 2 * gib},
-		Kernel:   Kernel{Release: "6.1.0-18-amd64", Cmdline: "BOOT_IMAGE=/boot/vmlinuz root=UUID=11111111-0000-0000-0000-000000000002 ro console=tty0 console=ttyS0,115200"},
+		Kernel:   Kernel{Release: "6.1.0-18-amd64", Params: paramsOf("BOOT_IMAGE=/boot/vmlinuz root=UUID=11111111-0000-0000-0000-000000000002 ro console=tty0 console=ttyS0,115200")},
 		Firmware: "bios",
 		Devices: []Device{
 			{Name: "vda", Path: "/dev/vda", Kind: KindDisk, Size: 20 * gib, Sector: 512, Serial: "OLD1", Bus: "pci0000:00/0000:00:03.0/virtio1", Drivers: []string{"virtio_blk"}, ByID: "/dev/disk/by-id/virtio-OLD1", BootSector: "bootx",
@@ -75,6 +75,16 @@ func withMount(f *Facts, gibs int64, uuid, at string, used int64) *Device {
 	f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=" + uuid, Target: at, Type: "ext4", Options: "defaults", Device: d.Name})
 	f.Mounts = append(f.Mounts, Mount{Source: d.Path, Target: at, Type: "ext4", Device: d.Name, Free: gib})
 	return d
+}
+
+// paramsOf is a command line without quotes and blanks in its words.
+func paramsOf(cmdline string) []Param {
+	var out []Param
+	for _, w := range strings.Fields(cmdline) {
+		key, value, _ := strings.Cut(w, "=")
+		out = append(out, Param{Key: key, Value: value, Raw: w})
+	}
+	return out
 }
 
 type seeded struct{ r *rand.Rand }

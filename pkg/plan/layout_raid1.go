@@ -177,8 +177,8 @@ func (b *builder) namesInUse() map[string]bool {
 			}
 		}
 	}
-	for _, w := range strings.Fields(b.f.Kernel.Cmdline) {
-		if _, n, ok := strings.Cut(w, "=PARTLABEL="); ok {
+	for _, p := range b.f.Kernel.Params {
+		if n, ok := strings.CutPrefix(p.Value, "PARTLABEL="); ok {
 			m[n] = true
 		}
 	}
@@ -308,8 +308,8 @@ func (b *builder) labelsInUse() map[string]bool {
 			m[strings.Trim(l, `"`)] = true
 		}
 	}
-	for _, w := range strings.Fields(b.f.Kernel.Cmdline) {
-		if _, l, ok := strings.Cut(w, "=LABEL="); ok {
+	for _, p := range b.f.Kernel.Params {
+		if l, ok := strings.CutPrefix(p.Value, "LABEL="); ok {
 			m[l] = true
 		}
 	}

@@ -236,7 +236,7 @@ func TestNewPartitionNamesAreNew(t *testing.T) {
 	for what, use := range map[string]func(f *Facts){
 		"fstab":        func(f *Facts) { f.Fstab[0].Spec = `PARTLABEL="root"` },
 		"link":         func(f *Facts) { f.Fstab[0].Spec = "/dev/disk/by-partlabel/root" },
-		"command line": func(f *Facts) { f.Kernel.Cmdline += " root=PARTLABEL=root" },
+		"command line": func(f *Facts) { f.Kernel.Params = paramsOf("root=PARTLABEL=root") },
 	} {
 		f := good()
 		f.Dev("vda").Table.Partitions[1].Name = "root"
@@ -262,7 +262,7 @@ func TestNewLabels(t *testing.T) {
 	for name, use := range map[string]func(*Facts){
 		"fstab":        func(f *Facts) { f.Fstab[0].Spec = "LABEL=sys" },
 		"quoted":       func(f *Facts) { f.Fstab[0].Spec = `LABEL="sys"` },
-		"command line": func(f *Facts) { f.Kernel.Cmdline += " root=LABEL=sys" },
+		"command line": func(f *Facts) { f.Kernel.Params = paramsOf("root=LABEL=sys") },
 	} {
 		f := good()
 		f.Dev("vda2").Contents[0].Label = "sys"
@@ -311,7 +311,7 @@ func TestNewDiskWithoutSerial(t *testing.T) {
 
 func TestNewSwapOfResume(t *testing.T) {
 	f := good()
-	f.Kernel.Cmdline += " resume=UUID=11111111-0000-0000-0000-000000000003"
+	f.Kernel.Params = paramsOf("resume=UUID=11111111-0000-0000-0000-000000000003")
 	if p := planned(t, f, wish()); len(p.Target.Swaps()) != 1 || p.MoveFrom("swap:11111111-0000-0000-0000-000000000003") == nil {
 		t.Errorf("swap that resume= names: %+v", p.Moves)
 	}
@@ -346,7 +346,8 @@ func TestNewWipe(t *testing.T) {
 }
 
 func TestKeptParams(t *testing.T) {
-	got := keptParams(`BOOT_IMAGE=/vmlinuz root=UUID=1 ro quiet pci=nomsi nvme_core.default_ps_max_latency_us=0 nomodeset console=ttyS1,57600n8 systemd.unit=x rd.break foo="a b" resume=/dev/sda2 iommu=pt -- single`)
+	got := keptParams(paramsOf(`BOOT_IMAGE=/vmlinuz root=UUID=1 ro quiet pci=nomsi nvme_core.default_ps_max_latency_us=0 nomodeset console=ttyS1,57600n8 systemd.unit=x rd.break resume=/dev/sda2 iommu=pt "noapic"`))
+	got = append(got, keptParams([]Param{{Key: "dyndbg", Value: "file a.c nousb +p", Raw: `dyndbg="file a.c nousb +p"`}})...)
 	want := []string{"pci=nomsi", "nvme_core.default_ps_max_latency_us=0", "nomodeset", "console=ttyS1,57600n8", "iommu=pt"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

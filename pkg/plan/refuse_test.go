@@ -291,7 +291,7 @@ func TestNewWarns(t *testing.T) {
 		{"an old disk that the loader may not read", func(f *Facts, _ *Intent) { f.Dev("vda").Sector = 4096 }, "boot.sectors", []string{"disk /dev/vda", "4096", "bootx on BIOS may not read it", "after finish"}},
 		{"another sector", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector = 4096 }, "plan.target", []string{"4096", "512"}},
 		{"much larger", func(f *Facts, _ *Intent) { f.Dev("vdb").Size = 30 * gib }, "plan.target", []string{"10 GiB", "unused"}},
-		{"swap file for resume", func(f *Facts, _ *Intent) { f.Kernel.Cmdline += " resume_offset=1234" }, "boot.resume", []string{"resume_offset=1234", "filefrag"}},
+		{"swap file for resume", func(f *Facts, _ *Intent) { f.Kernel.Params = paramsOf("resume_offset=1234") }, "boot.resume", []string{"resume_offset=1234", "filefrag"}},
 		{"fstab into nowhere", func(f *Facts, _ *Intent) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=gone", Target: "/x", Options: "defaults"})
 		}, "fstab.resolves", []string{"UUID=gone", "nofail"}},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"migrate-init/boot"
 	"migrate-init/pkg/kmod"
 	"migrate-init/pkg/machine"
 )
@@ -68,7 +69,7 @@ func (l *moduleLoader) open() error {
 	}
 	// The kernel applies the options on its command line to built-in drivers; those of modules are the loader's to find.
 	if line, err := fs.ReadFile(l.root, "proc/cmdline"); err == nil {
-		conf.Cmdline(string(line))
+		conf.Cmdline(boot.ParseCmdline(string(line)).Words())
 	}
 	tree, err := fs.Sub(l.root, l.dir)
 	if err != nil {

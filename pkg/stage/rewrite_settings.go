@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
+	"migrate-init/boot"
 	"migrate-init/pkg/conf"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
@@ -77,34 +77,16 @@ func (r *rewriter) variables(b []byte, change func(string) string, keys ...strin
 }
 
 // words replaces what names an old device in the words of a kernel command line, alone or behind a key. Blanks stay.
-func (r *rewriter) words(v string) string {
-	var out strings.Builder
-	for len(v) > 0 {
-		n := strings.IndexAny(v, " \t\r\n")
-		if n < 0 {
-			n = len(v)
-		}
-		if n == 0 {
-			out.WriteByte(v[0])
-			v = v[1:]
-			continue
-		}
-		out.WriteString(r.word(v[:n]))
-		v = v[n:]
-	}
-	return out.String()
-}
+func (r *rewriter) words(v string) string { return boot.EditCmdline(v, r.word) }
 
-func (r *rewriter) word(w string) string {
-	if to := r.becomes(fstab.ParseSpec(w)); to != "" {
+func (r *rewriter) word(p boot.Param) string {
+	if to := r.becomes(fstab.ParseSpec(p.Word())); to != "" {
 		return "UUID=" + to
 	}
-	if key, val, ok := strings.Cut(w, "="); ok {
-		if to := r.becomes(fstab.ParseSpec(val)); to != "" {
-			return key + "=UUID=" + to
-		}
+	if to := r.becomes(fstab.ParseSpec(p.Value)); to != "" {
+		return p.Key + "=UUID=" + to
 	}
-	return w
+	return p.Raw
 }
 
 // successors puts each filesystem's and swap area's new UUID in the place of its old one.

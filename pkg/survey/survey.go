@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"migrate-init/boot"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
@@ -191,6 +192,9 @@ func (l *looker) machine() {
 		}
 	}
 	l.f.Kernel = plan.Kernel{Release: l.attr("proc/sys/kernel/osrelease"), Cmdline: strings.TrimSpace(l.text("proc/cmdline"))}
+	for _, p := range boot.ParseCmdline(l.f.Kernel.Cmdline).Params {
+		l.f.Kernel.Params = append(l.f.Kernel.Params, plan.Param{Key: p.Key, Value: p.Value, Raw: p.Raw})
+	}
 	l.f.Firmware = l.w.Firmware
 	if l.f.Firmware == "" {
 		l.f.Firmware = "bios"

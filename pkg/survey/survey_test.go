@@ -280,3 +280,14 @@ func TestOddKernel(t *testing.T) {
 		}
 	})
 }
+
+// TestKernelParams: what is quoted is one word, and what follows "--" is for init.
+func TestKernelParams(t *testing.T) {
+	m := debian(t)
+	m.file("proc/cmdline", "root=/dev/vda2 dyndbg=\"file a.c nousb +p\" \"root=LABEL=the root\" -- nomodeset\n")
+	want := []plan.Param{{Key: "root", Value: "/dev/vda2", Raw: "root=/dev/vda2"}, {Key: "dyndbg", Value: "file a.c nousb +p", Raw: `dyndbg="file a.c nousb +p"`},
+		{Key: "root", Value: "LABEL=the root", Raw: `"root=LABEL=the root"`}}
+	if got := m.look(t, survey.Whole).Kernel.Params; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
