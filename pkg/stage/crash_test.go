@@ -10,6 +10,7 @@ import (
 
 	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/probe"
 	"migrate-init/pkg/sim"
 )
 
@@ -26,6 +27,7 @@ func end(w *world, p *plan.Plan) fstest.MapFS {
 	w.Boot()
 	d := w.Dev("vdb")
 	for _, b := range w.Parts(d.Disk) {
+		out[b.Name+".seen"] = &fstest.MapFile{Data: seenIn(b)}
 		if s, ok := sim.SuperOf(b); ok {
 			s.UTime = s.CTime
 			out[b.Name] = &fstest.MapFile{Data: fmt.Appendf(nil, "%d %d %s %s %s %v", b.Offset, b.Size, s.UUID, s.DeviceUUID, s.Name, s.Roles)}
@@ -35,6 +37,16 @@ func end(w *world, p *plan.Plan) fstest.MapFS {
 	}
 	core, err := loader.ReadCore(d)
 	out["core"] = &fstest.MapFile{Data: fmt.Append(nil, core.Prefix, err)}
+	return out
+}
+
+// seenIn lists what a probe of a partition finds: a remnant of what was there before must not be among it.
+func seenIn(b *sim.Device) []byte {
+	res, err := probe.Partition(b, b.Size)
+	out := fmt.Append(nil, err)
+	for _, s := range res.Signatures {
+		out = fmt.Appendf(out, " %s %s %v", s.Type, s.UUID, s.Ghost)
+	}
 	return out
 }
 
@@ -76,7 +88,7 @@ func (w *world) apart(t *testing.T, p *plan.Plan) {
 	c := w.clone(t)
 	c.Boot()
 	for _, b := range c.Parts(c.Disks[1]) {
-		if id := c.FilesystemOn(b); id != "" {
+		if id := c.FilesystemOn(b); id != "" && id != scratch {
 			t.Errorf("filesystem %s is seen on %s itself", id, b.Name)
 		}
 		if s, ok := sim.SuperOf(b); ok {
@@ -97,12 +109,17 @@ func engines() map[string]func(*plan.Intent) {
 // finds the same end.
 func TestOfflinePowerCut(t *testing.T) {
 	for name, change := range engines() {
-		t.Run(name, func(t *testing.T) { offlinePowerCut(t, change) })
+		t.Run(name, func(t *testing.T) { offlinePowerCut(t, change, nil) })
 	}
+	t.Run("wipe", func(t *testing.T) { offlinePowerCut(t, wiping, used(t)) })
 }
 
-func offlinePowerCut(t *testing.T, change func(*plan.Intent)) {
+func offlinePowerCut(t *testing.T, change func(*plan.Intent), before func(*world)) {
 	w := newWorld(t)
+	if before != nil {
+		before(w)
+		w.BootOld()
+	}
 	p, text := planned(t, w, change)
 	source := w.Disks[0].Whole
 	start := w.clone(t)

@@ -80,7 +80,7 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.Node) error {
 		}
 		e.tell("prepare", "partition table %s on %s", t.Disk.Table, d.Path)
 		if !ours {
-			if err := e.wipe(ctx, d); err != nil {
+			if err := e.clearDisk(ctx, d, t); err != nil {
 				return err
 			}
 		}
@@ -92,6 +92,18 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.Node) error {
 		return err
 	}
 	return e.refresh(ctx)
+}
+
+// clearDisk wipes what is known to be on a disk that is not ours yet: in its partitions, where the boot loader's will be, and
+// on the disk itself. A power cut in between leaves the old table, by which the next try finds the rest.
+func (e *Env) clearDisk(ctx context.Context, d *plan.Device, t *plan.Node) error {
+	if err := e.wipeParts(ctx, d); err != nil {
+		return err
+	}
+	if err := e.wipePlaces(ctx, d, t); err != nil {
+		return err
+	}
+	return e.wipe(ctx, d)
 }
 
 func (e *Env) writeTable(ctx context.Context, d *plan.Device, want gpt.Table, lba0 []byte) error {
@@ -194,10 +206,8 @@ func (e *Env) replaceTable(ctx context.Context, d *plan.Device, want gpt.Table) 
 	if err := e.forget(ctx, d); err != nil {
 		return err
 	}
-	for _, p := range e.Facts.Parts(d.Name) {
-		if err := e.wipe(ctx, p); err != nil {
-			return err
-		}
+	if err := e.wipeParts(ctx, d); err != nil {
+		return err
 	}
 	return e.rewriteTable(ctx, d, want)
 }

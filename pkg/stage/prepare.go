@@ -41,20 +41,6 @@ func runPrepare(ctx context.Context, e *Env) error {
 	return nil
 }
 
-// wipe zeroes every known signature on a device, so that no old one reappears inside what is made there.
-func (e *Env) wipe(ctx context.Context, d *plan.Device) error {
-	eff := machine.WriteDevice{Dev: d.Path, Why: "wipe old signatures"}
-	for _, c := range d.Contents {
-		for _, s := range c.Wipe {
-			eff.Chunks = append(eff.Chunks, machine.Chunk{Offset: s.Offset, Zero: s.Length})
-		}
-	}
-	if len(eff.Chunks) == 0 {
-		return nil
-	}
-	return e.do(ctx, eff)
-}
-
 func (e *Env) prepareJournal(ctx context.Context) error {
 	if e.journal != "" {
 		return e.invalidateStale(ctx)

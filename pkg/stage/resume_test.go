@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -134,6 +135,9 @@ func TestCutAgainWhereItHurts(t *testing.T) {
 	}
 }
 
+// scratch is the filesystem of a used target disk: until the disk is wiped, it is seen.
+const scratch = "bbbbbbbb-0000-4000-8000-000000000002"
+
 // used is a target disk with a table and a filesystem of its own, released by --wipe.
 func used(t *testing.T) func(*world) {
 	return func(w *world) {
@@ -151,7 +155,59 @@ func used(t *testing.T) func(*world) {
 		for _, x := range writes {
 			d.Write(x.Data, x.Offset)
 		}
-		d.Write(sim.Ext4Super("bbbbbbbb-0000-4000-8000-000000000002", "scratch", 900*sim.MiB, 1), sim.MiB+1024)
+		d.Write(sim.Ext4Super(scratch, "scratch", 900*sim.MiB, 1), sim.MiB+1024)
+		remnants(d, sim.MiB, 900*sim.MiB)
+	}
+}
+
+// remnants writes at a place what an ISO image, a btrfs and a pool leave there.
+func remnants(d *sim.Disk, at, size int64) {
+	le := binary.LittleEndian
+	btrfs := make([]byte, 4096)
+	copy(btrfs[32:], "a btrfs's uuid 1")
+	copy(btrfs[64:], "_BHRfS_M")
+	le.PutUint64(btrfs[48:], 64<<10)
+	d.Write(btrfs, at+64<<10)
+	d.Write([]byte("CD001"), at+32769)
+	for _, label := range []int64{0, size&^(256<<10-1) - 512<<10} {
+		d.Write(le.AppendUint64(nil, 0x00bab10c), at+label+128<<10)
+	}
+}
+
+// TestNothingReappears: what lay in an old partition, or unseen where a new one comes, is seen nowhere on the new disk. The
+// boot loader's partition is the one in which nothing is ever made.
+func TestNothingReappears(t *testing.T) {
+	_, _, _, _, clean := course(t, nil, nil)
+	for name, c := range map[string]struct {
+		change func(*plan.Intent)
+		before func(*world)
+	}{
+		"in an old partition": {wiping, used(t)},
+		"behind no table":     {nil, func(w *world) { remnants(w.Disks[1], sim.MiB, sim.MiB) }},
+		"in a partition that the kernel does not show": {wiping, func(w *world) {
+			used(t)(w)
+			w.Disks[1].Write(make([]byte, 512), 512)
+		}},
+	} {
+		_, _, _, ss, got := course(t, c.change, c.before)
+		for file := range got {
+			if strings.HasSuffix(file, "/plan.toml") {
+				delete(got, file) // one has wipe = true, and another seal
+				delete(clean, file)
+			}
+		}
+		if d := sim.Diff(clean, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if s := got["vdb1.seen"]; s == nil || string(s.Data) != "<nil>" {
+			t.Errorf("%s: in the boot loader's partition: %s", name, s.Data)
+		}
+		// The pool's labels at the end of the old partition lie inside a new one.
+		d := ss[len(ss)-1].world.Disks[1]
+		b := make([]byte, 8)
+		if _, err := d.ReadAt(b, sim.MiB+900*sim.MiB-512<<10+128<<10); err != nil || binary.LittleEndian.Uint64(b) == 0x00bab10c {
+			t.Errorf("%s: a pool's label is left, %x, %v", name, b, err)
+		}
 	}
 }
 
