@@ -275,6 +275,10 @@ func (r *rig) root(vm *lab.VM) string {
 	r.say("root: %+v", m)
 	switch {
 	case strings.HasPrefix(m.Source, "/dev/md"):
+		// Its node differs from boot to boot; the name that the plan promises does not.
+		if at := strings.TrimSpace(r.quiet(vm, "readlink -f /dev/md/root")); at != m.Source {
+			r.t.Errorf("/dev/md/root leads to %q, and the root is on %s", at, m.Source)
+		}
 		return "new"
 	case m.Source == "/dev/vda2":
 		return "old"

@@ -32,6 +32,7 @@ type call struct {
 // options is every option of every command; each command registers its own.
 type options struct {
 	json, dryRun, list, discard, files      bool
+	explain                                 bool
 	to, engine, metadata, onFailure, output string
 	image, label, readError                 string
 	keepUUID, noGrow                        bool

@@ -54,7 +54,9 @@ func cmdPlan(ctx context.Context, c *call) error {
 	in := plan.Intent{To: c.opt.to, Disks: c.nodes(c.opt.disks), Wipe: c.nodes(c.opt.wipe), Leave: c.nodes(c.opt.leave), Engine: c.opt.engine, Metadata: c.opt.metadata,
 		Policy: plan.Policy{OnFailure: c.opt.onFailure}, Now: c.now(), Rand: c.rand}
 	p, found, err := plan.New(in, f)
-	c.warnings(found)
+	if err != nil || c.opt.json {
+		c.warnings(found) // otherwise they are on the screen
+	}
 	if err != nil {
 		return err
 	}
@@ -66,12 +68,15 @@ func cmdPlan(ctx context.Context, c *call) error {
 	if err != nil {
 		return fmt.Errorf("file %s: %w", c.opt.output, err)
 	}
-	if c.opt.json {
+	switch {
+	case c.opt.json:
 		if err := printJSON(c, p); err != nil {
 			return err
 		}
-	} else {
+	case c.opt.explain:
 		fmt.Fprint(c.out, p.Explain(f, stage.Text))
+	default:
+		fmt.Fprint(c.out, p.Screen(f, stage.Brief))
 	}
 	if c.opt.dryRun && c.opt.json {
 		return nil
@@ -80,7 +85,11 @@ func cmdPlan(ctx context.Context, c *call) error {
 		return err
 	}
 	if !c.opt.dryRun && !c.opt.json {
-		fmt.Fprintf(c.out, "\nThe plan is in %s. Next: migrate-init check %s\n", c.opt.output, c.opt.output)
+		more := ""
+		if !c.opt.explain {
+			more = " (--explain tells more)"
+		}
+		fmt.Fprintf(c.out, "Written to %s%s. Next: migrate-init check %s\n", c.opt.output, more, c.opt.output)
 	}
 	return nil
 }

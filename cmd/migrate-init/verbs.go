@@ -31,7 +31,7 @@ func verbs() []verb {
 	return []verb{
 		{groupLook, "inspect", "", "describe this machine on one page", nil, asJSON, cmdInspect},
 		{groupLook, "status", "", "show what happened, from the journal, and what to do next", nil, asJSON, cmdStatus},
-		{groupPlan, "plan", "--to raid1 --disk DEV", "make a plan and explain it", nil, func(fs *flag.FlagSet, o *options) {
+		{groupPlan, "plan", "--to raid1 --disk DEV", "make a plan, and show it on one screen", nil, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.to, "to", "", "the new layout, `LAYOUT`: raid1")
 			fs.Var(&o.disks, "disk", "the new disk, `DEV`; may be repeated")
 			fs.Var(&o.wipe, "wipe", "a new disk, `DEV`, whose contents may be destroyed; may be repeated")
@@ -39,6 +39,7 @@ func verbs() []verb {
 			fs.StringVar(&o.engine, "engine", "", "copy every filesystem by this `ENGINE`: tree or extent; by default the plan chooses for each")
 			fs.StringVar(&o.metadata, "metadata", "", "md metadata `VERSION`: 1.2 (default), 1.1 or 1.0")
 			fs.StringVar(&o.onFailure, "on-failure", "", "what a failed migration ends in, `ACTION`: reboot (default), shell or poweroff")
+			fs.BoolVar(&o.explain, "explain", false, "explain the plan in full: each stage, how to go back, what is never done, how long it takes")
 			fs.StringVar(&o.output, "o", "plan.toml", "write the plan to this `FILE`")
 			dry(fs, o)
 			asJSON(fs, o)

@@ -22,7 +22,7 @@ func (f *Facts) Describe() string {
 				continue
 			}
 			if first {
-				p.head(part.head)
+				p.head("%s", part.head)
 			}
 			first = false
 			p.para("  ", "%s: %s", x.Subject, x.Err)

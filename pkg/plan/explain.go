@@ -14,10 +14,7 @@ func (p *Plan) Explain(f *Facts, text StageText) string {
 	g := &page{}
 	g.line("Plan %s: %s", p.ID, p.To)
 	g.gap()
-	var used int64
-	for _, s := range p.Source.Filesystems() {
-		used += s.FS.Used
-	}
+	used := p.used()
 	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %s. The old disk stays as it is until `migrate-init finish`, and boots.",
 		p.OldDisks(), p.NewTargets(), size(used), count(len(p.Source.Filesystems()), "filesystem"))
 	g.head("Before and after the migration")
@@ -28,7 +25,8 @@ func (p *Plan) Explain(f *Facts, text StageText) string {
 	p.tellBack(g)
 	p.tellNever(g, f)
 	p.tellTime(g, f, used)
-	p.tellWarnings(g, f)
+	g.head("What the checks say")
+	p.tellChecks(g, f)
 	return g.String()
 }
 
@@ -116,7 +114,7 @@ func swapFiles(f *Facts) []string {
 
 func (p *Plan) tellBack(g *page) {
 	g.head("How to go back")
-	g.pair("before reboot", "migrate-init cancel undoes the schedule to the byte")
+	g.pair("until reboot", "migrate-init cancel undoes the schedule to the byte")
 	g.pair("until commit", "nothing to do: a failure or a power cut ends in the old system (on failure: %s; a kernel panic reboots after %d s), or the migration goes on where it was", p.Policy.OnFailure, p.Policy.Panic)
 	g.pair("until finish", "migrate-init rollback, then reboot: the old system is the default again, as it was at the reboot; what the new one wrote since is not in it")
 	g.pair("after finish", "no way back: the old disk is a mirror of the new one")
@@ -136,8 +134,9 @@ func (p *Plan) tellNever(g *page, f *Facts) {
 	}
 }
 
-func (p *Plan) tellTime(g *page, f *Facts, used int64) {
-	slow, fast := int64(40), int64(200)
+// offline estimates how long the services are down, in minutes, and at which rates of the disks, in MiB/s.
+func (p *Plan) offline(f *Facts, used int64) (least, most, slow, fast int64) {
+	slow, fast = 40, 200
 	for _, n := range p.Disks() {
 		if d, _ := f.Disk(n); d != nil && d.Rotational {
 			slow, fast = 20, 120
@@ -145,25 +144,12 @@ func (p *Plan) tellTime(g *page, f *Facts, used int64) {
 		}
 	}
 	minutes := func(bytes, rate int64) int64 { return bytes/mib/rate/60 + 1 }
-	g.head("How long it takes, roughly")
-	g.para("  ", "%s are read once, written once and read back once: %d to %d minutes offline at %d to %d MiB/s, plus some for the initramfs. Many small files take longer. The resync of finish runs under the live system.",
-		size(used), minutes(2*used, fast), minutes(2*used, slow)+2, slow, fast)
+	return minutes(2*used, fast), minutes(2*used, slow) + 2, slow, fast
 }
 
-func (p *Plan) tellWarnings(g *page, f *Facts) {
-	g.head("What the checks say")
-	found, n := Check(p, f, Planning), 0
-	for _, x := range p.Notes {
-		n++
-		g.para("  warn: ", "%s", x)
-	}
-	for _, x := range found {
-		if x.Severity != OK {
-			n++
-			g.para("  "+string(x.Severity)+": ", "%s", x)
-		}
-	}
-	if n == 0 {
-		g.para("  ", "%s, no objection.", count(len(found), "answer"))
-	}
+func (p *Plan) tellTime(g *page, f *Facts, used int64) {
+	least, most, slow, fast := p.offline(f, used)
+	g.head("How long it takes, roughly")
+	g.para("  ", "%s are read once, written once and read back once: %d to %d minutes offline at %d to %d MiB/s, plus some for the initramfs. Many small files take longer. The resync of finish runs under the live system.",
+		size(used), least, most, slow, fast)
 }

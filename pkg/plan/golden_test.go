@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a test's flag
+var update = flag.Bool("update", false, "write the golden files again") //nolint:gochecknoglobals // a test's flag
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatalf("%v; go test -update writes it", err)
 	}
 	if d := cmp.Diff(string(have), got); d != "" {
-		t.Errorf("%s (go test -update writes it anew):\n%s", path, d)
+		t.Errorf("%s (go test -update writes it again):\n%s", path, d)
 	}
 }
 
@@ -83,6 +83,12 @@ func TestExplain(t *testing.T) {
 	f := good()
 	golden(t, "explain-good.txt", planned(t, f, wish()).Explain(f, stageText))
 
+	f, in := everything()
+	golden(t, "explain-busy.txt", planned(t, f, in).Explain(f, stageText))
+}
+
+// everything is the busy machine with something that each part of a plan's description tells of.
+func everything() (*Facts, Intent) {
 	f, in := busy(), wish()
 	f.Dev("vda4").Contents[0].Label = "boot"
 	f.Fstab[2].Spec = "LABEL=boot"
@@ -92,7 +98,27 @@ func TestExplain(t *testing.T) {
 	withPart(f, 1, RoleLinux, fsOf("xfs", "left", 0))
 	in.Leave, in.Wipe = []string{"/dev/vda7"}, []string{"/dev/vdb"}
 	f.Dev("vdb").Contents = []Content{fsOf("ext4", "old", 0)}
-	golden(t, "explain-busy.txt", planned(t, f, in).Explain(f, stageText))
+	return f, in
+}
+
+// One screen holds a plan in the common case, whose stages have one line each.
+func TestScreen(t *testing.T) {
+	f := good()
+	got := planned(t, f, wish()).Screen(f, brief)
+	golden(t, "screen-good.txt", got)
+	if n := strings.Count(got, "\n"); n > 30 {
+		t.Errorf("%d lines on one screen", n)
+	}
+	f, in := everything()
+	golden(t, "screen-busy.txt", planned(t, f, in).Screen(f, brief))
+}
+
+// brief stands in for the short texts of the stages.
+func brief(stage string, p *Plan, f *Facts) string {
+	if stage == "copy" {
+		return p.CopyBrief(f)
+	}
+	return stageText(stage, p, f)
 }
 
 // A plan can be explained where its disks are not: in the init's report, or elsewhere.

@@ -17,6 +17,18 @@ type MD struct {
 	Devices  []string `toml:"devices" json:"devices"` // the device UUID of each slot, filled or not
 }
 
+// Short is the name without the host: "root".
+func (m *MD) Short() string {
+	if _, short, ok := strings.Cut(m.Name, ":"); ok {
+		return short
+	}
+	return m.Name
+}
+
+// Path is the link by which people find the array in the running system. udev makes it of the line in mdadm.conf; which
+// node it leads to (md0, md127) differs from boot to boot.
+func (m *MD) Path() string { return "/dev/md/" + m.Short() }
+
 func mdKind() kind {
 	return kind{
 		name: "md",
@@ -39,8 +51,8 @@ func mdKind() kind {
 		validate: validateMD,
 		ids:      func(n *Node) []string { return n.MD.Devices },
 		unique:   uniqueMD,
-		box:      func(n *Node) string { return n.MD.Node + " " + n.marks() },
-		whole:    func(n *Node) (string, string) { return n.MD.Node, fmt.Sprintf("raid%d %s", n.MD.Level, n.marks()) },
+		box:      func(n *Node) string { return "md/" + n.MD.Short() + " " + n.marks() },
+		whole:    func(n *Node) (string, string) { return n.MD.Path(), fmt.Sprintf("raid%d %s", n.MD.Level, n.marks()) },
 	}
 }
 

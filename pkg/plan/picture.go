@@ -8,8 +8,8 @@ import (
 
 // Columns of the picture: two boxes and what leads from the left one to the right one.
 const (
-	boxOld = 30
-	boxNew = 34
+	boxOld = 27
+	boxNew = 37
 	arrows = 8
 )
 
@@ -40,7 +40,7 @@ func (p *Plan) pair(g *page, f *Facts, was, t *Node) {
 		if old, _ = f.Disk(was); old == nil {
 			old = &Device{}
 		}
-		left, stays = fmt.Sprintf("%s %s", was.Was, size(was.Size)), "stays as it is"
+		left, stays = fmt.Sprintf("%s %s", was.Was, size(was.Size)), "stays as it is until finish"
 		if old.Table != nil {
 			left += ", " + old.Table.Scheme
 		}
@@ -201,7 +201,7 @@ func (p *Plan) finished(g *page, f *Facts) {
 			}
 		}
 		label, text := k.whole(n)
-		g.para(fmt.Sprintf("  %-5s %s  ", label, text), "%s on %s", what, strings.Join(on, " and "))
+		g.para(fmt.Sprintf("  %-13s  %s  ", label, text), "%s on %s", what, strings.Join(on, " and "))
 	}
 	if alone := p.bootable(f.loader()); alone > 1 {
 		g.para("  ", "Each of the %s disks then boots alone.", number(alone))

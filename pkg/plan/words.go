@@ -56,11 +56,11 @@ func (p *page) line(format string, args ...any) {
 func (p *page) gap() { p.b.WriteByte('\n') }
 
 // head writes a heading after an empty line.
-func (p *page) head(s string) {
+func (p *page) head(format string, args ...any) {
 	if p.b.Len() > 0 {
 		p.gap()
 	}
-	p.line("%s", s)
+	p.line(format, args...)
 }
 
 // para writes words in lines: the first begins with lead, the others are indented as far.

@@ -16,7 +16,9 @@ type Stage struct {
 	Where string // plan.InImage or plan.InNewSystem
 	// Text says for people what it does, in one sentence without its end.
 	Text func(p *plan.Plan, f *plan.Facts) string
-	Run  func(ctx context.Context, e *Env) error
+	// Brief says so in a few words.
+	Brief func(p *plan.Plan, f *plan.Facts) string
+	Run   func(ctx context.Context, e *Env) error
 	// Done reports that there is nothing to do; nil: it always runs.
 	Done func(rs Records) bool
 	// Looks: it changes nothing, and is no reason for a record.
@@ -44,24 +46,24 @@ const (
 func registry() []Stage {
 	image, system := plan.InImage, plan.InNewSystem
 	return []Stage{
-		{Name: "reveal", Where: image, Looks: true, Waits: true, Text: textReveal, Run: runReveal},
-		{Name: "check", Where: image, Looks: true, Text: textCheck, Run: runCheck},
-		{Name: "prepare", Where: image, Text: textPrepare, Run: runPrepare},
-		{Name: "copy", Where: image, Text: textCopy, Done: once("copy"), Run: runCopy},
-		{Name: "verify", Where: image, Text: textVerify, Done: once("verify"), Run: runVerify},
-		{Name: "rewrite", Where: image, Text: textRewrite, Run: runRewrite},
-		{Name: "rebuild", Where: image, Text: textRebuild, Run: runRebuild},
-		{Name: "prove", Where: image, Text: textProve, Run: runProve},
-		{Name: commit, Where: image, Commits: true, Reserve: true, Text: textCommit, Run: runCommit},
-		{Name: "handover", Where: image, Reserve: true, Text: textHandover, Run: runHandover},
-		{Name: "confirm", Where: system, Text: textConfirm, Run: runConfirm},
-		{Name: "review", Where: system, Looks: true, Text: textReview, Run: runReview},
-		{Name: takeover, Where: system, Reserve: true, Text: textTakeover, Run: runTakeover},
-		{Name: repartition, Where: system, Reserve: true, Text: textRepartition, Run: runRepartition},
-		{Name: join, Where: system, Reserve: true, Text: textJoin, Run: runJoin},
-		{Name: resync, Where: system, Reserve: true, Text: textResync, Run: runResync},
-		{Name: install, Where: system, Reserve: true, Text: textInstall, Run: runInstall},
-		{Name: clean, Where: system, Reserve: true, Text: textClean, Run: runClean},
+		{Name: "reveal", Where: image, Looks: true, Waits: true, Text: textReveal, Brief: briefReveal, Run: runReveal},
+		{Name: "check", Where: image, Looks: true, Text: textCheck, Brief: briefCheck, Run: runCheck},
+		{Name: "prepare", Where: image, Text: textPrepare, Brief: briefPrepare, Run: runPrepare},
+		{Name: "copy", Where: image, Text: textCopy, Brief: briefCopy, Done: once("copy"), Run: runCopy},
+		{Name: "verify", Where: image, Text: textVerify, Brief: briefVerify, Done: once("verify"), Run: runVerify},
+		{Name: "rewrite", Where: image, Text: textRewrite, Brief: briefRewrite, Run: runRewrite},
+		{Name: "rebuild", Where: image, Text: textRebuild, Brief: briefRebuild, Run: runRebuild},
+		{Name: "prove", Where: image, Text: textProve, Brief: briefProve, Run: runProve},
+		{Name: commit, Where: image, Commits: true, Reserve: true, Text: textCommit, Brief: briefCommit, Run: runCommit},
+		{Name: "handover", Where: image, Reserve: true, Text: textHandover, Brief: briefHandover, Run: runHandover},
+		{Name: "confirm", Where: system, Text: textConfirm, Brief: briefConfirm, Run: runConfirm},
+		{Name: "review", Where: system, Looks: true, Text: textReview, Brief: briefReview, Run: runReview},
+		{Name: takeover, Where: system, Reserve: true, Text: textTakeover, Brief: briefTakeover, Run: runTakeover},
+		{Name: repartition, Where: system, Reserve: true, Text: textRepartition, Brief: briefRepartition, Run: runRepartition},
+		{Name: join, Where: system, Reserve: true, Text: textJoin, Brief: briefJoin, Run: runJoin},
+		{Name: resync, Where: system, Reserve: true, Text: textResync, Brief: briefResync, Run: runResync},
+		{Name: install, Where: system, Reserve: true, Text: textInstall, Brief: briefInstall, Run: runInstall},
+		{Name: clean, Where: system, Reserve: true, Text: textClean, Brief: briefClean, Run: runClean},
 	}
 }
 
@@ -94,6 +96,15 @@ func Text(name string, p *plan.Plan, f *plan.Facts) string {
 		return "a stage of another version"
 	}
 	return s.Text(p, f)
+}
+
+// Brief describes a stage of a plan in a few words; it is a plan.StageText.
+func Brief(name string, p *plan.Plan, f *plan.Facts) string {
+	s, ok := stageNamed(name)
+	if !ok {
+		return "a stage of another version"
+	}
+	return s.Brief(p, f)
 }
 
 // An UnknownError says that a plan names a stage that this binary does not have, or does not run there.

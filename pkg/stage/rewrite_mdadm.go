@@ -34,13 +34,10 @@ func (r *rewriter) mdadm() error {
 		if err != nil {
 			return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
 		}
-		host, short, ok := strings.Cut(n.MD.Name, ":")
-		if !ok {
-			short = n.MD.Name
-		} else {
+		if host, _, ok := strings.Cut(n.MD.Name, ":"); ok {
 			homehost = host
 		}
-		arrays = append(arrays, md.ConfArray{Device: "/dev/md/" + short, UUID: uuid, Metadata: n.MD.Metadata, Members: memberNodes(r.p)})
+		arrays = append(arrays, md.ConfArray{Device: n.MD.Path(), UUID: uuid, Metadata: n.MD.Metadata, Members: memberNodes(r.p)})
 	}
 	if old == nil {
 		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(name)), Mode: 0o755})
