@@ -112,7 +112,23 @@ func (c *call) checked(ctx context.Context, name string) (*plan.Plan, []byte, *p
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	return p, text, f, plan.Check(p, f, plan.Live), nil
+	found := plan.Check(p, f, plan.Live)
+	more, err := c.preflight(ctx, p, f, plan.Live)
+	return p, text, f, append(found, more...), err
+}
+
+// preflight asks the running system what its copy will be asked later. Others than root cannot read it, which is
+// refused elsewhere; nor is the plan's system here when the machine is another.
+func (c *call) preflight(ctx context.Context, p *plan.Plan, f *plan.Facts, when plan.Moment) (plan.Findings, error) {
+	if f.Machine.UID != 0 || f.Machine.ID != p.Machine.ID {
+		return nil, nil
+	}
+	root, err := c.inside("/")
+	if err != nil {
+		return nil, err
+	}
+	w := c.world()
+	return stage.Preflight{Loaders: c.loaders, Plan: p, When: when, Facts: f, Root: root, Sys: w.Root, Machine: c.machine(), Free: w.Unused}.Ask(ctx), nil
 }
 
 // accepted is checked, with every refusal as the error and every warning said.

@@ -10,6 +10,8 @@ import (
 type Family struct {
 	plan.Family
 	Env []string // the environment of programs that run in such a system
+	// Questions are asked of a system of the family.
+	Questions []plan.Question
 }
 
 // Run spells a program of a system of the family below root, "" for this one, that may write to disks beside the system.

@@ -11,7 +11,10 @@ type Generator struct {
 	Overlay func(p *plan.Plan) []File     // files that make it so where the distribution would not by itself
 	// Settings are the files of the system that say what goes into an initrd and what it waits for.
 	Settings []Settings
+	Create   string // the command that makes the first initrd of a kernel; RELEASE stands for its release
 	Inside   string // prefix of the names of such files inside an initrd, "" for none
+	// Questions are asked of a system whose initrds it makes.
+	Questions []plan.Question
 }
 
 // Settings are shell-like files.

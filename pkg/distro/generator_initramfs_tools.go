@@ -21,6 +21,7 @@ func initramfsTools() Generator {
 			{Pattern: "etc/initramfs-tools/initramfs.conf", Devices: []string{"RESUME", "ROOT"}},
 			{Pattern: "etc/initramfs-tools/conf.d/*", Devices: []string{"RESUME", "ROOT"}},
 		},
+		Create: "update-initramfs -c -k RELEASE",
 		Inside: "conf/",
 	}
 }

@@ -27,7 +27,7 @@ func grubBIOS() Loader {
 		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile,
 		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
 		Rewrite: grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu,
-		Prove: grubProve, ProveDisk: grubProveDisk, Takeover: grubTakeover, Leftovers: grubLeftovers,
+		Questions: grubQuestions(), ProveDisk: grubProveDisk, Takeover: grubTakeover, Leftovers: grubLeftovers,
 	}
 }
 

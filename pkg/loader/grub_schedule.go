@@ -2,7 +2,6 @@ package loader
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -35,9 +34,6 @@ func grubArm(p *plan.Plan, a Arming) (Armed, error) {
 		if custom, _, err = boot.RemoveSnippet(custom); err != nil {
 			return Armed{}, fmt.Errorf("file %s: %w", s.Custom, err)
 		}
-	}
-	if err := grubHasModules(p, s.Dir, a.Files); err != nil {
-		return Armed{}, err
 	}
 	snippet, err := grubSnippet(p, s, a)
 	if err != nil {
@@ -82,36 +78,44 @@ func grubSnippet(p *plan.Plan, s grubSettings, a Arming) ([]byte, error) {
 		Modules: grubModules(p), Volume: vol, NewPrefix: grubNewPrefix(p, s), CanSaveEnv: true, Unrestricted: was.Superusers})
 }
 
-// grubHasModules asks for what the snippet loads in the old GRUB. One that is missing is no more than a message there, and
-// the commit is then never seen.
-func grubHasModules(p *plan.Plan, dir string, files Files) error {
-	dirs, err := files.Glob(strings.TrimPrefix(dir, "/") + "/*")
+// grubAskOldModules asks for what the snippet loads in the old GRUB. One that is missing is no more than a message there,
+// and the commit is then never seen.
+func grubAskOldModules(in plan.Installed) (out plan.Findings) {
+	s, err := grubSettingsOf(in.Plan)
 	if err != nil {
-		return err
+		return grubFault("boot loader", "", err)
+	}
+	dirs, err := in.Glob(strings.TrimPrefix(s.Dir, "/") + "/*")
+	if err != nil {
+		return grubFault("boot loader "+s.Dir, "", err)
 	}
 	found := false
-	var errs []error
 	there := func(dir, name string) bool {
-		st, err := files.Stat(path.Join(dir, name+".mod"))
+		st, err := in.Stat(path.Join(dir, name+".mod"))
 		return err == nil && st.Mode().IsRegular() && st.Size() > 0
 	}
-	fix := "grub-install puts it there"
-	if old := p.Source.Disks(); len(old) > 0 {
-		fix = "`grub-install " + old[0].Was + "` puts it there"
-	}
+	fix := grubInstallOld(in.Plan)
 	for _, d := range dirs {
 		if !there(d, "normal") {
 			continue
 		}
 		found = true
-		for _, n := range grubModules(p) {
+		for _, n := range grubModules(in.Plan) {
 			if !there(d, n) {
-				errs = append(errs, fmt.Errorf("boot loader module /%s/%s.mod: missing, and without it the old GRUB cannot see that the migration was committed; %s", d, n, fix))
+				out = append(out, plan.Refusal("boot loader module /"+d+"/"+n+".mod", fix, "missing, and without it the old GRUB cannot see that the migration was committed"))
 			}
 		}
 	}
 	if !found {
-		errs = append(errs, fmt.Errorf("boot loader %s: no directory in it holds GRUB's normal.mod: its modules are not there; %s", dir, fix))
+		out = append(out, plan.Refusal("boot loader "+s.Dir, fix, "no directory in it holds GRUB's normal.mod: its modules are not there"))
 	}
-	return errors.Join(errs...)
+	return out
+}
+
+// grubInstallOld is the command that puts GRUB's modules into the running system.
+func grubInstallOld(p *plan.Plan) string {
+	if old := p.Source.Disks(); len(old) > 0 {
+		return "grub-install " + old[0].Was
+	}
+	return "grub-install"
 }

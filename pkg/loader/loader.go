@@ -55,8 +55,9 @@ type Loader struct {
 	Install func(p *plan.Plan, disks []string) [][]string
 	Menu    func(p *plan.Plan) [][]string
 
-	// Prove shows that the boot loader's files in the new system boot it.
-	Prove func(p *plan.Plan, in Proof) error
+	// Questions are asked of a system that it boots: what has to be right before the reboot, and whether its files in the new
+	// system boot it.
+	Questions []plan.Question
 	// ProveDisk shows that the firmware can start the boot loader from t, a disk of a planned graph, which d is.
 	ProveDisk func(p *plan.Plan, g plan.Graph, t *plan.Node, d Disk) (found string, err error)
 	// Takeover lets the old disk boot the new system before anything of the old one is destroyed. No effects when an
@@ -70,7 +71,6 @@ type Loader struct {
 type Arming struct {
 	Facts   *plan.Facts
 	Root    fs.FS  // the running old system
-	Files   Files  // the same, with symbolic links followed inside it
 	Kernel  string // path of the migration's kernel
 	Image   string // path of its initramfs
 	Cmdline string
@@ -81,21 +81,6 @@ type Arming struct {
 type Armed struct {
 	Undo    json.RawMessage
 	Effects []machine.Effect // the last one arms: a power cut before it leaves entries that nothing chooses
-}
-
-// Files reads an installed system. Names are paths in it, and symbolic links stay inside it.
-type Files struct {
-	Read func(name string) ([]byte, error)
-	Stat func(name string) (fs.FileInfo, error)
-	Glob func(pattern string) ([]string, error)
-}
-
-// Proof is what a proof reads, and where it tells what it found.
-type Proof struct {
-	Files
-	// Proved are the kernels, as paths without the leading slash, whose initrd was proved; nil when none was looked at.
-	Proved map[string]bool
-	Say    func(string)
 }
 
 // Disk is an open disk.

@@ -10,22 +10,32 @@ const (
 	maxLine    = 4 << 10
 )
 
-// tail is a writer that keeps the last keepOutput bytes.
-type tail struct{ buf []byte }
+// tail is a writer that keeps the last bytes: keep of them, or keepOutput.
+type tail struct {
+	buf  []byte
+	keep int
+}
+
+func (t *tail) most() int {
+	if t.keep > 0 {
+		return t.keep
+	}
+	return keepOutput
+}
 
 func (t *tail) Write(p []byte) (int, error) {
-	n := len(p)
-	if len(p) > keepOutput {
-		p = p[len(p)-keepOutput:]
+	n, most := len(p), t.most()
+	if len(p) > most {
+		p = p[len(p)-most:]
 	}
-	if len(t.buf)+len(p) > 2*keepOutput {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-keepOutput:]...)
+	if len(t.buf)+len(p) > 2*most {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-most:]...)
 	}
 	t.buf = append(t.buf, p...)
 	return n, nil
 }
 
-func (t *tail) bytes() []byte { return t.buf[max(0, len(t.buf)-keepOutput):] }
+func (t *tail) bytes() []byte { return t.buf[max(0, len(t.buf)-t.most()):] }
 
 // lineWriter hands on whole lines; a carriage return ends one too, because progress is printed so. Lines longer than
 // maxLine come in pieces. Blank lines are dropped.

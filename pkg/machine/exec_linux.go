@@ -39,8 +39,8 @@ func (r *Real) exec(ctx context.Context, e Exec) (Output, error) {
 		cmd.Dir = "/"
 	}
 	// A pipe and not /dev/null: early in PID 1's life that may not be there.
-	cmd.Stdin = bytes.NewReader(nil)
-	var stdout, stderr tail
+	cmd.Stdin = bytes.NewReader(e.Stdin)
+	stdout, stderr := tail{keep: e.Keep}, tail{}
 	flush := r.capture(cmd, &stdout, &stderr)
 	cmd.WaitDelay = pipeGrace
 	cmd.Cancel = func() error {

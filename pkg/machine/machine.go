@@ -40,6 +40,8 @@ type Exec struct {
 	Root   string
 	OK     []int    // exit codes that are no failure; empty: 0 alone
 	Alters []string // what the program writes: devices or directories
+	Stdin  []byte   // what it reads
+	Keep   int      // how many bytes of the end of its output are kept; 0: 64 KiB
 }
 
 // MountFlag is a set of mount options that are flags of mount(2), named here so that no other room needs syscall.

@@ -7,9 +7,11 @@ type Moment int
 
 // Moments, as a set.
 const (
-	Planning Moment = 1 << iota // right after New, on the live system
-	Live                        // `check`, `build` and `schedule`
-	Offline                     // in the init, before the first effect
+	Planning  Moment = 1 << iota // right after New, on the live system
+	Live                         // `check`, `build` and `schedule`
+	Offline                      // in the init, before the first effect
+	Generated                    // after rewrite and the initramfs generator ran: a rehearsal
+	Proving                      // after all programs of the new system ran, before the commit
 )
 
 type check struct {
@@ -61,12 +63,15 @@ func Check(p *Plan, f *Facts, when Moment) Findings {
 		a := &answers{id: c.id}
 		c.run(p, f, a)
 		if len(a.out) == 0 {
-			a.add(OK, strings.ReplaceAll(c.id, ".", " "), "", "as planned")
+			a.ok()
 		}
 		out = append(out, a.out...)
 	}
 	return out
 }
+
+// ok is the answer of a check that found nothing.
+func (a *answers) ok() { a.add(OK, strings.ReplaceAll(a.id, ".", " "), "", "as planned") }
 
 // checkProblems refuses where what could not be read is of the plan: a target that cannot be read is not known to be
 // empty, a source not known to be whole. Elsewhere it warns.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"migrate-init/pkg/elf"
+	"migrate-init/pkg/plan"
 )
 
 // Init is what switch_root starts in the new system.
@@ -14,7 +15,14 @@ const Init = "/sbin/init"
 
 // init shows that switch_root's execve will succeed: the program, through links that may be absolute, executable, with the
 // interpreter that it names. A library that is not found where ld.so(8) looks by default is told: an init may have its own ways.
-func (pr *prover) init() error {
+func (pr *prover) init() plan.Findings {
+	if err := pr.starts(); err != nil {
+		return fault("init", "", err)
+	}
+	return nil
+}
+
+func (pr *prover) starts() error {
 	root, ok := pr.root.(fs.ReadLinkFS)
 	if !ok {
 		return errors.New("new system: its symbolic links cannot be read")

@@ -12,7 +12,7 @@ import (
 )
 
 // mdadm reads what the initrds were made from, and what mdadm itself reads later.
-func (pr *prover) mdadm() error {
+func (pr *prover) mdadm() plan.Findings {
 	if len(pr.p.Target.Arrays()) == 0 {
 		return nil
 	}
@@ -22,7 +22,7 @@ func (pr *prover) mdadm() error {
 		err = proveMdadmConf(pr.p, b)
 	}
 	if err != nil {
-		return fmt.Errorf("file %s: %w", file, err)
+		return fault("file "+file, "", err)
 	}
 	return nil
 }

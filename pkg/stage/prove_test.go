@@ -202,7 +202,7 @@ func TestProve(t *testing.T) {
 			}
 			w.Trees[root]["boot/grub/grubenv"] = &fstest.MapFile{Data: env.Bytes()}
 		}},
-		"no initrd by default": {[]string{"is booted by default and has no initrd"}, edit("boot/grub/grub.cfg", func(s string) string { return s[:strings.Index(s, "\tinitrd")] + s[strings.Index(s, "}\nif [ -f"):] })},
+		"no initrd by default": {[]string{"is booted by default", "and has no initrd"}, edit("boot/grub/grub.cfg", func(s string) string { return s[:strings.Index(s, "\tinitrd")] + s[strings.Index(s, "}\nif [ -f"):] })},
 		"a kernel left over": {nil, func(w *world) {
 			w.Trees[root]["boot/vmlinuz-5.10.0-1-amd64"] = &fstest.MapFile{Data: sim.KernelImage("5.10.0-1-amd64")}
 		}},

@@ -231,13 +231,17 @@ func TestRewritesMdadm(t *testing.T) {
 		tree := sim.Files(map[string]string{"etc/mdadm.conf": c.before, "etc/fstab": "UUID=" + sim.OldRoot + " / ext4 defaults 0 1\nLABEL=data /srv/ ext4 defaults 0 2\n"})
 		tree["etc/mdadm/mdadm.conf"] = &fstest.MapFile{Data: []byte("../mdadm.conf"), Mode: fs.ModeSymlink | 0o777}
 		tree["etc/mdadm"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
-		err := Rehearse(loader.Known(), p, tree)
-		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
-			t.Errorf("%q: %v, want %q", c.before, err, c.refused)
-		}
 		effs, err := Rewrites(loader.Known(), p, tree, "/")
 		if err != nil {
 			t.Fatal(err)
+		}
+		pr, err := newProver(loader.Known(), p, tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pr.rewritten(effs)
+		if err := pr.mdadm().Err(); (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%q: %v, want %q", c.before, err, c.refused)
 		}
 		apply(t, tree, effs)
 		if got := string(tree["etc/mdadm.conf"].Data); got != c.after {

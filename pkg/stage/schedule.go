@@ -80,7 +80,7 @@ func Schedule(loaders loader.Table, p *plan.Plan, f *plan.Facts, root fs.FS, pla
 	} else if err != nil {
 		return nil, fmt.Errorf("file %s: %w", StateDir+"/plan.toml", err)
 	}
-	arming := loader.Arming{Facts: f, Root: root, Files: filesOf(root), Kernel: st.Kernel, Image: st.Image, Cmdline: Cmdline(p)}
+	arming := loader.Arming{Facts: f, Root: root, Kernel: st.Kernel, Image: st.Image, Cmdline: Cmdline(p)}
 	if before != nil {
 		if before.Plan != p.ID {
 			return nil, fmt.Errorf("plan %s: it is scheduled, or was, and its files are in %s; take them away first: migrate-init cancel", before.Plan, path.Dir(before.Kernel))
@@ -89,7 +89,7 @@ func Schedule(loaders loader.Table, p *plan.Plan, f *plan.Facts, root fs.FS, pla
 		st.PlanWas, st.Dir, arming.Before = before.PlanWas, before.Dir, before.Undo
 	}
 	armed, err := row.Arm(p, arming)
-	if err := errors.Join(Rehearse(loaders, p, root), err); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	st.Undo = armed.Undo

@@ -28,6 +28,10 @@ func schedule(w *world, p *plan.Plan, text []byte) error {
 	if err != nil {
 		return err
 	}
+	pf := Preflight{Loaders: loader.Known(), Plan: p, When: plan.Live, Facts: f, Root: w.View(), Sys: w.View(), Machine: w}
+	if err := pf.Ask(context.Background()).Err(); err != nil {
+		return err
+	}
 	effs, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img")
 	if err != nil {
 		return err
@@ -307,7 +311,7 @@ func TestScheduleRefuses(t *testing.T) {
 		want   []string
 	}{
 		"no module": {func(m fstest.MapFS) { delete(m, "boot/grub/i386-pc/mdraid1x.mod") },
-			[]string{"/boot/grub/i386-pc/mdraid1x.mod: missing", "`grub-install /dev/vda`"}},
+			[]string{"/boot/grub/i386-pc/mdraid1x.mod: missing", "; grub-install /dev/vda"}},
 		"an empty module": {func(m fstest.MapFS) { m["boot/grub/i386-pc/diskfilter.mod"] = &fstest.MapFile{} }, []string{"diskfilter.mod: missing"}},
 		"no modules": {func(m fstest.MapFS) {
 			for n := range m {

@@ -1,0 +1,73 @@
+package plan
+
+import (
+	"fmt"
+	"io/fs"
+)
+
+// Question is asked of an installed system before it is moved, and of the copy before it is committed. Rooms that plan
+// does not import have tables of them: each boot loader, generator and family its own.
+type Question struct {
+	ID   string // stable: scripts read it
+	When Moment
+	Ask  func(in Installed) Findings // ids are filled in; no finding means that all is well
+}
+
+// Installed is an installed system as a question sees it.
+type Installed struct {
+	Files
+	Plan   *Plan
+	When   Moment
+	Facts  *Facts          // nil where the machine was not looked at
+	Proved map[string]bool // kernels, as paths without the leading slash, that are known to boot; nil when none was looked at
+	Say    func(string)
+	// Run runs a program of the system that only reads, and returns what it prints; stdin is what it reads. Nil: no
+	// program may be run, and what only a program can tell is not asked.
+	Run func(stdin []byte, argv ...string) ([]byte, error)
+	// Old is the file as it is, before anything was rewritten; nil when it does not exist.
+	Old func(name string) []byte
+	// Renamed replaces the UUIDs of the old system's filesystems in a text by those of the new one's, and Params every
+	// name of their devices in kernel parameters.
+	Renamed func(b []byte) []byte
+	Params  func(v string) string
+	// Free is the room, in bytes, of the filesystem that holds a directory; negative where it is not known. Nil: not asked.
+	Free func(dir string) int64
+}
+
+// Files reads an installed system. Names are paths in it, and symbolic links stay inside it.
+type Files struct {
+	Read  func(name string) ([]byte, error)
+	Stat  func(name string) (fs.FileInfo, error)
+	Lstat func(name string) (fs.FileInfo, error) // the last component is not followed
+	Link  func(name string) (string, error)      // what a symbolic link says
+	Glob  func(pattern string) ([]string, error)
+}
+
+// Refusal is the answer that forbids to go on.
+func Refusal(subject, fix, format string, args ...any) Finding {
+	return Finding{Severity: Refuse, Subject: subject, Detail: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+// Warning is an answer that people should know, with its consequence.
+func Warning(subject, fix, format string, args ...any) Finding {
+	return Finding{Severity: Warn, Subject: subject, Detail: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+// AskAll asks those questions whose moment it is, in their order; each answers, at least with an OK.
+func AskAll(questions []Question, in Installed) Findings {
+	var out Findings
+	for _, q := range questions {
+		if q.When&in.When == 0 {
+			continue
+		}
+		a := &answers{id: q.ID}
+		for _, x := range q.Ask(in) {
+			a.add(x.Severity, x.Subject, x.Fix, "%s", x.Detail)
+		}
+		if len(a.out) == 0 {
+			a.ok()
+		}
+		out = append(out, a.out...)
+	}
+	return out
+}
