@@ -19,6 +19,15 @@ func (w *walker) compressed(src *source, seg Segment, magic []byte) error {
 	var z, rest io.Reader
 	switch seg.Format {
 	case "gzip":
+		head, err := src.peek(4)
+		if err != nil {
+			return err
+		}
+		// The kernel (lib/decompress_inflate.c) skips a file's name, and takes any other field for data.
+		const header, extra, comment = 1 << 1, 1 << 2, 1 << 4
+		if len(head) == 4 && head[3]&(header|extra|comment) != 0 {
+			return fmt.Errorf("gzip header has flags %#02x; the kernel reads no other field in it than a file's name", head[3])
+		}
 		g, err := gzip.NewReader(src)
 		if err != nil {
 			return unexpected(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -39,21 +40,31 @@ func TestArchiveFS(t *testing.T) {
 	}
 }
 
-// lz4 -l cuts into blocks of 8 MiB; a frame of whole blocks has no short one to end it.
+// lz4 -l cuts into blocks of 8 MiB. Whether the last one is full or not, the kernel takes the next 4 bytes for a size unless
+// they are zeros, and what is appended without them is lost.
 func TestLz4Blocks(t *testing.T) {
 	tool(t, "lz4")
-	next := image(t, []Entry{file("next", "")}, ImageOptions{})
-	for _, size := range []int{8 << 20, 16 << 20, 16<<20 + 4, 24<<20 - 4} {
+	next := raw("next", ModeRegular, 1, 1, 0, "")
+	for _, size := range []int{4096, 8 << 20, 16 << 20, 16<<20 + 4, 24<<20 - 4} {
 		body := bytes.Repeat([]byte("lz4 legacy "), 3<<20)[:size-1024]
 		plain := image(t, []Entry{{Name: "big", Mode: ModeRegular, Size: int64(len(body)), Body: bytes.NewReader(body)}}, ImageOptions{Method: None})
 		plain = append(plain, make([]byte, size-len(plain))...)
 		packed := run(t, t.TempDir(), plain, "lz4", "-lc")
-		for what, tail := range map[string][]byte{
-			"nothing": nil, "zstd": next, "zeros": make([]byte, 512), "a newc archive": append(make([]byte, -len(packed)&3), raw("next", ModeRegular, 1, 1, 0, "")...),
+		pad := -len(packed) & 3
+		for what, tail := range map[string]string{
+			"nothing": "", "a zero": "\x00", "zeros": strings.Repeat("\x00", 512),
+			"a newc archive":  strings.Repeat("\x00", 4+pad) + next,
+			"a newc archive,": strings.Repeat("\x00", 512+pad) + next,
+			"zstd":            "\x00\x00\x00\x00" + string(image(t, []Entry{file("next", "")}, ImageOptions{})),
 		} {
 			got, _ := walkAll(t, append(bytes.Clone(packed), tail...))
 			if want := 1 + strings.Count(what, "a newc") + strings.Count(what, "zstd"); len(got) != want || !bytes.Equal([]byte(got[0].Data), body) {
 				t.Errorf("%d bytes and %s: %d entries, want %d", size, what, len(got), want)
+			}
+		}
+		for zeros := range 4 {
+			for _, tail := range [][]byte{[]byte(next), image(t, []Entry{file("next", "")}, ImageOptions{})} {
+				refused(t, slices.Concat(packed, make([]byte, zeros), tail), "fewer than 4 zero bytes")
 			}
 		}
 	}

@@ -10,10 +10,11 @@ import (
 )
 
 // lz4Legacy decodes the legacy frame, the only one the kernel reads: a magic, then
-// blocks, each after its compressed size in 4 bytes and each 8 MiB long but the last.
-// So a shorter block ends the frame, and after a full one so does anything
-// that cannot be a size (lz4_Frame_format.md, "Legacy frame"). The library
-// would read on into what follows.
+// blocks of at most 8 MiB, each after its compressed size in 4 bytes. Nothing in the
+// format says which block is the last, and the library would read on into what follows.
+// The kernel (unlz4 in lib/decompress_unlz4.c) takes any 4 bytes for the next size, whether
+// the block before was full or not: only zeros, another magic or fewer than 4 bytes are
+// none. What is appended with fewer than 4 zeros between makes it give up there.
 type lz4Legacy struct {
 	src     *source
 	started bool
@@ -42,28 +43,30 @@ func (l *lz4Legacy) Read(p []byte) (int, error) {
 }
 
 func (l *lz4Legacy) next() error {
-	if !l.started {
-		var magic [4]byte
-		if _, err := io.ReadFull(l.src, magic[:]); err != nil {
-			return unexpected(err)
-		}
-		if v := binary.LittleEndian.Uint32(magic[:]); v != lz4Magic {
-			return fmt.Errorf("lz4 magic is %#x", v)
-		}
-		l.started = true
-	}
+	at := l.src.off
 	head, err := l.src.peek(4)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(head) < 4 {
+	case len(head) < 4 && !l.started:
+		return io.ErrUnexpectedEOF
+	case len(head) < 4:
 		l.ended = true // zeros may follow; whatever else it is, the next segment tells
 		return nil
 	}
 	size := binary.LittleEndian.Uint32(head)
-	if size == 0 || size > uint32(lz4.CompressBlockBound(lz4Block)) {
+	switch {
+	case size == lz4Magic:
+		l.started = true
+		_, err := io.ReadFull(l.src, make([]byte, 4))
+		return err
+	case !l.started:
+		return fmt.Errorf("lz4 magic is %#x", size)
+	case size == 0:
 		l.ended = true
 		return nil
+	case size > uint32(lz4.CompressBlockBound(lz4Block)):
+		return fmt.Errorf("what follows the lz4 stream at byte %d has fewer than 4 zero bytes before it: the kernel takes %#x for the size of a block and drops all that comes from there on", at, size)
 	}
 	if _, err := io.ReadFull(l.src, make([]byte, 4)); err != nil {
 		return unexpected(err)
@@ -81,7 +84,7 @@ func (l *lz4Legacy) next() error {
 	if n == 0 {
 		return errors.New("lz4 block is empty")
 	}
-	l.ready, l.ended = l.out[:n], n < lz4Block
+	l.ready = l.out[:n]
 	return nil
 }
 
