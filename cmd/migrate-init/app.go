@@ -106,7 +106,13 @@ func thisMachine() *app {
 }
 
 func (a *app) look(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
+	return a.lookAgain(ctx, depth, nil)
+}
+
+// lookAgain is look with what earlier looks remember.
+func (a *app) lookAgain(ctx context.Context, depth survey.Depth, known *survey.Known) (*plan.Facts, error) {
 	w := a.world()
+	w.Known = known
 	w.Rules = distro.Known().Rules()
 	w.Rules.Loaders = a.loaders.Rules()
 	return survey.Look(ctx, w, depth)
@@ -120,8 +126,12 @@ func (a *app) read(name string) ([]byte, error) {
 // env is what the stages work with, live or as PID 1.
 func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env {
 	m = a.withCut(m, tell)
+	known := &survey.Known{}
 	return &stage.Env{
-		Plan: p, PlanText: text, Machine: m, Tell: tell, Look: a.look, Loaders: a.loaders,
+		Plan: p, PlanText: text, Machine: m, Tell: tell, Loaders: a.loaders, Known: known,
+		Look: func(ctx context.Context, depth survey.Depth) (*plan.Facts, error) {
+			return a.lookAgain(ctx, depth, known)
+		},
 		Open:   a.world().Open,
 		Root:   a.world().Root,
 		Inside: a.inside,

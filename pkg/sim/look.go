@@ -38,12 +38,7 @@ func (m *Machine) Look(ctx context.Context, depth survey.Depth) (*plan.Facts, er
 	} else {
 		m.kernel(root)
 	}
-	f, err := survey.Look(ctx, survey.World{Root: root, Rules: m.Rules, Open: func(name string) (survey.Device, error) {
-		if b := m.Dev(name); b != nil {
-			return b, nil
-		}
-		return nil, fs.ErrNotExist
-	}, Free: func(string) int64 { return 1 << 30 }}, at)
+	f, err := survey.Look(ctx, m.world(root), at)
 	if err == nil && known != nil {
 		graft(f, known)
 	} else if err == nil && key != "" {
@@ -53,6 +48,30 @@ func (m *Machine) Look(ctx context.Context, depth survey.Depth) (*plan.Facts, er
 		m.seen[depth] = f
 	}
 	return f, err
+}
+
+func (m *Machine) world(root fs.FS) survey.World {
+	return survey.World{Root: root, Rules: m.Rules, Open: func(name string) (survey.Device, error) {
+		if b := m.Dev(name); b != nil {
+			return b, nil
+		}
+		return nil, fs.ErrNotExist
+	}, Free: func(string) int64 { return 1 << 30 }}
+}
+
+// LookAgain surveys the machine as the shipped program does in an initramfs, and returns the devices that were opened.
+func (m *Machine) LookAgain(ctx context.Context, depth survey.Depth, known *survey.Known) (f *plan.Facts, opened []string, err error) {
+	root := fstest.MapFS{}
+	m.kernel(root)
+	w := m.world(root)
+	w.Known = known
+	open := w.Open
+	w.Open = func(name string) (survey.Device, error) {
+		opened = append(opened, name)
+		return open(name)
+	}
+	f, err = survey.Look(ctx, w, depth)
+	return f, opened, err
 }
 
 // deep keeps what was read from devices, by their content: reading them is what costs, and the same states come again.

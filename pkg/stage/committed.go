@@ -8,7 +8,6 @@ import (
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
-	"migrate-init/pkg/survey"
 )
 
 // committed looks for the commit itself where the journal does not know how the last try ended: the rename decides, and
@@ -135,15 +134,6 @@ func (e *Env) usedSince() string {
 		}
 	}
 	return ""
-}
-
-// refresh looks at the world again.
-func (e *Env) refresh(ctx context.Context) error {
-	f, err := e.Look(ctx, survey.Deep)
-	if err == nil {
-		e.Facts = f
-	}
-	return err
 }
 
 // present reports whether a device node can be opened.

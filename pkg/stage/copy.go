@@ -103,6 +103,7 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 			return err
 		}
 		j.Progress = e.KernelLog.Watch(j.Progress)
+		e.Known.Forget(j.ToDev) // an engine is no effect
 		counts, err := run(ctx, j)
 		if err == nil {
 			err = e.kernelErrors(stage, &counts, j)

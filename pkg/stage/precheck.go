@@ -48,6 +48,7 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Move, s, n *plan.Node) ([]
 	if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 		return nil, err
 	}
+	e.Known.Forget(j.ToDev)
 	scan, err := e.Copier.Precheck(ctx, j)
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func (e *Env) startIdle(ctx context.Context, graphs ...plan.Graph) error {
 
 func (e *Env) waitDisks(ctx context.Context) error {
 	return e.Wait(ctx, "the planned disks", func() (bool, error) {
-		f, err := e.Look(ctx, survey.Shallow)
+		f, err := e.look(ctx, survey.Shallow)
 		if err != nil {
 			return false, err
 		}
@@ -85,7 +85,7 @@ func (e *Env) waitParts(ctx context.Context) error {
 	var hidden, failed error
 	err := e.Wait(ctx, "the partitions of the planned disks", func() (bool, error) {
 		var f *plan.Facts
-		if f, failed = e.Look(ctx, survey.Deep); failed != nil {
+		if f, failed = e.look(ctx, survey.Deep); failed != nil {
 			return false, failed
 		}
 		e.Facts, hidden = f, unseen(e.Plan, f)

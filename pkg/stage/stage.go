@@ -26,9 +26,11 @@ type Env struct {
 	Plan    *plan.Plan
 	Machine machine.Machine
 	Look    func(ctx context.Context, depth survey.Depth) (*plan.Facts, error)
-	Open    func(path string) (survey.Device, error)
-	Copier  copy.Copier
-	Tell    func(Event)
+	// Known is what Look remembers of devices; nil: it reads all of them each time. The stages say what they change.
+	Known  *survey.Known
+	Open   func(path string) (survey.Device, error)
+	Copier copy.Copier
+	Tell   func(Event)
 	// Loaders are the boot loaders that are known.
 	Loaders loader.Table
 	// Root is the machine's root for reading; paths without a leading slash.
@@ -61,6 +63,7 @@ type Env struct {
 	journal     string // device, "" while there is none
 	size        int64
 	boot        string
+	alone       bool // nothing but the stages changes this machine
 }
 
 // Event is what a stage has to say while it works.
@@ -105,8 +108,12 @@ func (e *Env) phase(ctx context.Context, where, by string) error {
 	if err != nil {
 		return err
 	}
+	e.alone = where == plan.InImage
+	if e.Known != nil {
+		e.Machine = noting{e.Machine, e}
+	}
 	for i, s := range stages {
-		if e.Facts, err = e.Look(ctx, s.depth()); err != nil {
+		if e.Facts, err = e.look(ctx, s.depth()); err != nil {
 			return &FailedError{s.Name, err}
 		}
 		if e.boot == "" {

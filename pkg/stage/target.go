@@ -8,6 +8,7 @@ import (
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
 )
 
 // byDepth lists the new filesystems so that each comes after the one that it is mounted in.
@@ -141,7 +142,7 @@ type started struct {
 // Abandon leaves the machine as safe as can be after a failure: what this run mounted and started is released, the last
 // first, and nothing else is touched. What fails is told and passed over, since the machine is about to be reset.
 func (e *Env) Abandon(ctx context.Context) {
-	f, err := e.Look(ctx, 0)
+	f, err := e.look(ctx, survey.Shallow)
 	if err != nil {
 		return
 	}

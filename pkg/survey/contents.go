@@ -3,6 +3,8 @@ package survey
 import (
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,8 +15,8 @@ import (
 	"migrate-init/pkg/probe"
 )
 
-// contents opens one device and reads its table and signatures.
-func (l *looker) contents(d *plan.Device) {
+// contents gives a device its table and signatures, and notes its md superblocks. known is what looks remember.
+func (l *looker) contents(d *plan.Device, known map[string]reading) {
 	if d.Size == 0 {
 		return
 	}
@@ -23,12 +25,43 @@ func (l *looker) contents(d *plan.Device) {
 		l.ofDevice("", d.Path, errors.New("is suspended, and was not read; resume it: dmsetup resume "+d.Path))
 		return
 	}
-	r, err := l.w.Open(d.Path)
-	if err != nil {
-		l.ofDevice("", d.Path, err)
+	if was, ok := known[d.Name]; ok {
+		d.Contents, d.Table, d.BootSector = slices.Clone(was.contents), was.table, was.sector
+		l.members(d, was.supers)
+		l.w.Known.keep(d, was.supers)
+	} else if !l.open(d) {
 		return
 	}
-	defer r.Close()
+	// What the superblock of a mounted filesystem counts is as old as the mount.
+	if n, ok := l.unused[d.Name]; ok {
+		if c := d.Filesystem(); c != nil && n <= c.Size {
+			c.Used = c.Size - n
+		}
+	}
+}
+
+// open reads a device, and keeps what it found unless something could not be read.
+func (l *looker) open(d *plan.Device) bool {
+	dev, err := l.w.Open(d.Path)
+	if err != nil {
+		l.ofDevice("", d.Path, err)
+		return false
+	}
+	defer dev.Close()
+	problems, members := len(l.f.Problems), len(l.supers)
+	l.read(d, newOnce(dev, d.Size))
+	if len(l.f.Problems) == problems {
+		var supers []md.Superblock
+		for _, m := range l.supers[members:] {
+			supers = append(supers, m.Super)
+		}
+		l.w.Known.keep(d, supers)
+	}
+	return true
+}
+
+// read reads a device's table, signatures and md superblocks.
+func (l *looker) read(d *plan.Device, r io.ReaderAt) {
 	look := probe.Probe
 	// kpartx gives its mappings of partitions a UUID that begins so; libblkid knows them by it (lib/sysfs.c).
 	mapped := d.Kind == plan.KindDM && strings.HasPrefix(strings.ToLower(l.attr("sys/class/block", d.Name, "dm/uuid")), "part")
@@ -42,12 +75,6 @@ func (l *looker) contents(d *plan.Device) {
 			d.Contents = append(d.Contents, content(s))
 		}
 	}
-	// What the superblock of a mounted filesystem counts is as old as the mount.
-	if n, ok := l.unused[d.Name]; ok {
-		if c := d.Filesystem(); c != nil && n <= c.Size {
-			c.Used = c.Size - n
-		}
-	}
 	if d.Kind == plan.KindDisk || d.Kind == plan.KindLoop {
 		l.table(d, r)
 		if len(d.Contents) == 0 && d.Table == nil && err == nil {
@@ -59,11 +86,11 @@ func (l *looker) contents(d *plan.Device) {
 		}
 	}
 	if len(res.Find(probe.RAID)) > 0 || len(d.Contents) > 0 || d.Kind == plan.KindPart {
-		l.members(d, r)
+		l.members(d, l.scan(d, r))
 	}
 }
 
-func (l *looker) table(d *plan.Device, r Device) {
+func (l *looker) table(d *plan.Device, r io.ReaderAt) {
 	t, err := gpt.Read(r, d.Size, int(d.Sector))
 	if err != nil {
 		if !errors.Is(err, gpt.ErrNone) {
@@ -134,13 +161,18 @@ func (l *looker) partitionIDs() {
 	}
 }
 
-// members notes the md superblocks of a device; arrays() groups them.
-func (l *looker) members(d *plan.Device, r Device) {
+// scan reads a device's md superblocks.
+func (l *looker) scan(d *plan.Device, r io.ReaderAt) []md.Superblock {
 	supers, err := md.Scan(r, d.Size)
 	var dmg *md.Damaged
 	if err != nil && !errors.As(err, &dmg) {
 		l.ofDevice("", d.Path, err)
 	}
+	return supers
+}
+
+// members notes the md superblocks of a device; arrays() groups them.
+func (l *looker) members(d *plan.Device, supers []md.Superblock) {
 	for _, s := range supers {
 		uuid := s.UUID.String()
 		a := l.f.Array(uuid)

@@ -37,6 +37,8 @@ type World struct {
 	Rules plan.Rules
 	// Firmware, when set, is not looked up: an init may run before efivarfs is there.
 	Firmware string
+	// Known is what looks remember of devices; nil: every device is read.
+	Known *Known
 }
 
 // Device is an open block device.
@@ -76,11 +78,12 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 	l.mounts()
 	l.swaps()
 	if depth >= Deep {
+		known := w.Known.take(l.f)
 		for i := range l.f.Devices {
 			if err := ctx.Err(); err != nil {
 				return nil, fmt.Errorf("survey: %w", err)
 			}
-			l.contents(&l.f.Devices[i])
+			l.contents(&l.f.Devices[i], known)
 		}
 		l.partitionIDs()
 		l.arrays()
