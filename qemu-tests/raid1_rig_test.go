@@ -1,10 +1,8 @@
 package qemutests
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,13 +68,10 @@ func (r *rig) newDisk() lab.Disk      { return lab.Disk{File: r.new, Serial: "ne
 func (r *rig) disks() []lab.Disk      { return []lab.Disk{r.oldDisk(), r.newDisk()} }
 func (r *rig) say(f string, a ...any) { r.t.Helper(); r.t.Logf(f, a...) }
 
-// boot starts a guest in the rig's directory; who watches the demo sees its console.
+// boot starts a guest in the rig's directory.
 func (r *rig) boot(c lab.Config) *lab.VM {
 	r.t.Helper()
 	c.Dir = r.dir
-	if os.Getenv("MIGRATE_INIT_DEMO") != "" {
-		c.Watch = &prefixed{w: os.Stdout}
-	}
 	return boot(r.ctx, r.t, r.l, c)
 }
 
@@ -87,31 +82,6 @@ func (r *rig) start(name string, disks ...lab.Disk) *lab.VM {
 		disks = r.disks()
 	}
 	return r.boot(lab.Config{Name: name, Disks: disks})
-}
-
-// prefixed passes on whole lines of a console without what moves a terminal's cursor.
-type prefixed struct {
-	w    io.Writer
-	rest []byte
-}
-
-var escapes = regexp.MustCompile("\x1b(\\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[a-zA-Z])|\r")
-
-// Write implements io.Writer.
-func (p *prefixed) Write(b []byte) (int, error) {
-	p.rest = append(p.rest, b...)
-	for {
-		line, rest, ok := bytes.Cut(p.rest, []byte("\n"))
-		if !ok {
-			return len(b), nil
-		}
-		p.rest = rest
-		if line = bytes.TrimSpace(escapes.ReplaceAll(line, nil)); len(line) > 0 {
-			if _, err := p.w.Write(append(append([]byte("  | "), line...), '\n')); err != nil {
-				return 0, err
-			}
-		}
-	}
 }
 
 // slow bounds one step of a guest that shares the machine with another.

@@ -1,7 +1,6 @@
 package qemutests
 
 import (
-	"os"
 	"testing"
 
 	"migrate-init/qemu-tests/lab"
@@ -28,9 +27,7 @@ func TestRaid1(t *testing.T) {
 		{"Rollback", func(t *testing.T) { rollBack(t, s) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if os.Getenv("MIGRATE_INIT_DEMO") == "" {
-				t.Parallel()
-			}
+			t.Parallel()
 			c.run(t)
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"regexp"
@@ -17,7 +16,6 @@ import (
 type Console struct {
 	conn   net.Conn
 	log    *os.File
-	watch  io.Writer // may be nil
 	closed chan struct{}
 
 	mu   sync.Mutex
@@ -26,13 +24,13 @@ type Console struct {
 	more chan struct{} // closed and replaced when text grows
 }
 
-func newConsole(conn net.Conn, log, name string, watch io.Writer) (*Console, error) {
+func newConsole(conn net.Conn, log, name string) (*Console, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(f, "\n=== boot of %s ===\n", name)
-	c := &Console{conn: conn, log: f, watch: watch, closed: make(chan struct{}), more: make(chan struct{})}
+	c := &Console{conn: conn, log: f, closed: make(chan struct{}), more: make(chan struct{})}
 	go c.read()
 	return c, nil
 }
@@ -45,9 +43,6 @@ func (c *Console) read() {
 	for {
 		n, err := c.conn.Read(b)
 		_, _ = c.log.Write(b[:n])
-		if c.watch != nil {
-			_, _ = c.watch.Write(b[:n])
-		}
 		c.mu.Lock()
 		c.text = append(c.text, b[:n]...)
 		close(c.more)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -28,10 +27,9 @@ type Config struct {
 	Kernel string // boot this directly, without BIOS disk and boot loader
 	Initrd string
 	Append string
-	Memory int       // MiB; 1024 when 0
-	CPU    string    // empty is the fastest that always worked: qemu64 without cx16, with which newer kernels crash on QEMU 7.2
-	Args   []string  // more words for QEMU
-	Watch  io.Writer // gets what the console says, as it says it; for people
+	Memory int      // MiB; 1024 when 0
+	CPU    string   // empty is the fastest that always worked: qemu64 without cx16, with which newer kernels crash on QEMU 7.2
+	Args   []string // more words for QEMU
 }
 
 // Ended is why a QEMU process is gone.
@@ -111,7 +109,7 @@ func (l *Lab) start(c Config, release func()) (*VM, error) {
 		return nil, err
 	}
 	defer log.Close()
-	console, err := newConsole(conns[1], filepath.Join(c.Dir, "console.log"), c.Name, c.Watch)
+	console, err := newConsole(conns[1], filepath.Join(c.Dir, "console.log"), c.Name)
 	if err != nil {
 		return nil, err
 	}
