@@ -42,6 +42,7 @@ func checks() []check {
 		{"filesystem.type", everywhere, checkTypes},
 		{"package.present", Planning | Live, checkPackages},
 		{"kernel.modules", Planning | Live, checkKernels},
+		{"array.kernels", Planning | Live, checkArrayKernels},
 		{"boot.one-shot", Planning | Live, checkOneShot},
 		{"boot.sectors", Planning | Live, checkSectors},
 		{"boot.room", Planning | Live, checkRoom},
