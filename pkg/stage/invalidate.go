@@ -2,6 +2,8 @@ package stage
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"migrate-init/pkg/plan"
 )
@@ -39,7 +41,37 @@ func (e *Env) invalidateStale(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	return e.Record(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now", Facts: now})
+	return e.recordStamps(ctx, Record{Stage: "check", Event: Note, Text: "the sources as they are copied now"}, now)
+}
+
+// perRecord is how many stamps a slot of the journal holds: each has some 100 bytes.
+const perRecord = 24
+
+// recordStamps writes a record with the first stamps, and as many notes as the others need. A power cut in between leaves
+// filesystems without a stamp, which count as changed.
+func (e *Env) recordStamps(ctx context.Context, first Record, stamps map[string]string) error {
+	for _, rec := range stampRecords(first, stamps) {
+		if err := e.Record(ctx, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func stampRecords(first Record, stamps map[string]string) []Record {
+	out := []Record{first}
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(stamps)), perRecord) {
+		last := &out[len(out)-1]
+		if last.Facts != nil {
+			out = append(out, Record{Stage: first.Stage, Event: Note, Text: "more of the sources as they are copied now"})
+			last = &out[len(out)-1]
+		}
+		last.Facts = map[string]string{}
+		for _, k := range keys {
+			last.Facts[k] = stamps[k]
+		}
+	}
+	return out
 }
 
 // invalidateCopy makes the journal forget that a filesystem was copied. Its settling is the last to go: it is what tells the next

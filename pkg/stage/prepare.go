@@ -80,7 +80,7 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 		return err
 	}
 	e.journal, e.size = d.Path, d.Size
-	if err := e.Record(ctx, Record{Stage: "check", Event: Done, Text: "every check passed before the first write", Facts: e.stamps()}); err != nil {
+	if err := e.recordStamps(ctx, Record{Stage: "check", Event: Done, Text: "every check passed before the first write"}, e.stamps()); err != nil {
 		return err
 	}
 	return e.Record(ctx, Record{Stage: "prepare", Event: Begin})
