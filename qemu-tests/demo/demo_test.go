@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,25 @@ func TestFollower(t *testing.T) {
 	}
 	if len(f.times) != 2 || f.times[0].seconds != 1 || f.times[1].seconds != 5 {
 		t.Errorf("times: %v", f.times)
+	}
+}
+
+// A terminal's driver and the program each add a carriage return.
+func TestSaid(t *testing.T) {
+	re := regexp.MustCompile(said)
+	for text, want := range map[string]string{
+		"migrate-init: reveal: begins\r\r\n": "reveal: begins",
+		"migrate-init: reveal: begins\r\n":   "reveal: begins",
+		"migrate-init: reveal: begins\n":     "reveal: begins",
+		"migrate-init: reveal: beg":          "", // not whole yet
+	} {
+		got := ""
+		if m := re.FindStringSubmatch(text); m != nil {
+			got = m[1]
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }
 

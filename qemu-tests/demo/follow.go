@@ -14,7 +14,7 @@ type stageTime struct {
 }
 
 // said is a line of the migration on its console: the stage, or nothing, and what it says.
-const said = `migrate-init: ([^\r\n]*)\r?\n`
+const said = `migrate-init: ([^\r\n]*)\r*\n`
 
 // follower turns the console's lines into stages.
 type follower struct {
