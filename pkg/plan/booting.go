@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // booting chooses how the migration is started and committed.
@@ -31,7 +32,13 @@ func (b *builder) booting() {
 	if bt.Root == "" {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
 	}
-	bt.Params = keptParams(f.Kernel.Params)
+	for _, p := range keptParams(f.Kernel.Params) {
+		if !utf8.ValidString(p) {
+			b.warn("kernel parameter", "", "%q is not UTF-8: the migration's own kernel does not get it, the new system does", p)
+			continue
+		}
+		bt.Params = append(bt.Params, p)
+	}
 }
 
 // keptParams are those of the running kernel's command line that the migration's kernel gets too: its consoles, and what

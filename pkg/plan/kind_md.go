@@ -145,10 +145,15 @@ func LevelModule(level int) string {
 	return fmt.Sprintf("raid%d", level)
 }
 
-// arrayName joins host and name as mdadm does: the superblock has room for 32 bytes, and a host too long is left out.
+// arrayName joins host and name as mdadm does: the superblock has room for 32 bytes, and a host too long is left out. One with
+// other letters than a host name may have (hostname(7)) is left out too: some of its bytes may have been lost on the way here,
+// and mdadm takes an array of "any" host for one of this host.
 func arrayName(host, name string) string {
 	short, _, _ := strings.Cut(host, ".")
-	if short == "" {
+	other := func(r rune) bool {
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}
+	if short == "" || strings.ContainsFunc(short, other) {
 		short = "any"
 	}
 	if len(short)+1+len(name) >= 32 {

@@ -81,6 +81,9 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 	if b.out.Err() == nil {
 		b.booting()
 	}
+	if b.out.Err() == nil {
+		b.texts()
+	}
 	if b.ids.err != nil {
 		return nil, b.out, b.ids.err
 	}
