@@ -141,6 +141,24 @@ func TestNewRefuses(t *testing.T) {
 			withMount(f, 1, "44", "/data", 0)
 			f.Fstab = f.Fstab[:2]
 		}, "plan.source", []string{"mounted at /data", "not be copied", "/etc/fstab", "--leave /dev/vda4"}},
+		{"an ISO image", func(f *Facts, _ *Intent) {
+			withPart(f, 1, RoleOther, Content{Kind: ContentFS, Type: "iso9660", Label: "backup"})
+		}, "plan.source",
+			[]string{"partition /dev/vda4", `iso9660 "backup"`, "does not move", "copy what you want to keep, then pass --leave /dev/vda4"}},
+		{"an ISO image in use", func(f *Facts, _ *Intent) {
+			withPart(f, 1, RoleOther, Content{Kind: ContentFS, Type: "iso9660"}).MountedAt = []string{"/media"}
+		}, "plan.source", []string{"mounted at /media", "take it out of use, then pass --leave /dev/vda4"}},
+		{"an ISO image in fstab", func(f *Facts, _ *Intent) {
+			withMount(f, 1, "", "/media", 0).Contents[0].Type = "iso9660"
+		}, "filesystem.type", []string{"filesystem at /media", "its type is iso9660", "--leave"}},
+		{"a config drive", func(f *Facts, _ *Intent) {
+			withPart(f, 1, RoleOther, Content{Kind: ContentFS, Type: "iso9660", Label: "config-2"})
+		}, "plan.source",
+			[]string{"partition /dev/vda4", `iso9660 "config-2"`, "new SSH host keys", "DHCP", "mount -o ro /dev/vda4 /mnt && cp -a /mnt/. /var/lib/cloud/seed/config_drive", "then pass --leave /dev/vda4"}},
+		{"a seed for cloud-init", func(f *Facts, _ *Intent) {
+			withPart(f, 1, RoleOther, Content{Kind: ContentFS, Type: "vfat", Label: "CIDATA"})
+		}, "plan.source",
+			[]string{`vfat "CIDATA"`, "new SSH host keys", "/var/lib/cloud/seed/nocloud", "--leave /dev/vda4"}},
 		{"not mounted, not in fstab", func(f *Facts, _ *Intent) { withPart(f, 1, RoleLinux, fsOf("ext4", "44", 0)) }, "plan.source", []string{"no fstab line mounts", "--leave /dev/vda4"}},
 		{"in fstab, unknown", func(f *Facts, _ *Intent) { withMount(f, 1, "44", "/data", 0).Contents = nil }, "plan.source", []string{"nothing known is on it", "at /data"}},
 		{"LVM beside", func(f *Facts, _ *Intent) {
@@ -272,6 +290,10 @@ func TestNewWarns(t *testing.T) {
 			withPart(f, 1, RoleLinux, Content{Kind: ContentLVM, Type: "LVM2_member"}).Holders = []string{"dm-0"}
 			in.Leave = []string{"/dev/vda4"}
 		}, "plan.source", []string{"--leave /dev/vda4", "held by dm-0"}},
+		{"left, and a config drive", func(f *Facts, in *Intent) {
+			withPart(f, 1, RoleOther, Content{Kind: ContentFS, Type: "iso9660", Label: "config-2"})
+			in.Leave = []string{"/dev/vda4"}
+		}, "plan.source", []string{"--leave /dev/vda4", "new SSH host keys", "unless it is done: mkdir -p /var/lib/cloud/seed/config_drive"}},
 		{"swap without a line", func(f *Facts, _ *Intent) { f.Fstab = f.Fstab[:1] }, "plan.source", []string{"swap /dev/vda3", "nothing switches it on"}},
 		{"swap of nobody", func(f *Facts, _ *Intent) { f.Fstab, f.Dev("vda3").Swapping = f.Fstab[:1], false }, "plan.source", []string{"/dev/vda3", "not made again"}},
 		{"an empty partition", func(f *Facts, _ *Intent) { withPart(f, 1, RoleOther) }, "plan.source", []string{"/dev/vda4", "nothing known", "finish destroys it"}},

@@ -164,6 +164,8 @@ func (b *builder) addPart(p *Device, leave bool) {
 		b.addSwap(p, tab, swap)
 	case swap != nil:
 		b.warn(noun, "", "it is a swap area that nothing uses: it is not made again")
+	case fs != nil && p != b.root && !FSTypeOf(fs.Type).Movable:
+		b.immovable(p, tab, fs)
 	case fs != nil && tab != nil && path.IsAbs(tab.Target):
 		b.addFS(p, tab, fs)
 	case p == b.root && fs == nil:
@@ -263,6 +265,9 @@ func (b *builder) leave(p *Device, tab *Fstab) {
 	}
 	if u := p.usedBy(); u != "" {
 		b.warn("--leave "+p.Path, "", "it is %s: the new system does not have it, and finish destroys it", u)
+	}
+	if fs := p.Filesystem(); fs != nil && seedDir(fs.Label) != "" {
+		b.warn("--leave "+p.Path, "unless it is done: "+saveSeed(p, seedDir(fs.Label)), "%s", seedLoss)
 	}
 	b.p.Drop = append(b.p.Drop, Ref("part:"+p.GUID))
 }

@@ -110,7 +110,23 @@ func ufsMagics() []foreignMagic {
 
 // probeForeign reports each type once, with all its copies: the first one may be gone and the others still count.
 func probeForeign(d *device) []Signature {
-	return d.magics(append(foreignMagics(), ufsMagics()...))
+	out := d.magics(append(foreignMagics(), ufsMagics()...))
+	for i := range out {
+		if out[i].Type == "iso9660" {
+			out[i].Label = d.isoLabel()
+		}
+	}
+	return out
+}
+
+// isoLabel is the volume's name in the primary descriptor (ECMA-119, 8.4), by which cloud-init knows a disc of its own.
+// libblkid prefers the one of the Joliet descriptor, in other letters.
+func (d *device) isoLabel() string {
+	const primary = 1
+	if b := d.read(32<<10, 72); b != nil && b[0] == primary && string(b[1:6]) == "CD001" {
+		return text(b[40:72])
+	}
+	return ""
 }
 
 func (d *device) magics(all []foreignMagic) []Signature {

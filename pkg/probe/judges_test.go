@@ -83,6 +83,9 @@ func TestJudgeBlkid(t *testing.T) {
 		judged++
 		got := ours(t, name, res)
 		fields := []string{"TYPE"}
+		if want["TYPE"] == "iso9660" && want["VERSION"] == "" {
+			fields = append(fields, "LABEL") // with Joliet's descriptor, the label is that one's
+		}
 		if detailed(want["TYPE"]) {
 			fields = []string{"TYPE", "UUID", "LABEL", "VERSION"}
 		}
