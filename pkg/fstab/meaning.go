@@ -1,0 +1,97 @@
+package fstab
+
+import (
+	"path"
+	"strings"
+)
+
+// Meaning is what a spec names, whatever it is spelled like: udev's links are the tags that they stand for, escapes and
+// quotes are gone, UUIDs are lower case. Two specs mean the same exactly when their meanings are equal.
+//
+// Names that udev (\x20), a shell or the kernel command line (\040) escaped are unescaped in tags too: dracut takes
+// LABEL=a\x20b for the label "a b", mount(8) for one with a backslash, and no one gives a label such a name.
+func (s Spec) Meaning() Spec {
+	s.Quote = 0
+	if s.Kind == Device {
+		s.Value = path.Clean(s.Value)
+		for _, k := range []Kind{UUID, Label, PartUUID, PartLabel, ID} {
+			if v, ok := strings.CutPrefix(s.Value, linkDir(k)); ok && v != "" {
+				s = Spec{Kind: k, Value: v}
+				break
+			}
+		}
+	}
+	switch s.Kind {
+	case UUID, PartUUID:
+		s.Value = strings.ToLower(s.Value)
+	case Label, PartLabel, ID:
+		s.Value = plainText(s.Value)
+	}
+	return s
+}
+
+// Same reports whether two specs mean the same.
+func (s Spec) Same(o Spec) bool { return s.Meaning() == o.Meaning() }
+
+// linkDir is where udev has links for a kind of name.
+func linkDir(k Kind) string {
+	return "/dev/disk/by-" + strings.ToLower(tagOf(k)) + "/"
+}
+
+// plainText undoes what hides bytes of a name from a parser: quotes, backslashes, \ooo and \xHH. A text that was escaped
+// twice, as in a setting whose value is read by another parser, comes out the same.
+func plainText(s string) string {
+	for range 4 {
+		next := unescapeOnce(s)
+		if next == s {
+			break
+		}
+		s = next
+	}
+	return s
+}
+
+func unescapeOnce(s string) string {
+	if !strings.ContainsAny(s, `\'"`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\'':
+		case c != '\\' || i+1 == len(s):
+			b.WriteByte(c)
+		default:
+			if o, ok := octal(s[i:]); ok {
+				b.WriteByte(o)
+				i += 3
+			} else if h, ok := hex(s[i:]); ok {
+				b.WriteByte(h)
+				i += 3
+			} else if i++; s[i] != '\n' {
+				b.WriteByte(s[i])
+			}
+		}
+	}
+	return b.String()
+}
+
+// hex reads \xHH, as udev and libblkid write it (blkid_encode_string).
+func hex(s string) (byte, bool) {
+	if len(s) < 4 || s[1] != 'x' || !isHex(s[2]) || !isHex(s[3]) {
+		return 0, false
+	}
+	return digit(s[2])<<4 | digit(s[3]), true
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+func digit(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&0xf + 9
+}
