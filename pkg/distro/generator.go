@@ -9,18 +9,10 @@ type Generator struct {
 	Rebuild func(p *plan.Plan) [][]string // the programs that make the initrds of all kernels again, in order
 	Needs   func(p *plan.Plan) []Need     // what an initrd must have inside to start a degraded array as root
 	Overlay func(p *plan.Plan) []File     // files that make it so where the distribution would not by itself
-	// Settings are the files of the system that say what goes into an initrd and what it waits for.
-	Settings []Settings
-	Create   string // the command that makes the first initrd of a kernel; RELEASE stands for its release
-	Inside   string // prefix of the names of such files inside an initrd, "" for none
+	Create  string                        // the command that makes the first initrd of a kernel; RELEASE stands for its release
+	Inside  string                        // prefix of the names of such files inside an initrd, "" for none
 	// Questions are asked of a system whose initrds it makes.
 	Questions []plan.Question
-}
-
-// Settings are shell-like files.
-type Settings struct {
-	Pattern string   // in the system, without the leading slash
-	Devices []string // variables whose values name devices
 }
 
 // Need is a fact to be proved of an initrd.

@@ -13,16 +13,15 @@ import (
 // scripts/local-block/mdadm after two thirds of rootdelay.
 func initramfsTools() Generator {
 	return Generator{
-		Generator: plan.Generator{Name: "initramfs-tools", Program: "usr/sbin/update-initramfs", Rebuilds: true, InitrdOf: initramfsToolsInitrd},
-		Rebuild:   func(*plan.Plan) [][]string { return [][]string{{"update-initramfs", "-u", "-k", "all"}} },
-		Needs:     initramfsToolsNeeds,
-		Overlay:   initramfsToolsOverlay,
-		Settings: []Settings{
-			{Pattern: "etc/initramfs-tools/initramfs.conf", Devices: []string{"RESUME", "ROOT"}},
-			{Pattern: "etc/initramfs-tools/conf.d/*", Devices: []string{"RESUME", "ROOT"}},
-		},
-		Create: "update-initramfs -c -k RELEASE",
-		Inside: "conf/",
+		Generator: plan.Generator{Name: "initramfs-tools", Program: "usr/sbin/update-initramfs", Rebuilds: true, InitrdOf: initramfsToolsInitrd, Settings: []plan.Settings{
+			{Pattern: "etc/initramfs-tools/initramfs.conf", Devices: []string{"RESUME", "ROOT"}, Resume: "RESUME"},
+			{Pattern: "etc/initramfs-tools/conf.d/*", Devices: []string{"RESUME", "ROOT"}, Resume: "RESUME"},
+		}},
+		Rebuild: func(*plan.Plan) [][]string { return [][]string{{"update-initramfs", "-u", "-k", "all"}} },
+		Needs:   initramfsToolsNeeds,
+		Overlay: initramfsToolsOverlay,
+		Create:  "update-initramfs -c -k RELEASE",
+		Inside:  "conf/",
 	}
 }
 

@@ -2,6 +2,7 @@ package fstab
 
 import (
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -32,6 +33,21 @@ func (s Spec) Meaning() Spec {
 
 // Same reports whether two specs mean the same.
 func (s Spec) Same(o Spec) bool { return s.Meaning() == o.Meaning() }
+
+// Tag is the word before the equals sign, "" for what has none.
+func (s Spec) Tag() string { return tagOf(s.Kind) }
+
+// Number reads a device number as root= and resume= take it: 8:2, or the hexadecimal digits of 802, in which the minor
+// number's higher bits stand before the major one (new_decode_dev in the kernel's kdev_t.h).
+func (s Spec) Number() (major, minor uint32, ok bool) {
+	if a, b, both := strings.Cut(s.Value, ":"); both {
+		x, errA := strconv.ParseUint(a, 10, 32)
+		y, errB := strconv.ParseUint(b, 10, 32)
+		return uint32(x), uint32(y), s.Kind == Other && errA == nil && errB == nil
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(s.Value, "0x"), 16, 32)
+	return uint32(n&0xfff00) >> 8, uint32(n&0xff | n>>12&0xfff00), s.Kind == Other && err == nil && len(s.Value) > 2
+}
 
 // linkDir is where udev has links for a kind of name.
 func linkDir(k Kind) string {

@@ -16,7 +16,12 @@ import (
 func (t Table) Rules() []plan.Loader {
 	var out []plan.Loader
 	for _, l := range t {
-		out = append(out, l.Loader)
+		row := l.Loader
+		for _, x := range l.Settings {
+			row.Texts = append(row.Texts, x.Pattern)
+		}
+		row.Texts = append(append(row.Texts, l.Written...), l.Made...)
+		out = append(out, row)
 	}
 	return append(out,
 		recognised("systemd-boot", "boot/loader/loader.conf", "boot/efi/loader/loader.conf", "efi/loader/loader.conf"),

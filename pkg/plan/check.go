@@ -50,6 +50,7 @@ func checks() []check {
 		{"init.confirm", Planning | Live, checkConfirm},
 		{"fstab.same", Planning | Live, checkMounts},
 		{"fstab.resolves", Planning | Live, checkFstab},
+		{"names.resolve", Planning | Live, checkNames},
 		{"boot.resume", Planning | Live, checkResume},
 	}
 }

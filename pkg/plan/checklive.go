@@ -156,7 +156,7 @@ func checkFstab(p *Plan, f *Facts, a *answers) {
 				a.refuse(noun, "remove the line, or add nofail", "it is on the target disk %s, which is overwritten: the new system would end in emergency mode", t.Path)
 			}
 		}
-		if e.Device == "" && !e.optional() && !e.bind() && (strings.HasPrefix(e.Spec, "/dev/") || strings.Contains(e.Spec, "UUID=") || strings.Contains(e.Spec, "LABEL=")) {
+		if e.Device == "" && !e.optional() && !e.bind() && (e.Name.Tag != "" || strings.HasPrefix(e.Name.Value, "/dev/")) {
 			a.warn("fstab line "+e.Spec+" at "+e.Target, "fix it, or add nofail: systemd goes to emergency mode without it", "it resolves to no device")
 		}
 	}

@@ -11,6 +11,7 @@ type Facts struct {
 	Arrays   []Array   `json:"arrays,omitempty"`
 	Mounts   []Mount   `json:"mounts,omitempty"`
 	Fstab    []Fstab   `json:"fstab,omitempty"`
+	Uses     []Use     `json:"uses,omitempty"` // what else names devices
 	Boot     Boot      `json:"boot"`
 	Distro   Distro    `json:"distro"`
 	Problems []Problem `json:"problems,omitempty"` // what could not be read, and why
@@ -71,6 +72,7 @@ type Device struct {
 	Bus        string    `json:"bus,omitempty"`     // where it is attached, as sysfs names it
 	Drivers    []string  `json:"drivers,omitempty"` // modules or built-in drivers on the way to the disk
 	ByID       string    `json:"by_id,omitempty"`   // its most telling link in /dev/disk/by-id
+	Links      []string  `json:"links,omitempty"`   // all links below /dev/disk that lead to it
 	ReadOnly   bool      `json:"read_only,omitempty"`
 	Removable  bool      `json:"removable,omitempty"`
 	Remote     string    `json:"remote,omitempty"` // by what it is reached over a network, or built in software; "" for a disk on a bus of this machine
@@ -182,6 +184,7 @@ type Mount struct {
 // Fstab is an entry of /etc/fstab. Device is what its spec resolves to, "" when nothing does.
 type Fstab struct {
 	Spec    string `json:"spec"`
+	Name    Name   `json:"name"`
 	Target  string `json:"target"`
 	Type    string `json:"type"`
 	Options string `json:"options"`

@@ -35,8 +35,8 @@ func good() *Facts {
 		},
 		Mounts: []Mount{{Source: "/dev/vda2", Target: "/", Type: "ext4", Device: "vda2", Free: 12 * gib}, {Source: "proc", Target: "/proc", Type: "proc"}},
 		Fstab: []Fstab{
-			{Spec: "UUID=11111111-0000-0000-0000-000000000002", Target: "/", Type: "ext4", Options: "errors=remount-ro", Device: "vda2"},
-			{Spec: "UUID=11111111-0000-0000-0000-000000000003", Target: "none", Type: "swap", Options: "sw", Device: "vda3"},
+			{Spec: "UUID=11111111-0000-0000-0000-000000000002", Name: Name{TagUUID, "11111111-0000-0000-0000-000000000002"}, Target: "/", Type: "ext4", Options: "errors=remount-ro", Device: "vda2"},
+			{Spec: "UUID=11111111-0000-0000-0000-000000000003", Name: Name{TagUUID, "11111111-0000-0000-0000-000000000003"}, Target: "none", Type: "swap", Options: "sw", Device: "vda3"},
 		},
 		Boot: Boot{Loader: "bootx", Config: "/boot/bootx/bootx.conf", Device: "vda2", Dir: "/boot", Own: bootxFacts{Place: "/boot"}.own(),
 			Kernels: []Image{{Release: "6.1.0-18-amd64", Path: "/boot/vmlinuz-6.1.0-18-amd64", Initrd: "/boot/initrd.img-6.1.0-18-amd64", Modules: true, Size: 8 * mib}}},
@@ -72,7 +72,7 @@ func fsOf(typ, uuid string, used int64) Content {
 func withMount(f *Facts, gibs int64, uuid, at string, used int64) *Device {
 	d := withPart(f, gibs, RoleLinux, fsOf("ext4", uuid, used))
 	d.MountedAt = []string{at}
-	f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=" + uuid, Target: at, Type: "ext4", Options: "defaults", Device: d.Name})
+	f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=" + uuid, Name: Name{TagUUID, uuid}, Target: at, Type: "ext4", Options: "defaults", Device: d.Name})
 	f.Mounts = append(f.Mounts, Mount{Source: d.Path, Target: at, Type: "ext4", Device: d.Name, Free: gib})
 	return d
 }

@@ -91,7 +91,7 @@ func TestExplain(t *testing.T) {
 func everything() (*Facts, Intent) {
 	f, in := busy(), wish()
 	f.Dev("vda4").Contents[0].Label = "boot"
-	f.Fstab[2].Spec = "LABEL=boot"
+	f.Fstab[2].Spec, f.Fstab[2].Name = "LABEL=boot", Name{TagLabel, "boot"}
 	f.Fstab = append(f.Fstab, Fstab{Spec: "/swapfile", Target: "none", Type: "swap", Options: "sw"})
 	f.Distro.Packages[0].Installed = true
 	f.Dev("vda").Rotational = true

@@ -25,6 +25,8 @@ type Node struct {
 	On   []Ref  `toml:"on,omitempty" json:"on,omitempty"`
 	Size int64  `toml:"size,omitempty" json:"size,omitempty"`
 	Was  string `toml:"was,omitempty" json:"was,omitempty"` // its device node when the plan was made
+	// Also are further names of a source when the plan was made, as fstab would spell them: links, labels, numbers.
+	Also []string `toml:"also,omitempty" json:"also,omitempty"`
 	Layer
 }
 

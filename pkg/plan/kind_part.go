@@ -70,12 +70,7 @@ func (g Graph) PartUnder(r Ref) *Node {
 
 // partNode describes a partition as it was seen.
 func partNode(d *Device, disk Ref, table *Table) Node {
-	p := &Part{Number: d.Number, Start: d.Start, Role: roleIn(table, d.Number)}
-	for _, x := range table.partitions() {
-		if x.Number == d.Number {
-			p.Name = x.Name
-		}
-	}
+	p := &Part{Number: d.Number, Start: d.Start, Role: roleIn(table, d.Number), Name: nameIn(table, d.Number)}
 	return Node{Ref: Ref("part:" + d.GUID), On: []Ref{disk}, Size: d.Size, Was: d.Path, Layer: Layer{Part: p}}
 }
 
@@ -94,6 +89,24 @@ func roleIn(t *Table, number int) string {
 		if x.Number == number {
 			return x.Role
 		}
+	}
+	return ""
+}
+
+// nameIn is the name that a table gives a partition.
+func nameIn(t *Table, number int) string {
+	for _, x := range t.partitions() {
+		if x.Number == number {
+			return x.Name
+		}
+	}
+	return ""
+}
+
+// partName is a partition's name in its table.
+func (f *Facts) partName(d *Device) string {
+	if disk := f.DiskOf(d.Name); d.Kind == KindPart && disk != nil {
+		return nameIn(disk.Table, d.Number)
 	}
 	return ""
 }

@@ -122,7 +122,7 @@ func (b *builder) partitions(disk Node, total int64) []place {
 		return nil
 	}
 	var rest *Node
-	names := b.namesInUse()
+	names := b.f.inUse(TagPartLabel) // the old system has to stay bootable beside the new disk
 	for i := range b.srcs {
 		s := &b.srcs[i]
 		want := (s.part.Size + mib - 1) / mib * mib
@@ -166,25 +166,6 @@ func (b *builder) largest() *source {
 	return grow
 }
 
-// namesInUse are the partition names by which fstab or the command line finds something: the old system has to stay
-// bootable beside the new disk.
-func (b *builder) namesInUse() map[string]bool {
-	m := map[string]bool{}
-	for _, e := range b.f.Fstab {
-		for _, p := range []string{"PARTLABEL=", "/dev/disk/by-partlabel/"} {
-			if n, ok := strings.CutPrefix(e.Spec, p); ok {
-				m[strings.Trim(n, `"`)] = true
-			}
-		}
-	}
-	for _, p := range b.f.Kernel.Params {
-		if n, ok := strings.CutPrefix(p.Value, "PARTLABEL="); ok {
-			m[n] = true
-		}
-	}
-	return m
-}
-
 // name is what a source's partition and array are called.
 func (s source) name() string {
 	if s.node.FS == nil {
@@ -220,7 +201,7 @@ func (b *builder) build(disk Node, places []place) {
 		}
 	}
 	var arrays, whole, on, swaps Graph
-	labels, node := b.labelsInUse(), b.nodes()
+	labels, node := b.f.inUse(TagLabel), b.nodes()
 	for _, x := range places {
 		if x.src == nil {
 			continue
@@ -298,22 +279,6 @@ func (b *builder) engine(s source, n Node, part int64) Move {
 		c.Why = why
 	}
 	return c
-}
-
-// labelsInUse are the labels by which fstab or the command line finds something.
-func (b *builder) labelsInUse() map[string]bool {
-	m := map[string]bool{}
-	for _, e := range b.f.Fstab {
-		if l, ok := strings.CutPrefix(e.Spec, "LABEL="); ok {
-			m[strings.Trim(l, `"`)] = true
-		}
-	}
-	for _, p := range b.f.Kernel.Params {
-		if l, ok := strings.CutPrefix(p.Value, "LABEL="); ok {
-			m[l] = true
-		}
-	}
-	return m
 }
 
 func merge(lists ...[]string) []string {

@@ -25,6 +25,8 @@ type Loader struct {
 	Sector int64
 	// Drift lists the settings of a plan with those of this machine.
 	Drift func(p *Plan, f *Facts) ([]Drift, error)
+	// Texts are patterns of the files that may name devices, without the leading slash.
+	Texts []string
 	// Describe tells what else people should know of it.
 	Describe func(f *Facts) []string
 }

@@ -234,9 +234,8 @@ func TestNewNames(t *testing.T) {
 func TestNewPartitionNamesAreNew(t *testing.T) {
 	name := func(f *Facts) string { return planned(t, f, wish()).Target.Parts("disk:new1")[2].Part.Name }
 	for what, use := range map[string]func(f *Facts){
-		"fstab":        func(f *Facts) { f.Fstab[0].Spec = `PARTLABEL="root"` },
-		"link":         func(f *Facts) { f.Fstab[0].Spec = "/dev/disk/by-partlabel/root" },
-		"command line": func(f *Facts) { f.Kernel.Params = paramsOf("root=PARTLABEL=root") },
+		"fstab":        func(f *Facts) { f.Fstab[0].Name = Name{TagPartLabel, "root"} },
+		"command line": func(f *Facts) { f.Uses = []Use{{Name: Name{TagPartLabel, "root"}}} },
 	} {
 		f := good()
 		f.Dev("vda").Table.Partitions[1].Name = "root"
@@ -260,9 +259,8 @@ func TestNewNodesInUse(t *testing.T) {
 
 func TestNewLabels(t *testing.T) {
 	for name, use := range map[string]func(*Facts){
-		"fstab":        func(f *Facts) { f.Fstab[0].Spec = "LABEL=sys" },
-		"quoted":       func(f *Facts) { f.Fstab[0].Spec = `LABEL="sys"` },
-		"command line": func(f *Facts) { f.Kernel.Params = paramsOf("root=LABEL=sys") },
+		"fstab":        func(f *Facts) { f.Fstab[0].Name = Name{TagLabel, "sys"} },
+		"command line": func(f *Facts) { f.Uses = []Use{{Name: Name{TagLabel, "sys"}}} },
 	} {
 		f := good()
 		f.Dev("vda2").Contents[0].Label = "sys"
@@ -291,6 +289,26 @@ func TestNewSpecsAreKept(t *testing.T) {
 		if p := planned(t, f, wish()); p.Source.Filesystems()[0].FS.Spec != spec || p.Source.Filesystems()[0].Was != "/dev/vda2" {
 			t.Errorf("source by %s: %+v", spec, p.Source.Filesystems()[0].FS)
 		}
+	}
+}
+
+// TestAlsoCalled: a source keeps every name that leads to it alone and that its node, UUID and GUID do not say.
+func TestAlsoCalled(t *testing.T) {
+	f := good()
+	d := f.Dev("vda2")
+	d.Links = []string{"/dev/disk/by-path/x-part2"}
+	f.Fstab = append(f.Fstab, Fstab{Spec: "/dev/vda2", Name: Name{"", "/dev/vda2"}, Target: "/b", Options: "bind", Device: "vda2"})
+	f.Uses = []Use{
+		{Spec: "LABEL=sys", Name: Name{TagLabel, "sys"}, Device: "vda2"}, {Spec: "8:2", Name: Name{"", "8:2"}, Device: "vda2"}, {Spec: "/dev/vda2", Name: Name{"", "/dev/vda2"}, Device: "vda2"},
+		{Spec: "PARTUUID=" + strings.ToUpper(d.GUID), Name: Name{TagPartUUID, d.GUID}, Device: "vda2"}, {Spec: "PARTUUID=x/PARTNROFF=1", Name: Name{TagPartUUID, "x/partnroff=1"}, Device: "vda2"},
+		{Spec: "LABEL=sys", Name: Name{TagLabel, "sys"}, Device: "vda2"}, {Spec: "LABEL=x", Name: Name{TagLabel, "x"}}, {Spec: "LABEL=swap", Name: Name{TagLabel, "swap"}, Device: "vda3"},
+	}
+	p := planned(t, f, wish())
+	if d := cmp.Diff([]string{"/dev/disk/by-path/x-part2", "LABEL=sys", "8:2", "PARTUUID=x/PARTNROFF=1"}, p.Source.Filesystems()[0].Also); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"LABEL=swap"}, p.Source.Swaps()[0].Also); d != "" {
+		t.Error(d)
 	}
 }
 

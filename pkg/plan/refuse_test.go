@@ -63,6 +63,9 @@ func TestNewRefuses(t *testing.T) {
 		{"fstab names the target", func(f *Facts, _ *Intent) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "/dev/vdb", Target: "/spare", Type: "ext4", Options: "defaults", Device: "vdb"})
 		}, "fstab.resolves", []string{"/spare", "target disk /dev/vdb", "remove the line"}},
+		{"a name of two", func(f *Facts, _ *Intent) {
+			f.Uses = []Use{{Where: "kernel command line: root=", Spec: "LABEL=sys", Name: Name{TagLabel, "sys"}, Ambiguous: []string{"vda2", "vdc1"}}}
+		}, "names.resolve", []string{"kernel command line: root=: LABEL=sys", "vda2, vdc1", "by UUID"}},
 		{"twin of the target", func(f *Facts, _ *Intent) {
 			twin := *f.Dev("vdb")
 			twin.Name, twin.Path = "vdc", "/dev/vdc"
@@ -114,7 +117,7 @@ func TestNewRefuses(t *testing.T) {
 		{"partition that the kernel shows elsewhere", func(f *Facts, _ *Intent) { f.Dev("vda3").Start += mib }, "plan.source", []string{"partition 3", "partprobe"}},
 		{"label twice", func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44", "/data", 0).Contents[0].Label = "data"
-			f.Fstab[2].Spec, f.Fstab[2].Device = "LABEL=data", ""
+			f.Fstab[2].Spec, f.Fstab[2].Name, f.Fstab[2].Device = "LABEL=data", Name{TagLabel, "data"}, ""
 			twin := fsOf("ext4", "45", 0)
 			twin.Label = "data"
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{twin}})
@@ -314,8 +317,14 @@ func TestNewWarns(t *testing.T) {
 		{"another sector", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector = 4096 }, "plan.target", []string{"4096", "512"}},
 		{"much larger", func(f *Facts, _ *Intent) { f.Dev("vdb").Size = 30 * gib }, "plan.target", []string{"10 GiB", "unused"}},
 		{"swap file for resume", func(f *Facts, _ *Intent) { f.Kernel.Params = paramsOf("resume_offset=1234") }, "boot.resume", []string{"resume_offset=1234", "filefrag"}},
+		{"swap to resume from that is gone", func(f *Facts, _ *Intent) {
+			f.Uses = []Use{{Where: "/etc/x: RESUME=", Spec: "UUID=gone", Name: Name{TagUUID, "gone"}, Resume: true}}
+		}, "names.resolve", []string{"/etc/x: RESUME=: UUID=gone", "each boot waits"}},
+		{"swap to resume from on the target", func(f *Facts, _ *Intent) {
+			f.Uses = []Use{{Where: "/etc/x: RESUME=", Spec: "/dev/vdb", Name: Name{Value: "/dev/vdb"}, Resume: true, Device: "vdb"}}
+		}, "names.resolve", []string{"/etc/x: RESUME=: /dev/vdb", "overwritten"}},
 		{"fstab into nowhere", func(f *Facts, _ *Intent) {
-			f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=gone", Target: "/x", Options: "defaults"})
+			f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=gone", Name: Name{TagUUID, "gone"}, Target: "/x", Options: "defaults"})
 		}, "fstab.resolves", []string{"UUID=gone", "nofail"}},
 		{"fstab names the target, nofail", func(f *Facts, _ *Intent) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "/dev/vdb", Target: "/spare", Options: "nofail", Device: "vdb"})

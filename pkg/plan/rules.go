@@ -51,8 +51,17 @@ type Generator struct {
 	Name     string
 	Program  string // a system that has this file uses it; without the leading slash
 	Rebuilds bool   // it can be run for a migrated system
+	// Settings are the files of the system that say what goes into an initrd and what it waits for.
+	Settings []Settings
 	// InitrdOf is the path of a kernel image's initrd, both without the leading slash.
 	InitrdOf func(kernel string) string
+}
+
+// Settings are shell-like files. Pattern is without the leading slash.
+type Settings struct {
+	Pattern string
+	Devices []string // variables whose values name devices
+	Resume  string   // that of them which the boot waits for, to resume from hibernation; "" for none
 }
 
 // Family returns the row with a name, or a zero one.

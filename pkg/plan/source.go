@@ -201,7 +201,7 @@ func (b *builder) twin(p *Device, fs, swap *Content) bool {
 	if err == nil && p.GUID != "" {
 		_, err = b.f.PartByGUID(p.GUID)
 	}
-	if err == nil && c.Label != "" && b.byLabel(c.Label) {
+	if err == nil && c.Label != "" && b.unresolved(Name{TagLabel, c.Label}) {
 		_, err = one(b.f, "label "+c.Label, func(d *Device) bool {
 			x := d.Filesystem()
 			if x == nil {
@@ -210,18 +210,18 @@ func (b *builder) twin(p *Device, fs, swap *Content) bool {
 			return x != nil && x.Label == c.Label
 		})
 	}
+	if name := b.f.partName(p); err == nil && name != "" && b.unresolved(Name{TagPartLabel, name}) {
+		_, err = one(b.f, "partition name "+name, func(d *Device) bool { return b.f.partName(d) == name })
+	}
 	if err != nil {
 		b.refuse("partition "+p.Path, "disconnect the other one, or give it another identity ("+FSTypeOf(c.Type).identify("DEVICE")+", sgdisk -G DISK)", "%v", err)
 	}
 	return err != nil
 }
 
-// byLabel reports whether fstab has a line for a label that resolved to nothing.
-func (b *builder) byLabel(label string) bool {
-	return slices.ContainsFunc(b.f.Fstab, func(e Fstab) bool {
-		l, ok := strings.CutPrefix(e.Spec, "LABEL=")
-		return ok && e.Device == "" && strings.Trim(l, `"`) == label
-	})
+// unresolved reports whether fstab has a line for a name that resolved to nothing.
+func (b *builder) unresolved(n Name) bool {
+	return slices.ContainsFunc(b.f.Fstab, func(e Fstab) bool { return e.Device == "" && e.Name == n })
 }
 
 func orNothing(s string) string {
@@ -309,7 +309,7 @@ func (b *builder) addSwap(p *Device, tab *Fstab, c *Content) {
 	} else {
 		b.warn("swap "+p.Path, "add its line to /etc/fstab", "it is in use, but fstab has no line for it: the new swap is made, and nothing switches it on")
 	}
-	b.srcs = append(b.srcs, source{part: p, use: c, node: Node{Ref: Ref("swap:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Layer: Layer{Swap: old}}})
+	b.srcs = append(b.srcs, source{part: p, use: c, node: Node{Ref: Ref("swap:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{Swap: old}}})
 }
 
 func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
@@ -326,7 +326,7 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 		return
 	}
 	b.srcs = append(b.srcs, source{part: p, use: c, needed: c.Used + c.Used/10 + 64*mib,
-		node: Node{Ref: Ref("fs:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Layer: Layer{FS: s}}})
+		node: Node{Ref: Ref("fs:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{FS: s}}})
 }
 
 // oldDisk is the key of the source disk.

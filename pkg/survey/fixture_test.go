@@ -24,7 +24,7 @@ const (
 
 // bootx is a made-up boot loader whose configuration is "ok" when nothing is wrong with it.
 func bootx() plan.Loader {
-	return plan.Loader{Name: "bootx", Look: func(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
+	return plan.Loader{Name: "bootx", Texts: []string{"boot/bootx.conf", "etc/bootx.d/*"}, Look: func(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
 		b := f.Boot
 		got, err := fs.ReadFile(root, "boot/bootx.conf")
 		if err != nil {
@@ -165,6 +165,6 @@ func rules() plan.Rules {
 				return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return !slices.Contains(strings.Fields(read("var/lib/packages")), p) })
 			}}},
 		Generators: []plan.Generator{{Name: "other", Program: "usr/bin/other"},
-			{Name: "initramfs-tools", Program: "usr/sbin/update-initramfs", InitrdOf: func(k string) string { return strings.Replace(k, "vmlinuz", "initrd.img", 1) }}},
+			{Name: "initramfs-tools", Program: "usr/sbin/update-initramfs", Settings: []plan.Settings{{Pattern: "etc/generator/*", Devices: []string{"RESUME", "ROOT"}, Resume: "RESUME"}}, InitrdOf: func(k string) string { return strings.Replace(k, "vmlinuz", "initrd.img", 1) }}},
 	}
 }

@@ -75,64 +75,24 @@ func (l *looker) fstab() {
 		l.note(fmt.Sprintf("/etc/fstab line %d", m.Line), m.Reason+"; mount passes over the whole line, systemd may not")
 	}
 	for _, e := range t.Entries() {
-		x := plan.Fstab{Spec: e.Spec.String(), Target: e.File, Type: e.VFSType, Options: string(e.Options)}
-		d, err := l.resolve(e.Spec.String())
+		x := plan.Fstab{Spec: e.Spec.String(), Name: l.name(e.Spec), Target: e.File, Type: e.VFSType, Options: string(e.Options)}
+		d, err := l.resolve(e.Spec)
 		l.problem("fstab line "+x.Spec, err)
 		if d != nil {
 			x.Device = d.Name
-		} else if err == nil && strings.HasPrefix(x.Spec, "/dev/") {
-			x.Device = l.node(x.Spec) // of a kind that is not surveyed: zram0, sr0
+		} else if err == nil && strings.HasPrefix(e.Spec.Value, "/dev/") {
+			x.Device = l.node(e.Spec.Value) // of a kind that is not surveyed: zram0, sr0
 		}
 		l.f.Fstab = append(l.f.Fstab, x)
 	}
 }
 
-// resolve finds what a spec of fstab or root= means among the devices seen; nil when nothing does.
-func (l *looker) resolve(spec string) (*plan.Device, error) {
-	s := fstab.ParseSpec(spec)
-	var match func(d *plan.Device) bool
-	switch s.Kind {
-	case fstab.UUID, fstab.Label:
-		match = func(d *plan.Device) bool {
-			c := d.Filesystem()
-			if c == nil {
-				c = d.Swap()
-			}
-			if c == nil {
-				return false
-			}
-			if s.Kind == fstab.Label {
-				return c.Label == s.Value
-			}
-			return strings.EqualFold(c.UUID, s.Value)
-		}
-	case fstab.PartUUID:
-		match = func(d *plan.Device) bool { return d.GUID != "" && strings.EqualFold(d.GUID, s.Value) }
-	case fstab.PartLabel:
-		match = func(d *plan.Device) bool {
-			disk := l.f.DiskOf(d.Name)
-			if d.Kind != plan.KindPart || disk == nil || disk.Table == nil {
-				return false
-			}
-			for _, p := range disk.Table.Partitions {
-				if p.Number == d.Number && p.Name == s.Value {
-					return true
-				}
-			}
-			return false
-		}
-	default:
-		if !strings.HasPrefix(spec, "/dev/") {
-			return nil, nil
-		}
-		return l.byNode(spec), nil
+// resolve finds what a spec of fstab means among the devices seen; nil when nothing does.
+func (l *looker) resolve(spec fstab.Spec) (*plan.Device, error) {
+	if spec.Kind == fstab.Other {
+		return nil, nil
 	}
-	var found []*plan.Device
-	for i := range l.f.Devices {
-		if match(&l.f.Devices[i]) {
-			found = append(found, &l.f.Devices[i])
-		}
-	}
+	found := l.meant(spec)
 	if len(found) > 1 {
 		return nil, fmt.Errorf("ambiguous: matches %s and %s; refusing to choose", found[0].Path, found[1].Path)
 	}

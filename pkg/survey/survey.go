@@ -90,11 +90,13 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 		l.stale()
 	}
 	if depth >= Whole {
+		l.links()
 		l.byID()
 		l.fstab()
 		l.distro()
 		l.mdadmSnippets()
 		l.boot()
+		l.uses()
 	}
 	return l.f, nil
 }

@@ -1,0 +1,92 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Tags of names, as fstab(5) has them. A path and a number have none.
+const (
+	TagUUID      = "UUID"
+	TagLabel     = "LABEL"
+	TagPartUUID  = "PARTUUID"
+	TagPartLabel = "PARTLABEL"
+)
+
+// Name is how something names a device, by what it means: quotes and escapes are gone, and a link of udev is the tag that
+// it stands for. A label is as the device carries it.
+type Name struct {
+	Tag   string `json:"tag,omitempty"` // UUID, LABEL, PARTUUID, PARTLABEL, ID; "" for a path or a number
+	Value string `json:"value,omitempty"`
+}
+
+// Use is a place, beside the lines of fstab, that names a device.
+type Use struct {
+	Where     string   `json:"where"`            // for people: "/etc/crypttab line 3"
+	Spec      string   `json:"spec"`             // as fstab would spell it
+	Resume    bool     `json:"resume,omitempty"` // the boot waits for it, to resume from hibernation
+	Name      Name     `json:"name"`
+	Device    string   `json:"device,omitempty"`    // by name; "" when it resolves to none
+	Ambiguous []string `json:"ambiguous,omitempty"` // the devices that it could mean, where they are several
+}
+
+// inUse are the values by which something finds a device under a tag.
+func (f *Facts) inUse(tag string) map[string]bool {
+	m := map[string]bool{}
+	for _, e := range f.Fstab {
+		if e.Name.Tag == tag {
+			m[e.Name.Value] = true
+		}
+	}
+	for _, u := range f.Uses {
+		if u.Name.Tag == tag {
+			m[u.Name.Value] = true
+		}
+	}
+	return m
+}
+
+// alsoCalled lists, as fstab would spell them, the names of a source beside its UUID, its partition's GUID and its node:
+// the links that lead to it, and what anything calls it. Only those are there that lead to it alone.
+func (f *Facts) alsoCalled(d *Device) []string {
+	out := append([]string(nil), d.Links...)
+	add := func(dev string, n Name, spec string) {
+		known := n.Tag == TagUUID || n.Tag == TagPartUUID && strings.EqualFold(n.Value, d.GUID) || n.Tag == "" && n.Value == d.Path
+		if dev == d.Name && !known && utf8.ValidString(spec) {
+			out = append(out, spec)
+		}
+	}
+	for _, e := range f.Fstab {
+		if !e.bind() {
+			add(e.Device, e.Name, e.Spec)
+		}
+	}
+	for _, u := range f.Uses {
+		add(u.Device, u.Name, u.Spec)
+	}
+	return merge(out)
+}
+
+// moves reports whether a device is a partition whose volume the plan moves.
+func (p *Plan) moves(d *Device) bool {
+	return d != nil && d.GUID != "" && p.Source.Node(Ref("part:"+d.GUID)) != nil
+}
+
+// checkNames looks at what names devices outside of fstab. Names of a source become those of its successor; what cannot be
+// told apart is not touched, and what is not there keeps each boot waiting.
+func checkNames(p *Plan, f *Facts, a *answers) {
+	for _, u := range f.Uses {
+		noun := fmt.Sprintf("%s: %s", u.Where, u.Spec)
+		t := p.targetOf(f, u.Device)
+		switch {
+		case slices.ContainsFunc(u.Ambiguous, func(n string) bool { return p.moves(f.Dev(n)) }):
+			a.refuse(noun, "give one of them another name, or name the device by UUID there", "it means several devices (%s), and only one of them moves", strings.Join(u.Ambiguous, ", "))
+		case t != nil:
+			a.warn(noun, "remove it there, or name another device", "it is on the target disk %s, which is overwritten", t.Path)
+		case u.Resume && u.Device == "":
+			a.warn(noun, "remove it there, or name a swap area that exists", "it is on no device: each boot waits for it, about 30 seconds, also that of the new system")
+		}
+	}
+}
