@@ -9,6 +9,11 @@ func Uncommented(b []byte) []byte {
 	if out, ok := uncommented(b); ok {
 		return out
 	}
+	return UncommentedLines(b)
+}
+
+// UncommentedLines drops the lines that are comments.
+func UncommentedLines(b []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(b) {
 		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {

@@ -99,9 +99,7 @@ func (pr grubMenu) params(m boot.GRUBEntry) string {
 }
 
 // isRoot reports whether a value of root= is the planned root.
-func (pr grubMenu) isRoot(v string) bool {
-	return v == "UUID="+pr.Plan.Boot.Root
-}
+func (pr grubMenu) isRoot(v string) bool { return newRoot(pr.Plan, v) }
 
 // inNew leads from a path as the new GRUB sees it to one of the new system.
 func (pr grubMenu) inNew(f string) string { return path.Join(pr.Plan.Boot.Mount, f) }

@@ -33,13 +33,9 @@ func grubVariables(to Renames, b []byte) ([]byte, error) {
 		}
 		return v
 	}
-	// An array has no partition UUID: without one, GRUB takes that of the filesystem.
-	none := func(v string) string {
-		if to.Becomes(fstab.Spec{Kind: fstab.PartUUID, Value: v}) != "" {
-			return ""
-		}
-		return v
-	}
+	// Both say which partition the root is, and the new one is on an array, which has no partition UUID. Without one, GRUB
+	// takes that of the filesystem.
+	none := func(string) string { return "" }
 	// The node of an array is not the same in every boot.
 	byUUID := func(v string) string {
 		if v == "true" {

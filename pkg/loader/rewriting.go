@@ -15,6 +15,8 @@ type Setting struct {
 	Change func(to Renames, b []byte) ([]byte, error)
 	// Scripts says that only what may be executed counts.
 	Scripts bool
+	// Lines says that a comment is a whole line: a '#' behind a word belongs to it.
+	Lines bool
 }
 
 // Renames leads from names of the old system's devices to those of the new one.

@@ -58,12 +58,12 @@ func (e *Env) forget(ctx context.Context, d *plan.Device) error {
 
 // means reports whether a spec names a partition of a disk, and nothing else.
 func (r *rewriter) means(spec fstab.Spec, f *plan.Facts, disk *plan.Device) bool {
-	spec = untangled(spec)
 	node := ""
 	if spec.Kind == fstab.Device {
 		// A path that cannot be followed is not one of udev's links.
 		node, _ = throughLinks(r.root, spec.Value)
 	}
+	spec = spec.Meaning()
 	here, elsewhere := false, false
 	for i := range f.Devices {
 		x := &f.Devices[i]
@@ -80,19 +80,22 @@ func (r *rewriter) means(spec fstab.Spec, f *plan.Facts, disk *plan.Device) bool
 }
 
 func named(spec fstab.Spec, node string, f *plan.Facts, x *plan.Device) bool {
+	if node != "" && x.Path == node {
+		return true
+	}
 	switch spec.Kind {
 	case fstab.Device:
-		return x.Path == spec.Value || x.Path == node
+		return x.Path == spec.Value
 	case fstab.PartUUID:
 		return x.GUID != "" && strings.EqualFold(x.GUID, spec.Value)
 	case fstab.PartLabel:
 		d := f.Dev(x.Parent)
 		return x.Kind == plan.KindPart && d != nil && d.Table != nil && slices.ContainsFunc(d.Table.Partitions, func(p plan.Partition) bool {
-			return p.Number == x.Number && p.Name == spec.Value
+			return p.Number == x.Number && p.Name != "" && spec.Same(fstab.Spec{Kind: fstab.PartLabel, Value: p.Name})
 		})
 	case fstab.UUID, fstab.Label:
 		return slices.ContainsFunc(x.Contents, func(c plan.Content) bool {
-			return !c.Ghost && spec.Value != "" && (spec.Kind == fstab.Label && c.Label == spec.Value || spec.Kind == fstab.UUID && strings.EqualFold(c.UUID, spec.Value))
+			return !c.Ghost && (c.Label != "" && spec.Same(fstab.Spec{Kind: fstab.Label, Value: c.Label}) || c.UUID != "" && spec.Same(fstab.Spec{Kind: fstab.UUID, Value: c.UUID}))
 		})
 	}
 	return false

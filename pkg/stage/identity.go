@@ -1,58 +1,74 @@
 package stage
 
 import (
-	"bytes"
 	"strings"
 
+	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/plan"
 )
 
-// oldIdentity finds a name of the old system in a text, "" when there is none: the UUIDs of its filesystems and swap areas,
-// those of their partitions, and the nodes and links that they had.
-func oldIdentity(p *plan.Plan, b []byte) string {
-	low := bytes.ToLower(b)
-	find := func(uuid string, on plan.Ref, node string) string {
-		for _, id := range []string{uuid, strings.TrimPrefix(string(on), "part:")} {
-			if id != "" && bytes.Contains(low, []byte(strings.ToLower(id))) {
-				return id
-			}
-		}
-		for _, n := range []string{node, idLink(p, node)} {
-			if n != "" && namesNode(b, n) {
+// called lists what a filesystem or swap area of the source is called: by its own UUID and label, by its partition, by node
+// and links, and by whatever named it when the plan was made.
+func called(p *plan.Plan, n *plan.Node) []fstab.Spec {
+	out := []fstab.Spec{{Kind: fstab.UUID, Value: n.Ref.ID()}, {Kind: fstab.Device, Value: n.Was}, {Kind: fstab.Device, Value: idLink(p, n.Was)}}
+	if guid, ok := strings.CutPrefix(string(n.Lower()), "part:"); ok {
+		out = append(out, fstab.Spec{Kind: fstab.PartUUID, Value: guid})
+	}
+	spelled := n.Also
+	if n.FS != nil {
+		out = append(out, fstab.Spec{Kind: fstab.Label, Value: n.FS.Label})
+		spelled = append([]string{n.FS.Spec}, spelled...)
+	} else if n.Swap != nil {
+		spelled = append([]string{n.Swap.Spec}, spelled...)
+	}
+	for _, s := range spelled {
+		out = append(out, fstab.ParseSpec(s))
+	}
+	return out
+}
+
+// sources are the filesystems and swap areas that move.
+func sources(p *plan.Plan) []*plan.Node { return append(p.Source.Filesystems(), p.Source.Swaps()...) }
+
+// oldNode is the source that a spec means, nil for none.
+func oldNode(p *plan.Plan, spec fstab.Spec) *plan.Node {
+	for _, n := range sources(p) {
+		for _, s := range called(p, n) {
+			if s.Value != "" && s.Same(spec) {
 				return n
 			}
 		}
-		return ""
 	}
-	for _, n := range append(p.Source.Filesystems(), p.Source.Swaps()...) {
-		if id := find(n.Ref.ID(), n.Lower(), n.Was); id != "" {
-			return id
+	return nil
+}
+
+// oldIdentity finds a name of the old system in a text of any syntax, "" when there is none.
+func oldIdentity(p *plan.Plan, b []byte) string {
+	text := fstab.TextOf(b)
+	for _, n := range sources(p) {
+		for _, s := range called(p, n) {
+			if !text.Mentions(s) {
+				continue
+			}
+			if s.Kind == fstab.Label || s.Kind == fstab.PartLabel {
+				return s.String()
+			}
+			return s.Value
 		}
 	}
 	return ""
 }
 
-// namesNode finds a node that is not the beginning of another's name: /dev/vda1 in /dev/vda10.
-func namesNode(b []byte, node string) bool {
-	for {
-		i := bytes.Index(b, []byte(node))
-		if i < 0 {
-			return false
+// idLink is the link in /dev/disk/by-id of a partition of the old disk, by the one of that disk which the plan knows.
+func idLink(p *plan.Plan, dev string) string {
+	for _, d := range p.Source.Disks() {
+		number, ok := strings.CutPrefix(dev, d.Was)
+		if !ok || d.Disk.ByID == "" || d.Was == "" {
+			continue
 		}
-		b = b[i+len(node):]
-		if len(b) == 0 || !('0' <= b[0] && b[0] <= '9' || 'a' <= b[0] && b[0] <= 'z' || 'A' <= b[0] && b[0] <= 'Z' || strings.IndexByte("-_./", b[0]) >= 0) {
-			return true
-		}
-	}
-}
-
-// uncommented drops the lines that are comments: those may tell history.
-func uncommented(b []byte) []byte {
-	var out []byte
-	for line := range bytes.Lines(b) {
-		if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
-			out = append(out, line...)
+		if number = strings.TrimPrefix(number, "p"); number != "" && strings.Trim(number, "0123456789") == "" {
+			return d.Disk.ByID + "-part" + number
 		}
 	}
-	return out
+	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"migrate-init/cpio"
+	"migrate-init/pkg/conf"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/kmod"
 	"migrate-init/pkg/plan"
@@ -189,7 +190,7 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) []error {
 	for _, x := range a.List() {
 		if pr.setting(x) && x.IsRegular() {
 			if b, err := a.ReadFile(x.Name); err == nil {
-				if id := oldIdentity(pr.p, uncommented(b)); id != "" {
+				if id := oldIdentity(pr.p, conf.Uncommented(b)); id != "" {
 					errs = append(errs, fmt.Errorf("initrd /%s: %s still names %s of the old system", name, x.Name, id))
 				}
 			}

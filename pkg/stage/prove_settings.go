@@ -4,9 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
+	"migrate-init/pkg/conf"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
@@ -36,11 +36,11 @@ func (pr *prover) fstab() (out plan.Findings) {
 	}
 	seen := map[string]string{}
 	for _, x := range t.Entries() {
-		if id := oldIdentity(pr.p, []byte(x.Spec.String())); id != "" {
-			out = append(out, plan.Refusal(file, byUUID, "line %d still names %s of the old system", x.Line, id))
+		if n := oldNode(pr.p, x.Spec); n != nil {
+			out = append(out, plan.Refusal(file, byUUID, "line %d still names %s of the old system, by %s", x.Line, n.Ref.ID(), x.Spec))
 		}
-		if x.Spec.Kind == fstab.UUID && !x.IsBind() {
-			seen[path.Clean(x.File)] = strings.ToLower(x.Spec.Value)
+		if m := x.Spec.Meaning(); m.Kind == fstab.UUID && !x.IsBind() {
+			seen[path.Clean(x.File)] = m.Value
 		}
 	}
 	for _, n := range pr.p.Target.Filesystems() {
@@ -52,26 +52,30 @@ func (pr *prover) fstab() (out plan.Findings) {
 }
 
 // leftovers searches what programs made of those settings for names of the old system.
-func (pr *prover) leftovers() (out plan.Findings) {
-	for _, pat := range append(slices.Clone(pr.loader.Made), "boot/loader/entries/*") {
-		out = append(out, pr.search(loader.Setting{Pattern: pat}, func(b []byte) []byte { return b })...)
+func (pr *prover) leftovers() plan.Findings {
+	return pr.searchAll(func(x text) bool { return x.by == byProgram })
+}
+
+// settings searches the texts from which boot entries and the initrds are made.
+func (pr *prover) settings() plan.Findings {
+	return pr.searchAll(func(x text) bool { return x.by != byProgram })
+}
+
+func (pr *prover) searchAll(want func(text) bool) (out plan.Findings) {
+	for _, x := range texts(pr.loader, pr.sys) {
+		if want(x) {
+			out = append(out, pr.search(x.Setting)...)
+		}
 	}
 	return out
 }
 
-// settings searches the texts from which boot entries and the initrds are made; people write them, with comments.
-func (pr *prover) settings() (out plan.Findings) {
-	list := settings(pr.loader, pr.sys.Generator)
-	for _, pat := range append(slices.Clone(pr.loader.Written), pr.sys.Family.MDConf, "etc/crypttab") {
-		list = append(list, loader.Setting{Pattern: pat})
+// search finds names of the old system in the files of a pattern. Comments may tell history.
+func (pr *prover) search(x loader.Setting) (out plan.Findings) {
+	uncommented := conf.Uncommented
+	if x.Lines {
+		uncommented = conf.UncommentedLines
 	}
-	for _, x := range list {
-		out = append(out, pr.search(x, uncommented)...)
-	}
-	return out
-}
-
-func (pr *prover) search(x loader.Setting, text func([]byte) []byte) (out plan.Findings) {
 	names, err := glob(pr.root, x.Pattern)
 	if err != nil {
 		return fault("files "+x.Pattern, "", err)
@@ -89,7 +93,7 @@ func (pr *prover) search(x loader.Setting, text func([]byte) []byte) (out plan.F
 			out = append(out, fault("file /"+n, "", err)...)
 			continue
 		}
-		if id := oldIdentity(pr.p, text(b)); id != "" {
+		if id := oldIdentity(pr.p, uncommented(b)); id != "" {
 			out = append(out, plan.Refusal("file /"+n, byUUID, "still names %s of the old system", id))
 		}
 	}

@@ -135,17 +135,34 @@ func TestProve(t *testing.T) {
 				}
 			}
 		})},
-		"no initrd":          {[]string{initrdName}, remove(initrdName)},
-		"cut initrd":         {[]string{initrdName}, edit(initrdName, func(s string) string { return s[:len(s)/2] })},
-		"no kernel":          {[]string{"vmlinuz"}, remove(kernel)},
-		"not a kernel":       {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
-		"no modules":         {[]string{"no modules of its release"}, remove("usr/lib/modules/" + sim.Release + "/modules.dep")},
-		"no fstab":           {[]string{"/etc/fstab"}, remove("etc/fstab")},
-		"fstab old swap":     {[]string{"/etc/fstab: line", sim.OldSwap}, edit("etc/fstab", swap(p.Target.Swaps()[0].Ref.ID(), sim.OldSwap))},
-		"fstab lacks root":   {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
-		"fstab lacks srv":    {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
-		"no grub.cfg":        {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
-		"old in grub.cfg":    {[]string{"boot/grub/grub.cfg", "still names", sim.OldRoot}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\n# " + sim.OldRoot + "\n" })},
+		"no initrd":        {[]string{initrdName}, remove(initrdName)},
+		"cut initrd":       {[]string{initrdName}, edit(initrdName, func(s string) string { return s[:len(s)/2] })},
+		"no kernel":        {[]string{"vmlinuz"}, remove(kernel)},
+		"not a kernel":     {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
+		"no modules":       {[]string{"no modules of its release"}, remove("usr/lib/modules/" + sim.Release + "/modules.dep")},
+		"no fstab":         {[]string{"/etc/fstab"}, remove("etc/fstab")},
+		"fstab old swap":   {[]string{"/etc/fstab: line", sim.OldSwap}, edit("etc/fstab", swap(p.Target.Swaps()[0].Ref.ID(), sim.OldSwap))},
+		"fstab lacks root": {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
+		"fstab lacks srv":  {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
+		"no grub.cfg":      {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
+		"old in grub.cfg":  {[]string{"boot/grub/grub.cfg", "still names", sim.OldRoot}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\necho " + sim.OldRoot + "\n" })},
+		"history in grub.cfg": {nil, edit("boot/grub/grub.cfg", func(s string) string {
+			return s + "\n# root was " + sim.OldRoot + "\ntrue # LABEL=rootfs\n"
+		})},
+		"old label in grub.cfg":  {[]string{"boot/grub/grub.cfg", "still names LABEL=rootfs"}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\nsearch --no-floppy --set=root --label rootfs\n" })},
+		"root by a link":         {nil, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "root=/dev/disk/by-uuid/"+strings.ToUpper(root)))},
+		"root quoted":            {nil, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "\"root=UUID="+root+"\""))},
+		"root by the array":      {nil, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "root=/dev/md/root"))},
+		"root by partition name": {[]string{"has root=PARTLABEL=root, planned UUID"}, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "root=PARTLABEL=root"))},
+		"root by number":         {[]string{"has root=9:0, planned UUID"}, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "root=9:0"))},
+		"fstab by links":         {nil, edit("etc/fstab", swap("UUID="+root, "/dev/disk/by-uuid/"+root))},
+		"fstab by old label":     {[]string{"/etc/fstab: line", sim.OldRoot, "by-label/rootfs"}, edit("etc/fstab", func(s string) string { return s + "/dev/disk/by-label/rootfs /x ext4 nofail 0 0\n" })},
+		"an entry put aside": {nil, func(w *world) {
+			w.Trees[root]["boot/loader/entries/d.conf.bak"] = &fstest.MapFile{Data: []byte("options root=UUID=" + sim.OldRoot + "\n")}
+		}},
+		"an entry": {[]string{"boot/loader/entries/d.conf", "still names " + sim.OldRoot}, func(w *world) {
+			w.Trees[root]["boot/loader/entries/d.conf"] = &fstest.MapFile{Data: []byte("# was UUID=" + sim.OldSwap + "\noptions root=UUID=" + sim.OldRoot + "\n")}
+		}},
 		"root by node":       {[]string{"grub.cfg", "root=UUID=" + root}, edit("boot/grub/grub.cfg", swap("UUID="+root, "/dev/md0"))},
 		"root by label":      {[]string{"has root=LABEL=rootfs"}, edit("boot/grub/grub.cfg", swap(" quiet", " root=LABEL=rootfs quiet"))},
 		"entry's kernel":     {[]string{"vmlinuz-5"}, edit("boot/grub/grub.cfg", swap("vmlinuz-"+sim.Release, "vmlinuz-5"))},

@@ -152,58 +152,12 @@ func (r *rewriter) edit(name string, change func([]byte) ([]byte, error)) error 
 	return nil
 }
 
-// becomes tells the UUID that takes the place of what a spec names, "" when the plan does not move it.
+// becomes gives the UUID that takes the place of what a spec names, "" when the plan does not move it.
 func (r *rewriter) becomes(spec fstab.Spec) string {
-	spec = untangled(spec)
-	if spec.Kind == fstab.UUID {
-		for from, to := range r.ids {
-			if strings.EqualFold(from, spec.Value) {
-				return to
-			}
-		}
-	}
-	names := func(planned, dev string, on plan.Ref) bool {
-		return planned != "" && planned == spec.String() || spec.Kind == fstab.Device && spec.Value != "" && (spec.Value == dev || spec.Value == idLink(r.p, dev)) ||
-			spec.Kind == fstab.PartUUID && strings.EqualFold("part:"+spec.Value, string(on))
-	}
-	for _, s := range r.p.Source.Filesystems() {
-		if names(s.FS.Spec, s.Was, s.Lower()) || spec.Kind == fstab.Label && s.FS.Label != "" && s.FS.Label == spec.Value {
-			return r.ids[s.Ref.ID()]
-		}
-	}
-	for _, s := range r.p.Source.Swaps() {
-		if names(s.Swap.Spec, s.Was, s.Lower()) {
-			return r.ids[s.Ref.ID()]
-		}
+	if n := oldNode(r.p, spec); n != nil {
+		return r.ids[n.Ref.ID()]
 	}
 	return ""
-}
-
-// idLink is the link in /dev/disk/by-id of a partition of the old disk, by the one of that disk which the plan knows.
-func idLink(p *plan.Plan, dev string) string {
-	for _, d := range p.Source.Disks() {
-		number, ok := strings.CutPrefix(dev, d.Was)
-		if !ok || d.Disk.ByID == "" || d.Was == "" {
-			continue
-		}
-		if number = strings.TrimPrefix(number, "p"); number != "" && strings.Trim(number, "0123456789") == "" {
-			return d.Disk.ByID + "-part" + number
-		}
-	}
-	return ""
-}
-
-// untangled takes udev's links for the tags that they stand for.
-func untangled(spec fstab.Spec) fstab.Spec {
-	if spec.Kind != fstab.Device {
-		return spec
-	}
-	for dir, kind := range map[string]fstab.Kind{"uuid": fstab.UUID, "label": fstab.Label, "partuuid": fstab.PartUUID} {
-		if v, ok := strings.CutPrefix(spec.Value, "/dev/disk/by-"+dir+"/"); ok {
-			return fstab.Spec{Kind: kind, Value: v}
-		}
-	}
-	return spec
 }
 
 func (r *rewriter) fstab() error {

@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 
 	"migrate-init/boot"
 	"migrate-init/pkg/conf"
-	"migrate-init/pkg/distro"
 	"migrate-init/pkg/fstab"
-	"migrate-init/pkg/loader"
 )
 
 // settings rewrites the texts from which initrds and boot entries are made. In each of them a UUID of the old system
 // becomes that of its successor wherever it stands. Other ways to name a device are only known in values that we can read.
 func (r *rewriter) settings() error {
 	to := r.renames()
-	for _, x := range settings(r.loader, r.sys.Generator) {
+	for _, x := range texts(r.loader, r.sys) {
+		if x.by != here {
+			continue
+		}
 		names, err := glob(r.root, x.Pattern)
 		if err != nil {
 			return err
@@ -40,27 +40,13 @@ func (r *rewriter) settings() error {
 	return nil
 }
 
-// settings are the files that people write and from which boot entries and initrds are made: those of the boot loader, of
-// every system, and of the generator.
-func settings(l loader.Loader, g distro.Generator) []loader.Setting {
-	out := append(slices.Clone(l.Settings),
-		loader.Setting{Pattern: "etc/kernel/cmdline", Change: func(to loader.Renames, b []byte) ([]byte, error) { return []byte(to.Params(string(b))), nil }},
-		loader.Setting{Pattern: "boot/loader/entries/*.conf"})
-	for _, x := range g.Settings {
-		out = append(out, loader.Setting{Pattern: x.Pattern, Change: func(to loader.Renames, b []byte) ([]byte, error) {
-			return to.Variables(b, to.Params, x.Devices...)
-		}})
-	}
-	return out
-}
-
 // variables changes the values of a shell-like file; all other bytes stay. A value that only running the file could tell
 // (KEY="$KEY crashkernel=1G") is left, as long as nothing in the file is of the old system.
 func (r *rewriter) variables(b []byte, change func(string) string, keys ...string) ([]byte, error) {
 	for _, k := range keys {
 		v, found, err := conf.Get(b, k)
 		if err != nil {
-			if id := oldIdentity(r.p, uncommented(b)); id != "" {
+			if id := oldIdentity(r.p, conf.Uncommented(b)); id != "" {
 				return nil, fmt.Errorf("it names %s of the old system, and cannot be changed: %w; name it by UUID there", id, err)
 			}
 			continue

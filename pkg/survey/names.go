@@ -32,7 +32,7 @@ func (l *looker) uses() {
 	for _, p := range l.f.Kernel.Params {
 		l.param("kernel command line", p)
 	}
-	texts := []string{"etc/kernel/cmdline", "boot/loader/entries/*.conf"}
+	texts := plan.Texts()
 	for _, s := range l.w.Rules.Generator(l.f.Distro.Initrd).Settings {
 		texts = append(texts, s.Pattern)
 		l.variables(s)

@@ -1,0 +1,52 @@
+package stage
+
+import (
+	"migrate-init/pkg/distro"
+	"migrate-init/pkg/loader"
+	"migrate-init/pkg/plan"
+)
+
+// rewriting says what brings the new system's names into a text.
+type rewriting int
+
+const (
+	here      rewriting = iota // settings, the step that rewrites people's texts
+	byStep                     // another step of Rewrites
+	byProgram                  // a program of the new system, which writes the text again from the others
+)
+
+// text is a kind of file of the new system in which devices are named.
+type text struct {
+	loader.Setting
+	by rewriting
+}
+
+// texts is every file of the new system that is searched for names of the old one. What is searched is rewritten, and what
+// is rewritten is searched: rewrite and prove both go by this list.
+func texts(l loader.Loader, sys distro.System) []text {
+	var out []text
+	add := func(by rewriting, list ...loader.Setting) {
+		for _, x := range list {
+			out = append(out, text{x, by})
+		}
+	}
+	add(here, l.Settings...)
+	for _, pattern := range plan.Texts() {
+		add(here, loader.Setting{Pattern: pattern, Lines: true, Change: func(to loader.Renames, b []byte) ([]byte, error) { return []byte(to.Params(string(b))), nil }})
+	}
+	for _, x := range sys.Generator.Settings {
+		add(here, loader.Setting{Pattern: x.Pattern, Change: func(to loader.Renames, b []byte) ([]byte, error) {
+			return to.Variables(b, to.Params, x.Devices...)
+		}})
+	}
+	for _, pattern := range append([]string{sys.Family.MDConf}, l.Written...) {
+		if pattern != "" {
+			add(byStep, loader.Setting{Pattern: pattern})
+		}
+	}
+	add(byStep, loader.Setting{Pattern: "etc/crypttab", Lines: true})
+	for _, pattern := range l.Made {
+		add(byProgram, loader.Setting{Pattern: pattern})
+	}
+	return out
+}
