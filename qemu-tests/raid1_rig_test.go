@@ -189,6 +189,7 @@ type status struct {
 	Migrated bool
 	Times    []struct {
 		Stage   string
+		Title   string
 		Seconds float64
 		Event   string
 	}
@@ -358,7 +359,7 @@ func (r *rig) showTimes(st status) {
 		if !strings.Contains(x.Stage, ":") {
 			total += x.Seconds
 		}
-		r.say("measured: %-12.12s %7.1f s  %s", x.Stage, x.Seconds, x.Event)
+		r.say("measured: %-26s %7.1f s  %s", x.Title, x.Seconds, x.Event)
 	}
 	r.say("measured: all stages %.1f s", total)
 	for _, x := range st.Records {

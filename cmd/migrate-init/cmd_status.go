@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
+
+	"github.com/dustin/go-humanize"
 
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
@@ -67,12 +68,16 @@ func cmdStatus(ctx context.Context, c *call) error {
 	for _, a := range st.Arrays {
 		sync := ""
 		if a.Sync != "" && a.Sync != "idle" {
-			sync = fmt.Sprintf(", %s %d of %d bytes", a.Sync, a.SyncDone, a.SyncAll)
+			sync = fmt.Sprintf(", %s %s of %s", a.Sync, humanize.IBytes(uint64(max(0, a.SyncDone))), humanize.IBytes(uint64(max(0, a.SyncAll))))
 		}
-		fmt.Fprintf(c.out, "array %s: %d of %d members%s\n", a.Name, a.Devices-a.Degraded, a.Devices, sync)
+		fmt.Fprintf(c.out, "array %s: %s, %d of %d members%s%s\n", arrayPath(p, &a), a.Marks(), a.Devices-a.Degraded, a.Devices, sync, staleOf(&a))
 	}
 	for _, t := range st.Times {
-		fmt.Fprintf(c.out, "  %-24s %8.1f s  %s\n", t.Stage, t.Seconds, t.Event)
+		name := t.Title
+		if name != t.Stage {
+			name = "  " + name // a part of the stage that is below it
+		}
+		fmt.Fprintf(c.out, "  %-32s %8.1f s  %s\n", name, t.Seconds, t.Event)
 	}
 	if st.Report != "" {
 		fmt.Fprintln(c.out, "report:", st.Report)
@@ -93,18 +98,41 @@ func (c *call) committed(p *plan.Plan) bool {
 	return err == nil && there
 }
 
-// stageOf is the stage of a record, with what the record says.
-func stageOf(r stage.Record) string {
-	name, _, _ := strings.Cut(r.Stage, ":")
-	if r.Text == "" {
-		return name
+// arrayPath is the name by which people find an array of a plan.
+func arrayPath(p *plan.Plan, a *plan.Array) string {
+	if n := p.Target.Node(plan.Ref("md:" + a.UUID)); n != nil {
+		return n.Called()
 	}
-	return name + " (" + r.Text + ")"
+	return "/dev/" + a.Node
 }
 
-// judge tells where a migration stands, from the journal and from what runs.
+// staleOf names the devices that carry an array's superblock and are behind it.
+func staleOf(a *plan.Array) string {
+	out := ""
+	for _, m := range a.Members {
+		if m.Stale != "" {
+			out += fmt.Sprintf("; %s is stale (%s)", m.Device, m.Stale)
+		}
+	}
+	return out
+}
+
+// stopped says where the machine stopped, by the last record.
+func stopped(p *plan.Plan, r stage.Record) string {
+	what := stage.Title(p, r.Stage)
+	if r.Text != "" {
+		what += " (" + r.Text + ")"
+	}
+	switch r.Event {
+	case stage.Begin, stage.Note:
+		return "the machine stopped during " + what
+	}
+	return "the machine stopped after " + what
+}
+
+// judge decides where a migration stands, from the journal and from what runs.
 func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state {
-	st := state{Plan: p.ID, Records: rs, Times: rs.Took(), Migrated: runsMigrated(p, f)}
+	st := state{Plan: p.ID, Records: rs, Times: rs.Times(p), Migrated: runsMigrated(p, f)}
 	for _, n := range p.Target.Arrays() {
 		if a := f.Array(n.Ref.ID()); a != nil && a.Node != "" {
 			st.Arrays = append(st.Arrays, *a)
@@ -142,13 +170,13 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 		st.State, st.Says = "failed", "This is the old system, unchanged. The migration began and did not commit."
 		st.Next = "fix the reason and run migrate-init schedule again, or migrate-init cancel"
 		if last := rs[len(rs)-1]; last.Stage == "commit" && last.Event == stage.Begin {
-			st.State, st.Reason = "cut short", "stage commit: it has begun, and no record tells that it ended; the machine stopped there"
+			st.State, st.Reason = "cut short", stopped(p, last)
 			st.Says = "This is the old system, unchanged. Whether the commit was made only the boot loader can see: it enters the new system then, once."
 		} else if fail != nil && last.Boot == fail.Boot {
-			st.Reason = "stage " + fail.Stage + ": " + fail.Text
+			st.Reason = "stage " + stage.Title(p, fail.Stage) + ": " + fail.Text
 		} else {
 			st.State = "cut short"
-			st.Reason = "stage " + stageOf(last) + ": the last record is " + last.Event + "; the machine stopped there"
+			st.Reason = stopped(p, last)
 		}
 	}
 	return st

@@ -24,7 +24,7 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 	for _, m := range p.Moves {
 		if n := p.Source.Node(m.From); n != nil {
 			d, err := f.Volume(p, n.Ref)
-			p.stays(f, a, "source "+n.what()+" "+n.Ref.ID(), n.typ(), n.Lower(), d, err)
+			p.stays(f, a, "source "+n.what()+" "+n.Ref.ID(), n.Type(), n.Lower(), d, err)
 		}
 	}
 }

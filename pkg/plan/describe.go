@@ -209,24 +209,28 @@ func (f *Facts) describeArrays(p *page) {
 				sync += fmt.Sprintf(" %d%%", 100*(a.SyncDone/1024)/max(1, a.SyncAll/1024))
 			}
 		}
-		p.para(fmt.Sprintf("  %-14s ", node), "%s", joined(a.Name, "raid"+strings.TrimPrefix(a.Level, "raid")+" "+a.marks(), "metadata "+a.Metadata, holds, "members "+strings.Join(members, " "), sync, "UUID "+a.UUID))
+		p.para(fmt.Sprintf("  %-14s ", node), "%s", joined(a.Name, "raid"+strings.TrimPrefix(a.Level, "raid")+" "+a.Marks(), "metadata "+a.Metadata, holds, "members "+strings.Join(members, " "), sync, "UUID "+a.UUID))
 	}
 }
 
-// marks draws an array as /proc/mdstat does: [U_].
-func (r *Array) marks() string {
-	up := max(0, r.Devices-r.Degraded)
-	if r.Node == "" {
-		up = 0
-		for _, m := range r.Members {
-			if m.Role >= 0 && m.Stale == "" {
-				up++
-			}
+// Marks draws an array as /proc/mdstat does: [U_]. Of one that runs, the kernel's count of missing members decides; which slots
+// those are is drawn where the superblocks agree with it.
+func (r *Array) Marks() string {
+	slots := make([]byte, min(max(r.Devices, 0), 64))
+	for i := range slots {
+		slots[i] = '_'
+	}
+	up := 0
+	for _, m := range r.Members {
+		if m.Role >= 0 && m.Role < len(slots) && m.Stale == "" && slots[m.Role] != 'U' {
+			slots[m.Role] = 'U'
+			up++
 		}
 	}
-	n := min(max(r.Devices, 0), 64)
-	up = min(up, n)
-	return "[" + strings.Repeat("U", up) + strings.Repeat("_", n-up) + "]"
+	if n := min(max(0, r.Devices-r.Degraded), len(slots)); r.Node != "" && up != n {
+		return "[" + strings.Repeat("U", n) + strings.Repeat("_", len(slots)-n) + "]"
+	}
+	return "[" + string(slots) + "]"
 }
 
 func (f *Facts) describeBoot(p *page) {

@@ -29,6 +29,8 @@ type kind struct {
 	unique func(p *Plan, f *Facts, n *Node, a *answers)
 	// box describes it in the picture of a partition it lies on, "" for not at all.
 	box func(n *Node) string
+	// called is what people call a node, without saying what it is: "/var", "/dev/vda".
+	called func(n *Node) string
 	// whole describes a node that gathers several others, as it is after finish: a label and what it is; nil for none.
 	whole func(n *Node) (label, text string)
 }
@@ -49,8 +51,16 @@ func kindOf(n *Node) (k kind, ok bool) {
 	return k, found == 1 && len(n.Ref) > len(k.name)+1 && string(n.Ref[:len(k.name)+1]) == k.name+":"
 }
 
-// typ is the row of the table of filesystem types that a filesystem or swap area has, by its name.
-func (n *Node) typ() string {
+// Called is what people call a node of a plan: a mount point, a device, an array's name.
+func (n *Node) Called() string {
+	if k, ok := kindOf(n); ok && k.called != nil {
+		return k.called(n)
+	}
+	return string(n.Ref)
+}
+
+// Type is the row of the table of filesystem types that a filesystem or swap area has, by its name.
+func (n *Node) Type() string {
 	if n.FS != nil {
 		return n.FS.Type
 	}

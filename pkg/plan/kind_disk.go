@@ -42,6 +42,7 @@ func diskKind() kind {
 		ids:      func(n *Node) []string { return []string{n.Disk.Table} },
 		unique:   uniqueTable,
 		box:      func(*Node) string { return "" },
+		called:   func(n *Node) string { return n.Was },
 	}
 }
 

@@ -48,7 +48,8 @@ func fsKind() kind {
 			d, err := f.FS(n.Ref.ID())
 			uniqueOn(p, f, n, "planned filesystem ", d, err, a)
 		},
-		box: func(n *Node) string { return n.FS.Type + " " + n.FS.Mount },
+		called: func(n *Node) string { return n.FS.Mount },
+		box:    func(n *Node) string { return n.FS.Type + " " + n.FS.Mount },
 	}
 }
 

@@ -52,6 +52,7 @@ func mdKind() kind {
 		ids:      func(n *Node) []string { return n.MD.Devices },
 		unique:   uniqueMD,
 		box:      func(n *Node) string { return "md/" + n.MD.Short() + " " + n.marks() },
+		called:   func(n *Node) string { return n.MD.Path() },
 		whole:    func(n *Node) (string, string) { return n.MD.Path(), fmt.Sprintf("raid%d %s", n.MD.Level, n.marks()) },
 	}
 }

@@ -16,6 +16,9 @@ const (
 	RoleOther    = "other"
 )
 
+// JournalType is the type GUID of the journal's partition: ours alone, so that nothing else ever claims the partition.
+const JournalType = "6d696772-6174-4e69-9469-6a6f75726e61"
+
 // Part is a partition of the disk it lies on; Start is in bytes.
 type Part struct {
 	Number int    `toml:"number" json:"number"`
@@ -50,6 +53,7 @@ func partKind() kind {
 		ids:    func(*Node) []string { return nil },
 		unique: uniquePart,
 		box:    func(*Node) string { return "" },
+		called: func(n *Node) string { return fmt.Sprintf("partition %d", n.Part.Number) },
 	}
 }
 

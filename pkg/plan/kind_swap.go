@@ -25,7 +25,8 @@ func swapKind() kind {
 			d, err := f.Swap(n.Ref.ID())
 			uniqueOn(p, f, n, "planned swap ", d, err, a)
 		},
-		box: func(*Node) string { return "swap" },
+		called: func(*Node) string { return "swap" },
+		box:    func(*Node) string { return "swap" },
 	}
 }
 

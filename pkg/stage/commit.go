@@ -49,7 +49,7 @@ func (e *Env) keepState(ctx context.Context) error {
 	effs := []machine.Effect{
 		machine.Mkdir{Path: dir, Mode: 0o700},
 		machine.WriteFile{Path: path.Join(dir, "plan.toml"), Data: e.PlanText, Mode: 0o600},
-		machine.WriteFile{Path: path.Join(dir, "report.txt"), Data: []byte(e.records.Report()), Mode: 0o600},
+		machine.WriteFile{Path: path.Join(dir, "report.txt"), Data: []byte(e.records.Report(e.Plan)), Mode: 0o600},
 	}
 	if e.Self != "" {
 		effs = append(effs, machine.CopyFile{From: e.Self, To: path.Join(dir, "migrate-init"), Mode: 0o755})

@@ -135,7 +135,7 @@ func resume(t *testing.T, change func(*plan.Intent)) {
 			if told := slices.ContainsFunc(w.Told, func(l string) bool { return strings.Contains(l, "resuming from its last checkpoint") }); told != (len(expect) > 0) {
 				t.Errorf("after %q: told %v:\n%s", s.what, told, strings.Join(w.Told, "\n"))
 			}
-			if facts := e.Records().Report(); strings.Contains(facts, "resumed: ") != (len(expect) > 0) {
+			if facts := e.Records().Report(p); strings.Contains(facts, "resumed: ") != (len(expect) > 0) {
 				t.Errorf("after %q: the report:\n%s", s.what, facts)
 			}
 			if d := sim.Diff(want, end(w, p)); d != "" {

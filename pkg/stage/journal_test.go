@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
 )
 
 const (
@@ -181,8 +182,8 @@ func FuzzReadJournal(f *testing.F) {
 			t.Fatalf("%d records in %d bytes", len(rs), len(data))
 		}
 		if err == nil {
-			_ = rs.Report()
-			_ = rs.Took()
+			_ = rs.Report(&plan.Plan{})
+			_ = rs.Times(&plan.Plan{})
 		}
 		if c, _ := slotsAtEnd(testPlan, size).Read(volume(data)); c != nil && len(c.Data) > maxPayload {
 			t.Fatal("a checkpoint longer than its slot")

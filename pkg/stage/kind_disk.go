@@ -34,7 +34,7 @@ func tableOf(g plan.Graph, n *plan.Node) (gpt.Table, error) {
 
 func typeOf(scheme, role string) (string, error) {
 	if role == plan.RoleJournal && scheme == gpt.SchemeGPT {
-		return journalType, nil
+		return plan.JournalType, nil
 	}
 	return gpt.TypeOf(scheme, role)
 }

@@ -27,7 +27,7 @@ func (e *Env) holds(n *plan.Node, d *plan.Device) bool {
 func (e *Env) joinMember(ctx context.Context, s plan.Slot) error {
 	n, ref := s.Node, s.Member
 	if d, err := e.Facts.Volume(e.Plan, ref); e.DryRun && err == nil && (d == nil || !e.holds(n, d)) {
-		return e.do(ctx, later(fmt.Sprintf("add the new member %s to array %s, and wait until it is resynced", ref, n.MD.Name)))
+		return e.do(ctx, later(fmt.Sprintf("add the new member %s to array %s, and wait until it is resynced", ref, n.Called())))
 	}
 	d, err := e.waitForVolume(ctx, ref)
 	if err != nil {
@@ -73,7 +73,7 @@ func (e *Env) joinMember(ctx context.Context, s plan.Slot) error {
 	if err := e.do(ctx, eff); err != nil {
 		return err
 	}
-	e.tell(join, "%s joins /dev/%s", d.Path, a.Node)
+	e.tell(join, "%s joins %s", d.Path, n.Called())
 	call := md.HotAdd(md.Dev{Major: d.Major, Minor: d.Minor}, joined.DevNumber)
 	err = e.do(ctx, machine.Ioctl{Dev: "/dev/" + a.Node, Name: call.Name, Req: call.Req, Arg: call.Arg, Value: call.Value, Alters: []string{d.Path}})
 	if rerr := e.refresh(ctx); rerr != nil {
@@ -130,9 +130,9 @@ func (e *Env) watchSync(ctx context.Context, n *plan.Node) error {
 		a := e.Facts.Array(n.Ref.ID())
 		switch {
 		case a == nil || a.Node == "":
-			return fmt.Errorf("array %s: it does not run any more", n.Ref.ID())
+			return fmt.Errorf("array %s: it does not run any more", n.Called())
 		case a.Degraded == 0 && (a.Sync == "idle" || a.Sync == ""):
-			e.tell(resync, "array %s is whole", n.MD.Name)
+			e.tell(resync, "%s is whole", n.Called())
 			return nil
 		case e.DryRun:
 			return nil // the join says that it is waited for
@@ -144,7 +144,7 @@ func (e *Env) watchSync(ctx context.Context, n *plan.Node) error {
 		if a.SyncRate > 0 {
 			pr.ETA = float64(a.SyncAll-a.SyncDone) / float64(a.SyncRate)
 		}
-		e.Tell(Event{Stage: resync, Text: "resync of /dev/" + a.Node, Progress: pr})
+		e.Tell(Event{Stage: resync, Text: "resync of " + n.Called(), Progress: pr})
 		if a.Degraded > 0 && a.Sync == "idle" && !e.anySync() {
 			if err := e.awaitRecovery(ctx, n, a.Node); err != nil {
 				return err
@@ -159,13 +159,13 @@ func (e *Env) watchSync(ctx context.Context, n *plan.Node) error {
 
 // awaitRecovery waits for the recovery of a degraded array to begin.
 func (e *Env) awaitRecovery(ctx context.Context, n *plan.Node, node string) error {
-	err := e.Wait(ctx, "the recovery of /dev/"+node, func() (bool, error) {
+	err := e.Wait(ctx, "the recovery of "+n.Called(), func() (bool, error) {
 		err := e.refresh(ctx)
 		b := e.Facts.Array(n.Ref.ID())
 		return b == nil || b.Degraded == 0 || b.Sync != "idle" || e.anySync(), err
 	})
 	if err != nil {
-		return fmt.Errorf("array /dev/%s: degraded, and no recovery runs; dmesg shows which disk failed; mdadm /dev/%s --remove failed takes that member out, and migrate-init finish adds it again: %w", node, node, err)
+		return fmt.Errorf("array %s: degraded, and no recovery runs; dmesg shows which disk failed; mdadm /dev/%s --remove failed removes that member, and migrate-init finish adds it again: %w", n.Called(), node, err)
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func (e *Env) setReadWrite(ctx context.Context, n *plan.Node) error {
 		return rerr
 	}
 	if a = e.Facts.Array(n.Ref.ID()); err != nil && a != nil && a.State == asleep {
-		return fmt.Errorf("array /dev/%s: %w", a.Node, err)
+		return fmt.Errorf("array %s (/dev/%s): %w", n.Called(), a.Node, err)
 	}
 	return nil
 }

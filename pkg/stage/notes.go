@@ -32,7 +32,7 @@ func (e *Env) noting(ctx context.Context, key string, next func(copy.Progress), 
 		rec := Record{Stage: key, Event: Note, Text: fmt.Sprintf("%d files, %d of %d bytes", p.Files, p.Bytes, p.TotalBytes),
 			Facts: map[string]string{"files": n(p.Files), "bytes": n(p.Bytes), "total": n(p.TotalBytes), "rate": n(int64(p.Rate)), "eta": n(int64(p.ETA))}}
 		if err := e.Record(ctx, rec); err != nil {
-			e.tell(stageName(key), "progress was not noted: %v", err)
+			e.tell(Title(e.Plan, key), "progress was not noted: %v", err)
 		}
 	}
 }

@@ -9,9 +9,6 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// journalType is the partition type of the journal: ours alone, so that nothing else ever claims the partition.
-const journalType = "6d696772-6174-4e69-9469-6a6f75726e61"
-
 // runPrepare makes the target, the lowest layers first, and starts what has to run. Each node is first looked for by its
 // planned identity; only what is missing is made, and only inside a disk that is empty, released by --wipe, or already
 // ours.

@@ -89,7 +89,7 @@ func TestSkipAndList(t *testing.T) {
 		e := w.env(p, text)
 		e.Copier = lacking{copier{w}, &asked}
 		err := Run(t.Context(), e)
-		said, journal := strings.Join(w.Told, "\n"), e.Records().Report()
+		said, journal := strings.Join(w.Told, "\n"), e.Records().Report(p)
 		if slices.Contains(asked, !skips) || len(asked) == 0 {
 			t.Errorf("%s: the engine was asked to skip: %v", policy, asked)
 		}

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"migrate-init/pkg/md"
@@ -28,6 +29,7 @@ func (l *looker) arrays() {
 		}
 		if a := l.running(st); a != nil {
 			a.Node, a.State, a.Degraded = d.Name, st.State, st.Degraded
+			left(a, st)
 			a.Sync, a.SyncDone, a.SyncAll, a.SyncRate = st.SyncAction, int64(st.Sync.Done)*sector, int64(st.Sync.Size)*sector, st.Sync.Rate
 		}
 	}
@@ -58,8 +60,37 @@ func (l *looker) running(st md.Status) *plan.Array {
 	return nil
 }
 
+// left notes which devices with an array's superblock the running array does not have, or has given up. Their event counts are
+// evidence only: those of the others grow while they are read.
+func left(a *plan.Array, st md.Status) {
+	in := map[string]md.MemberStatus{}
+	var events uint64
+	for _, x := range st.Members {
+		in[x.Name] = x
+	}
+	if len(in) == 0 {
+		return // sysfs shows none of them: nothing is known
+	}
+	for _, m := range a.Members {
+		if x, ok := in[m.Device]; ok && !x.Has("faulty") {
+			events = max(events, m.Events)
+		}
+	}
+	for i := range a.Members {
+		m := &a.Members[i]
+		switch x, ok := in[m.Device]; {
+		case !ok && m.Events < events:
+			m.Stale = fmt.Sprintf("event count %d, the running array is at %d", m.Events, events)
+		case !ok:
+			m.Stale = "not in the running array"
+		case x.Has("faulty"):
+			m.Stale = "the kernel calls it faulty"
+		}
+	}
+}
+
 // stale notes which members of an array that does not run are behind the others, and why. Of one that runs the kernel
-// knows, and what is read here of its superblocks may be from different moments.
+// knows.
 func (l *looker) stale() {
 	for _, set := range md.Group(l.supers) {
 		a := l.f.Array(set.UUID.String())

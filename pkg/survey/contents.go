@@ -111,6 +111,9 @@ func (l *looker) table(d *plan.Device, r io.ReaderAt) {
 }
 
 func roleOf(typ string) string {
+	if strings.EqualFold(typ, plan.JournalType) {
+		return plan.RoleJournal
+	}
 	k, ok := gpt.KindOf(typ)
 	if !ok {
 		return plan.RoleOther

@@ -315,3 +315,61 @@ func TestStaleMember(t *testing.T) {
 		t.Errorf("described:\n%s", s)
 	}
 }
+
+// A device with the superblock of an array that runs without it is drawn as stale, and so is one that the kernel calls faulty.
+func TestStaleOfRunning(t *testing.T) {
+	const size = 16 << 20
+	spec := md.Spec{Version: md.V12, UUID: md.UUID{0: 9, 15: 1}, Level: 1, RaidDisks: 2, CTime: time.Unix(1<<30, 0),
+		Members: []md.MemberSpec{{Size: size, DeviceUUID: md.UUID{1}}, {Size: size, DeviceUUID: md.UUID{2}}}}
+	images, err := md.New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name         string
+		ahead        uint64 // events of the member that went on
+		slots        map[string]string
+		degraded     string
+		stale, marks string
+	}{
+		{"behind", 655, map[string]string{"sdb": "in_sync"}, "1", "sda (stale: event count", "[_U]"},
+		{"equal", 0, map[string]string{"sdb": "in_sync"}, "1", "sda (stale: not in the running array)", "[_U]"},
+		{"faulty", 0, map[string]string{"sda": "faulty", "sdb": "in_sync"}, "1", "sda (stale: the kernel calls it faulty)", "[_U]"},
+		{"whole", 0, map[string]string{"sda": "in_sync", "sdb": "in_sync"}, "0", "", "[UU]"},
+		{"rebuilding", 0, map[string]string{"sda": "spare", "sdb": "in_sync"}, "1", "", "[U_]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := &box{disks: map[string]io.ReaderAt{}}
+			for i, name := range []string{"sda", "sdb"} {
+				disk := make([]byte, size)
+				for _, w := range images[i].Writes {
+					copy(disk[w.Offset:], w.Data)
+				}
+				super := images[i].Super
+				if name == "sdb" {
+					super.Events += c.ahead
+				}
+				b, err := super.Marshal()
+				if err != nil {
+					t.Fatal(err)
+				}
+				copy(disk[4096:], b)
+				m.disks["/dev/"+name] = bytes.NewReader(disk)
+				m.block(name, "32768")
+			}
+			m.block("md0", "0", "md/array_state", "clean")
+			for name, text := range map[string]string{"level": "raid1", "metadata_version": "1.2", "uuid": images[0].Super.UUID.String(), "raid_disks": "2", "degraded": c.degraded} {
+				m.file("sys/block/md0/md/"+name, text)
+			}
+			m.file("sys/block/md0/md/array_state", "clean")
+			for name, state := range c.slots {
+				m.file("sys/block/md0/md/dev-"+name+"/state", state)
+				m.file("sys/block/md0/md/dev-"+name+"/slot", map[string]string{"sda": "0", "sdb": "1"}[name])
+			}
+			s := m.look(t, survey.Deep).Describe()
+			if !strings.Contains(s, c.marks) || c.stale != "" && !strings.Contains(strings.Join(strings.Fields(s), " "), c.stale) || c.stale == "" && strings.Contains(s, "stale") {
+				t.Errorf("described:\n%s\nwant %q %s", s, c.stale, c.marks)
+			}
+		})
+	}
+}
