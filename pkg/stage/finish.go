@@ -25,14 +25,7 @@ func runReview(ctx context.Context, e *Env) error {
 	if err := e.openJournal(); err != nil {
 		return err
 	}
-	if e.DryRun {
-		// The power went between the commit and its record: a real run writes the record down.
-		if there, err := e.commitThere("/"); err != nil {
-			return err
-		} else if there && e.records.Committing() {
-			e.records = append(e.records, Record{Stage: commit, Event: Done})
-		}
-	} else if err := e.noteCommit(ctx, "/"); err != nil {
+	if err := e.noteCommit(ctx, "/"); err != nil {
 		return err
 	}
 	if err := Finishable(e.Plan, e.Facts, e.records, e.Discard); err != nil {

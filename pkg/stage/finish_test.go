@@ -253,8 +253,17 @@ func TestFinishAfterLostRecord(t *testing.T) {
 	if err := w.migrate(p, text, sim.Fault{At: at, How: "after"}); err == nil || !w.committedFile(p) {
 		t.Fatalf("%v, committed %v", err, w.committedFile(p))
 	}
+	shown, err := previewed(w.clone(t), p, text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
 		t.Error(err)
+	}
+	for what, lines := range map[string][]string{"shown": shown, "done": w.Log} {
+		if !strings.Contains(lines[0], "write journal record") || !strings.Contains(lines[0], ": commit done") {
+			t.Errorf("%s first: %s", what, lines[0])
+		}
 	}
 }
 
