@@ -12,6 +12,7 @@
 //	do      pkg/tree          copies a tree with everything it has, and proves it
 //	do      pkg/extent        copies a filesystem's used blocks, and proves it
 //	do      pkg/crew          goroutines whose panics reach the one who waits
+//	do      pkg/pace          rate and time left of long work
 //	do      pkg/loader        boot loaders: arms, commits, rewrites, installs and proves, one file a loader
 //	do      pkg/distro        rebuilds initrds with the system's own tools, one file a family or generator
 //	build   pkg/image         plan + host files -> a reproducible initramfs

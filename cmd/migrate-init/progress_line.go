@@ -43,7 +43,10 @@ func figures(e stage.Event, brief int) string {
 	if brief < 1 {
 		words = append(words, strings.Join(escaped(e.Text), ""))
 	}
-	if g.Files > 0 {
+	switch {
+	case g.TotalFiles > 0 && g.TotalBytes == 0 && brief < 2: // no data is read
+		words = append(words, fmt.Sprintf("%d of %d files", g.Files, g.TotalFiles))
+	case g.Files > 0:
 		words = append(words, fmt.Sprintf("%d files", g.Files))
 	}
 	size := humanize.IBytes(uint64(max(0, g.Bytes)))
@@ -51,14 +54,17 @@ func figures(e stage.Event, brief int) string {
 		if brief < 2 {
 			size += " of " + humanize.IBytes(uint64(g.TotalBytes))
 		}
-		size += fmt.Sprintf(" (%d %%)", min(100, 100*g.Bytes/g.TotalBytes))
+		size += fmt.Sprintf(" (%d %%)", 100*g.Bytes/g.TotalBytes)
 	}
-	words = append(words, size)
+	if g.Bytes > 0 || g.TotalBytes > 0 || g.TotalFiles == 0 {
+		words = append(words, size)
+	}
 	if g.Rate > 0 {
 		words = append(words, humanize.IBytes(uint64(g.Rate))+"/s")
 	}
 	if g.ETA > 0 {
-		words = append(words, time.Duration(g.ETA*float64(time.Second)).Round(time.Second).String()+" left")
+		left := time.Duration(g.ETA * float64(time.Second)).Round(time.Second)
+		words = append(words, max(left, time.Second).String()+" left") // it is at work
 	}
 	return e.Stage + ": " + strings.Join(words, ", ")
 }

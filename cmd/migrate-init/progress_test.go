@@ -128,6 +128,24 @@ func TestProgressKnowsATerminal(t *testing.T) {
 	}
 }
 
+// Work that reads no data is told by its names, and what goes on is not over in no time.
+func TestProgressLineFigures(t *testing.T) {
+	for _, c := range []struct {
+		of   copy.Progress
+		want string
+	}{
+		{copy.Progress{Files: 21, TotalFiles: 234, ETA: 4}, "precheck: /home, 21 of 234 files, 4s left"},
+		{copy.Progress{Files: 21, TotalFiles: 234, TotalBytes: 4096}, "precheck: /home, 21 files, 0 B of 4.0 KiB (0 %)"},
+		{copy.Progress{Files: 21}, "precheck: /home, 21 files, 0 B"},
+		{copy.Progress{Bytes: 4095, TotalBytes: 4096, ETA: 0.2}, "precheck: /home, 4.0 KiB of 4.0 KiB (99 %), 1s left"},
+		{copy.Progress{Bytes: 4096, TotalBytes: 4096}, "precheck: /home, 4.0 KiB of 4.0 KiB (100 %)"},
+	} {
+		if got := progressLine(stage.Event{Stage: "precheck", Text: "/home", Progress: &c.of}, 80); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
 // A file gets a line every five seconds, and one at once when something else begins.
 func TestProgressElsewhere(t *testing.T) {
 	l := newTeller()

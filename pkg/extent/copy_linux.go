@@ -71,7 +71,7 @@ type copier struct {
 	ahead   map[int]int64 // windows after low that are done, and their bytes
 	offset  int64
 	saved   int // sums handed out
-	pace    *pace
+	report  *reporter
 
 	saving sync.Mutex
 	savedA time.Time
@@ -79,7 +79,7 @@ type copier struct {
 }
 
 func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation, o Options) (Result, error) {
-	c := &copier{a: a, o: o, dst: dst, src: newReader("source", src, a), win: windows{ranges: a.Ranges}, ahead: map[int]int64{}, savedA: time.Now(), pace: newPace(a.CopyBytes())}
+	c := &copier{a: a, o: o, dst: dst, src: newReader("source", src, a), win: windows{ranges: a.Ranges}, ahead: map[int]int64{}, savedA: time.Now(), report: newReporter(a.CopyBytes())}
 	c.src.skipBad = o.SkipBad
 	if o.CheckpointEvery == 0 {
 		c.o.CheckpointEvery = 5 * time.Second
@@ -92,6 +92,7 @@ func copyWindows(ctx context.Context, src io.ReaderAt, dst target, a *Allocation
 			return Result{}, fmt.Errorf("checkpoint of %d windows has sums %d to %d", r.Windows, r.First, r.First+len(r.Sums))
 		}
 		c.skip, c.res.Bad = r.Windows, slices.Clone(r.Bad)
+		c.report.pace.Skip(r.Bytes, 0)
 		if r.First == 0 {
 			c.res.Sums, c.saved = slices.Clone(r.Sums), len(r.Sums)
 		}
@@ -124,7 +125,7 @@ func (c *copier) finish() (Result, error) {
 	}
 	c.res.Bytes, c.res.Bad = c.lowSize, sortedSet(c.res.Bad)
 	if c.o.Progress != nil {
-		c.o.Progress(c.pace.event(time.Now(), c.lowSize, c.offset))
+		c.o.Progress(c.report.event(time.Now(), c.lowSize, c.offset))
 	}
 	if c.err != nil {
 		return c.res, fmt.Errorf("copy of %s %s: %w", c.a.Type, c.a.UUID, c.err)
@@ -261,8 +262,8 @@ func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known
 
 // tell makes an event if one is due; the lock is held.
 func (c *copier) tell() {
-	if now := time.Now(); c.o.Progress != nil && c.pace.due(now) {
-		c.o.Progress(c.pace.event(now, c.lowSize, c.offset))
+	if now := time.Now(); c.o.Progress != nil && c.report.due(now) {
+		c.o.Progress(c.report.event(now, c.lowSize, c.offset))
 	}
 }
 

@@ -57,12 +57,12 @@ type verifier struct {
 	err    error
 	rep    Report
 	missed int64 // differing ranges beyond maxDiffers
-	pace   *pace
+	report *reporter
 	offset int64 // where it reads, roughly
 }
 
 func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []Sum, o Options) (Report, error) {
-	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a), win: windows{ranges: a.Ranges}, pace: newPace(a.CopyBytes())}
+	v := &verifier{a: a, o: o, sums: sums, dst: newReader("target", dst, a), win: windows{ranges: a.Ranges}, report: newReporter(a.CopyBytes())}
 	wg := crew.New()
 	for range o.workers(verifyWorkers) {
 		buf, release, err := alignedBuffer(Window)
@@ -152,8 +152,8 @@ func (v *verifier) done(pieces, differs []Range) {
 
 // tell makes an event if one is due; the lock is held.
 func (v *verifier) tell() {
-	if now := time.Now(); v.o.Progress != nil && (v.rep.Bytes == v.pace.total || v.pace.due(now)) {
-		v.o.Progress(v.pace.event(now, v.rep.Bytes, v.offset))
+	if now := time.Now(); v.o.Progress != nil && (v.rep.Bytes == v.report.total || v.report.due(now)) {
+		v.o.Progress(v.report.event(now, v.rep.Bytes, v.offset))
 	}
 }
 

@@ -156,7 +156,7 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 	key := stage + ":" + n.Ref.ID()
 	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.Ref.ID()], e.records.epoch(key))
 	j := copy.Job{From: sourceDir(s.Ref.ID()), To: newDir(n.Ref.ID()), Type: n.FS.Type, Engine: c.Engine, NewUUID: n.Ref.ID(), NewLabel: n.FS.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
-		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: s.FS.Mount, Progress: &p}) }, s.FS.Used)}
+		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: s.FS.Mount, Progress: &p}) })}
 	if stage == "copy" {
 		e.keepCheckpoints(ctx, &j, key, stamp)
 		if j.Resume != nil {

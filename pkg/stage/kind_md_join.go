@@ -141,7 +141,7 @@ func (e *Env) watchSync(ctx context.Context, n *plan.Node) error {
 			return err
 		}
 		pr := &copy.Progress{Bytes: a.SyncDone, TotalBytes: a.SyncAll, Rate: float64(a.SyncRate)}
-		if a.SyncRate > 0 {
+		if a.SyncRate > 0 && a.SyncDone < a.SyncAll {
 			pr.ETA = float64(a.SyncAll-a.SyncDone) / float64(a.SyncRate)
 		}
 		e.Tell(Event{Stage: resync, Text: "resync of " + n.Called(), Progress: pr})

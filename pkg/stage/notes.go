@@ -15,13 +15,10 @@ const (
 	noteSpare = 256  // slots
 )
 
-// noting hands progress on and notes it now and then; used is the total where the engine knows none. An engine calls it from one goroutine, while its caller waits.
-func (e *Env) noting(ctx context.Context, key string, next func(copy.Progress), used int64) func(copy.Progress) {
+// noting hands progress on and notes it now and then. An engine calls it from one goroutine, while its caller waits.
+func (e *Env) noting(ctx context.Context, key string, next func(copy.Progress)) func(copy.Progress) {
 	_, last := e.Clock()
 	return func(p copy.Progress) {
-		if p.TotalBytes == 0 {
-			p.TotalBytes = used
-		}
 		next(p)
 		_, now := e.Clock()
 		if now-last < noteEvery || e.size/slotSize-int64(len(e.records)) <= noteSpare {
@@ -29,7 +26,11 @@ func (e *Env) noting(ctx context.Context, key string, next func(copy.Progress), 
 		}
 		last = now
 		n := func(v int64) string { return strconv.FormatInt(v, 10) }
-		rec := Record{Stage: key, Event: Note, Text: fmt.Sprintf("%d files, %d of %d bytes", p.Files, p.Bytes, p.TotalBytes),
+		text := fmt.Sprintf("%d files, %d of %d bytes", p.Files, p.Bytes, p.TotalBytes)
+		if p.TotalBytes == 0 {
+			text = fmt.Sprintf("%d files, %d bytes", p.Files, p.Bytes)
+		}
+		rec := Record{Stage: key, Event: Note, Text: text,
 			Facts: map[string]string{"files": n(p.Files), "bytes": n(p.Bytes), "total": n(p.TotalBytes), "rate": n(int64(p.Rate)), "eta": n(int64(p.ETA))}}
 		if err := e.Record(ctx, rec); err != nil {
 			e.tell(Title(e.Plan, key), "progress was not noted: %v", err)

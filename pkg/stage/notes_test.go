@@ -25,16 +25,20 @@ func TestNoting(t *testing.T) {
 	m := &sink{}
 	e := &Env{Plan: &plan.Plan{ID: "p"}, Machine: m, journal: "/dev/j", size: 1024 * slotSize, Clock: func() (string, float64) { return "", up }, Tell: func(Event) { told++ }}
 	var seen copy.Progress
-	f := e.noting(t.Context(), "copy:u", func(p copy.Progress) { seen = p }, 77)
+	f := e.noting(t.Context(), "copy:u", func(p copy.Progress) { seen = p })
 	for range 100 { // 100 s
 		up++
-		f(copy.Progress{Bytes: 5})
+		f(copy.Progress{Bytes: 5, TotalBytes: 77})
 	}
-	if seen.TotalBytes != 77 {
-		t.Errorf("total %d", seen.TotalBytes)
+	if seen.TotalBytes != 77 || e.records[0].Text != "0 files, 5 of 77 bytes" {
+		t.Errorf("total %d, records %+v", seen.TotalBytes, e.records)
 	}
 	if len(e.records) != 6 || m.n != 6 || e.records[0].Event != Note || e.records[0].Facts["total"] != "77" || e.records.Begun("copy:u") {
 		t.Errorf("%d records, %d writes: %+v", len(e.records), m.n, e.records)
+	}
+	up += noteEvery
+	if f(copy.Progress{Bytes: 90}); seen.TotalBytes != 0 || e.records[6].Text != "0 files, 90 bytes" {
+		t.Errorf("where the engine knows no total: %d, records %+v", seen.TotalBytes, e.records)
 	}
 	// The last slots are for what matters.
 	for range 2000 {

@@ -85,7 +85,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	if err := c.checkEmpty(); err != nil {
 		return c.res, err
 	}
-	c.prog.setTotals(o, c.src)
+	c.prog.begin(o, c.src, true)
 	quiet, stop := c.prog.start(o.ProgressEvery), c.startCheckpoints()
 	err = c.run()
 	if e := stop(); err == nil {

@@ -136,8 +136,8 @@ func (j *fileJob) copySmall(w *worker) error {
 	if err := writeFull(j.dst, b, 0); err != nil {
 		return j.writeErr(0, int64(n), err)
 	}
-	j.sum, j.data = s, j.c.roundUp(int64(n))
-	j.c.prog.bytes.Add(int64(n))
+	j.sum, j.data = s, j.c.src.roundUp(int64(n))
+	j.c.prog.bytes.Add(min(j.data, j.meta.blocks*512))
 	return nil
 }
 
@@ -155,8 +155,6 @@ func (j *fileJob) copyPieces(w *worker) error {
 
 // granule is the smallest hole that the source can have; never above 4 KiB.
 func (c *copier) granule() int { return int(min(c.src.bsize, 4096)) }
-
-func (c *copier) roundUp(n int64) int64 { return (n + c.src.bsize - 1) / c.src.bsize * c.src.bsize }
 
 func (j *fileJob) changed(n int64) error {
 	return &Error{Side: Source, Op: "read", Path: j.path(), Offset: min(n, j.meta.size), Length: max(1, j.meta.size-n), Err: errChanged}
@@ -187,6 +185,7 @@ func (j *fileJob) copyRange(w *worker, off, end int64) error {
 			return err
 		}
 		stop := min(pos+blockSize, j.meta.size)
+		before := data
 		var err error
 		if spans, err = seg.within(pos, stop, spans); err != nil {
 			return &Error{Side: Source, Op: "seek data", Path: j.path(), Err: err}
@@ -204,7 +203,7 @@ func (j *fileJob) copyRange(w *worker, off, end int64) error {
 		}
 		s, _ := blockSum(pos/blockSize, b)
 		sum = sum.add(s)
-		j.c.prog.bytes.Add(stop - pos)
+		j.c.prog.bytes.Add(data - before)
 	}
 	j.add(off, end, sum, data)
 	return nil
@@ -239,7 +238,7 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 			if err := j.writeOwn(p, at); err != nil {
 				return 0, err
 			}
-			written += j.c.roundUp(int64(len(p)))
+			written += j.c.src.roundUp(int64(len(p)))
 		}
 		at = stop
 	}

@@ -67,8 +67,7 @@ func (s *scanner) walk() (Scan, error) {
 	if err := s.enter(w, top); err != nil {
 		return s.scan, err
 	}
-	s.prog.setTotals(s.o, s.src)
-	s.prog.total = 0 // no data is read
+	s.prog.begin(s.o, s.src, false)
 	quiet := s.prog.start(s.o.ProgressEvery)
 	err := s.q.run(newWorker)
 	quiet()

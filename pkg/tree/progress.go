@@ -6,30 +6,23 @@ import (
 	"time"
 
 	"migrate-init/pkg/crew"
+	"migrate-init/pkg/pace"
 
 	"golang.org/x/sys/unix"
 )
 
-// progress counts, and reports when the ticker asks.
+// progress counts, and reports when the ticker asks. Bytes are those that files have on the disk, as statfs counts them.
 type progress struct {
-	files, dirs, bytes atomic.Int64
+	files, dirs, bytes         atomic.Int64
+	skippedNames, skippedBytes atomic.Int64 // those of them that an earlier run had copied
 
-	mu      sync.Mutex
-	d       *dir
-	name    string
-	notify  func(Event)
-	total   int64
-	inodes  int64
-	started time.Time
-	samples []sample
+	mu          sync.Mutex
+	d           *dir
+	name        string
+	notify      func(Event)
+	pace        *pace.Pace
+	names, data int64 // what pace was told to skip
 }
-
-type sample struct {
-	at           time.Time
-	bytes, names int64
-}
-
-const rateWindow = 10 * time.Second
 
 func (p *progress) at(d *dir, name string) {
 	p.mu.Lock()
@@ -37,58 +30,49 @@ func (p *progress) at(d *dir, name string) {
 	p.mu.Unlock()
 }
 
+// skip counts what an earlier run had copied.
+func (p *progress) skip(files, dirs, bytes int64) {
+	p.skippedNames.Add(files + dirs)
+	p.skippedBytes.Add(bytes)
+	p.files.Add(files)
+	p.dirs.Add(dirs)
+	p.bytes.Add(bytes)
+}
+
 func (p *progress) report(done bool) {
 	if p.notify == nil {
 		return
 	}
 	p.mu.Lock()
-	e := Event{Files: p.files.Load(), Dirs: p.dirs.Load(), Bytes: p.bytes.Load(), TotalFiles: p.inodes, TotalBytes: p.total, Done: done}
+	names, data := p.skippedNames.Load(), p.skippedBytes.Load()
+	p.pace.Skip(data-p.data, names-p.names)
+	p.names, p.data = names, data
+	files, dirs := p.files.Load(), p.dirs.Load()
+	f := p.pace.At(time.Now(), p.bytes.Load(), files+dirs)
+	e := Event{Files: files, Dirs: dirs, Bytes: f.Bytes, TotalFiles: f.TotalNames, TotalBytes: f.TotalBytes, Rate: f.Rate, ETA: f.ETA, Done: done}
+	if done { // the totals were estimates
+		e.TotalFiles, e.TotalBytes, e.ETA = min(e.TotalFiles, files+dirs), min(e.TotalBytes, f.Bytes), 0
+	}
 	if p.d != nil {
 		e.Path = p.d.path(p.name)
 	}
-	e.Rate, e.ETA = p.rate(time.Now(), e)
 	p.mu.Unlock()
 	p.notify(e)
 }
 
-// rate is over the window; the ETA takes the slower of bytes and inodes. While nothing moves there is none.
-func (p *progress) rate(now time.Time, e Event) (float64, time.Duration) {
-	n := e.Files + e.Dirs
-	p.samples = append(p.samples, sample{now, e.Bytes, n})
-	for len(p.samples) > 2 && now.Sub(p.samples[1].at) >= rateWindow {
-		p.samples = p.samples[1:]
-	}
-	old := p.samples[0]
-	rate := 0.0
-	if dt := now.Sub(old.at).Seconds(); dt > 0 {
-		rate = float64(e.Bytes-old.bytes) / dt
-	}
-	if e.Done || e.Bytes == old.bytes && n == old.names {
-		return rate, 0
-	}
-	left := 0.0
-	if rate > 0 && p.total > e.Bytes {
-		left = float64(p.total-e.Bytes) / rate
-	}
-	if run := now.Sub(p.started).Seconds(); n > 0 && p.inodes > n {
-		left = max(left, run/float64(n)*float64(p.inodes-n))
-	}
-	return rate, time.Duration(min(left, 1e9) * float64(time.Second))
-}
-
-func (p *progress) begin(now time.Time) { p.started, p.samples = now, []sample{{at: now}} }
-
-// setTotals takes the used blocks and inodes of a whole filesystem as the budget.
-func (p *progress) setTotals(o Options, r *root) {
+// begin takes the used blocks and inodes of a whole filesystem as the totals; of data only where some is read.
+func (p *progress) begin(o Options, r *root, data bool) {
 	p.notify = o.Progress
-	p.begin(time.Now())
-	if !isTop(r) {
-		return
+	var bytes, names int64
+	if isTop(r) {
+		if data {
+			bytes = int64(r.fs.Blocks-r.fs.Bfree) * max(r.fs.Frsize, 1)
+		}
+		if r.fs.Files > r.fs.Ffree {
+			names = int64(r.fs.Files - r.fs.Ffree)
+		}
 	}
-	p.total = int64(r.fs.Blocks-r.fs.Bfree) * max(r.fs.Frsize, 1)
-	if r.fs.Files > r.fs.Ffree {
-		p.inodes = int64(r.fs.Files - r.fs.Ffree)
-	}
+	p.pace = pace.New(time.Now(), bytes, names)
 }
 
 // isTop reports that r is the root of its filesystem, so that statfs is about it.

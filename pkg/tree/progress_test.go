@@ -1,61 +1,70 @@
 package tree
 
 import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
-	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// tick is where a copy is at a second after its begin, and what is to be told then.
-type tick struct {
-	at           float64
-	bytes, names int64
-	rate         float64
-	eta          time.Duration
-}
-
-// The rate is that of the last ten seconds, and the time left that of the slower of bytes and names. Who stands still for ten
-// seconds has no rate, and nobody knows how long it will take.
-func TestRate(t *testing.T) {
-	for name, c := range map[string]struct {
-		total, inodes int64
-		ticks         []tick
-		done          bool
-	}{
-		"steady": {total: 10_000, ticks: []tick{
-			{1, 100, 1, 100, 99 * time.Second}, {2, 200, 2, 100, 98 * time.Second}, {30, 3000, 3, 100, 70 * time.Second}, {31, 3100, 4, 100, 69 * time.Second}}},
-		"faster, and ten seconds later all of the rate": {total: 10_000, ticks: []tick{
-			{10, 100, 1, 10, 990 * time.Second}, {15, 1100, 2, 1100.0 / 15, 121_363_636_363}, {20, 2100, 3, 200, 39500 * time.Millisecond}, {25, 3100, 4, 200, 34500 * time.Millisecond}}},
-		"a stall": {total: 10_000, inodes: 50, ticks: []tick{
-			{5, 1000, 5, 200, 45 * time.Second}, {10, 2000, 10, 200, 40 * time.Second}, {14, 2000, 10, 2000.0 / 14, 56 * time.Second}, {19, 2000, 10, 1000.0 / 14, 112 * time.Second}, {20, 2000, 10, 0, 0}, {30, 2000, 10, 0, 0}, {31, 2100, 10, 100.0 / 11, 869 * time.Second}}},
-		"empty files only: names tell the time": {total: 10_000, inodes: 100, ticks: []tick{
-			{5, 0, 20, 0, 20 * time.Second}, {15, 0, 60, 0, 10 * time.Second}}},
-		"names are slower than bytes": {total: 1000, inodes: 100, ticks: []tick{{10, 900, 10, 90, 90 * time.Second}}},
-		"more than the total":         {total: 100, inodes: 10, ticks: []tick{{1, 150, 12, 150, 0}, {2, 300, 20, 150, 0}}},
-		"no totals":                   {ticks: []tick{{1, 100, 1, 100, 0}}},
-		"done":                        {total: 10_000, inodes: 50, ticks: []tick{{5, 1000, 5, 200, 0}}, done: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p, begin := &progress{total: c.total, inodes: c.inodes}, time.Unix(1000, 0)
-			p.begin(begin)
-			for _, k := range c.ticks {
-				now := begin.Add(time.Duration(k.at * float64(time.Second)))
-				rate, eta := p.rate(now, Event{Files: k.names - k.names/2, Dirs: k.names / 2, Bytes: k.bytes, Done: c.done})
-				if d := rate - k.rate; d*d > 1e-6 || (eta-k.eta).Abs() > time.Millisecond {
-					t.Errorf("at %v s: %v bytes a second, %v left; want %v, %v", k.at, rate, eta, k.rate, k.eta)
-				}
-			}
-		})
-	}
-}
-
-// Events come four times a second for hours; what is kept of them is what the rate needs.
-func TestRateKeepsTenSeconds(t *testing.T) {
-	p, now := &progress{total: 1 << 40}, time.Unix(1000, 0)
-	p.begin(now)
-	for i := range int64(10_000) {
-		now = now.Add(250 * time.Millisecond)
-		if rate, _ := p.rate(now, Event{Bytes: (i + 1) * 1000}); rate != 4000 || len(p.samples) > 42 {
-			t.Fatalf("event %d: %v bytes a second of %d samples", i, rate, len(p.samples))
+// TestProgressCountsWhatTheTotalCounts: the total is what files have on the disk, and so is what a copy and a verification count
+// towards it, however large the holes of a file are, and at no moment more.
+func TestProgressCountsWhatTheTotalCounts(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	for i := range 50 {
+		if err := os.WriteFile(filepath.Join(src, fmt.Sprint(i)), make([]byte, 1+i*300), 0o600); err != nil {
+			t.Fatal(err)
 		}
+	}
+	sparse, err := os.Create(filepath.Join(src, "sparse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(30) {
+		if _, err := sparse.WriteAt([]byte("data"), i*700_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sparse.Close(); err != nil {
+		t.Fatal(err)
+	}
+	unix.Sync() // before that nothing has blocks
+	var want int64
+	err = filepath.WalkDir(src, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		st, err := d.Info()
+		if err == nil {
+			want += st.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last Event
+	o := Options{Progress: func(e Event) {
+		if e.Bytes > want || e.Bytes < last.Bytes || e.ETA != 0 && e.Done {
+			t.Errorf("%+v after %+v; the files have %d bytes", e, last, want)
+		}
+		last = e
+	}, ProgressEvery: 1}
+	if _, err := Copy(t.Context(), src, dst, o); err != nil {
+		t.Fatal(err)
+	}
+	if mapping := int64(1 << 14); last.Bytes < want-mapping || !last.Done { // a file in many pieces has blocks that map them
+		t.Errorf("copy: %+v, want %d bytes", last, want)
+	}
+	last = Event{}
+	if r, err := Verify(t.Context(), src, dst, o); err != nil || !r.Equal() {
+		t.Fatal(r, err)
+	}
+	if last.Bytes != want || !last.Done {
+		t.Errorf("verify: %+v, want %d bytes", last, want)
 	}
 }

@@ -80,7 +80,7 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 	if !known {
 		var n int64
 		var err error
-		if sum, _, n, err = sumFile(v.ctx, w, f.src, f.s.size, false, int(v.src.bsize)); err != nil {
+		if sum, _, n, err = sumFile(v.ctx, w, f.src, f.s.size, false, int(v.src.bsize), nil); err != nil {
 			return v.unreadable(f.path(), Source, err)
 		}
 		v.mu.Lock()
@@ -111,6 +111,7 @@ func (f *pair) data(w *worker, sum Sum, known bool) error {
 // target hashes the target's data.
 func (f *pair) target(w *worker) (sum Sum, dense bool, err error) {
 	bsize, read := int(f.v.src.bsize), f.t.size
+	count, told := f.counting()
 	if !f.direct {
 		// Whatever O_DIRECT cannot do is at least not answered from the cache.
 		_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
@@ -118,14 +119,26 @@ func (f *pair) target(w *worker) (sum Sum, dense bool, err error) {
 	if int64(len(f.early)) == f.t.size && f.t.size > 0 {
 		sum, _ = blockSum(0, f.early)
 		dense = !hasZeroBlock(f.early, min(bsize, 4096))
-	} else if sum, dense, read, err = sumFile(f.v.ctx, w, f.dst, f.t.size, true, bsize); err != nil {
+	} else if sum, dense, read, err = sumFile(f.v.ctx, w, f.dst, f.t.size, true, bsize, count); err != nil {
 		return Sum{}, false, err
 	}
 	f.v.mu.Lock()
 	f.v.rep.Read += read
 	f.v.mu.Unlock()
-	f.v.prog.bytes.Add(f.s.size)
+	told()
 	return sum, dense, nil
+}
+
+// counting returns what counts a file's progress: at so many bytes of the file, and at its end. What counts is the part that the
+// source has on its disk, since the total does not count holes either.
+func (f *pair) counting() (at func(pos int64), end func()) {
+	all, told := min(f.s.blocks*512, f.v.src.roundUp(f.s.size)), int64(0)
+	at = func(pos int64) {
+		n := int64(float64(all) * min(1, float64(pos)/float64(max(1, f.s.size))))
+		f.v.prog.bytes.Add(n - told)
+		told = n
+	}
+	return at, func() { at(f.s.size) }
 }
 
 func (f *pair) sharedSource(w *worker) int64 {
@@ -137,8 +150,8 @@ func (f *pair) sharedSource(w *worker) int64 {
 
 // sumFile hashes what SEEK_DATA calls data. dense says that no aligned block of
 // bsize bytes was zero and that there was no hole. direct is for descriptors
-// with O_DIRECT, which is given up when the filesystem refuses it.
-func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct bool, bsize int) (sum Sum, dense bool, read int64, err error) {
+// with O_DIRECT, which is given up when the filesystem refuses it. count, which may be nil, is told how far it is.
+func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct bool, bsize int, count func(pos int64)) (sum Sum, dense bool, read int64, err error) {
 	if size > 0 && size <= blockSize {
 		// A hole reads as zeros, which count nothing.
 		if err := readBlock(fd, w.data, int(size), 0, direct); err != nil {
@@ -178,6 +191,9 @@ func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct
 			return Sum{}, false, 0, fmt.Errorf("read of bytes %d to %d: %w", pos, pos+int64(n)-1, err)
 		}
 		read += int64(n)
+		if count != nil {
+			count(pos + int64(n))
+		}
 		s, _ := blockSum(pos/blockSize, b)
 		sum = sum.add(s)
 		dense = dense && !hasZeroBlock(b, min(bsize, 4096))

@@ -59,8 +59,7 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 		c.problem(Problem{Path: d.path(e.name), What: "data", Err: errWasDamaged})
 	}
 	c.count(func(res *Result) { res.Skipped++ })
-	c.prog.files.Add(1)
-	c.prog.bytes.Add(st.blocks * 512)
+	c.prog.skip(1, 0, st.blocks*512)
 	d.files.Add(1)
 	d.bytes.Add(st.blocks * 512)
 	return true, nil
@@ -84,9 +83,7 @@ func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 	}
 	n := int64(r.files)
 	c.count(func(res *Result) { res.Skipped += n + 1 })
-	c.prog.files.Add(n)
-	c.prog.dirs.Add(1)
-	c.prog.bytes.Add(r.size())
+	c.prog.skip(n, 1, r.size())
 	d.files.Add(n + 1)
 	d.bytes.Add(r.size())
 	return true, nil

@@ -18,6 +18,9 @@ type root struct {
 	fs     unix.Statfs_t
 }
 
+// roundUp is n in whole units of allocation.
+func (r *root) roundUp(n int64) int64 { return (n + r.bsize - 1) / r.bsize * r.bsize }
+
 const resolveAll = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
 
 // openRoot opens path on a private clone of its mount with noatime and, if

@@ -98,7 +98,7 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	v.sameFS = v.src.magic == v.dst.magic && v.src.bsize == v.dst.bsize
 	v.fds.limit = fdLimit()
 	v.q = newQueue(o.workers())
-	v.prog.setTotals(o, v.src)
+	v.prog.begin(o, v.src, true)
 	stop := v.prog.start(o.ProgressEvery)
 	err = v.run()
 	stop()
