@@ -21,7 +21,7 @@ type grubMenu struct {
 // menuFix helps where the menu would boot something that was not moved.
 const menuFix = "set GRUB_DEFAULT=0 in /etc/default/grub, and run update-grub"
 
-// grubAskMenu reads grub.cfg: what is booted when no one chooses is a kernel that was proved, with the new root. What only
+// grubAskMenu reads the menu: what is booted when no one chooses is a kernel that was proved, with the new root. What only
 // a person can choose is a warning.
 func grubAskMenu(in plan.Installed) plan.Findings {
 	s, err := grubSettingsOf(in.Plan)
@@ -29,21 +29,52 @@ func grubAskMenu(in plan.Installed) plan.Findings {
 		return grubFault("boot loader", "", err)
 	}
 	pr := grubMenu{Installed: in, grubSettings: s, name: "file " + path.Join(s.Dir, "grub.cfg")}
-	b, err := pr.Read(path.Join(s.Dir, "grub.cfg"))
-	if err != nil {
-		return grubFault(pr.name, "update-grub", err)
-	}
-	if in.When != plan.Proving {
-		b = in.Renamed(b)
+	b, found := pr.text()
+	if len(found.Refusals()) > 0 {
+		return found
 	}
 	if pr.cfg, err = boot.ParseGRUBConfig(b); err != nil {
-		return grubFault(pr.name, "", err)
+		return append(found, pr.unreadable(err)...)
 	}
-	return pr.answers()
+	if custom, err := pr.Read(s.Custom); err == nil && pr.cfg.SourcesCustom {
+		if pr.cfg, err = boot.ParseGRUBConfig(append(append(b, '\n'), custom...)); err != nil {
+			pr.name = "file " + s.Custom
+			return append(found, pr.unreadable(err)...)
+		}
+	}
+	return append(append(found, pr.answers()...), pr.waits()...)
 }
 
 func grubFault(subject, fix string, err error) plan.Findings {
 	return plan.Findings{plan.Refusal(subject, fix, "%s", strings.TrimPrefix(err.Error(), subject+": "))}
+}
+
+// text is the menu as it will be: before the reboot, what GRUB's own programs make of today's settings, with the new
+// system's identities. Where no program may be run it is the menu of the last update.
+func (pr *grubMenu) text() ([]byte, plan.Findings) {
+	if pr.When == plan.Live && pr.Run != nil {
+		b, found := grubMake(pr.Installed)
+		if len(found) > 0 {
+			return nil, found
+		}
+		pr.name = "menu of grub-mkconfig"
+		return pr.Renamed(b), nil
+	}
+	b, err := pr.Read(path.Join(pr.Dir, "grub.cfg"))
+	if err != nil {
+		return nil, grubFault(pr.name, "update-grub", err)
+	}
+	if pr.When != plan.Proving {
+		b = pr.Renamed(b)
+	}
+	return b, nil
+}
+
+// unreadable is the answer to a text that GRUB may well read.
+func (pr *grubMenu) unreadable(err error) plan.Findings {
+	x := plan.Refusal(pr.name, "correct the script of /etc/grub.d that writes the line, or remove it", "cannot be read, so what would be booted is not known: %v", err)
+	x.ID = "boot-menu.readable"
+	return plan.Findings{x}
 }
 
 func (pr grubMenu) answers() plan.Findings {
@@ -73,7 +104,7 @@ func (pr grubMenu) answers() plan.Findings {
 		}
 	}
 	if own == 0 {
-		out = append(out, plan.Refusal(pr.name, "update-grub", "no entry has root=UUID=%s", pr.Plan.Boot.Root))
+		out = append(out, plan.Refusal(pr.name, "chmod +x /etc/grub.d/10_linux, and run update-grub", "no entry has root=UUID=%s", pr.Plan.Boot.Root))
 	}
 	if len(out.Refusals()) == 0 {
 		pr.Say(fmt.Sprintf("%s: %d entries, %d of them with root=UUID=%s", pr.name, len(pr.cfg.Entries), own, pr.Plan.Boot.Root))
@@ -83,7 +114,8 @@ func (pr grubMenu) answers() plan.Findings {
 
 // entry is the answer about an entry: a refusal where it is booted when no one chooses.
 func (pr grubMenu) entry(m boot.GRUBEntry, chosen []int, format string, args ...any) plan.Finding {
-	x := plan.Warning(pr.name, "", "entry %q: "+format+"; it would not boot the new system, and is not the default", append([]any{m.Title}, args...)...)
+	x := plan.Warning(pr.name, "", "entry %q: "+format+"; who chooses it does not get the new system; it is not the default", append([]any{m.Title}, args...)...)
+	x.ID = "boot-menu.entry"
 	if slices.Contains(chosen, m.Line) {
 		x = plan.Refusal(pr.name, menuFix, "entry %q is booted by default: "+format, append([]any{m.Title}, args...)...)
 	}
@@ -104,18 +136,37 @@ func (pr grubMenu) isRoot(v string) bool { return newRoot(pr.Plan, v) }
 // inNew leads from a path as the new GRUB sees it to one of the new system.
 func (pr grubMenu) inNew(f string) string { return path.Join(pr.Plan.Boot.Mount, f) }
 
-// foreign reports whether an entry looks for its kernel on another filesystem than the new /boot: a system that is not moved.
+// foreign reports whether an entry looks for its kernel elsewhere than on the new /boot: a system that is not moved. One that
+// looks for nothing, and names a disk by its place in the firmware's order, is ours when it mounts our root.
 func (pr grubMenu) foreign(i int) bool {
 	first, last := pr.cfg.Entries[i].Line, int(^uint(0)>>1)
 	if i+1 < len(pr.cfg.Entries) {
 		last = pr.cfg.Entries[i+1].Line
 	}
+	elsewhere := false
 	for _, m := range pr.cfg.Mentions {
-		if m.Kind == boot.MentionSearch && m.Line >= first && m.Line < last && boot.IsUUID(m.Value) && !strings.EqualFold(m.Value, pr.bootUUID()) {
-			return true
+		if m.Line < first || m.Line >= last {
+			continue
+		}
+		switch m.Kind {
+		case boot.MentionSearch:
+			if strings.EqualFold(m.Value, pr.bootUUID()) || m.Value != "" && m.Value == pr.bootLabel() {
+				return false
+			}
+			elsewhere = elsewhere || !strings.HasPrefix(m.Value, "/")
+		case boot.MentionVolume:
+			root, _ := boot.ParseCmdline(pr.params(pr.cfg.Entries[i])).Get("root")
+			elsewhere = elsewhere || !pr.isRoot(root)
 		}
 	}
-	return false
+	return elsewhere
+}
+
+func (pr grubMenu) bootLabel() string {
+	if n := pr.Plan.Target.MountedAt(pr.Plan.Boot.Mount); n != nil {
+		return n.FS.Label
+	}
+	return ""
 }
 
 func (pr grubMenu) bootUUID() string {
@@ -170,11 +221,35 @@ func (pr grubMenu) defaults() (chosen []int, out plan.Findings) {
 			refuse("and has root=%q, planned UUID=%s", root, pr.Plan.Boot.Root)
 		case len(m.Initrds) == 0:
 			refuse("and has no initrd: nothing would assemble the array")
-		case pr.Proved != nil && !pr.Proved[strings.TrimPrefix(pr.inNew(m.Kernel), "/")]:
+		case pr.Proved != nil && !pr.isProved(m.Kernel):
 			refuse("and the initrd of its kernel %s was not proved", m.Kernel)
+		case pr.Proved != nil && !slices.ContainsFunc(m.Initrds, pr.isProved):
+			refuse("and its initrd %s is not the one that is made for its kernel, and was not proved", strings.Join(m.Initrds, ", "))
 		}
 	}
 	return chosen, out
+}
+
+// isProved reports whether a file of an entry is a kernel, or an initrd, that was proved.
+func (pr grubMenu) isProved(f string) bool {
+	at, err := pr.Place(pr.inNew(f))
+	return err == nil && pr.Proved[at]
+}
+
+// waits warns of what needs a person at each boot.
+func (pr grubMenu) waits() (out plan.Findings) {
+	warn := func(id, fix, format string, args ...any) {
+		x := plan.Warning(pr.name, fix, format, args...)
+		x.ID = id
+		out = append(out, x)
+	}
+	if strings.HasPrefix(pr.cfg.Timeout, "-") {
+		warn("boot-menu.timeout", "set GRUB_TIMEOUT=5 in /etc/default/grub, and run update-grub", "its timeout is %s: each boot waits for a person, those of the migration too", pr.cfg.Timeout)
+	}
+	if m, ok := pr.cfg.Chosen("0"); ok && pr.cfg.Superusers && !m.Unrestricted {
+		warn("boot-menu.password", "add --unrestricted to CLASS in /etc/grub.d/10_linux, and run update-grub", "entry %q asks for a password: each boot of the new system waits for a person", m.Title)
+	}
+	return out
 }
 
 // grubAskModules: the core image loads the rest of GRUB from the array, and without it there is only a rescue prompt.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 )
@@ -19,7 +20,7 @@ type Installed struct {
 	Plan   *Plan
 	When   Moment
 	Facts  *Facts          // nil where the machine was not looked at
-	Proved map[string]bool // kernels, as paths without the leading slash, that are known to boot; nil when none was looked at
+	Proved map[string]bool // by absolute path, kernels that are known to boot, and their initrds; nil when none was looked at
 	Say    func(string)
 	// Run runs a program of the system that only reads, and returns what it prints; stdin is what it reads. Nil: no
 	// program may be run, and what only a program can tell is not asked.
@@ -39,7 +40,7 @@ type Files struct {
 	Read  func(name string) ([]byte, error)
 	Stat  func(name string) (fs.FileInfo, error)
 	Lstat func(name string) (fs.FileInfo, error) // the last component is not followed
-	Link  func(name string) (string, error)      // what a symbolic link says
+	Place func(name string) (string, error)      // where it is, with every link followed, the last one too
 	Glob  func(pattern string) ([]string, error)
 }
 
@@ -62,6 +63,7 @@ func AskAll(questions []Question, in Installed) Findings {
 		}
 		a := &answers{id: q.ID}
 		for _, x := range q.Ask(in) {
+			a.id = cmp.Or(x.ID, q.ID) // a question that has several parts names the part
 			a.add(x.Severity, x.Subject, x.Fix, "%s", x.Detail)
 		}
 		if len(a.out) == 0 {

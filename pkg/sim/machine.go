@@ -47,6 +47,8 @@ type Machine struct {
 	seenAt  int
 	Told    []string // what the program under test said since the last boot
 
+	Fails map[string]string // by name: what a program says that fails
+
 	Finds map[string][]tree.Finding // by source UUID: what a look before the copy finds there
 
 	loose map[string]fstest.MapFS // by filesystem UUID and name: what programs overwrote and nobody has synced yet; nil files were not there
@@ -111,6 +113,11 @@ func (m *Machine) Do(_ context.Context, e machine.Effect) (machine.Output, error
 	for _, name := range e.Writes() {
 		if b := m.Dev(name); b != nil {
 			m.guard(b, e)
+		}
+	}
+	if x, ok := e.(machine.Exec); ok && m.live {
+		if out, reads, err := m.Reads(x); reads {
+			return out, errors.Join(err, then)
 		}
 	}
 	if err := m.carry(e, how == 1); err != nil {

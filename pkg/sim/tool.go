@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"testing/fstest"
 
 	"migrate-init/pkg/machine"
@@ -51,6 +52,26 @@ func (m *Machine) exec(e machine.Exec, torn bool) error {
 		return m.updateGRUB(e.Root, torn)
 	}
 	return fmt.Errorf("program %s: not known here", e.Argv[0])
+}
+
+// Reads plays the programs that only read a running system. The name of one that fails is a key of Fails.
+func (m *Machine) Reads(e machine.Exec) (out machine.Output, reads bool, err error) {
+	name := path.Base(e.Argv[0])
+	if last := strings.Fields(e.Argv[len(e.Argv)-1]); name == "unshare" && len(last) > 0 {
+		name = last[len(last)-1]
+	}
+	switch name {
+	case "grub-mkconfig":
+		out.Stdout = m.Below("/")["boot/grub/grub.cfg"].Data
+	case "grub-script-check", "sh":
+	default:
+		return out, false, nil
+	}
+	if why, fails := m.Fails[name]; fails {
+		out.Code = 1
+		return out, true, &machine.ExecError{Argv: e.Argv, Code: 1, Stderr: []byte(why)}
+	}
+	return out, true, nil
 }
 
 // store is a program's write: in the page cache until somebody syncs the filesystem.

@@ -139,13 +139,7 @@ func (pr *prover) files() plan.Files {
 			}
 			return fs.Lstat(pr.root, p)
 		},
-		Link: func(name string) (string, error) {
-			p, err := at(name)
-			if err != nil {
-				return "", err
-			}
-			return fs.ReadLink(pr.root, p)
-		},
+		Place: func(name string) (string, error) { return throughLinks(pr.root, name) },
 		Glob: func(pattern string) ([]string, error) { return glob(pr.root, pattern) },
 	}
 }

@@ -67,9 +67,19 @@ func (pr *prover) oldInitrds() plan.Findings {
 			out = append(out, x)
 			continue
 		}
-		pr.proved[k.path] = true
+		pr.boots(k)
 	}
 	return out
+}
+
+// boots notes a kernel and its initrd as proved, by their own paths and by those of what they are links to.
+func (pr *prover) boots(k installed) {
+	for _, name := range []string{k.path, k.initrd} {
+		pr.proved["/"+name] = true
+		if at, err := throughLinks(pr.root, name); err == nil {
+			pr.proved[at] = true
+		}
+	}
 }
 
 // without is the answer for a kernel that has no initrd.
@@ -105,7 +115,7 @@ func (pr *prover) initrds() plan.Findings {
 		}
 		errs := pr.initrd(k.initrd, k.release, pr.sys.Generator.Needs(pr.p))
 		if errs == nil {
-			pr.proved[k.path] = true
+			pr.boots(k)
 		}
 		for _, err := range errs {
 			for _, x := range fault("initrd /"+k.initrd, "", err) {
