@@ -12,6 +12,8 @@ type GRUBConfig struct {
 	LoadsEnv      bool // it reads grubenv
 	NextEntry     bool // it boots next_entry once: takes it as default, clears it and saves that
 	BLS           bool // it calls blscfg: the entries are in loader/entries
+	DefaultLast   bool // it sets default after it has read custom.cfg
+	Ends          int  // the first line that ends the script, or leaves it: return, exit, configfile; 0 for none
 	Superusers    bool // it asks for a password, unless an entry is --unrestricted
 	Timeout       string
 	Defaults      []string // what the variable default is set to, in the order of the text, variables as ${name}
@@ -94,6 +96,15 @@ func reserved(s string) bool {
 	return false
 }
 
+// ends reports whether a command, outside of blocks, keeps GRUB from reading what follows it.
+func ends(command string) bool {
+	switch command {
+	case "return", "exit", "configfile", "normal", "normal_exit", "boot", "reboot", "halt":
+		return true
+	}
+	return false
+}
+
 func (r *grubReader) take() []grubWord {
 	words := r.command
 	r.command = nil
@@ -167,6 +178,9 @@ func (r *grubReader) run() {
 		return
 	}
 	args := words[1:]
+	if ends(words[0].text) && len(r.blocks) == 0 && r.config.Ends == 0 {
+		r.config.Ends = words[0].line
+	}
 	switch words[0].text {
 	case "source", ".", "configfile":
 		for _, a := range args {
@@ -207,6 +221,7 @@ func (r *grubReader) set(args []grubWord) {
 		name, value, _ := strings.Cut(a.text, "=")
 		switch name {
 		case "default":
+			r.config.DefaultLast = r.config.DefaultLast || r.config.SourcesCustom && len(r.blocks) == 0
 			r.takesNext = r.takesNext || value == "${next_entry}" && a.vars
 			r.config.Defaults = append(r.config.Defaults, value)
 		case "next_entry":

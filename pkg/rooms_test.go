@@ -81,7 +81,7 @@ func rooms() []room {
 		room{path: "pkg/testns", verb: "prove", pass: pass{exec: true, syscall: true, test: true}, why: "only tests import it"},
 		room{path: "pkg/sim", verb: "prove", may: append([]string{"pkg/plan", "pkg/survey", "pkg/machine", "pkg/tree", "boot", "cpio"}, spelling...), pass: pass{test: true},
 			why: "only tests import it; theirs import the stages, the images and the program, so that it must not"},
-		room{path: "pkg/distro", verb: "do, in a chroot", may: []string{"pkg/plan", "pkg/machine", "pkg/rootfs", "boot"}, why: "a family is argv and files for a plan, nothing else"},
+		room{path: "pkg/distro", verb: "do, in a chroot", may: []string{"pkg/plan", "pkg/machine", "pkg/rootfs", "boot", "pkg/conf"}, why: "a family is argv, files and questions for a plan, and reads its own settings, nothing else"},
 		room{path: "pkg/loader", verb: "do, boot loaders", may: append([]string{"pkg/plan", "pkg/machine", "pkg/rootfs", "boot"}, spelling...),
 			why: "a boot loader is effects and proofs for a plan; what carries them out does not know which one it is"},
 		room{path: "pkg/image", verb: "build", may: []string{"pkg/plan", "cpio", "pkg/kmod", "pkg/elf", "pkg/mkfs", "pkg/rootfs"}, why: "an image is plan and host files, the same bytes every time"},

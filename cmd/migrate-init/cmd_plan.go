@@ -128,7 +128,8 @@ func (c *call) preflight(ctx context.Context, p *plan.Plan, f *plan.Facts, when 
 		return nil, err
 	}
 	w := c.world()
-	return stage.Preflight{Loaders: c.loaders, Plan: p, When: when, Facts: f, Root: root, Sys: w.Root, Machine: c.machine(), Free: w.Unused}.Ask(ctx), nil
+	return stage.Preflight{Loaders: c.loaders, Plan: p, When: when, Facts: f, Root: root, Sys: w.Root, Machine: c.machine(), Free: w.Unused,
+		Locked: func(name string) string { return machine.Frozen(c.place(name)) }}.Ask(ctx), nil
 }
 
 // accepted is checked, with every refusal as the error and every warning said.

@@ -115,8 +115,8 @@ func TestOverlay(t *testing.T) {
 		drivers []string
 		want    string
 	}{
-		"drivers": {[]string{"virtio_blk", "ahci"}, "force raid1\nadd virtio_blk ahci\n"},
-		"none":    {nil, "force raid1\n"},
+		"drivers": {[]string{"virtio_blk", "ahci"}, "force raid1\nadd ext4 virtio_blk ahci\n"},
+		"none":    {nil, "force raid1\nadd ext4\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sys, err := Of(debianPlan(1))

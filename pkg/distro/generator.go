@@ -9,6 +9,7 @@ type Generator struct {
 	Rebuild func(p *plan.Plan) [][]string // the programs that make the initrds of all kernels again, in order
 	Needs   func(p *plan.Plan) []Need     // what an initrd must have inside to start a degraded array as root
 	Overlay func(p *plan.Plan) []File     // files that make it so where the distribution would not by itself
+	Scratch string                        // the directory in which it works; "" where that is not known
 	Create  string                        // the command that makes the first initrd of a kernel; RELEASE stands for its release
 	Inside  string                        // prefix of the names of such files inside an initrd, "" for none
 	// Questions are asked of a system whose initrds it makes.

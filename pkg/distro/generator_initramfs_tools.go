@@ -20,8 +20,9 @@ func initramfsTools() Generator {
 		Rebuild: func(*plan.Plan) [][]string { return [][]string{{"update-initramfs", "-u", "-k", "all"}} },
 		Needs:   initramfsToolsNeeds,
 		Overlay: initramfsToolsOverlay,
-		Create:  "update-initramfs -c -k RELEASE",
-		Inside:  "conf/",
+		Scratch: "/var/tmp", Questions: initramfsToolsQuestions(),
+		Create: "update-initramfs -c -k RELEASE",
+		Inside: "conf/",
 	}
 }
 
@@ -73,8 +74,13 @@ func initramfsToolsOverlay(p *plan.Plan) []File {
 	hook := "#!/bin/sh\n# Written by migrate-init: the migrated system needs these whatever MODULES= says.\nPREREQ=\"\"\n" +
 		"case \"$1\" in prereqs) echo \"$PREREQ\"; exit 0;; esac\n. /usr/share/initramfs-tools/hook-functions\n" +
 		"force_load " + strings.Join(list, "\nforce_load ") + "\n"
-	if len(p.Drivers) > 0 {
-		hook += "manual_add_modules " + strings.Join(p.Drivers, " ") + "\n"
+	// MODULES=list leaves it to people to name what the root needs, and MODULES=dep to what is mounted.
+	var more []string
+	if n := p.Target.MountedAt("/"); n != nil && plan.FSTypeOf(n.FS.Type).Module != "" {
+		more = append(more, plan.FSTypeOf(n.FS.Type).Module)
+	}
+	if more = append(more, p.Drivers...); len(more) > 0 {
+		hook += "manual_add_modules " + strings.Join(more, " ") + "\n"
 	}
 	return []File{{Path: "/etc/initramfs-tools/hooks/migrate-init", Data: []byte(hook), Mode: 0o755, Why: "raid and controller modules are forced into every initrd"}}
 }

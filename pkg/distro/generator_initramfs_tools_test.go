@@ -43,8 +43,8 @@ func TestInitramfsToolsNeeds(t *testing.T) {
 // no error where there is nothing to add.
 func TestInitramfsToolsHook(t *testing.T) {
 	for want, p := range map[string]*plan.Plan{
-		"force raid1\nadd virtio_blk virtio_pci\n": rootOf("ext4", 1, "virtio_blk", "virtio_pci"),
-		"force raid1\n": rootOf("ext4", 1),
+		"force raid1\nadd ext4 virtio_blk virtio_pci\n": rootOf("ext4", 1, "virtio_blk", "virtio_pci"),
+		"force raid1\nadd ext4\n":                       rootOf("ext4", 1),
 	} {
 		files := initramfsToolsOverlay(p)
 		if len(files) != 1 || files[0].Mode != 0o755 {

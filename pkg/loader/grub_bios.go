@@ -26,7 +26,8 @@ func grubBIOS() Loader {
 		Arm:   grubArm, Disarm: grubDisarm, Adopt: grubAdopt,
 		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile,
 		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
-		Rewrite: grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu,
+		Programs: []string{"boot/grub/i386-pc/*"},
+		Rewrite:  grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu,
 		Questions: grubQuestions(), ProveDisk: grubProveDisk, Takeover: grubTakeover, Leftovers: grubLeftovers,
 	}
 }

@@ -59,7 +59,12 @@ func grubLook(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
 	g.LoadsEnv, g.Superusers = cfg.LoadsEnv && cfg.NextEntry, cfg.Superusers
 	if cfg.SourcesCustom {
 		g.Custom = grubCustom
+		// A password may be asked for from there; a text that cannot be read is refused elsewhere.
+		if custom, err := boot.ParseGRUBConfig(l.text(grubCustom)); err == nil {
+			g.Superusers = g.Superusers || custom.Superusers
+		}
 	}
+	b.NextEntry, b.Armed, b.PlanEntries = "", "", nil
 	if l.exists(grubEnv) {
 		g.Env = grubEnv
 		env, err := boot.ParseGrubenv(l.text(grubEnv))

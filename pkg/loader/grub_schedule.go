@@ -100,10 +100,13 @@ func grubAskOldModules(in plan.Installed) (out plan.Findings) {
 			continue
 		}
 		found = true
-		for _, n := range grubModules(in.Plan) {
+		for _, n := range append(grubModules(in.Plan), "linux", "search", "search_fs_uuid", "test", "loadenv", "configfile") {
 			if !there(d, n) {
-				out = append(out, plan.Refusal("boot loader module /"+d+"/"+n+".mod", fix, "missing, and without it the old GRUB cannot see that the migration was committed"))
+				out = append(out, plan.Refusal("boot loader module /"+d+"/"+n+".mod", fix, "missing, and without it the old GRUB cannot start the migration, or cannot see that it was committed"))
 			}
+		}
+		if st, err := in.Stat(path.Join(d, "command.lst")); err != nil || st.Size() == 0 {
+			out = append(out, plan.Refusal("boot loader file /"+d+"/command.lst", fix, "missing, and without it the old GRUB does not find the modules of its commands"))
 		}
 	}
 	if !found {

@@ -43,8 +43,7 @@ type Loader struct {
 
 	// Settings are the files from which boot entries are made. People write them, with comments that may tell history.
 	Settings []Setting
-	// Written are further files of people's own, changed by Rewrite, and Made what programs write: in the latter not even
-	// a comment may name the old system. Both are patterns.
+	// Written are further files of people's own, changed by Rewrite, and Made what programs write. Both are patterns.
 	Written, Made []string
 	// Rewrite changes in the copy what the new system's boot loader reads, beyond Settings. Paths are in that system.
 	Rewrite func(p *plan.Plan, in Rewriting) ([]machine.Effect, error)
@@ -55,6 +54,8 @@ type Loader struct {
 	Install func(p *plan.Plan, disks []string) [][]string
 	Menu    func(p *plan.Plan) [][]string
 
+	// Programs are patterns of what Install writes into the system.
+	Programs []string
 	// Questions are asked of a system that it boots: what has to be right before the reboot, and whether its files in the new
 	// system boot it.
 	Questions []plan.Question

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"path"
 )
 
 // Question is asked of an installed system before it is moved, and of the copy before it is committed. Rooms that plan
@@ -31,6 +32,8 @@ type Installed struct {
 	// name of their devices in kernel parameters.
 	Renamed func(b []byte) []byte
 	Params  func(v string) string
+	// Path are the directories in which its programs are looked for.
+	Path []string
 	// Free is the room, in bytes, of the filesystem that holds a directory; negative where it is not known. Nil: not asked.
 	Free func(dir string) int64
 }
@@ -72,4 +75,37 @@ func AskAll(questions []Question, in Installed) Findings {
 		out = append(out, a.out...)
 	}
 	return out
+}
+
+// NoProgram answers for those programs of a package that the system cannot run. One that is a link to another program does
+// something else: systems are seen on which /bin/true stands for what must not run there.
+func (in Installed) NoProgram(pkg string, names ...string) (out Findings) {
+	for _, name := range names {
+		found := ""
+		for _, dir := range in.Path {
+			if st, err := in.Stat(path.Join(dir, name)); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0 {
+				found = path.Join(dir, name)
+				break
+			}
+		}
+		at := ""
+		if found != "" {
+			at, _ = in.Place(found)
+		}
+		switch base := path.Base(at); {
+		case found == "":
+			out = append(out, Refusal("program "+name, in.Reinstall(pkg), "it is missing, or not executable; the new system is made with it"))
+		case base == "true" || base == "false":
+			out = append(out, Refusal("program "+name, "rm "+found+" && "+in.Reinstall(pkg), "it is a link to %s, and does nothing; the new system is made with it", at))
+		}
+	}
+	return out
+}
+
+// Reinstall is the command that installs packages again.
+func (in Installed) Reinstall(packages ...string) string {
+	if in.Facts == nil {
+		return command("", "reinstall the package PACKAGES", packages)
+	}
+	return in.Facts.Rules.Family(in.Plan.Machine.Family).ReinstallCommand(packages...)
 }

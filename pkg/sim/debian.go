@@ -64,11 +64,24 @@ func DebianRoot(fstab string) fstest.MapFS {
 	for _, p := range []string{"mdadm", "e2fsprogs", "grub-pc", "initramfs-tools"} {
 		files["var/lib/dpkg/status"] += "Package: " + p + "\nStatus: install ok installed\n\n"
 	}
-	for _, mod := range []string{"normal", "linux", "part_gpt", "part_msdos", "diskfilter", "mdraid1x", "ext2"} {
-		files["boot/grub/i386-pc/"+mod+".mod"] = "mod"
+	for _, f := range []string{"normal.mod", "linux.mod", "part_gpt.mod", "part_msdos.mod", "diskfilter.mod", "mdraid1x.mod", "mdraid09.mod", "ext2.mod",
+		"search.mod", "search_fs_uuid.mod", "test.mod", "loadenv.mod", "configfile.mod", "command.lst"} {
+		files["boot/grub/i386-pc/"+f], files["usr/lib/grub/i386-pc/"+f] = "mod", "mod"
 	}
+	for _, f := range []string{"boot.img", "diskboot.img", "kernel.img", "lzma_decompress.img", "moddep.lst", "biosdisk.mod"} {
+		files["usr/lib/grub/i386-pc/"+f] = "mod"
+	}
+	// What initramfs-tools and mdadm's hook read.
+	files["boot/config-"+Release] = "CONFIG_RD_GZIP=y\nCONFIG_RD_ZSTD=y\n"
+	files["etc/initramfs-tools/initramfs.conf"] = "MODULES=most\nBUSYBOX=auto\nCOMPRESS=zstd\n"
+	files["etc/initramfs-tools/update-initramfs.conf"] = "update_initramfs=yes\nbackup_initramfs=no\n"
+	files["usr/share/initramfs-tools/scripts/local-block/mdadm"] = "mdadm -q --run /dev/md?*\n"
+	files["usr/lib/udev/rules.d/64-md-raid-assembly.rules"] = "#\n"
 	root := Files(files)
-	for _, d := range []string{"usr/bin", "usr/sbin", "usr/lib/systemd", "usr/lib64", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "etc/default/grub.d"} {
+	for name, text := range map[string]string{"usr/share/initramfs-tools/hooks/mdadm": "#!/bin/sh\n", "etc/grub.d/10_linux": "#!/bin/sh\n", "usr/sbin/grub-mkconfig": "#!/bin/sh\nfor x in ${sysconfdir}/default/grub.d/*.cfg\n"} {
+		addFile(root, name, 0o755, []byte(text))
+	}
+	for _, d := range []string{"usr/bin", "usr/sbin", "usr/lib/systemd", "usr/lib64", "dev", "proc", "sys", "run", "tmp", "mnt", "srv", "var/tmp", "etc/default/grub.d"} {
 		addDir(root, d)
 	}
 	addPrograms(root)

@@ -62,7 +62,7 @@ func (m *Machine) Reads(e machine.Exec) (out machine.Output, reads bool, err err
 	}
 	switch name {
 	case "grub-mkconfig":
-		out.Stdout = m.Below("/")["boot/grub/grub.cfg"].Data
+		out.Stdout, err = fs.ReadFile(m.Below("/"), "boot/grub/grub.cfg")
 	case "grub-script-check", "sh":
 	default:
 		return out, false, nil
@@ -71,7 +71,7 @@ func (m *Machine) Reads(e machine.Exec) (out machine.Output, reads bool, err err
 		out.Code = 1
 		return out, true, &machine.ExecError{Argv: e.Argv, Code: 1, Stderr: []byte(why)}
 	}
-	return out, true, nil
+	return out, true, err
 }
 
 // store is a program's write: in the page cache until somebody syncs the filesystem.

@@ -26,6 +26,8 @@ type Preflight struct {
 	Chroot  string          // where the system is for its programs, "" for this root
 	// Free is the room, in bytes, of the filesystem that holds a directory now; nil: not asked.
 	Free func(dir string) int64
+	// Locked names the attribute of chattr by which a file cannot be changed, "" for none; nil: not asked.
+	Locked func(name string) string
 }
 
 // Ask returns what was found. Ids are stable. A refusal is what would end the migration after the downtime began, or keep the
@@ -37,6 +39,7 @@ func (pf Preflight) Ask(ctx context.Context) plan.Findings {
 		return withID(id, fault("plan "+pf.Plan.ID, "", err))
 	}
 	pr.core = coreDrivers(pf.Sys, pf.Plan.Drivers)
+	pr.locked = pf.Locked
 	pr.asking = plan.Installed{Facts: pf.Facts, Free: pf.Free}
 	if pf.Machine != nil && pf.When != plan.Planning {
 		pr.asking.Run = func(stdin []byte, argv ...string) ([]byte, error) {
@@ -57,6 +60,7 @@ func (pf Preflight) Ask(ctx context.Context) plan.Findings {
 
 // rewritten lets the prover read files as they will be.
 func (pr *prover) rewritten(effs []machine.Effect) {
+	pr.changes = effs
 	for _, eff := range effs {
 		switch x := eff.(type) {
 		case machine.WriteFile:

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/loader"
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 )
 
@@ -55,6 +57,9 @@ type prover struct {
 	proved map[string]bool   // kernels whose initrd is good
 	over   map[string][]byte // by absolute path, files as they will be; nil for one that will not be there
 	asking plan.Installed    // what it is asked with, but for the files
+	// What a preflight knows beside: the changes that rewrite will make, and by which attribute a file cannot be changed.
+	changes []machine.Effect
+	locked  func(name string) string
 }
 
 func newProver(loaders loader.Table, p *plan.Plan, root fs.FS) (*prover, error) {
@@ -72,10 +77,12 @@ func newProver(loaders loader.Table, p *plan.Plan, root fs.FS) (*prover, error) 
 // ask asks everything whose moment it is: what every system has to answer, and then what its boot loader, its generator
 // and its family do.
 func (pr *prover) ask(when plan.Moment) plan.Findings {
+	pr.asking.When = when
 	in := pr.asking
 	in.Files, in.Plan, in.When, in.Proved, in.Say = pr.files(), pr.p, when, pr.proved, pr.say
 	r := &rewriter{p: pr.p, sys: pr.sys, root: pr.root, dir: "/", ids: identities(pr.p), loader: pr.loader}
 	in.Renamed, in.Params = r.successors, r.words
+	in.Path = searched(pr.sys.Family.Env)
 	in.Old = func(name string) []byte {
 		b, err := r.read(name)
 		if err != nil {
@@ -86,6 +93,16 @@ func (pr *prover) ask(when plan.Moment) plan.Findings {
 	return plan.AskAll(slices.Concat(pr.questions(), pr.sys.Family.Questions, pr.sys.Generator.Questions, pr.loader.Questions), in)
 }
 
+// searched are the directories of PATH in an environment.
+func searched(env []string) []string {
+	for _, v := range env {
+		if list, ok := strings.CutPrefix(v, "PATH="); ok {
+			return strings.Split(list, ":")
+		}
+	}
+	return nil
+}
+
 // questions are those that do not depend on the boot loader, the generator or the family.
 func (pr *prover) questions() []plan.Question {
 	const live, always = plan.Planning | plan.Live, plan.Planning | plan.Live | plan.Generated | plan.Proving
@@ -93,7 +110,11 @@ func (pr *prover) questions() []plan.Question {
 		return plan.Question{ID: id, When: when, Ask: func(plan.Installed) plan.Findings { return ask() }}
 	}
 	return []plan.Question{
+		row("rebuild.places", live, pr.places),
+		row("rebuild.attributes", live, pr.frozen),
+		row("rebuild.room", live, pr.room),
 		row("initrd.present", live, pr.oldInitrds),
+		row("kernel.needed-modules", live, pr.modules),
 		row("initrd.whole", plan.Generated|plan.Proving, pr.initrds),
 		row("init.program", always, pr.init),
 		row("fstab.rewritten", always, pr.fstab),
@@ -140,6 +161,6 @@ func (pr *prover) files() plan.Files {
 			return fs.Lstat(pr.root, p)
 		},
 		Place: func(name string) (string, error) { return throughLinks(pr.root, name) },
-		Glob: func(pattern string) ([]string, error) { return glob(pr.root, pattern) },
+		Glob:  func(pattern string) ([]string, error) { return glob(pr.root, pattern) },
 	}
 }

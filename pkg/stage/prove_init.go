@@ -17,7 +17,7 @@ const Init = "/sbin/init"
 // interpreter that it names. A library that is not found where ld.so(8) looks by default is told: an init may have its own ways.
 func (pr *prover) init() plan.Findings {
 	if err := pr.starts(); err != nil {
-		return fault("init", "", err)
+		return fault("init", "install the package of the init system, so that "+Init+" is there", err)
 	}
 	return nil
 }

@@ -150,6 +150,7 @@ func TestProve(t *testing.T) {
 			return s + "\n# root was " + sim.OldRoot + "\ntrue # LABEL=rootfs\n"
 		})},
 		"old label in grub.cfg":  {[]string{"boot/grub/grub.cfg", "still names LABEL=rootfs"}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\nsearch --no-floppy --set=root --label rootfs\n" })},
+		"a custom entry's file":  {nil, edit("boot/grub/grub.cfg", func(s string) string { return s + "menuentry x {\nlinux /boot/vmlinuz-4 root=UUID=" + root + "\n}\n" })},
 		"root by a link":         {nil, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "root=/dev/disk/by-uuid/"+strings.ToUpper(root)))},
 		"root quoted":            {nil, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "\"root=UUID="+root+"\""))},
 		"root by the array":      {nil, edit("boot/grub/grub.cfg", swap("root=UUID="+root, "root=/dev/md/root"))},
