@@ -132,6 +132,16 @@ func (e SetReadOnly) String() string {
 // Writes returns nil: the flag lives in the kernel.
 func (e SetReadOnly) Writes() []string { return nil }
 
+func (e HoldDisk) String() string {
+	if e.On {
+		return "lock disk " + e.Dev + " against udev"
+	}
+	return "unlock disk " + e.Dev + " for udev"
+}
+
+// Writes returns nil: the lock lives in the kernel.
+func (e HoldDisk) Writes() []string { return nil }
+
 func (e Partitions) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "tell the kernel the partitions of %s:", e.Dev)

@@ -124,6 +124,14 @@ type SetReadOnly struct {
 	On  bool
 }
 
+// HoldDisk takes or releases systemd's lock of a whole block device, an exclusive flock on its node (BLOCK_DEVICE_LOCKING in
+// systemd's documentation). While it is held, udev neither probes the disk nor reads its table again, which makes every idle
+// partition disappear for a moment. The kernel releases it when the process ends.
+type HoldDisk struct {
+	Dev string
+	On  bool
+}
+
 // Extent is a partition as the kernel should see it; bytes.
 type Extent struct {
 	Number      int

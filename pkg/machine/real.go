@@ -22,6 +22,7 @@ type Real struct {
 	starting sync.RWMutex // held for reading while a child is started, so that Reap never sees one before its owner is known
 	own      sync.Map     // pid -> *exec.Cmd, those whose status belongs to Do
 	kick     chan struct{}
+	held     holds
 }
 
 // ImageMarker is the file that `build` puts at the root of every image, and that nothing else has.

@@ -41,6 +41,8 @@ func (r *Real) do(ctx context.Context, e Effect) error {
 		return writeDevice(ctx, e)
 	case SetReadOnly:
 		return setReadOnly(e)
+	case HoldDisk:
+		return r.held.do(ctx, e)
 	case Partitions:
 		return setPartitions(ctx, e)
 	case Ioctl:

@@ -22,6 +22,10 @@ func (m *Machine) carry(e machine.Effect, torn bool) error {
 			return fmt.Errorf("device %s: %w", e.Dev, fs.ErrNotExist)
 		}
 		b.ReadOnly = e.On
+	case machine.HoldDisk:
+		if m.Dev(e.Dev) == nil {
+			return fmt.Errorf("device %s: %w", e.Dev, fs.ErrNotExist)
+		}
 	case machine.Partitions:
 		return m.partitions(e)
 	case machine.Ioctl:

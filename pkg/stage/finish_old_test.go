@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"slices"
 	"strings"
@@ -223,4 +224,63 @@ func TestFinishKeepsOthersMarks(t *testing.T) {
 	if w.Trees[p.Boot.Root][other] == nil || w.committedFile(p) {
 		t.Errorf("the other's is there: %v, ours: %v", w.Trees[p.Boot.Root][other] != nil, w.committedFile(p))
 	}
+}
+
+// TestFinishHoldsTheOldDisk: from the first write to the old disk to the last, udev keeps off it; while the arrays are
+// resynced, and when finish ends, it may look.
+func TestFinishHoldsTheOldDisk(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	on, took, writes := false, 0, 0
+	for _, line := range w.Log {
+		line, altered, _ := strings.Cut(line, "  => ")
+		switch {
+		case line == "lock disk /dev/vda against udev":
+			if on {
+				t.Error("locked twice")
+			}
+			on, took = true, took+1
+		case line == "unlock disk /dev/vda for udev":
+			on = false
+		case strings.Contains(altered, "/dev/vda") || strings.HasPrefix(line, "tell the kernel the partitions of /dev/vda"):
+			writes++
+			if !on {
+				t.Errorf("not locked: %s", line)
+			}
+		case strings.Contains(line, ": resync begin") && on:
+			// The record of a stage comes after its locks are as they should be.
+			t.Error("locked while the arrays are resynced")
+		}
+	}
+	if on || took != 2 || writes < 5 {
+		t.Errorf("at the end locked %v; locked %d times, %d writes", on, took, writes)
+	}
+	// A failure lets go too.
+	w, p, text = migrated(t)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	e := w.env(p, text)
+	e.Machine = failingAt{w, &lines, "write partition table"}
+	if err := Finish(t.Context(), e); err == nil || lines[len(lines)-1] != "unlock disk /dev/vda for udev" {
+		t.Errorf("%v, and the last effect is %q", err, lines[len(lines)-1])
+	}
+}
+
+// failingAt is a machine on which one effect fails.
+type failingAt struct {
+	*world
+	lines *[]string
+	at    string
+}
+
+func (f failingAt) Do(ctx context.Context, e machine.Effect) (machine.Output, error) {
+	*f.lines = append(*f.lines, e.String())
+	if strings.HasPrefix(e.String(), f.at) {
+		return machine.Output{}, errors.New("broken")
+	}
+	return f.world.Do(ctx, e)
 }

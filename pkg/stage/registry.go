@@ -27,6 +27,8 @@ type Stage struct {
 	Waits bool
 	// Commits: once it is done, no stage before it runs again.
 	Commits bool
+	// Holds: it works on the old disks under a running udev, which has to keep off them.
+	Holds bool
 	// Reserve: its records may take the journal's last slots.
 	Reserve bool
 }
@@ -58,11 +60,11 @@ func registry() []Stage {
 		{Name: "handover", Where: image, Reserve: true, Text: textHandover, Brief: briefHandover, Run: runHandover},
 		{Name: "confirm", Where: system, Text: textConfirm, Brief: briefConfirm, Run: runConfirm},
 		{Name: "review", Where: system, Looks: true, Text: textReview, Brief: briefReview, Run: runReview},
-		{Name: takeover, Where: system, Reserve: true, Text: textTakeover, Brief: briefTakeover, Run: runTakeover},
-		{Name: repartition, Where: system, Reserve: true, Text: textRepartition, Brief: briefRepartition, Run: runRepartition},
-		{Name: join, Where: system, Reserve: true, Text: textJoin, Brief: briefJoin, Run: runJoin},
+		{Name: takeover, Where: system, Holds: true, Reserve: true, Text: textTakeover, Brief: briefTakeover, Run: runTakeover},
+		{Name: repartition, Where: system, Holds: true, Reserve: true, Text: textRepartition, Brief: briefRepartition, Run: runRepartition},
+		{Name: join, Where: system, Holds: true, Reserve: true, Text: textJoin, Brief: briefJoin, Run: runJoin},
 		{Name: resync, Where: system, Reserve: true, Text: textResync, Brief: briefResync, Run: runResync},
-		{Name: install, Where: system, Reserve: true, Text: textInstall, Brief: briefInstall, Run: runInstall},
+		{Name: install, Where: system, Holds: true, Reserve: true, Text: textInstall, Brief: briefInstall, Run: runInstall},
 		{Name: clean, Where: system, Reserve: true, Text: textClean, Brief: briefClean, Run: runClean},
 	}
 }

@@ -64,6 +64,7 @@ type Env struct {
 	size        int64
 	boot        string
 	alone       bool // nothing but the stages changes this machine
+	held        []string
 }
 
 // Event is what a stage has to say while it works.
@@ -98,7 +99,7 @@ func Confirm(ctx context.Context, e *Env) error { return e.phase(ctx, plan.InNew
 
 // Finish runs the phase of a plan that gives the old disks to the new system. It may be cut short and run again.
 func Finish(ctx context.Context, e *Env) error {
-	return e.phase(ctx, plan.InNewSystem, plan.ByOperator)
+	return errors.Join(e.phase(ctx, plan.InNewSystem, plan.ByOperator), e.release(ctx))
 }
 
 // phase runs the stages of a phase in their order. Once the journal says that the commit was made, what stands before it
@@ -125,6 +126,9 @@ func (e *Env) phase(ctx context.Context, where, by string) error {
 		}
 		if !s.Looks {
 			if err := e.hold(ctx, where); err != nil {
+				return &FailedError{s.Name, err}
+			}
+			if err := e.udevKeepsOff(ctx, s); err != nil {
 				return &FailedError{s.Name, err}
 			}
 		}
