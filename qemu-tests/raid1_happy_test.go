@@ -1,6 +1,8 @@
 package qemutests
 
 import (
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,10 @@ func happyPath(t *testing.T, spec lab.DiskSpec, engine string) {
 	r.must(vm, "cd /root && migrate-init check plan.toml")
 	r.must(vm, "cd /root && migrate-init build plan.toml -o migrate.img && ls -l migrate.img /usr/local/sbin/migrate-init")
 	r.must(vm, "cd /root && migrate-init schedule --dry-run plan.toml --image migrate.img")
-	r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img")
+	start := time.Now()
+	r.must(vm, "sha256sum /boot/initrd.img-* /boot/grub/grub.cfg >/root/before && cd /root && migrate-init schedule plan.toml --image migrate.img 2>&1")
+	t.Logf("measured: schedule, with its rehearsal, took %.1f s", time.Since(start).Seconds())
+	r.must(vm, "sha256sum -c /root/before && ls -l /var/lib/migrate-init/rehearsed && ! grep /run/migrate-init /proc/self/mountinfo")
 	r.refused(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img", "scheduled already")
 	r.refused(vm, "migrate-init finish", "does not run from the new array")
 	r.refused(vm, "migrate-init rollback", "it is the old one already")
@@ -37,6 +42,7 @@ func happyPath(t *testing.T, spec lab.DiskSpec, engine string) {
 	vm = r.start("migration")
 	r.follow(vm)
 	entered := time.Since(down)
+	r.rehearsed(vm)
 	r.ready(vm)
 	t.Logf("measured: down for %.0f s, of which %.0f s until the new system was entered", time.Since(down).Seconds(), entered.Seconds())
 	r.wantRoot(vm, "new")
@@ -60,7 +66,7 @@ func happyPath(t *testing.T, spec lab.DiskSpec, engine string) {
 
 	vm = r.comesUp("finish", "new")
 	r.must(vm, "migrate-init finish --dry-run")
-	start := time.Now()
+	start = time.Now()
 	r.must(vm, "migrate-init finish 2>&1")
 	t.Logf("measured: finish took %.1f s", time.Since(start).Seconds())
 	r.wantLegs(vm, "UU")
@@ -76,6 +82,22 @@ func happyPath(t *testing.T, spec lab.DiskSpec, engine string) {
 	r.must(vm, "cat /proc/mdstat")
 	r.off(vm)
 	t.Logf("measured: one disk became a whole mirror [UU], with every boot of this test, in %.0f s", time.Since(began).Seconds())
+}
+
+// rehearsed insists that the migration installed what schedule's rehearsal made, and made none of it again.
+func (r *rig) rehearsed(vm *lab.VM) {
+	r.t.Helper()
+	console := vm.Console.Text()
+	for _, want := range []string{"/boot/initrd.img-", "/boot/grub/grub.cfg"} {
+		if !regexp.MustCompile(regexp.QuoteMeta("rebuild: "+want) + `[^\n]*: installed as made before the reboot`).MatchString(console) {
+			r.t.Errorf("the migration did not install the %s of the rehearsal; see console.log", want)
+		}
+	}
+	for _, not := range []string{"made again now", "update-initramfs", "update-grub"} {
+		if strings.Contains(console, not) {
+			r.t.Errorf("the migration says %q", not)
+		}
+	}
 }
 
 // eachAlone boots each disk without the other, on copies: an array that ran without its mate has to be resynced for the next.

@@ -354,14 +354,17 @@ func (s status) engine() string {
 // showTimes prints how long each stage took, and what was copied, as the journal has it.
 func (r *rig) showTimes(st status) {
 	r.t.Helper()
-	total := 0.0
+	total, other := 0.0, 0.0
 	for _, x := range st.Times {
 		if !strings.Contains(x.Stage, ":") {
 			total += x.Seconds
+			if x.Stage != "copy" && x.Stage != "verify" {
+				other += x.Seconds
+			}
 		}
 		r.say("measured: %-26s %7.1f s  %s", x.Title, x.Seconds, x.Event)
 	}
-	r.say("measured: all stages %.1f s", total)
+	r.say("measured: all stages %.1f s, of which %.1f s other than copy and verify", total, other)
 	for _, x := range st.Records {
 		if strings.HasPrefix(x.Stage, "copy:") && x.Event == "done" {
 			r.say("measured: %s: %s files, %s directories, %s bytes by the engine %s", x.Text, x.Facts["files"], x.Facts["dirs"], x.Facts["bytes"], x.Facts["engine"])

@@ -38,6 +38,8 @@ type app struct {
 	place func(dir string) string
 	// alone keeps other calls of this program out until it is released.
 	alone func() (release func(), err error)
+	// apart runs f with mounts of its own.
+	apart func(f func() error) error
 	// self is the path of this program in the machine's root.
 	self   func() (string, error)
 	now    func() time.Time
@@ -80,6 +82,7 @@ func thisMachine() *app {
 		inside:  newInside,
 		place:   func(dir string) string { return dir },
 		alone:   func() (func(), error) { return machine.Lock("/run/migrate-init.lock") },
+		apart:   machine.Apart,
 		self:    os.Executable,
 		now:     time.Now,
 		uptime:  machine.Uptime,

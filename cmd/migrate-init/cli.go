@@ -36,6 +36,7 @@ type options struct {
 	to, engine, metadata, onFailure, output string
 	image, label, readError                 string
 	keepUUID, noGrow                        bool
+	rehearse, skipRehearsal                 bool
 	disks, wipe, leave                      values
 	checkpoint                              time.Duration
 }

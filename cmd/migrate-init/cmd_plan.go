@@ -143,9 +143,16 @@ func (c *call) accepted(ctx context.Context, name string) (*plan.Plan, []byte, *
 }
 
 func cmdCheck(ctx context.Context, c *call) error {
-	p, _, f, found, err := c.checked(ctx, c.args[0])
+	p, text, f, found, err := c.checked(ctx, c.args[0])
 	if err != nil {
 		return err
+	}
+	if c.opt.rehearse {
+		x, err := c.rehearsed(ctx, p, text, f, found)
+		if err != nil {
+			return err
+		}
+		found = append(found, x)
 	}
 	if c.opt.files {
 		files, err := c.precheckLive(ctx, p, f)

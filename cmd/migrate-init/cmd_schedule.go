@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"migrate-init/pkg/image"
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
 )
@@ -33,27 +34,42 @@ func cmdSchedule(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := roomFor(p, f, size); err != nil {
+	need := scheduledSize(p, f, size)
+	if err := (plan.Findings{plan.CheckRoom(f, need)}).Err(); err != nil {
 		return err
 	}
 	root, err := c.inside("/")
 	if err != nil {
 		return err
 	}
-	effs, err := stage.Schedule(c.loaders, p, f, root, text, name)
+	// Everything that can refuse without a rehearsal does so before it.
+	effs, err := stage.Schedule(c.loaders, p, f, root, text, name, nil)
 	if err != nil {
 		return err
 	}
-	if c.opt.dryRun {
-		if err := preview(ctx, c, p, root); err != nil {
+	switch {
+	case c.opt.dryRun:
+		err = preview(ctx, c, p, root, effs)
+	case c.opt.skipRehearsal:
+		c.note("warning: without a rehearsal the initrds are made during the migration, a minute or more of downtime longer, and what would fail there is only known then: the migration would stop before its commit and start the old system again")
+		err = scheduled(doAll(ctx, c.machine(), effs))
+	default:
+		if err := stage.RoomToKeep(root, f, nil, need); err != nil {
 			return err
 		}
+		err = c.rehearse(ctx, p, text, f, func(made *stage.Kept) error {
+			if err := stage.RoomToKeep(root, f, made, need); err != nil {
+				return err
+			}
+			effs, err := stage.Schedule(c.loaders, p, f, root, text, name, made)
+			if err != nil {
+				return err
+			}
+			return scheduled(doAll(ctx, c.machine(), effs))
+		})
 	}
-	if err := doAll(ctx, c.effector(), effs); err != nil {
-		if c.opt.dryRun {
-			return err
-		}
-		return fmt.Errorf("schedule: %w\nboot loader: it is armed by the last step only, so the next boot is this system; migrate-init cancel removes what was written", err)
+	if err != nil {
+		return err
 	}
 	if !c.opt.dryRun {
 		fmt.Fprintf(c.out, "The next boot runs the migration, once. Nothing of the old disk changes until it is committed.\nNext: reboot. To undo: migrate-init cancel\n")
@@ -61,18 +77,29 @@ func cmdSchedule(ctx context.Context, c *call) error {
 	return nil
 }
 
-// preview shows which files of the new system will differ from those of the old one.
-func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS) error {
-	effs, err := stage.Rewrites(c.loaders, p, root, stage.TargetDir)
+// scheduled says of a failure what it leaves.
+func scheduled(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("schedule: %w\nboot loader: it is armed by the last step only, so the next boot is this system; migrate-init cancel removes what was written", err)
+}
+
+// preview shows which files of the new system will differ from those of the old one, and what schedule would do.
+func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS, effs []machine.Effect) error {
+	rewrites, err := stage.Rewrites(c.loaders, p, root, stage.TargetDir)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.out, "# in the copy, during the migration:")
-	if err := doAll(ctx, c.effector(), effs); err != nil {
+	if err := doAll(ctx, c.effector(), rewrites); err != nil {
 		return err
 	}
+	if !c.opt.skipRehearsal {
+		fmt.Fprintf(c.out, "# now, in memory over this system: make the new system's initrds, prove them, and keep them in %s\n", stage.KeptDir)
+	}
 	fmt.Fprintln(c.out, "# now, on this system:")
-	return nil
+	return doAll(ctx, c.effector(), effs)
 }
 
 func notArmed(f *plan.Facts) error {
@@ -124,15 +151,15 @@ func imageOf(name string, p *plan.Plan) (abs string, size int64, err error) {
 // roomSlack is for the boot loader's own files and the filesystem's bookkeeping.
 const roomSlack = 1 << 20
 
-// roomFor asks with the real sizes whether kernel and image fit into /boot; check could only estimate them.
-func roomFor(p *plan.Plan, f *plan.Facts, image int64) error {
+// scheduledSize is the real size of what schedule puts beside the old kernels; check could only estimate it.
+func scheduledSize(p *plan.Plan, f *plan.Facts, image int64) int64 {
 	need := image + roomSlack
 	for _, k := range f.Boot.Kernels {
 		if k.Path == p.Boot.Kernel {
 			need += k.Size
 		}
 	}
-	return plan.Findings{plan.CheckRoom(f, need)}.Err()
+	return need
 }
 
 func cmdCancel(ctx context.Context, c *call) error {

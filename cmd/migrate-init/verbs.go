@@ -46,6 +46,7 @@ func verbs() []verb {
 		}, cmdPlan},
 		{groupPlan, "check", "PLAN", "check a plan against this machine, read-only", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.BoolVar(&o.files, "files", false, "also look at every file for what a copy file by file would not keep; takes as long as the disk needs")
+			fs.BoolVar(&o.rehearse, "rehearse", false, "also make and prove the new system's initrds, in an overlay of this system in memory, as schedule does")
 			asJSON(fs, o)
 		}, cmdCheck},
 		{groupImage, "build", "PLAN", "build the initramfs that migrates", onePlan, func(fs *flag.FlagSet, o *options) {
@@ -55,6 +56,7 @@ func verbs() []verb {
 		}, cmdBuild},
 		{groupMigrate, "schedule", "PLAN", "install kernel, image and a boot entry that runs once, at the next reboot", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.image, "image", "migrate.img", "the image `FILE` that build made")
+			fs.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "do not make and prove the new system's initrds now; they are made during the migration, which takes a minute or more longer and may fail there")
 			dry(fs, o)
 		}, cmdSchedule},
 		{groupAfter, "confirm", "", "mark this boot of the migrated system as good (a systemd unit runs this)", nil, dry, cmdConfirm},

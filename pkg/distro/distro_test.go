@@ -30,13 +30,13 @@ func TestOf(t *testing.T) {
 		}
 	}
 	for _, f := range Known().Families {
-		if f.Name == "" || f.Title == "" || len(f.IDs) == 0 || strings.Count(f.Kernels, "*") != 1 || f.Installed == nil || len(f.Env) == 0 ||
+		if f.Name == "" || f.Title == "" || len(f.IDs) == 0 || strings.Count(f.Kernels, "*") != 1 || f.Installed == nil || len(f.Env) == 0 || len(f.Reads) == 0 ||
 			!strings.Contains(f.Install, "PACKAGES") || !strings.Contains(f.Reinstall, "PACKAGES") || !strings.Contains(f.Kernel, "RELEASE") {
 			t.Errorf("family %s: its row is not complete: %+v", f.Name, f)
 		}
 	}
 	for _, g := range Known().Generators {
-		if g.Name == "" || g.Program == "" || g.Rebuilds && (g.Rebuild == nil || g.Needs == nil || g.Overlay == nil || g.InitrdOf == nil) {
+		if g.Name == "" || g.Program == "" || g.Rebuilds && (g.Rebuild == nil || g.Needs == nil || g.Overlay == nil || g.InitrdOf == nil || len(g.Reads) == 0) {
 			t.Errorf("generator %s: its row is not complete: %+v", g.Name, g)
 		}
 	}

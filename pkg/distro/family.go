@@ -9,7 +9,8 @@ import (
 // their programs are run.
 type Family struct {
 	plan.Family
-	Env []string // the environment of programs that run in such a system
+	Env   []string // the environment of programs that run in such a system
+	Reads []string // patterns of files that change whenever a package is installed, removed or upgraded
 	// Questions are asked of a system of the family.
 	Questions []plan.Question
 }

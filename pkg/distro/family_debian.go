@@ -14,7 +14,8 @@ func debian() Family {
 			Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES", Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE",
 			Kernels: "boot/vmlinuz-*", State: []string{"/var/lib/dpkg"}, MDConf: "etc/mdadm/mdadm.conf", Debconf: "var/cache/debconf/config.dat", Installed: dpkgInstalled,
 		},
-		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"},
+		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"},
+		Reads: []string{"var/lib/dpkg/status"},
 	}
 }
 

@@ -9,9 +9,15 @@ type Generator struct {
 	Rebuild func(p *plan.Plan) [][]string // the programs that make the initrds of all kernels again, in order
 	Needs   func(p *plan.Plan) []Need     // what an initrd must have inside to start a degraded array as root
 	Overlay func(p *plan.Plan) []File     // files that make it so where the distribution would not by itself
-	Scratch string                        // the directory in which it works; "" where that is not known
-	Create  string                        // the command that makes the first initrd of a kernel; RELEASE stands for its release
-	Inside  string                        // prefix of the names of such files inside an initrd, "" for none
+	// Reads are patterns of the files and directories that its result depends on, beyond those that end up in it: its
+	// configuration, hooks, and what tells which modules there are. An initrd made earlier is only used when all of them are the same.
+	Reads []string
+	// Ahead gives files for making initrds on the running system, in an overlay of it: what the generator would otherwise look up
+	// about devices that do not exist yet. They are not in the migrated system. nil: none.
+	Ahead   func(glob func(pattern string) ([]string, error), read func(name string) ([]byte, error)) ([]File, error)
+	Scratch string // the directory in which it works; "" where that is not known
+	Create  string // the command that makes the first initrd of a kernel; RELEASE stands for its release
+	Inside  string // prefix of the names of such files inside an initrd, "" for none
 	// Questions are asked of a system whose initrds it makes.
 	Questions []plan.Question
 }

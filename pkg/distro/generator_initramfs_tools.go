@@ -2,6 +2,7 @@ package distro
 
 import (
 	"path"
+	"regexp"
 	"strings"
 
 	"migrate-init/pkg/plan"
@@ -23,6 +24,14 @@ func initramfsTools() Generator {
 		Scratch: "/var/tmp", Questions: initramfsToolsQuestions(),
 		Create: "update-initramfs -c -k RELEASE",
 		Inside: "conf/",
+		Reads: []string{
+			"etc/initramfs-tools", "usr/share/initramfs-tools", "usr/sbin/mkinitramfs", "usr/sbin/update-initramfs", "var/lib/initramfs-tools",
+			"boot/config-*", "lib/modules/*/modules.*", "etc/modules", "etc/modules-load.d", "etc/modprobe.d", "lib/modprobe.d",
+			"etc/mdadm", "etc/default/mdadm", "etc/fstab", "etc/crypttab", "etc/cryptsetup-initramfs", "etc/lvm", "etc/multipath", "etc/multipath.conf", "etc/iscsi", "etc/zfs",
+			"etc/udev", "lib/udev/rules.d", "etc/systemd/network", "lib/systemd/network", "etc/dropbear", "etc/plymouth", "etc/default/keyboard", "etc/default/console-setup",
+			"etc/console-setup", "etc/kernel", "etc/ld.so.conf", "etc/ld.so.conf.d",
+		},
+		Ahead: initramfsToolsAhead,
 	}
 }
 
@@ -83,4 +92,32 @@ func initramfsToolsOverlay(p *plan.Plan) []File {
 		hook += "manual_add_modules " + strings.Join(more, " ") + "\n"
 	}
 	return []File{{Path: "/etc/initramfs-tools/hooks/migrate-init", Data: []byte(hook), Mode: 0o755, Why: "raid and controller modules are forced into every initrd"}}
+}
+
+// initramfsToolsAhead replaces MODULES=dep by most. In an overlay the root is on no device of which mkinitramfs could ask what
+// it depends on, and the running system's devices are not those of the migrated one. most is what dep would choose and more, so
+// that the initrd boots wherever the other would; it is larger. The system's own setting is not touched: its next update of an
+// initrd follows it again.
+func initramfsToolsAhead(glob func(string) ([]string, error), read func(string) ([]byte, error)) ([]File, error) {
+	names := []string{"etc/initramfs-tools/initramfs.conf"}
+	for _, pattern := range []string{"etc/initramfs-tools/conf.d/*", "usr/share/initramfs-tools/conf.d/*"} {
+		more, err := glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
+	for _, n := range names {
+		b, err := read("/" + n)
+		if err == nil && initramfsToolsDep().Match(b) {
+			return []File{{Path: "/etc/initramfs-tools/conf.d/zzz-migrate-init", Data: []byte("MODULES=most\n"), Mode: 0o644,
+				Why: "/" + n + " asks for MODULES=dep, which cannot see the future root from here: these initrds are made with MODULES=most"}}, nil
+		}
+	}
+	return nil, nil
+}
+
+// initramfsToolsDep finds the setting, however it is quoted.
+func initramfsToolsDep() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^[ \t]*(export[ \t]+)?MODULES=["']?dep\b`)
 }

@@ -28,6 +28,9 @@ func grubBIOS() Loader {
 		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
 		Programs: []string{"boot/grub/i386-pc/*"},
 		Rewrite:  grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu,
+		Writes: []string{"boot/grub/grub.cfg"}, StandIns: grubStandIns,
+		Reads: []string{"etc/default/grub", "etc/default/grub.d", "etc/grub.d", "usr/sbin/update-grub", "usr/sbin/grub-mkconfig", "usr/share/grub/grub-mkconfig_lib", "etc/os-release",
+			"usr/share/grub/default", "usr/share/desktop-base/grub_background.sh", "usr/share/grub/unicode.pf2", "etc/default/locale"},
 		Questions: grubQuestions(), ProveDisk: grubProveDisk, Takeover: grubTakeover, Leftovers: grubLeftovers,
 	}
 }

@@ -136,6 +136,7 @@ func TestLook(t *testing.T) {
 			t.Fatal(err)
 		}
 		root["boot/grub/grubenv"] = &fstest.MapFile{Data: env.Bytes()}
+		_, f := debian() // what an earlier look saw would stay in it
 		if b := look(root, f).Boot; b.NextEntry != entry || b.Armed != armed {
 			t.Errorf("entry %s: %+v", entry, b)
 		}

@@ -56,6 +56,14 @@ type Loader struct {
 
 	// Programs are patterns of what Install writes into the system.
 	Programs []string
+	// Writes are the files that Menu's programs write, without the leading slash, and Reads patterns of the files and directories that
+	// decide what they write. A configuration written before the reboot is only used when all of them are the same. None: it is never
+	// written earlier.
+	Writes, Reads []string
+	// StandIns replace programs of the system while Menu's programs run before the reboot, in an overlay of the running system: they
+	// answer for devices that do not exist yet. node is the name under which a filesystem's device is there.
+	StandIns func(p *plan.Plan, node func(filesystem *plan.Node) string) ([]machine.WriteFile, error)
+
 	// Questions are asked of a system that it boots: what has to be right before the reboot, and whether its files in the new
 	// system boot it.
 	Questions []plan.Question

@@ -15,7 +15,7 @@ func (m *Machine) kernel(out fstest.MapFS) {
 	file("proc/sys/kernel/osrelease", Release)
 	file("proc/sys/kernel/random/boot_id", "boot-%d", m.boots)
 	file("proc/cmdline", "root=UUID=%s ro console=ttyS0", OldRoot)
-	file("proc/meminfo", "MemTotal:        2048000 kB")
+	file("proc/meminfo", "MemTotal:        2048000 kB\nMemAvailable:    1024000 kB")
 	for mod := range m.loaded {
 		file("sys/module/"+mod+"/initstate", "live")
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"strings"
 	"testing/fstest"
 
 	"github.com/google/uuid"
@@ -18,11 +20,17 @@ type Mount struct {
 	Src, Dir, Type, Options string
 	Tree                    fstest.MapFS
 	ReadOnly                bool
-	filled                  bool // by a copy: its inodes and directories come from the cache, not from the disk
+	file                    *fstest.MapFile // what a file is bound to; nil for a directory
+	filled                  bool            // by a copy: its inodes and directories come from the cache, not from the disk
 }
 
 func (m *Machine) mount(e machine.Mount) error {
 	mount := Mount{Src: e.Source, Dir: e.Target, Type: e.Type, Options: e.Data, ReadOnly: e.Flags&machine.ReadOnly != 0}
+	if tree, rel, _ := m.at(e.Target); e.Flags&machine.Bind != 0 && tree[rel] != nil && tree[rel].Mode.IsRegular() {
+		mount.file = &fstest.MapFile{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o666}
+		m.Mounts = append(m.Mounts, mount)
+		return nil
+	}
 	if !m.isDir(e.Target) {
 		return fmt.Errorf("mount %s: %w", e.Target, fs.ErrNotExist)
 	}
@@ -67,6 +75,16 @@ func (m *Machine) mount(e machine.Mount) error {
 			}
 			m.stamp(b)
 		}
+	case e.Type == "overlay":
+		// What is written over it is in memory, and gone with the mount.
+		for option := range strings.SplitSeq(e.Data, ",") {
+			if lower, ok := strings.CutPrefix(option, "lowerdir="); ok {
+				tree, _, _ := m.at(lower)
+				mount.Tree = maps.Clone(tree)
+			}
+		}
+	case e.Type == "proc":
+		mount.Tree = fstest.MapFS{"swaps": {Data: []byte("Filename\n"), Mode: 0o444}}
 	default:
 		mount.Tree = fstest.MapFS{}
 	}

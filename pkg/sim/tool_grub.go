@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"testing/fstest"
 
 	"migrate-init/pkg/gpt"
 )
@@ -59,8 +60,14 @@ func (m *Machine) grubInstall(root, disk string, torn bool) error {
 // updateGRUB writes grub.cfg: by UUID only where /dev/disk/by-uuid has the link, as grub-mkconfig does.
 func (m *Machine) updateGRUB(root string, torn bool) error {
 	in := m.Below(root)
-	id := m.FilesystemOn(m.under(path.Join("/", root)))
-	dev := "/dev/" + m.under(path.Join("/", root)).Name
+	id, dev := standIn(in["usr/sbin/grub-probe"])
+	if id == "" {
+		on := m.under(path.Join("/", root))
+		if on == nil {
+			return fmt.Errorf("grub-probe: failed to get canonical path of %s", root)
+		}
+		id, dev = m.FilesystemOn(on), "/dev/"+on.Name
+	}
 	if in["dev/disk/by-uuid/"+id] != nil {
 		dev = "UUID=" + id
 	}
@@ -81,4 +88,22 @@ func (m *Machine) updateGRUB(root string, torn bool) error {
 	}
 	m.store(root, "boot/grub/grub.cfg", []byte(cfg))
 	return nil
+}
+
+// standIn is what a grub-probe that is a script answers for the root, "" for the real one.
+func standIn(f *fstest.MapFile) (id, dev string) {
+	if f == nil {
+		return "", ""
+	}
+	for line := range strings.Lines(string(f.Data)) {
+		for w := range strings.FieldsSeq(line) {
+			if v, ok := strings.CutPrefix(w, "uuid="); ok {
+				id = v
+			}
+			if v, ok := strings.CutPrefix(w, "dev="); ok {
+				dev = v
+			}
+		}
+	}
+	return id, dev // of the last case, which is the root's
 }

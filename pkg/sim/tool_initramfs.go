@@ -9,6 +9,7 @@ import (
 
 	"migrate-init/cpio"
 	"migrate-init/pkg/kmod"
+	"migrate-init/pkg/machine"
 )
 
 // updateInitramfs makes an initrd a kernel, from what the tree's configuration says. Half done, it leaves the last one cut.
@@ -16,6 +17,9 @@ func (m *Machine) updateInitramfs(root string, torn bool) error {
 	in := m.Below(root)
 	if _, err := fs.Stat(in, "proc"); err != nil {
 		return fmt.Errorf("update-initramfs: %w", err)
+	}
+	if f := in["etc/initramfs-tools/fails"]; f != nil {
+		return &machine.ExecError{Argv: []string{"update-initramfs"}, Code: 1, Stderr: f.Data}
 	}
 	kernels, _ := fs.Glob(in, "boot/vmlinuz-*")
 	for i, k := range kernels {

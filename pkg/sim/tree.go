@@ -64,6 +64,10 @@ func (m *Machine) View() fstest.MapFS {
 				delete(out, n)
 			}
 		}
+		if mount.file != nil {
+			out[dir] = mount.file
+			continue
+		}
 		out[dir] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
 		for n, f := range mount.Tree {
 			out[dir+"/"+n] = f

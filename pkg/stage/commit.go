@@ -54,7 +54,16 @@ func (e *Env) keepState(ctx context.Context) error {
 	if e.Self != "" {
 		effs = append(effs, machine.CopyFile{From: e.Self, To: path.Join(dir, "migrate-init"), Mode: 0o755})
 	}
-	return e.do(ctx, effs...)
+	// What was made before the reboot is in its place by now.
+	root, err := e.Inside(TargetDir)
+	if err != nil {
+		return err
+	}
+	left, err := forget(root, TargetDir)
+	if err != nil {
+		return err
+	}
+	return e.do(ctx, append(effs, left...)...)
 }
 
 // runHandover enters the new system. Its root stays mounted, and /usr, where its init and that one's libraries are; init

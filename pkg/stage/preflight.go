@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 
+	"migrate-init/cpio"
 	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -16,8 +17,8 @@ type Preflight struct {
 	Loaders loader.Table
 	Plan    *plan.Plan
 	// When is plan.Planning, where no program is run; plan.Live for the running system, whose files are rewritten in
-	// memory; or plan.Generated for a root in which rewrite and the initramfs generator have run, and whose initrds are
-	// those that will boot.
+	// memory; or, for a root in which rewrite and the initramfs generator have run, and whose initrds are those that will
+	// boot, plan.Generated, and plan.Proving if its boot menu is the one that will boot too.
 	When    plan.Moment
 	Facts   *plan.Facts
 	Root    fs.FS           // the system
@@ -28,6 +29,9 @@ type Preflight struct {
 	Free func(dir string) int64
 	// Locked names the attribute of chattr by which a file cannot be changed, "" for none; nil: not asked.
 	Locked func(name string) string
+	// Say is told what was found good, and Opened gets every initrd that is opened; nil: no one asks.
+	Say    func(string)
+	Opened func(a *cpio.Archive)
 }
 
 // Ask returns what was found. Ids are stable. A refusal is what would end the migration after the downtime began, or keep the
@@ -38,7 +42,10 @@ func (pf Preflight) Ask(ctx context.Context) plan.Findings {
 	if err != nil {
 		return withID(id, fault("plan "+pf.Plan.ID, "", err))
 	}
-	pr.core = coreDrivers(pf.Sys, pf.Plan.Drivers)
+	if pf.Say != nil {
+		pr.say = pf.Say
+	}
+	pr.core, pr.opened = coreDrivers(pf.Sys, pf.Plan.Drivers), pf.Opened
 	pr.locked = pf.Locked
 	pr.asking = plan.Installed{Facts: pf.Facts, Free: pf.Free}
 	if pf.Machine != nil && pf.When != plan.Planning {
@@ -47,7 +54,7 @@ func (pf Preflight) Ask(ctx context.Context) plan.Findings {
 			return out.Stdout, err
 		}
 	}
-	if pf.When == plan.Generated {
+	if pf.When&(plan.Generated|plan.Proving) != 0 {
 		return pr.ask(pf.When)
 	}
 	effs, err := Rewrites(pf.Loaders, pf.Plan, pf.Root, "/")

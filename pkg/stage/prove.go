@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"migrate-init/cpio"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
@@ -53,10 +54,11 @@ type prover struct {
 	loader loader.Loader
 	root   fs.FS
 	say    func(string)
-	core   map[string]bool   // drivers that are no modules: built in, and not in modules.builtin either
-	proved map[string]bool   // kernels whose initrd is good
-	over   map[string][]byte // by absolute path, files as they will be; nil for one that will not be there
-	asking plan.Installed    // what it is asked with, but for the files
+	core   map[string]bool       // drivers that are no modules: built in, and not in modules.builtin either
+	proved map[string]bool       // kernels whose initrd is good
+	over   map[string][]byte     // by absolute path, files as they will be; nil for one that will not be there
+	opened func(a *cpio.Archive) // gets every initrd that is opened; nil: no one asks
+	asking plan.Installed        // what it is asked with, but for the files
 	// What a preflight knows beside: the changes that rewrite will make, and by which attribute a file cannot be changed.
 	changes []machine.Effect
 	locked  func(name string) string

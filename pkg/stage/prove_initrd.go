@@ -174,6 +174,9 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) []error {
 	if err != nil {
 		return []error{fmt.Errorf("initrd /%s: %w", name, err)}
 	}
+	if pr.opened != nil {
+		pr.opened(a)
+	}
 	mods := modulesIn(a, release)
 	if len(mods) == 0 {
 		return []error{fmt.Errorf("initrd /%s: no modules of kernel %s inside", name, release)}

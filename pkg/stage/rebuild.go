@@ -24,16 +24,19 @@ func runRebuild(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range sys.Generator.Overlay(e.Plan) {
-		e.tell("rebuild", "%s: %s", f.Path, f.Why)
-		at, err := inRoot(root, f.Path)
-		if err != nil {
-			return err
-		}
-		if err := e.do(ctx, machine.Mkdir{Path: path.Dir(path.Join(TargetDir, at)), Mode: 0o755},
-			machine.WriteFile{Path: path.Join(TargetDir, at), Data: f.Data, Mode: fs.FileMode(f.Mode)}); err != nil {
-			return err
-		}
+	if err := e.writeInto(ctx, "rebuild", root, TargetDir, sys.Generator.Overlay(e.Plan)); err != nil {
+		return err
+	}
+	l, err := e.Loaders.Of(e.Plan)
+	if err != nil {
+		return err
+	}
+	if root, err = e.Inside(TargetDir); err != nil {
+		return err
+	}
+	installed, err := e.installKept(ctx, root, sys, l)
+	if err != nil {
+		return err
 	}
 	if err := e.enterChroot(ctx); err != nil {
 		return err
@@ -46,21 +49,80 @@ func runRebuild(ctx context.Context, e *Env) error {
 		}
 		disks = append(disks, d.Path)
 	}
-	l, err := e.Loaders.Of(e.Plan)
-	if err != nil {
-		return err
+	var all []machine.Exec
+	if !installed[partInitrds] {
+		all = sys.Rebuild(e.Plan, TargetDir, disks)
 	}
-	all := sys.Rebuild(e.Plan, TargetDir, disks)
 	if l.Install != nil {
 		all = append(all, sys.Run(TargetDir, disks, l.Install(e.Plan, disks))...)
 	}
-	for _, x := range append(all, menu(sys, l, e.Plan, TargetDir)...) {
+	if !installed[partMenu] {
+		all = append(all, menu(sys, l, e.Plan, TargetDir)...)
+	}
+	for _, x := range all {
 		e.tell("rebuild", "%s", x)
 		if _, err := e.Machine.Do(ctx, x); err != nil {
 			return err
 		}
 	}
 	return e.leaveChroot(ctx)
+}
+
+// installKept puts in place what was made before the reboot, as far as all that it was made from is still the same, and reports which
+// parts of the stage that were. The rest is made here.
+func (e *Env) installKept(ctx context.Context, root fs.FS, sys distro.System, l loader.Loader) (map[string]bool, error) {
+	out := map[string]bool{}
+	k, err := readKept(root, e.Plan)
+	if err != nil {
+		e.tell("rebuild", "initrds and boot menu are made now: %v", err)
+		return out, nil
+	}
+	for _, x := range []struct {
+		name, title string
+		reads       []string
+		needed      bool
+	}{{partInitrds, "initrds", initrdReads(sys), true}, {partMenu, "boot menu", menuReads(sys, l), l.Menu != nil}} {
+		if !x.needed {
+			continue
+		}
+		p, err := k.part(root, x.name, x.reads)
+		if err != nil {
+			e.tell("rebuild", "%s: not as before the reboot, so made again now: %v", x.title, err)
+			continue
+		}
+		for _, f := range p.Files {
+			from, err := e.place(path.Join(KeptDir, f.Name))
+			if err != nil {
+				return nil, err
+			}
+			to, err := e.place(f.Path)
+			if err != nil {
+				return nil, err
+			}
+			e.tell("rebuild", "%s: installed as made before the reboot (%d bytes)", f.Path, f.Size)
+			if err := e.do(ctx, machine.CopyFile{From: from, To: to, Mode: fs.FileMode(f.Mode)}); err != nil {
+				return nil, err
+			}
+		}
+		out[x.name] = true
+	}
+	return out, nil
+}
+
+// writeInto puts files into the system that root is, and that is at dir on this machine.
+func (e *Env) writeInto(ctx context.Context, stage string, root fs.FS, dir string, files []distro.File) error {
+	for _, f := range files {
+		e.tell(stage, "%s: %s", f.Path, f.Why)
+		at, err := inRoot(root, f.Path)
+		if err != nil {
+			return err
+		}
+		if err := e.do(ctx, machine.Mkdir{Path: path.Dir(path.Join(dir, at)), Mode: 0o755},
+			machine.WriteFile{Path: path.Join(dir, at), Data: f.Data, Mode: fs.FileMode(f.Mode)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // menu are the programs that write the boot loader's configuration in the system below root.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/pkg/loader"
@@ -59,8 +60,8 @@ func Cmdline(p *plan.Plan) string {
 }
 
 // Schedule spells how the migration is put into the old boot loader: remembered first, armed last. A power cut before
-// the last effect leaves entries that nothing chooses.
-func Schedule(loaders loader.Table, p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image string) ([]machine.Effect, error) {
+// the last effect leaves entries that nothing chooses. made is what a rehearsal made; nil without one.
+func Schedule(loaders loader.Table, p *plan.Plan, f *plan.Facts, root fs.FS, planText []byte, image string, made *Kept) ([]machine.Effect, error) {
 	row, err := loaders.Of(p)
 	if err != nil {
 		return nil, err
@@ -97,13 +98,18 @@ func Schedule(loaders loader.Table, p *plan.Plan, f *plan.Facts, root fs.FS, pla
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", ScheduleFile, err)
 	}
-	return append([]machine.Effect{
+	keep, err := made.keep(root)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat([]machine.Effect{
 		machine.Mkdir{Path: StateDir, Mode: 0o700},
 		machine.WriteFile{Path: ScheduleFile, Data: append(state, '\n'), Mode: 0o600},
 		machine.WriteFile{Path: StateDir + "/plan.toml", Data: planText, Mode: 0o600},
+	}, keep, []machine.Effect{
 		machine.CopyFile{From: p.Boot.Kernel, To: st.Kernel, Mode: 0o600},
 		machine.CopyFile{From: image, To: st.Image, Mode: 0o600},
-	}, armed.Effects...), nil
+	}, armed.Effects), nil
 }
 
 // Cancel spells how Schedule is undone to the byte: disarmed first, forgotten last. What others wrote into the files
@@ -113,7 +119,11 @@ func Cancel(loaders loader.Table, st *Scheduled, root fs.FS) ([]machine.Effect, 
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", ScheduleFile, err)
 	}
-	out = append(out, machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel})
+	left, err := forget(root, "/")
+	if err != nil {
+		return nil, err
+	}
+	out = append(append(out, left...), machine.Remove{Path: st.Image}, machine.Remove{Path: st.Kernel})
 	if st.PlanWas != nil {
 		out = append(out, machine.WriteFile{Path: StateDir + "/plan.toml", Data: st.PlanWas, Mode: 0o600})
 	} else {

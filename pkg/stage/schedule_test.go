@@ -32,7 +32,7 @@ func schedule(w *world, p *plan.Plan, text []byte) error {
 	if err := pf.Ask(context.Background()).Err(); err != nil {
 		return err
 	}
-	effs, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img")
+	effs, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img", nil)
 	if err != nil {
 		return err
 	}

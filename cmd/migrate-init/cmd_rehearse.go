@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
+)
+
+// rehearse does before the reboot what the migration does after its copy, in an overlay of this system, and hands what it made to then,
+// which finds it as long as it runs.
+func (c *call) rehearse(ctx context.Context, p *plan.Plan, text []byte, f *plan.Facts, then func(*stage.Kept) error) error {
+	m := c.machine()
+	e := c.env(p, text, m, func(x stage.Event) { c.note("rehearsal: %s", x.Text) })
+	e.Facts = f
+	c.note("rehearsal: the initrds of the new system are made and proved in an overlay of this one; on most machines this takes less than a minute")
+	err := c.apart(func() error {
+		made, err := stage.Rehearsal(ctx, e)
+		if err != nil {
+			return err
+		}
+		return then(made)
+	})
+	// The directory is empty here: what was mounted on it was never seen from outside. It goes also after an interrupt.
+	if _, rerr := m.Do(context.WithoutCancel(ctx), machine.Remove{Path: stage.RehearsalDir}); err == nil && rerr != nil {
+		err = fmt.Errorf("rehearsal: %w", rerr)
+	}
+	return err
+}
+
+// rehearsed is the answer of a rehearsal whose result is not kept. It changes nothing, but only one of them fits beside a schedule.
+func (c *call) rehearsed(ctx context.Context, p *plan.Plan, text []byte, f *plan.Facts, found plan.Findings) (plan.Finding, error) {
+	x := plan.Finding{ID: "rehearsal.made", Severity: plan.Refuse, Subject: "rehearsal", Fix: "fix what the other checks name, and check again"}
+	if found.Err() != nil {
+		x.Detail = "not made, since other checks refuse"
+		return x, nil
+	}
+	release, err := c.exclusive()
+	if err != nil {
+		return x, err
+	}
+	defer release()
+	err = c.rehearse(ctx, p, text, f, func(made *stage.Kept) error {
+		x.Severity, x.Fix = plan.OK, ""
+		x.Detail = fmt.Sprintf("the new system's initrds were made in an overlay and proved; %d bytes, not kept", made.Size())
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		x.Severity, x.Detail, x.Fix = plan.Refuse, err.Error(), "fix what it names, and check again"
+		err = nil
+	}
+	return x, err
+}
