@@ -21,11 +21,11 @@ const (
 func initramfsToolsQuestions() []plan.Question {
 	const live = plan.Planning | plan.Live
 	return []plan.Question{
-		{ID: "initramfs.programs", When: live, Ask: initramfsPrograms},
-		{ID: "initramfs.settings", When: live, Ask: initramfsSettings},
-		{ID: "initramfs.kernels", When: live, Ask: initramfsKernels},
-		{ID: "initramfs.arrays", When: live, Ask: initramfsArrays},
-		{ID: "initramfs.scratch", When: live, Ask: initramfsScratch},
+		{ID: "initramfs.programs", When: live, OK: "initramfs-tools' programs and hooks are installed", Ask: initramfsPrograms},
+		{ID: "initramfs.settings", When: live, OK: "initramfs-tools' settings suit the new system", Ask: initramfsSettings},
+		{ID: "initramfs.kernels", When: live, OK: "each kernel with an initramfs has its configuration file in /boot", Ask: initramfsKernels},
+		{ID: "initramfs.arrays", When: live, OK: "mdadm's initramfs hook and script are as packaged", Ask: initramfsArrays},
+		{ID: "initramfs.scratch", When: live, OK: "update-initramfs has room to work in", Ask: initramfsScratch},
 	}
 }
 

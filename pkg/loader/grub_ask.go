@@ -16,13 +16,13 @@ import (
 func grubQuestions() []plan.Question {
 	const live = plan.Planning | plan.Live
 	return []plan.Question{
-		{ID: "boot-loader.place", When: live, Ask: grubAskPlace},
-		{ID: "boot-loader.modules", When: live, Ask: grubAskOldModules},
-		{ID: "boot-loader.programs", When: live, Ask: grubAskPrograms},
-		{ID: "boot-loader.custom", When: live, Ask: grubAskCustom},
-		{ID: "boot-menu.settings", When: live, Ask: grubAskSettings},
-		{ID: "boot-menu.default", When: live | plan.Proving, Ask: grubAskMenu},
-		{ID: "boot-loader.new-modules", When: plan.Proving, Ask: grubAskModules},
+		{ID: "boot-loader.place", When: live, OK: "no symbolic link leads to GRUB elsewhere", Ask: grubAskPlace},
+		{ID: "boot-loader.modules", When: live, OK: "GRUB has the modules that the hand-over needs", Ask: grubAskOldModules},
+		{ID: "boot-loader.programs", When: live, OK: "GRUB's programs and files are installed", Ask: grubAskPrograms},
+		{ID: "boot-loader.custom", When: live, OK: "GRUB reads what schedule adds to custom.cfg", Ask: grubAskCustom},
+		{ID: "boot-menu.settings", When: live, OK: "GRUB's settings suit the new system", Ask: grubAskSettings},
+		{ID: "boot-menu.default", When: live | plan.Proving, OK: "the boot menu's default starts a kernel of this system with its root", Ask: grubAskMenu},
+		{ID: "boot-loader.new-modules", When: plan.Proving, OK: "GRUB's modules on the new system are complete", Ask: grubAskModules},
 	}
 }
 

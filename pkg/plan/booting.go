@@ -121,16 +121,13 @@ func within(p, dir string) bool {
 	return dir == "/" || p == dir || strings.HasPrefix(p, dir+"/")
 }
 
-func orUnknown(s string) string {
+func orElse(s, other string) string {
 	if s == "" {
-		return "unknown"
+		return other
 	}
 	return s
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "none is there"
-	}
-	return s
-}
+func orUnknown(s string) string { return orElse(s, "unknown") }
+
+func orNone(s string) string { return orElse(s, "none is there") }

@@ -1,7 +1,5 @@
 package plan
 
-import "strings"
-
 // Moment is when a plan is checked.
 type Moment int
 
@@ -18,6 +16,7 @@ type check struct {
 	id   string
 	when Moment
 	run  func(p *Plan, f *Facts, a *answers)
+	ok   func(p *Plan, f *Facts) string // what was seen when there is nothing to object to
 }
 
 const everywhere = Planning | Live | Offline
@@ -25,33 +24,33 @@ const everywhere = Planning | Live | Offline
 // checks is every check, in the order in which they are shown. Ids are stable: scripts read them.
 func checks() []check {
 	return []check{
-		{"survey.complete", everywhere, checkProblems},
-		{"user.root", Live, checkRoot},
-		{"machine.same", Live | Offline, checkMachine},
-		{"source.present", everywhere, checkSource},
-		{"source.whole", everywhere, checkWhole},
-		{"table.whole", Planning | Live, checkTables},
-		{"source.clean", everywhere, checkClean},
-		{"swap.hibernation", everywhere, checkHibernation},
-		{"target.present", everywhere, checkTarget},
-		{"target.unused", everywhere, checkUnused},
-		{"target.empty", everywhere, checkEmpty},
-		{"target.room", everywhere, checkFits},
-		{"identity.unique", everywhere, checkUnique},
-		{"array.name", everywhere, checkArrayName},
-		{"filesystem.type", everywhere, checkTypes},
-		{"package.present", Planning | Live, checkPackages},
-		{"kernel.modules", Planning | Live, checkKernels},
-		{"array.kernels", Planning | Live, checkArrayKernels},
-		{"boot.one-shot", Planning | Live, checkOneShot},
-		{"boot.sectors", Planning | Live, checkSectors},
-		{"boot.room", Planning | Live, checkRoom},
-		{"schedule.once", Live, checkScheduled},
-		{"init.confirm", Planning | Live, checkConfirm},
-		{"fstab.same", Planning | Live, checkMounts},
-		{"fstab.resolves", Planning | Live, checkFstab},
-		{"names.resolve", Planning | Live, checkNames},
-		{"boot.resume", Planning | Live, checkResume},
+		{"survey.complete", everywhere, checkProblems, okSurvey},
+		{"user.root", Live, checkRoot, okRoot},
+		{"machine.same", Live | Offline, checkMachine, okMachine},
+		{"source.present", everywhere, checkSource, okSource},
+		{"source.whole", everywhere, checkWhole, okWhole},
+		{"table.whole", Planning | Live, checkTables, okTables},
+		{"source.clean", everywhere, checkClean, okClean},
+		{"swap.hibernation", everywhere, checkHibernation, okHibernation},
+		{"target.present", everywhere, checkTarget, okTarget},
+		{"target.unused", everywhere, checkUnused, okUnused},
+		{"target.empty", everywhere, checkEmpty, okEmpty},
+		{"target.room", everywhere, checkFits, okFits},
+		{"identity.unique", everywhere, checkUnique, okUnique},
+		{"array.name", everywhere, checkArrayName, okArrayName},
+		{"filesystem.type", everywhere, checkTypes, okTypes},
+		{"package.present", Planning | Live, checkPackages, okPackages},
+		{"kernel.modules", Planning | Live, checkKernels, okKernels},
+		{"array.kernels", Planning | Live, checkArrayKernels, okArrayKernels},
+		{"boot.one-shot", Planning | Live, checkOneShot, okOneShot},
+		{"boot.sectors", Planning | Live, checkSectors, okSectors},
+		{"boot.room", Planning | Live, checkRoom, okRoom},
+		{"schedule.once", Live, checkScheduled, okScheduled},
+		{"init.confirm", Planning | Live, checkConfirm, okConfirm},
+		{"fstab.same", Planning | Live, checkMounts, okMounts},
+		{"fstab.resolves", Planning | Live, checkFstab, okFstab},
+		{"names.resolve", Planning | Live, checkNames, okNames},
+		{"boot.resume", Planning | Live, checkResume, okResume},
 	}
 }
 
@@ -65,15 +64,15 @@ func Check(p *Plan, f *Facts, when Moment) Findings {
 		a := &answers{id: c.id}
 		c.run(p, f, a)
 		if len(a.out) == 0 {
-			a.ok()
+			a.ok(c.ok(p, f))
 		}
 		out = append(out, a.out...)
 	}
 	return out
 }
 
-// ok is the answer of a check that found nothing.
-func (a *answers) ok() { a.add(OK, strings.ReplaceAll(a.id, ".", " "), "", "as planned") }
+// ok is the answer of a check that has nothing to object to: what it saw.
+func (a *answers) ok(seen string) { a.add(OK, "", "", "%s", seen) }
 
 // checkProblems refuses where what could not be read is of the plan: a target that cannot be read is not known to be
 // empty, a source not known to be whole. Elsewhere it warns.
@@ -120,16 +119,16 @@ func checkRoot(_ *Plan, f *Facts, a *answers) {
 }
 
 func checkMachine(p *Plan, f *Facts, a *answers) {
-	const mend = "make a plan on this machine"
+	const fix = "make a plan on this machine"
 	if f.Machine.ID != "" && p.Machine.ID != "" && f.Machine.ID != p.Machine.ID {
-		a.refuse("machine "+f.Machine.Hostname, mend, "its machine-id is %s, the plan is for %s (%s)", f.Machine.ID, p.Machine.ID, p.Machine.Hostname)
+		a.refuse("machine "+f.Machine.Hostname, fix, "its machine-id is %s, the plan is for %s (%s)", f.Machine.ID, p.Machine.ID, p.Machine.Hostname)
 	}
 	// Only root can read it; another check refuses other users.
 	if p.Machine.Product != "" && f.Machine.Product != p.Machine.Product && (f.Machine.Product != "" || f.Machine.UID == 0) {
-		a.refuse("machine "+f.Machine.Hostname, mend, "its DMI product UUID is %q, the plan is for %s", f.Machine.Product, p.Machine.Product)
+		a.refuse("machine "+f.Machine.Hostname, fix, "its DMI product UUID is %q, the plan is for %s", f.Machine.Product, p.Machine.Product)
 	}
 	if f.Firmware != p.Machine.Firmware {
-		a.refuse("firmware", mend, "it booted by %s, the plan is for %s", f.Firmware, p.Machine.Firmware)
+		a.refuse("firmware", fix, "it booted by %s, the plan is for %s", f.Firmware, p.Machine.Firmware)
 	}
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -300,5 +301,33 @@ func TestFindNothing(t *testing.T) {
 	found := Check(p, f, Planning|Live|Offline)
 	if found.Err() == nil {
 		t.Error("a machine of nothing is as planned")
+	}
+}
+
+// A check that objects to nothing says what it saw.
+func TestOKSaysWhatWasSeen(t *testing.T) {
+	f := good()
+	p := planned(t, f, wish())
+	said := map[string]string{}
+	for _, x := range Check(p, f, Live) {
+		if x.Severity != OK || x.String() == "" || strings.Contains(x.String(), x.ID) || strings.Contains(x.String(), strings.ReplaceAll(x.ID, ".", " ")) {
+			t.Errorf("%s %s: %q", x.ID, x.Severity, x)
+		}
+		if other := said[x.String()]; other != "" {
+			t.Errorf("%s and %s both say %q", other, x.ID, x)
+		}
+		said[x.String()] = x.ID
+	}
+	for text, id := range map[string]string{
+		"running as root":                                       "user.root",
+		"no errors recorded in ext4 on /dev/vda2":               "source.clean",
+		"/dev/vdb is empty":                                     "target.empty",
+		"/: 5.0 GiB used, its new partition has 19 GiB":         "target.room",
+		"no other array is called /dev/md/root or /dev/md/swap": "array.name",
+		"fstab mounts /dev/vda2 at /, as planned":               "fstab.same",
+	} {
+		if said[text] != id {
+			t.Errorf("%s does not say %q", id, text)
+		}
 	}
 }

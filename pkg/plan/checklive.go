@@ -24,11 +24,11 @@ func checkTypes(p *Plan, _ *Facts, a *answers) {
 }
 
 func refuseType(a *answers, mount, typ string) {
-	mend := "this version moves " + namesOf("and", func(t FSType) bool { return t.Movable })
+	fix := "this version moves " + namesOf("and", func(t FSType) bool { return t.Movable })
 	if mount != "/" {
-		mend += "; pass --leave with its partition to leave it behind (finish erases it)"
+		fix += "; pass --leave with its partition to leave it behind (finish erases it)"
 	}
-	a.refuse("filesystem at "+mount, mend, "its type is %s", typ)
+	a.refuse("filesystem at "+mount, fix, "its type is %s", typ)
 }
 
 // checkPackages refuses a system that cannot be rebuilt, or that would not boot once it is.
@@ -121,14 +121,14 @@ func CheckRoom(f *Facts, need int64) Finding {
 		if m.Free >= need {
 			break
 		}
-		mend := "free space there"
+		fix := "free space there"
 		if t := f.Rules.Family(f.Distro.Family).Tidy; t != "" {
-			mend = "remove old kernels: " + t
+			fix = "remove old kernels: " + t
 		}
-		a.refuse(noun, mend, "%d bytes are free for %s, kernel and image need %d", m.Free, f.Boot.Dir, need)
+		a.refuse(noun, fix, "%d bytes are free for %s, kernel and image need %d", m.Free, f.Boot.Dir, need)
 		return a.out[0]
 	}
-	a.add(OK, noun, "", "%d bytes fit", need)
+	a.add(OK, "", "", "%s fit into the %s", size(need), noun)
 	return a.out[0]
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 func checkSource(p *Plan, f *Facts, a *answers) {
-	const mend = "make a new plan; nothing was written"
+	const fix = "make a new plan; nothing was written"
 	for _, n := range p.Source.Disks() {
 		d, err := f.Disk(n)
 		switch {
@@ -16,9 +16,9 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 		case d == nil:
 			a.refuse("source disk "+n.Was, "connect it, or make a new plan; nothing was written", "no disk with %s is here", n.Identity())
 		case d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table):
-			a.refuse("source disk "+d.Path, mend, "its partition table is not %s", n.Disk.Table)
+			a.refuse("source disk "+d.Path, fix, "its partition table is not %s", n.Disk.Table)
 		case d.Sector != n.Disk.Sector:
-			a.refuse("source disk "+d.Path, mend, "its sectors have %d bytes, planned %d", d.Sector, n.Disk.Sector)
+			a.refuse("source disk "+d.Path, fix, "its sectors have %d bytes, planned %d", d.Sector, n.Disk.Sector)
 		}
 	}
 	for _, m := range p.Moves {
@@ -31,17 +31,17 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 
 // stays refuses what is not, once, on the volume that it was on when the plan was made.
 func (p *Plan) stays(f *Facts, a *answers, noun, typ string, on Ref, d *Device, err error) {
-	const mend = "make a new plan; nothing was written"
+	const fix = "make a new plan; nothing was written"
 	part, perr := f.Volume(p, on)
 	switch {
 	case err != nil:
 		a.refuse(noun, "disconnect the copy, or give it another identity: "+FSTypeOf(typ).identify("DEVICE"), "%v", err)
 	case d == nil:
-		a.refuse(noun, mend, "it is on no device")
+		a.refuse(noun, fix, "it is on no device")
 	case perr != nil:
-		a.refuse(noun, mend, "%v", perr)
+		a.refuse(noun, fix, "%v", perr)
 	case part != d:
-		a.refuse(noun, mend, "it is on %s, planned on %s", d.Path, on)
+		a.refuse(noun, fix, "it is on %s, planned on %s", d.Path, on)
 	}
 }
 

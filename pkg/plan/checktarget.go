@@ -8,14 +8,14 @@ import (
 
 func checkTarget(p *Plan, f *Facts, a *answers) {
 	for _, t := range p.NewDisks() {
-		const mend = "connect the planned disk, or make a new plan"
+		const fix = "connect the planned disk, or make a new plan"
 		d, err := f.Disk(t)
 		if err != nil {
 			a.refuse("target disk "+t.Was, twins, "%v", err)
 			continue
 		}
 		if d == nil {
-			a.refuse("target disk "+t.Was, mend, "no disk with %s is here", t.Identity())
+			a.refuse("target disk "+t.Was, fix, "no disk with %s is here", t.Identity())
 			continue
 		}
 		for _, s := range p.Source.Disks() {
@@ -76,7 +76,7 @@ func checkUnused(p *Plan, f *Facts, a *answers) {
 					checkOwnArray(f.Dev(h), a)
 					continue
 				}
-				a.refuse("target disk "+d.Path, holderMend(f, h), "%s is held by /dev/%s", x.Path, h)
+				a.refuse("target disk "+d.Path, releaseHolder(f, h), "%s is held by /dev/%s", x.Path, h)
 			}
 			for _, c := range x.Contents {
 				if at := f.shared(d, c); at != "" {
@@ -122,7 +122,7 @@ func checkOwnArray(m *Device, a *answers) {
 	}
 }
 
-func holderMend(f *Facts, h string) string {
+func releaseHolder(f *Facts, h string) string {
 	if arr := f.byNode(h); arr != nil {
 		return "mdadm --stop /dev/" + h
 	}

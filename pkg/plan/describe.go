@@ -44,11 +44,7 @@ func (f *Facts) describeSystem(p *page) {
 	p.pair("name", "%s", joined(orUnknown(f.Machine.Hostname), mem, id))
 	p.pair("system", "%s", joined(strings.TrimSpace(orUnknown(f.Distro.ID)+" "+f.Distro.Version), f.Distro.Init))
 	p.pair("kernel", "%s", orUnknown(f.Kernel.Release))
-	firmware, ok := map[string]string{"bios": "BIOS", "efi": "UEFI"}[f.Firmware]
-	if !ok {
-		firmware = orUnknown(f.Firmware)
-	}
-	p.pair("firmware", "%s", firmware)
+	p.pair("firmware", "%s", firmwareOf(f))
 	if f.Machine.UID != 0 {
 		p.pair("asked by", "uid %d, not root: what only root may read is missing below", f.Machine.UID)
 	}

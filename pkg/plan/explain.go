@@ -74,7 +74,9 @@ func (p *Plan) WipeText(f *Facts) string {
 }
 
 func count(n int, what string) string {
-	if n != 1 {
+	if stem, ok := strings.CutSuffix(what, "y"); ok && n != 1 {
+		what = stem + "ies"
+	} else if n != 1 {
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)

@@ -19,13 +19,16 @@ const (
 type Finding struct {
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
-	Subject  string   `json:"subject"`
+	Subject  string   `json:"subject,omitempty"` // an OK may have none
 	Detail   string   `json:"detail"`
 	Fix      string   `json:"fix,omitempty"`
 }
 
 func (f Finding) String() string {
-	s := f.Subject + ": " + f.Detail
+	s := f.Detail
+	if f.Subject != "" {
+		s = f.Subject + ": " + s
+	}
 	if f.Fix != "" {
 		s += "; " + f.Fix
 	}
@@ -73,14 +76,14 @@ type answers struct {
 	out Findings
 }
 
-func (a *answers) add(s Severity, noun, mend, format string, args ...any) {
-	a.out = append(a.out, Finding{a.id, s, quiet(noun), quiet(fmt.Sprintf(format, args...)), quiet(mend)})
+func (a *answers) add(s Severity, subject, fix, format string, args ...any) {
+	a.out = append(a.out, Finding{a.id, s, quiet(subject), quiet(fmt.Sprintf(format, args...)), quiet(fix)})
 }
 
-func (a *answers) refuse(noun, mend, format string, args ...any) {
-	a.add(Refuse, noun, mend, format, args...)
+func (a *answers) refuse(subject, fix, format string, args ...any) {
+	a.add(Refuse, subject, fix, format, args...)
 }
 
-func (a *answers) warn(noun, mend, format string, args ...any) {
-	a.add(Warn, noun, mend, format, args...)
+func (a *answers) warn(subject, fix, format string, args ...any) {
+	a.add(Warn, subject, fix, format, args...)
 }

@@ -12,6 +12,7 @@ import (
 type Question struct {
 	ID   string // stable: scripts read it
 	When Moment
+	OK   string                      // what was seen when there is nothing to object to
 	Ask  func(in Installed) Findings // ids are filled in; no finding means that all is well
 }
 
@@ -70,7 +71,7 @@ func AskAll(questions []Question, in Installed) Findings {
 			a.add(x.Severity, x.Subject, x.Fix, "%s", x.Detail)
 		}
 		if len(a.out) == 0 {
-			a.ok()
+			a.ok(orElse(q.OK, "no objection"))
 		}
 		out = append(out, a.out...)
 	}

@@ -285,12 +285,12 @@ func (b *builder) idleESP(p *Device, tab *Fstab) {
 }
 
 // movable refuses what could not be found again.
-func (b *builder) movable(p *Device, c *Content, mend string) bool {
+func (b *builder) movable(p *Device, c *Content, fix string) bool {
 	switch {
 	case p.GUID == "":
 		b.refuse("partition "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's partition is not as the table on the disk has it")
 	case c.UUID == "":
-		b.refuse("partition "+p.Path, mend, "its %s has no UUID, so it could not be recognised again", c.Type)
+		b.refuse("partition "+p.Path, fix, "its %s has no UUID, so it could not be recognised again", c.Type)
 	case !utf8.ValidString(c.Label):
 		b.refuse("partition "+p.Path, "give it another label", "its label %q is not UTF-8", c.Label)
 	default:
@@ -384,7 +384,7 @@ func (b *builder) sameTargets() {
 // elsewhere refuses a system whose own directories lie on another disk, in an array, or behind a bind mount: they
 // would be neither copied nor there while the copy is rebuilt.
 func (b *builder) elsewhere() {
-	const mend = "this version moves a system whose /usr, /var, /etc and /boot are on one disk"
+	const fix = "this version moves a system whose /usr, /var, /etc and /boot are on one disk"
 	seen := map[string]bool{}
 	look := func(target, dev, what string) {
 		d := b.f.DiskOf(dev)
@@ -392,7 +392,7 @@ func (b *builder) elsewhere() {
 			return
 		}
 		seen[target] = true
-		b.refuse("directory "+target, mend, "%s is mounted there, which is no partition of %s", what, b.disk.Path)
+		b.refuse("directory "+target, fix, "%s is mounted there, which is no partition of %s", what, b.disk.Path)
 	}
 	for _, e := range b.f.Fstab {
 		if path.IsAbs(e.Target) && !option(e.Options, "noauto") {

@@ -108,22 +108,22 @@ func searched(env []string) []string {
 // questions are those that do not depend on the boot loader, the generator or the family.
 func (pr *prover) questions() []plan.Question {
 	const live, always = plan.Planning | plan.Live, plan.Planning | plan.Live | plan.Generated | plan.Proving
-	row := func(id string, when plan.Moment, ask func() plan.Findings) plan.Question {
-		return plan.Question{ID: id, When: when, Ask: func(plan.Installed) plan.Findings { return ask() }}
+	row := func(id string, when plan.Moment, ok string, ask func() plan.Findings) plan.Question {
+		return plan.Question{ID: id, When: when, OK: ok, Ask: func(plan.Installed) plan.Findings { return ask() }}
 	}
 	return []plan.Question{
-		row("rebuild.places", live, pr.places),
-		row("rebuild.attributes", live, pr.frozen),
-		row("rebuild.room", live, pr.room),
-		row("initrd.present", live, pr.oldInitrds),
-		row("kernel.needed-modules", live, pr.modules),
-		row("initrd.whole", plan.Generated|plan.Proving, pr.initrds),
-		row("init.program", always, pr.init),
-		row("fstab.rewritten", always, pr.fstab),
-		row("mdadm.conf", always, pr.mdadm),
-		row("settings.rewritten", always, pr.settings),
-		row("boot-files.rewritten", plan.Proving, pr.leftovers),
-		row("confirm.runs", live, pr.confirms),
+		row("rebuild.places", live, "the files and directories that a rebuild writes are where it expects them", pr.places),
+		row("rebuild.attributes", live, "no file that changes is immutable or append-only", pr.frozen),
+		row("rebuild.room", live, "the copy has room for what a rebuild writes", pr.room),
+		row("initrd.present", live, "the planned kernel has an initramfs to rebuild", pr.oldInitrds),
+		row("kernel.needed-modules", live, "each kernel with an initramfs has the modules that the next one needs", pr.modules),
+		row("initrd.whole", plan.Generated|plan.Proving, "every initramfs has what the new root needs", pr.initrds),
+		row("init.program", always, "the init program exists and can be executed", pr.init),
+		row("fstab.rewritten", always, "each line of fstab resolves, none to the old system", pr.fstab),
+		row("mdadm.conf", always, "mdadm.conf has a line for each new array", pr.mdadm),
+		row("settings.rewritten", always, "no boot or initramfs setting names the old system", pr.settings),
+		row("boot-files.rewritten", plan.Proving, "no boot file names the old system", pr.leftovers),
+		row("confirm.runs", live, "the unit that confirms the first boot can run", pr.confirms),
 	}
 }
 
