@@ -73,6 +73,7 @@ func grubLook(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
 		}
 		b.NextEntry, _ = env.Get("next_entry")
 	}
+	b.Armed = ""
 	if id, ok := strings.CutPrefix(b.NextEntry, boot.MigrateEntryID("")); ok {
 		b.Armed = id
 	}

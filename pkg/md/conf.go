@@ -2,7 +2,6 @@ package md
 
 import (
 	"bytes"
-	"path"
 	"strings"
 )
 
@@ -31,7 +30,10 @@ type ArrayLine struct {
 	Name     string
 	Metadata string
 	Devices  []string
-	Line     int // from 1
+	Minor    int // super-minor=; -1: not given
+	// Container and Member name an array inside of a container.
+	Container, Member string
+	Line              int // from 1
 }
 
 func confKeywords() []string {
@@ -114,7 +116,7 @@ func (c Conf) Arrays() []ArrayLine {
 }
 
 func (s stanza) array() ArrayLine {
-	a := ArrayLine{Line: s.lines[0] + 1}
+	a := ArrayLine{Line: s.lines[0] + 1, Minor: -1}
 	for _, w := range s.words[1:] {
 		k, v, tagged := strings.Cut(w, "=")
 		if strings.HasPrefix(w, "/") || !tagged {
@@ -134,18 +136,29 @@ func (s stanza) array() ArrayLine {
 			a.Metadata = v
 		case "devices":
 			a.Devices = strings.Split(v, ",")
+		case "super-minor":
+			a.Minor = minor(v)
+		case "container":
+			a.Container = v
+		case "member":
+			a.Member = v
 		}
 	}
 	return a
 }
 
-// Devices lists the words of all DEVICE stanzas; none means mdadm's default,
-// every partition and container.
+// Devices lists the words of all DEVICE stanzas that mdadm heeds; none means
+// its default, every partition and container.
 func (c Conf) Devices() []string {
 	var out []string
 	for _, s := range c.stanzas {
-		if s.keyword == "devices" {
-			out = append(out, s.words[1:]...)
+		if s.keyword != "devices" {
+			continue
+		}
+		for _, w := range s.words[1:] {
+			if strings.HasPrefix(w, "/") || strings.EqualFold(w, "partitions") || strings.EqualFold(w, "containers") {
+				out = append(out, w)
+			}
 		}
 	}
 	return out
@@ -168,8 +181,9 @@ func (c Conf) homeHost() string {
 
 // Covers reports whether the DEVICE stanzas let mdadm look at a device: none at
 // all, the word partitions, or a pattern that matches.
-func (c Conf) Covers(device string) bool {
-	words := c.Devices()
+func (c Conf) Covers(device string) bool { return covers(c.Devices(), device) }
+
+func covers(words []string, device string) bool {
 	if len(words) == 0 {
 		return true
 	}
@@ -177,7 +191,7 @@ func (c Conf) Covers(device string) bool {
 		if strings.EqualFold(w, "partitions") {
 			return true
 		}
-		if ok, err := path.Match(w, device); err == nil && ok {
+		if fnmatch(w, device) {
 			return true
 		}
 	}

@@ -34,22 +34,23 @@ func TestSetArrays(t *testing.T) {
 	line := "ARRAY /dev/md/root metadata=1.2 UUID=" + u.String()
 	arrays := []ConfArray{{Device: "/dev/md/root", UUID: u, Metadata: "1.2", Members: []string{"/dev/vdb2"}}}
 	for name, c := range map[string]struct{ in, host, want string }{
-		"empty":     {"", "", line + "\n"},
-		"no end":    {"MAILADDR root", "", conf("MAILADDR root", line)},
-		"in order":  {conf("ARRAY /dev/md1 uuid=1111-1111-11111111:11111111:11111111", "MAILADDR x"), "", conf("ARRAY /dev/md1 uuid=1111-1111-11111111:11111111:11111111", line, "MAILADDR x")},
-		"same uuid": {conf("# a", "arr /dev/md9 UUID="+u.Hex()+" name=x:y # why", "  devices=/dev/sd*", "#b"), "", conf("# a", line+" # why", "#b")},
-		"twice":     {conf(line, "MAILADDR r", "ARRAY <ignore> UUID="+u.String()), "", conf(line, "MAILADDR r")},
-		"by name":   {conf("ARRAY /dev/md/root devices=/dev/vda2,/dev/vdb2"), "", conf(line)},
-		"other":     {conf("ARRAY /dev/md/root UUID=11111111:11111111:11111111:11111111"), "", conf("ARRAY /dev/md/root UUID=11111111:11111111:11111111:11111111", line)},
-		"globs out": {conf("DEVICE /dev/sda* # old", " /dev/sdb*", "dev /dev/hd?"), "", conf("DEVICE partitions containers # old", line)},
-		"globs in":  {conf("DEVICE /dev/vd*"), "", conf("DEVICE /dev/vd*", line)},
-		"all":       {conf("DEVICE containers Partitions"), "", conf("DEVICE containers Partitions", line)},
-		"host":      {conf("HOMEHOST old # me"), "new", conf("HOMEHOST new # me", line)},
-		"host same": {conf("homehost   new"), "new", conf("homehost   new", line)},
-		"host new":  {"", "<system>", conf(line, "HOMEHOST <system>")},
-		"commented": {conf("#"+line, "#DEVICE /dev/sda"), "", conf("#"+line, "#DEVICE /dev/sda", line)},
-		"host odd":  {"HOMEHOST a", "b\nDEVICE /dev/sda", conf("HOMEHOST a", line)},
-		"quoted":    {conf(`ARRAY "/dev/md/root" 'UUID=` + u.Hex() + `'`), "", conf(line)},
+		"empty":       {"", "", line + "\n"},
+		"no end":      {"MAILADDR root", "", conf("MAILADDR root", line)},
+		"in order":    {conf("ARRAY /dev/md1 uuid=1111-1111-11111111:11111111:11111111", "MAILADDR x"), "", conf("ARRAY /dev/md1 uuid=1111-1111-11111111:11111111:11111111", line, "MAILADDR x")},
+		"same uuid":   {conf("# a", "arr /dev/md9 UUID="+u.Hex()+" name=x:y # why", "  devices=/dev/sd*", "#b"), "", conf("# a", line+" # why", "#b")},
+		"twice":       {conf(line, "MAILADDR r", "ARRAY <ignore> UUID="+u.String()), "", conf(line, "MAILADDR r")},
+		"by name":     {conf("ARRAY /dev/md/root devices=/dev/vda2,/dev/vdb2"), "", conf(line)},
+		"other":       {conf("ARRAY /dev/md/root UUID=11111111:11111111:11111111:11111111"), "", conf("ARRAY UUID=11111111:11111111:11111111:11111111", line)},
+		"other, long": {conf("ARRAY root # mine", " name='a b'", "  UUID=11111111:11111111:11111111:11111111 # why", line), "", conf("ARRAY \"name=a b\" UUID=11111111:11111111:11111111:11111111 # mine", "# why", line)},
+		"globs out":   {conf("DEVICE /dev/sda* # old", " /dev/sdb*", "dev /dev/hd?"), "", conf("DEVICE partitions containers # old", line)},
+		"globs in":    {conf("DEVICE /dev/vd*"), "", conf("DEVICE /dev/vd*", line)},
+		"all":         {conf("DEVICE containers Partitions"), "", conf("DEVICE containers Partitions", line)},
+		"host":        {conf("HOMEHOST old # me"), "new", conf("HOMEHOST new # me", line)},
+		"host same":   {conf("homehost   new"), "new", conf("homehost   new", line)},
+		"host new":    {"", "<system>", conf(line, "HOMEHOST <system>")},
+		"commented":   {conf("#"+line, "#DEVICE /dev/sda"), "", conf("#"+line, "#DEVICE /dev/sda", line)},
+		"host odd":    {"HOMEHOST a", "b\nDEVICE /dev/sda", conf("HOMEHOST a", line)},
+		"quoted":      {conf(`ARRAY "/dev/md/root" 'UUID=` + u.Hex() + `'`), "", conf(line)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := string(SetArrays([]byte(c.in), arrays, c.host))
@@ -66,7 +67,7 @@ func TestSetArrays(t *testing.T) {
 func TestDebianConf(t *testing.T) {
 	c := ParseConf([]byte(debianConf))
 	old, _ := ParseUUID("aaaaaaaabbbbbbbbccccccccdddddddd")
-	want := []ArrayLine{{Device: "/dev/md/0", UUID: old, Name: "old:0", Metadata: "1.2", Line: 13}}
+	want := []ArrayLine{{Device: "/dev/md/0", UUID: old, Name: "old:0", Metadata: "1.2", Minor: -1, Line: 13}}
 	if d := cmp.Diff(want, c.Arrays()); d != "" {
 		t.Error(d)
 	}

@@ -2,6 +2,7 @@ package md
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,8 @@ type ConfArray struct {
 // that can cease to match. The first stanza that meant the array is replaced
 // where it stands, further ones go, new ones follow the last ARRAY line. A
 // stanza means the array if it has its UUID, or if it has no UUID but its device
-// name. homehost, unless empty or more than a line, becomes the HOMEHOST. DEVICE stanzas are
+// name. From a stanza of another array with that device name the name is taken
+// off: of two arrays with one name mdadm starts none. homehost, unless empty or more than a line, becomes the HOMEHOST. DEVICE stanzas are
 // replaced by "DEVICE partitions containers" only where they exclude a member.
 // Comments and all other lines stay as they are; applied twice, it changes
 // nothing more.
@@ -40,7 +42,14 @@ func SetArrays(conf []byte, arrays []ConfArray, homehost string) []byte {
 		line := a.line()
 		placed := false
 		for _, s := range c.stanzas {
-			if s.keyword != "array" || !a.meant(s.array()) {
+			if s.keyword != "array" {
+				continue
+			}
+			if !a.meant(s.array()) {
+				other := !slices.ContainsFunc(arrays, func(x ConfArray) bool { return x.meant(s.array()) })
+				if other && a.Device != "" && deviceName(s.array().Device) == deviceName(a.Device) {
+					e.put(s, unnamed(s))
+				}
 				continue
 			}
 			if placed {
@@ -64,7 +73,18 @@ func (a ConfArray) meant(l ArrayLine) bool {
 	if !l.UUID.IsZero() {
 		return l.UUID == a.UUID
 	}
-	return a.Device != "" && l.Device == a.Device
+	return a.Device != "" && deviceName(l.Device) == deviceName(a.Device)
+}
+
+// unnamed is an ARRAY stanza without the device name.
+func unnamed(s stanza) []byte {
+	words := []string{s.words[0]}
+	for _, w := range s.words[1:] {
+		if !strings.HasPrefix(w, "/") && strings.Contains(w, "=") {
+			words = append(words, quoteWord(w))
+		}
+	}
+	return []byte(strings.Join(words, " ") + "\n")
 }
 
 func (a ConfArray) line() []byte {

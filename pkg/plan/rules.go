@@ -39,8 +39,10 @@ type Family struct {
 	Kernels string   // pattern of kernel images, without the leading slash
 	State   []string // directories that the package tools write while the copied system is rebuilt
 
-	MDConf  string // where mdadm's configuration is; without the leading slash, "" when no array can be moved to
-	Debconf string // debconf's database, which is rewritten and so has to be readable; without the leading slash, "" for none
+	MDConf string // where mdadm's configuration is; without the leading slash, "" when no array can be moved to
+	// MDConfElse are the files that mdadm reads instead where that one is not there, the first that is.
+	MDConfElse []string
+	Debconf    string // debconf's database, which is rewritten and so has to be readable; without the leading slash, "" for none
 
 	// Installed picks those of some packages that are installed; read returns a file of the system, "" for none.
 	Installed func(read func(name string) string, packages []string) []string

@@ -13,6 +13,7 @@ import (
 	"migrate-init/pkg/conf"
 	"migrate-init/pkg/distro"
 	"migrate-init/pkg/kmod"
+	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
 
@@ -191,7 +192,7 @@ func (pr *prover) initrd(name, release string, needs []distro.Need) []error {
 		}
 	}
 	if b, err := a.ReadFile(pr.sys.Family.MDConf); err == nil && len(pr.p.Target.Arrays()) > 0 {
-		if err := proveMdadmConf(pr.p, b); err != nil {
+		if err := proveMdadmConf(pr.p, md.WholeConf{{Conf: md.ParseConf(b)}}); err != nil {
 			errs = append(errs, fmt.Errorf("initrd /%s: %s: %w", name, "/"+pr.sys.Family.MDConf, err))
 		}
 	}

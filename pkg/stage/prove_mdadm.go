@@ -3,34 +3,56 @@ package stage
 import (
 	"errors"
 	"fmt"
-	"path"
-	"slices"
 	"strings"
 
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
 
-// mdadm reads what the initrds were made from, and what mdadm itself reads later.
+// mdadm reads what the initrds were made from, and what mdadm itself reads later: the file, and those of its directory.
 func (pr *prover) mdadm() plan.Findings {
 	if len(pr.p.Target.Arrays()) == 0 {
 		return nil
 	}
-	file := "/" + pr.sys.Family.MDConf
-	b, err := pr.read(file)
-	if err == nil {
-		err = proveMdadmConf(pr.p, b)
-	}
+	file, err := mdConf(pr.sys, func(name string) (bool, error) {
+		_, err := pr.read(name)
+		return err == nil, nil
+	})
 	if err != nil {
+		return fault("file "+file, "", err)
+	}
+	names := []string{file}
+	more, err := glob(pr.root, strings.TrimPrefix(file, "/")+".d/*.conf")
+	if err != nil {
+		return fault("directory "+file+".d", "", err)
+	}
+	for _, n := range more {
+		if !strings.HasPrefix(n[strings.LastIndexByte(n, '/')+1:], ".") {
+			names = append(names, "/"+n)
+		}
+	}
+	var whole md.WholeConf
+	for _, n := range names {
+		b, err := pr.read(n)
+		if err != nil {
+			return fault("file "+n, "", err)
+		}
+		f := md.ConfFile{Conf: md.ParseConf(b)}
+		if n != file {
+			f.Name = n
+		}
+		whole = append(whole, f)
+	}
+	if err := proveMdadmConf(pr.p, whole); err != nil {
 		return fault("file "+file, "", err)
 	}
 	return nil
 }
 
-// proveMdadmConf shows that mdadm would take the members of every planned array, as udev hands them over at boot: DEVICE
-// must let it look at them, and of all ARRAY lines one must match. Where two do it cannot decide, and takes neither.
-func proveMdadmConf(p *plan.Plan, b []byte) error {
-	conf := md.ParseConf(b)
+// proveMdadmConf shows that mdadm would take the members of every planned array, as udev hands them over at boot, and
+// that `mdadm --assemble --scan` would start them: DEVICE must let it look at them, of all ARRAY lines one must match, and
+// no two lines may have one device name. Where two match it cannot decide, and takes neither.
+func proveMdadmConf(p *plan.Plan, conf md.WholeConf) error {
 	nodes := memberNodes(p)
 	var errs []error
 	for _, n := range nodes {
@@ -38,6 +60,9 @@ func proveMdadmConf(p *plan.Plan, b []byte) error {
 			errs = append(errs, fmt.Errorf("its DEVICE lines (%s) leave out %s: name partitions there", strings.Join(conf.Devices(), " "), n))
 			break
 		}
+	}
+	if a, b, twice := conf.Twins(); twice {
+		errs = append(errs, fmt.Errorf("%s and %s give two arrays one device name, %s, and then mdadm --assemble --scan starts none: take the name out of one of the lines", a, b, b.Device))
 	}
 	for _, n := range p.Target.Arrays() {
 		uuid, err := md.ParseUUID(n.Ref.ID())
@@ -48,13 +73,13 @@ func proveMdadmConf(p *plan.Plan, b []byte) error {
 		named := false
 		for _, l := range conf.Arrays() {
 			switch {
-			case !claims(l, uuid, n.MD.Name, nodes):
+			case !l.Claims(uuid, n.MD.Name, n.MD.Metadata, nodes):
 			case l.UUID.IsZero():
-				errs = append(errs, fmt.Errorf("line %d, which names no UUID, may match array %s too, and of two lines mdadm takes none: name that array by its UUID, or remove the line", l.Line, n.Ref.ID()))
+				errs = append(errs, fmt.Errorf("%s, which names no UUID, may match array %s too, and of two lines mdadm takes none: name that array by its UUID, or remove the line", l, n.Ref.ID()))
 			case named:
-				errs = append(errs, fmt.Errorf("line %d is one more for array %s, and of two lines mdadm takes none", l.Line, n.Ref.ID()))
+				errs = append(errs, fmt.Errorf("%s is one more for array %s, and of two lines mdadm takes none", l, n.Ref.ID()))
 			case strings.EqualFold(l.Device, "<ignore>"):
-				errs = append(errs, fmt.Errorf("line %d lets mdadm ignore array %s", l.Line, n.Ref.ID()))
+				errs = append(errs, fmt.Errorf("%s lets mdadm ignore array %s", l, n.Ref.ID()))
 			default:
 				named = true
 			}
@@ -64,17 +89,4 @@ func proveMdadmConf(p *plan.Plan, b []byte) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// claims reports whether mdadm may take an ARRAY line for an array: everything that the line says has to agree.
-func claims(l md.ArrayLine, uuid md.UUID, name string, nodes []string) bool {
-	if !l.UUID.IsZero() && l.UUID != uuid || l.Name != "" && !strings.EqualFold(l.Name, name) {
-		return false
-	}
-	if len(l.Devices) > 0 && len(nodes) > 0 && !slices.ContainsFunc(l.Devices, func(pattern string) bool {
-		return slices.ContainsFunc(nodes, func(n string) bool { ok, err := path.Match(pattern, n); return ok || err != nil })
-	}) {
-		return false
-	}
-	return !l.UUID.IsZero() || l.Name != "" || len(l.Devices) > 0
 }

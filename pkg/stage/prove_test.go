@@ -67,7 +67,7 @@ func TestProve(t *testing.T) {
 	whole := func() map[string]string {
 		var uuids string
 		for _, a := range p.Target.Arrays() {
-			uuids += "ARRAY /dev/md/x UUID=" + a.Ref.ID() + "\n"
+			uuids += "ARRAY " + a.MD.Path() + " UUID=" + a.Ref.ID() + "\n"
 		}
 		dir := "usr/lib/modules/" + sim.Release + "/"
 		return map[string]string{"init": "#!/bin/sh", "sbin/mdadm": "ELF", "lib/udev/rules.d/64-md-raid-assembly.rules": "#", "scripts/local-block/mdadm": "mdadm --run",
@@ -114,6 +114,9 @@ func TestProve(t *testing.T) {
 		})},
 		"a line by other devices": {nil, inside(func(m map[string]string) {
 			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md0 devices=/dev/sdc1\nARRAY /dev/md1 UUID=deadbeef:0:0:1\n" + m["etc/mdadm/mdadm.conf"]
+		})},
+		"one name twice": {[]string{initrdName, "line 1 and line 2 give two arrays one device name, /dev/md/root"}, inside(func(m map[string]string) {
+			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md/root UUID=deadbeef:00000000:00000000:00000001\n" + m["etc/mdadm/mdadm.conf"]
 		})},
 		"two lines of an array": {[]string{"is one more for array"}, inside(func(m map[string]string) { m["etc/mdadm/mdadm.conf"] += m["etc/mdadm/mdadm.conf"] })},
 		"an ignored array": {[]string{"lets mdadm ignore array", "etc/mdadm/mdadm.conf: line"}, edit("etc/mdadm/mdadm.conf", func(s string) string {

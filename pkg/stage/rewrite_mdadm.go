@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"migrate-init/pkg/distro"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -16,12 +17,17 @@ func (r *rewriter) mdadm() error {
 	if len(r.p.Target.Arrays()) == 0 {
 		return nil
 	}
-	name, err := r.place("/" + r.sys.Family.MDConf)
+	name, err := mdConf(r.sys, func(name string) (bool, error) {
+		at, err := r.place(name)
+		return at != "", err
+	})
 	if err != nil {
 		return err
 	}
-	if name == "" {
-		name = "/" + r.sys.Family.MDConf
+	if at, err := r.place(name); err != nil {
+		return err
+	} else if at != "" {
+		name = at
 	}
 	old, err := r.read(name)
 	if err != nil {
@@ -44,6 +50,19 @@ func (r *rewriter) mdadm() error {
 	}
 	r.write(name, old, md.SetArrays(old, arrays, homehost), 0o644)
 	return nil
+}
+
+// mdConf is the file that mdadm reads in a system: the first that is there, and where there is none, the usual one.
+func mdConf(sys distro.System, there func(name string) (bool, error)) (string, error) {
+	usual := "/" + sys.Family.MDConf
+	for _, name := range append([]string{sys.Family.MDConf}, sys.Family.MDConfElse...) {
+		if ok, err := there("/" + name); err != nil {
+			return usual, err
+		} else if ok {
+			return "/" + name, nil
+		}
+	}
+	return usual, nil
 }
 
 // memberNodes are names that the new arrays' members may have: as the plan saw the disks, and as a further disk that is

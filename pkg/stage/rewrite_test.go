@@ -226,6 +226,13 @@ func TestRewritesMdadm(t *testing.T) {
 			"HOMEHOST server\nARRAY /dev/md/data UUID=deadbeef:00000000:00000000:00000000 # mine\n" + ours, ""},
 		{"HOMEHOST server\nARRAY /dev/md/root devices=/dev/sda1,/dev/sdb1\n", "HOMEHOST server\n" + ours, ""},
 		{"HOMEHOST server\nARRAY /dev/md0 name=server:root\n", "HOMEHOST server\nARRAY /dev/md0 name=server:root\n" + ours, "line 2, which names no UUID"},
+		{"HOMEHOST server\nARRAY /dev/md0 name=root\n", "HOMEHOST server\nARRAY /dev/md0 name=root\n" + ours, "line 2, which names no UUID"},
+		{"HOMEHOST server\nARRAY /dev/md/root metadata=1.2 UUID=deadbeef:00000000:00000000:00000000\n", "HOMEHOST server\nARRAY metadata=1.2 UUID=deadbeef:00000000:00000000:00000000\n" + ours, ""},
+		{"HOMEHOST server\nARRAY /dev/md/srv UUID=deadbeef:0:0:0 UUID=a1a1a1a1:00000000:00000000:00000001\n", "HOMEHOST server\nARRAY /dev/md/root metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000001\nARRAY /dev/md/srv metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000002\n", ""},
+		{"HOMEHOST server\nARRAY /dev/md/a UUID=deadbeef:00000000:00000000:00000000\nARRAY /dev/md/a UUID=deadbeef:00000000:00000000:00000001\n",
+			"HOMEHOST server\nARRAY /dev/md/a UUID=deadbeef:00000000:00000000:00000000\nARRAY /dev/md/a UUID=deadbeef:00000000:00000000:00000001\n" + ours, "line 2 and line 3 give two arrays one device name, /dev/md/a"},
+		{"HOMEHOST server\nDEVICE /dev/sd[!a-y]* /dev/sdb* /dev/nvme*\n", "HOMEHOST server\nDEVICE /dev/sd[!a-y]* /dev/sdb* /dev/nvme*\n" + ours, ""},
+		{"HOMEHOST server\nDEVICE /dev/sd[!b]* /dev/nvme*\n", "HOMEHOST server\nDEVICE partitions containers\n" + ours, ""},
 		{"HOMEHOST server\nARRAY /dev/md0 devices=/dev/sd*\n", "HOMEHOST server\nARRAY /dev/md0 devices=/dev/sd*\n" + ours, "line 2, which names no UUID"},
 	} {
 		tree := sim.Files(map[string]string{"etc/mdadm.conf": c.before, "etc/fstab": "UUID=" + sim.OldRoot + " / ext4 defaults 0 1\nLABEL=data /srv/ ext4 defaults 0 2\n"})
@@ -249,6 +256,48 @@ func TestRewritesMdadm(t *testing.T) {
 		}
 		if tree["etc/mdadm/mdadm.conf"].Mode&fs.ModeSymlink == 0 {
 			t.Error("the link is gone")
+		}
+	}
+}
+
+// TestMdadmFiles: the file that mdadm reads is the one that is rewritten, and the lines of its directory count.
+func TestMdadmFiles(t *testing.T) {
+	const ours = "ARRAY /dev/md/root metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000001\nARRAY /dev/md/srv metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000002\n"
+	for name, c := range map[string]struct {
+		files            map[string]string
+		written, refused string
+	}{
+		"none":              {nil, "etc/mdadm/mdadm.conf", ""},
+		"the usual one":     {map[string]string{"etc/mdadm/mdadm.conf": "MAILADDR x\n", "etc/mdadm.conf": "ARRAY /dev/md/root UUID=deadbeef:00000000:00000000:00000000\n"}, "etc/mdadm/mdadm.conf", ""},
+		"the other alone":   {map[string]string{"etc/mdadm.conf": "MAILADDR x\n"}, "etc/mdadm.conf", ""},
+		"a directory":       {map[string]string{"etc/mdadm/mdadm.conf.d/a.conf": "ARRAY /dev/md/root UUID=deadbeef:00000000:00000000:00000000\n"}, "etc/mdadm/mdadm.conf", "line 1 and /etc/mdadm/mdadm.conf.d/a.conf line 1 give two arrays one device name, /dev/md/root"},
+		"the other's":       {map[string]string{"etc/mdadm.conf": "", "etc/mdadm.conf.d/a.conf": "DEVICE /dev/sda\n", "etc/mdadm/mdadm.conf.d/b.conf": "DEVICE /dev/sdb\n"}, "etc/mdadm.conf", "its DEVICE lines (/dev/sda) leave out"},
+		"what mdadm passes": {map[string]string{"etc/mdadm/mdadm.conf.d/a.bak": "ARRAY /dev/md/root name=root\n", "etc/mdadm/mdadm.conf.d/.a.conf": "ARRAY /dev/md/root name=root\n"}, "etc/mdadm/mdadm.conf", ""},
+		"ours once more":    {map[string]string{"etc/mdadm/mdadm.conf.d/a.conf": "ARRAY UUID=a1a1a1a1:00000000:00000000:00000002\n"}, "etc/mdadm/mdadm.conf", "/etc/mdadm/mdadm.conf.d/a.conf line 1 is one more for array"},
+	} {
+		p := rewritePlan()
+		p.Final = plan.Graph{{Ref: "disk:new1", Was: "/dev/sdb", Layer: plan.Layer{Disk: &plan.Disk{}}}, {Ref: "part:3", On: []plan.Ref{"disk:new1"}, Layer: plan.Layer{Part: &plan.Part{Number: 3, Role: plan.RoleRaid}}}}
+		tree := sim.Files(map[string]string{"etc/fstab": ""})
+		for n, text := range c.files {
+			tree[n] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+		}
+		effs, err := Rewrites(loader.Known(), p, tree, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pr, err := newProver(loader.Known(), p, tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pr.rewritten(effs)
+		if err := pr.mdadm().Err(); (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%s: %v, want %q", name, err, c.refused)
+		}
+		apply(t, tree, effs)
+		for _, n := range []string{"etc/mdadm/mdadm.conf", "etc/mdadm.conf"} {
+			if f := tree[n]; f != nil && strings.Contains(string(f.Data), ours) != (n == c.written) {
+				t.Errorf("%s: %s is %q", name, n, f.Data)
+			}
 		}
 	}
 }

@@ -94,7 +94,6 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 		l.byID()
 		l.fstab()
 		l.distro()
-		l.mdadmSnippets()
 		l.boot()
 		l.uses()
 	}

@@ -80,7 +80,6 @@ func TestProblems(t *testing.T) {
 		"broken boot loader": {"/boot/bootx.conf", "broken", func(m machine) { m.file("boot/bootx.conf", "not ok") }},
 		"short fstab line":   {"/etc/fstab line 2", "2 fields", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults 0 1\n/dev/vdz /srv\n", sim.OldRoot) }},
 		"fstab comment":      {"/etc/fstab line 1", "a number expected", func(m machine) { m.file("etc/fstab", "UUID=%s / ext4 defaults # root\n", sim.OldRoot) }},
-		"mdadm snippet":      {"/etc/mdadm/mdadm.conf.d/x.conf", "could hide", func(m machine) { m.file("etc/mdadm/mdadm.conf.d/x.conf", "DEVICE /dev/sd*\n") }},
 		"broken mountinfo":   {"/proc/self/mountinfo", "", func(m machine) { m.file("proc/self/mountinfo", "nonsense\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,20 +54,6 @@ func (l *looker) distro() {
 	}
 }
 
-// mdadmSnippets tells of what mdadm reads beside mdadm.conf (mdadm.conf(5)).
-func (l *looker) mdadmSnippets() {
-	file := l.w.Rules.Family(l.f.Distro.Family).MDConf
-	if file == "" {
-		return
-	}
-	dir := file + ".d"
-	for _, n := range l.names(dir) {
-		if strings.HasSuffix(n, ".conf") {
-			l.note("/"+dir+"/"+n, "this version reads and rewrites mdadm.conf alone, and an ARRAY or DEVICE line here could hide the new array; move its lines there")
-		}
-	}
-}
-
 // boot finds the kernels, and the boot loader by the first row that knows its own.
 func (l *looker) boot() {
 	l.f.Boot.Dir = "/boot"
