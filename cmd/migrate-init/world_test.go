@@ -68,6 +68,7 @@ func madeUp(dir string) *app {
 	}
 	a.place = func(d string) string { return filepath.Join(root, d) }
 	a.alone = func() (func(), error) { return machine.Lock(filepath.Join(filepath.Dir(dir), "lock")) }
+	a.apart = func(f func() error) error { return f() }
 	a.self = func() (string, error) { return "/usr/sbin/migrate-init", nil }
 	a.wait = func(ctx context.Context, _ time.Duration, cond func() (bool, error)) error {
 		return machine.WaitUntil(ctx, time.Second, nil, cond)
