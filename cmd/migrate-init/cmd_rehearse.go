@@ -24,8 +24,8 @@ func (c *call) rehearse(ctx context.Context, p *plan.Plan, text []byte, f *plan.
 		return then(made)
 	})
 	// The directory is empty here: what was mounted on it was never seen from outside. It goes also after an interrupt.
-	if _, rerr := m.Do(context.WithoutCancel(ctx), machine.Remove{Path: stage.RehearsalDir}); err == nil && rerr != nil {
-		err = fmt.Errorf("rehearsal: %w", rerr)
+	if _, rerr := m.Do(context.WithoutCancel(ctx), machine.Remove{Path: stage.RehearsalDir}); rerr != nil {
+		c.note("warning: %s stays: %v", stage.RehearsalDir, rerr)
 	}
 	return err
 }
