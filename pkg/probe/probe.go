@@ -59,7 +59,7 @@ type Signature struct {
 	Type      string // as blkid names it ("ext4", "linux_raid_member"); "hibernation" for a suspended system's image
 	Version   string // "1.2" for md, "FAT32", the swap header's; "" when there is but one
 	UUID      string // as blkid prints it: lower case 8-4-4-4-12, vfat XXXX-XXXX, LVM's own form, ZFS pool guid in decimal
-	Label     string // filesystem label, md array name, ZFS pool name
+	Label     string // filesystem label, md array name, LVM group, ZFS pool name
 	Offset    int64  // first byte of the magic
 	Length    int64  // of the magic; without it this copy is not found again, but Wipes is thorough
 	Size      int64  // the content's own idea of its size in bytes; 0 when it has none
@@ -75,6 +75,7 @@ type Signature struct {
 	Btrfs *Btrfs
 	Swap  *SwapState
 	ZFS   *ZFSMember
+	LVM   *LVMMember
 
 	copies []Range // every place to wipe
 }

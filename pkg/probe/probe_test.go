@@ -262,6 +262,7 @@ func FuzzProbe(f *testing.F) {
 		{1024, craftExt(9), size - 8192, craftMD1(size - 8192)[:300]},
 		{0, craftMD1(0)[:300], 4096, craftMD1(4096)[:300]},
 		{512, craftLVM(), size - 65536, craftMD0()[:160]},
+		{512, craftLVMWith(4096), 4096, craftLVMArea(4096, 4000, 0, lvmBegin("vg0", 5))},
 		{65536, craftBtrfs(65536)[:700], 64 * mib, craftBtrfs(64 * mib)[:700]},
 		{0, craftBoot([4]uint32{0x80, 0x83, 2048, 4096}), size - 512, craftGPTHeader()},
 		{0, craftBoot([4]uint32{0, 0xee, 1, 9}), 512, craftGPTHeader()},
