@@ -22,7 +22,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GODIRS := boot cmd cpio pkg qemu-tests
 UNIT := ./boot/... ./cmd/... ./cpio/... ./pkg/...
 # What decides and spells must not lean on one system. survey does: its parser of mountinfo exists for Linux only.
-PURE := ./boot/... ./cpio/... $(addsuffix /...,$(addprefix ./pkg/,plan md gpt probe fstab conf kmod elf mkfs rootfs))
+PURE := ./boot/... ./cpio/... $(addsuffix /...,$(addprefix ./pkg/,plan md lvm gpt probe fstab conf kmod elf mkfs rootfs))
 
 .PHONY: help setup build check test demo qemu-tests fuzz bench gobench clean
 

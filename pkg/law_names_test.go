@@ -18,7 +18,7 @@ type naming struct {
 
 // namings are literals by law: a string that is one of these names, and nothing else, is a decision about what it names.
 func namings() []naming {
-	spelling := []string{"boot", "cpio", "pkg/md", "pkg/zfs", "pkg/gpt", "pkg/probe", "pkg/fstab", "pkg/conf", "pkg/kmod", "pkg/elf", "pkg/mkfs"}
+	spelling := []string{"boot", "cpio", "pkg/md", "pkg/lvm", "pkg/zfs", "pkg/gpt", "pkg/probe", "pkg/fstab", "pkg/conf", "pkg/kmod", "pkg/elf", "pkg/mkfs"}
 	return []naming{
 		{"filesystem type", []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "f2fs"},
 			append([]string{"pkg/plan/fstype.go", "pkg/extent", "pkg/tree"}, spelling...),

@@ -1,0 +1,156 @@
+package lvm
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Reading says how a logical volume can be read: Table, Array or Refused, of which exactly one is set.
+type Reading struct {
+	Table   []Piece  // byte ranges of PVs: a device-mapper table of linear and striped targets
+	Array   *Array   // a RAID or mirror, which LVM or dm-raid has to start
+	Refused *Refusal // neither: why
+}
+
+// Piece is a run of a volume: linear with one leg, else striped over several.
+type Piece struct {
+	Offset, Length int64 // in the volume
+	StripeSize     int64 // 0 with one leg
+	Legs           []Leg
+}
+
+// Leg is where a piece, or each of its stripes, begins. A leg of n has Length/n bytes.
+type Leg struct {
+	PV     ID
+	Offset int64
+}
+
+// Refusal says why something cannot be used, and what to do. Fix is a command where one helps, else a sentence.
+type Refusal struct {
+	Subject, Detail, Fix string
+}
+
+func (r *Refusal) Error() string {
+	s := r.Subject + ": " + r.Detail
+	if r.Fix != "" {
+		s += " (" + r.Fix + ")"
+	}
+	return s
+}
+
+// view is a group as a machine has it: the PVs that are there, with the sizes of their devices.
+type view struct {
+	*VG
+	sizes map[ID]int64
+	pvs   map[ID]*PV
+	lvs   map[string]*LV
+	used  map[string]string  // by the name of a part, the volume that it is part of
+	known map[string]Reading // by name, what was read already
+}
+
+// Read says how a volume can be read when the PVs in sizes are there, each with the size of its device. A PV that LVM
+// holds for missing must not be among them ([Group.Present] leaves it out).
+func (v *VG) Read(name string, sizes map[ID]int64) Reading {
+	w := view{v, sizes, map[ID]*PV{}, map[string]*LV{}, map[string]string{}, map[string]Reading{}}
+	for i := range v.PVs {
+		w.pvs[v.PVs[i].ID] = &v.PVs[i]
+	}
+	for i := range v.LVs {
+		l := &v.LVs[i]
+		w.lvs[l.Name] = l
+		for _, seg := range l.Segments {
+			for _, part := range seg.parts() {
+				w.used[part] = l.Name
+			}
+		}
+	}
+	l := w.lvs[name]
+	if l == nil {
+		return w.refuse(name, "the volume group has no such volume", "lvs -a "+v.Name)
+	}
+	if seg := w.snapshotOf(name, true); seg != nil {
+		return w.refuse(name, "it is a snapshot: it holds only what changed since, and is whole only together with "+seg.Origin,
+			fmt.Sprintf("use %s/%s, or merge the snapshot into it: lvconvert --merge %s/%s", v.Name, seg.Origin, v.Name, name))
+	}
+	if seg := w.snapshotOf(name, false); seg != nil {
+		return w.refuse(name, "the snapshot "+seg.Store+" is being merged into it: until that ends, it is whole only while it is active",
+			"wait until it is gone from: lvs -a "+v.Name)
+	}
+	if user := w.used[name]; user != "" && !l.Visible() {
+		return w.refuse(name, "it is a part of "+user+", not a volume of its own", fmt.Sprintf("use %s/%s", v.Name, user))
+	}
+	return w.read(l)
+}
+
+// parts names the volumes that a segment is made of. A snapshot is not made of its origin, nor a thin volume of its pool.
+func (s Segment) parts() []string {
+	out := append([]string(nil), s.Meta...)
+	for _, a := range s.Areas {
+		out = append(out, a.LV)
+	}
+	switch s.Type {
+	case "snapshot", "thin", "vdo":
+	default:
+		out = append(out, s.Origin, s.Store)
+	}
+	return append(out, s.Log)
+}
+
+// snapshotOf gives the snapshot segment whose store a volume is, or the one that is being merged into it.
+func (w view) snapshotOf(name string, store bool) *Segment {
+	for _, l := range w.lvs {
+		for i := range l.Segments {
+			if s := &l.Segments[i]; s.Type == "snapshot" && (store && s.Store == name || !store && s.Merging && s.Origin == name) {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+func (w view) refuse(lv, detail, fix string) Reading {
+	return Reading{Refused: &Refusal{w.Name + "/" + lv, detail, fix}}
+}
+
+// maxPieces is how many pieces a table may have; a volume that was extended by one extent each day has fewer.
+const maxPieces = 1 << 16
+
+// read reads a volume or a part of one, once.
+func (w view) read(l *LV) Reading {
+	r, ok := w.known[l.Name]
+	if !ok {
+		w.known[l.Name] = w.refuse(l.Name, "it lies on itself", "vgck "+w.Name)
+		r = w.fresh(l)
+		w.known[l.Name] = r
+	}
+	return r
+}
+
+func (w view) fresh(l *LV) Reading {
+	if len(l.Segments) == 0 {
+		return w.refuse(l.Name, "it has no extents", "")
+	}
+	for _, s := range l.Status {
+		if !slices.Contains(lvFlags(), s) {
+			return w.refuse(l.Name, fmt.Sprintf("its status has a flag that this program does not know (%.60q)", s), "")
+		}
+	}
+	var out Reading
+	for _, seg := range l.Segments {
+		switch {
+		case seg.linear():
+			pieces, bad := w.pieces(l, seg)
+			if bad != nil {
+				return Reading{Refused: bad}
+			}
+			if out.Table = append(out.Table, pieces...); len(out.Table) > maxPieces {
+				return w.refuse(l.Name, fmt.Sprintf("it is in more than %d pieces", maxPieces), w.activate(l))
+			}
+		case len(l.Segments) == 1 && seg.array():
+			return w.array(l, seg)
+		default:
+			return w.refuseType(l, seg)
+		}
+	}
+	return out
+}

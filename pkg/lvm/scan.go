@@ -1,0 +1,48 @@
+package lvm
+
+import (
+	"errors"
+	"io"
+)
+
+// Device is a device that carries a physical volume.
+type Device struct {
+	Name  string // the caller's name for it
+	Size  int64
+	Label Label
+	Areas []Metadata
+}
+
+// Scan reads the label and every metadata area of a device of size bytes. The error is ErrNoLabel, a *Damaged label, or
+// that its sector cannot be read; what is wrong with a metadata area is in its Err, since LVM uses the volume all the same.
+func Scan(name string, r io.ReaderAt, size int64) (Device, error) {
+	l, err := ReadLabel(r, size)
+	if err != nil {
+		return Device{}, err
+	}
+	d := Device{Name: name, Size: size, Label: l}
+	for _, a := range l.Metadata {
+		d.Areas = append(d.Areas, readMetadata(r, size, a))
+	}
+	return d, nil
+}
+
+// VG is the newest text on the device, or nil.
+func (d Device) VG() *VG {
+	var vg *VG
+	for _, m := range d.Areas {
+		if m.VG != nil && (vg == nil || m.VG.Seqno > vg.Seqno) {
+			vg = m.VG
+		}
+	}
+	return vg
+}
+
+// Err joins what is wrong with the areas; nil where each is good.
+func (d Device) Err() error {
+	var all []error
+	for _, m := range d.Areas {
+		all = append(all, m.Err)
+	}
+	return errors.Join(all...)
+}
