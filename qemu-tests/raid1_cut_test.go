@@ -293,7 +293,7 @@ func (r *rig) cutHandover(n *tally) {
 	if root != "old" || st.State != "old system after a commit" {
 		r.t.Fatalf("an unconfirmed new system was cut: the %s system came up and says %q", root, st.State)
 	}
-	r.refused(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img", "committed already")
+	r.refused(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img", "already been carried out")
 	// The entry of the boot menu, chosen as one does without a keyboard.
 	r.must(vm, "grub-reboot migrate-init-new-"+st.Plan)
 	r.off(vm)

@@ -29,7 +29,7 @@ func TestOneCommandAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const busy = "another command may be at work: "
+	const busy = "another command may be running: "
 	for _, args := range [][]string{{"schedule", name}, {"cancel"}, {"rollback"}, {"finish"}} {
 		if code, said := call(args...); code != 1 || !strings.Contains(said, busy) {
 			t.Errorf("%q beside another: code %d, %s", args, code, said)

@@ -184,7 +184,7 @@ const statePlan = stage.StateDir + "/plan.toml"
 func (a *app) keptPlan() (*plan.Plan, []byte, error) {
 	b, err := a.read(statePlan)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("plan %s: not here: nothing is scheduled on this machine, and it was not migrated; start with `migrate-init plan`", statePlan)
+		return nil, nil, fmt.Errorf("plan %s: not found: nothing is scheduled on this machine, and it was not migrated; start with `migrate-init plan --to raid1 --disk DEV`", statePlan)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("plan: %w", err)
@@ -277,7 +277,7 @@ func (c *call) exclusive() (release func(), err error) {
 		return func() {}, nil
 	}
 	if release, err = c.alone(); err != nil {
-		return nil, fmt.Errorf("migrate-init: another command may be at work: %w; let it end first", err)
+		return nil, fmt.Errorf("migrate-init: another command may be running: %w; wait until it ends", err)
 	}
 	return release, nil
 }

@@ -75,21 +75,21 @@ func cmdCopy(ctx context.Context, c *call) error {
 	switch c.opt.engine {
 	case plan.EngineTree, plan.EngineExtent:
 	default:
-		return usageError{fmt.Errorf("engine %q: not known; the engines of copy are: tree, extent", c.opt.engine)}
+		return usageError{fmt.Errorf("option --engine: %q is not an engine; copy has tree and extent", c.opt.engine)}
 	}
 	switch c.opt.readError {
 	case policyStop, policySkip:
 	default:
-		return usageError{fmt.Errorf("read-error %q: not known; it is stop or skip-and-list", c.opt.readError)}
+		return usageError{fmt.Errorf("option --read-error: %q is not a policy; use stop or skip-and-list", c.opt.readError)}
 	}
 	if c.opt.checkpoint < 0 {
-		return usageError{fmt.Errorf("checkpoint %s: not a time between two of them", c.opt.checkpoint)}
+		return usageError{fmt.Errorf("option --checkpoint: %s is negative", c.opt.checkpoint)}
 	}
 	if c.opt.engine == plan.EngineExtent {
 		return copyBlocks(ctx, c)
 	}
 	if len(c.opt.wipe) > 0 || c.opt.keepUUID || c.opt.noGrow || c.opt.label != "" {
-		return usageError{errors.New("options --wipe, --keep-uuid, --no-grow, --label: they are of --engine extent; the tree engine copies into a filesystem that is there already")}
+		return usageError{errors.New("options --wipe, --keep-uuid, --no-grow and --label only apply to --engine extent; the tree engine copies into an existing filesystem")}
 	}
 	src, dst, err := c.directories(ctx, c.args[0], c.args[1])
 	if err != nil {
@@ -123,7 +123,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		if c.opt.json {
 			err = printJSON(c, out)
 		}
-		return errors.Join(fmt.Errorf("source %s: %d of the findings forbid a complete copy; fix them and copy again; nothing was copied", src, fails), err)
+		return errors.Join(fmt.Errorf("source %s: %d of the findings make a complete copy impossible; fix them and run the command again; nothing was copied", src, fails), err)
 	}
 	if c.opt.dryRun {
 		if c.opt.json {
@@ -150,7 +150,7 @@ func (c *call) directories(ctx context.Context, src, dst string) (string, string
 			return "", "", fmt.Errorf("%s: %w", what, err)
 		}
 		if !st.IsDir() {
-			return "", "", fmt.Errorf("%s: it is no directory; mount the filesystem and name the directory", what)
+			return "", "", fmt.Errorf("%s: it is not a directory; mount the filesystem and name the directory", what)
 		}
 		if real[i], err = filepath.Abs(p); err != nil {
 			return "", "", fmt.Errorf("%s: %w", what, err)
@@ -171,7 +171,7 @@ func (c *call) directories(ctx context.Context, src, dst string) (string, string
 			parted = parted || at != a && strings.HasPrefix(at, a) && strings.HasPrefix(b, at)
 		}
 		if !parted {
-			return "", "", fmt.Errorf("target %s: it lies in the source, on the same filesystem, and would be copied into itself; name a directory elsewhere", dst)
+			return "", "", fmt.Errorf("target %s: it is inside the source, on the same filesystem, and would be copied into itself; name a directory elsewhere", dst)
 		}
 	}
 	return real[0], real[1], nil

@@ -37,7 +37,7 @@ type blockCopy struct {
 // copyBlocks copies the filesystem on a device to another device by its used blocks.
 func copyBlocks(ctx context.Context, c *call) error {
 	if c.opt.keepUUID && (c.opt.label != "" || c.opt.noGrow) {
-		return usageError{errors.New("option --keep-uuid: the copy is then what the source is, in label and size too; leave out --label and --no-grow")}
+		return usageError{errors.New("option --keep-uuid: the copy then has the source's label and size as well; leave out --label and --no-grow")}
 	}
 	if err := c.asRoot(); err != nil {
 		return err
@@ -63,7 +63,7 @@ func copyBlocks(ctx context.Context, c *call) error {
 	}
 	effs, err := b.engines.Finalize(b.job)
 	if err != nil {
-		return unable(fmt.Errorf("source %s: %w", src.Path, err), "--no-grow leaves it its size, --keep-uuid its identity too")
+		return unable(fmt.Errorf("source %s: %w", src.Path, err), "--no-grow keeps its size, --keep-uuid also its identity")
 	}
 	if c.opt.dryRun {
 		return b.preview(ctx, effs)
@@ -158,7 +158,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 		return err
 	}
 	if err := b.dev.Finalize(ctx, m, &b.engines, b.job); err != nil {
-		return fmt.Errorf("target %s: it was copied and verified, but it did not get its identity and size: %w\nto start again, add --wipe %s", b.dev.Target, err, b.dev.Target)
+		return fmt.Errorf("target %s: the copy is verified, but setting its identity and size failed: %w\nto start again, add --wipe %s", b.dev.Target, err, b.dev.Target)
 	}
 	a, err := b.dev.Result(b.job, b.dst.Size)
 	if err != nil {

@@ -52,7 +52,7 @@ func cmdFinish(ctx context.Context, c *call) error {
 	if err := stage.Finish(ctx, e); err != nil {
 		show.clear()
 		if ctx.Err() != nil {
-			return fmt.Errorf("finish: interrupted; a resync that began goes on by itself, and migrate-init finish goes on where it was: %w", err)
+			return fmt.Errorf("finish: interrupted; a resync that has begun continues by itself, and `migrate-init finish` continues where it stopped: %w", err)
 		}
 		return err
 	}
@@ -71,7 +71,7 @@ func cmdRollback(ctx context.Context, c *call) error {
 		return err
 	}
 	if !runsMigrated(p, f) {
-		return errors.New("running system: it is the old one already; `migrate-init cancel` takes the migration out of its boot loader")
+		return errors.New("running system: it is the old one already; `migrate-init cancel` removes the migration from its boot loader")
 	}
 	rs, err := c.journalOf(p, f)
 	if err != nil {
@@ -96,7 +96,7 @@ func cmdRollback(ctx context.Context, c *call) error {
 		return err
 	}
 	if !c.opt.dryRun {
-		fmt.Fprintln(c.out, "The old system is the default again. Next: reboot. What was changed here since the migration stays on the new disk.")
+		fmt.Fprintln(c.out, "The old system is the default again. Next: reboot. Changes made here since the migration stay on the new disk.")
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func cmdConfirm(ctx context.Context, c *call) error {
 		return err
 	}
 	if !runsMigrated(p, f) {
-		return errors.New("running system: it is not the migrated one, so there is nothing to confirm; boot that one first")
+		return errors.New("running system: it is not the migrated one, so there is nothing to confirm; boot the migrated system first")
 	}
 	root, err := c.inside("/")
 	if err != nil {
@@ -127,9 +127,9 @@ func cmdConfirm(ctx context.Context, c *call) error {
 	switch {
 	case c.opt.dryRun:
 	case len(effs) == 0:
-		fmt.Fprintln(c.out, "Nothing to mark: this boot was confirmed before, the migration was rolled back, or it is finished.")
+		fmt.Fprintln(c.out, "Nothing to do: this boot is already confirmed, or the migration was rolled back or finished.")
 	default:
-		fmt.Fprintln(c.out, "This system is marked as good: the old disk's boot loader enters it from now on.")
+		fmt.Fprintln(c.out, "This system is marked as good: from now on the old disk's boot loader starts it.")
 	}
 	return nil
 }

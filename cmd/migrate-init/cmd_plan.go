@@ -28,7 +28,7 @@ func cmdInspect(ctx context.Context, c *call) error {
 		return err
 	}
 	if f.Machine.UID != 0 {
-		c.note("note: without root the devices' contents cannot be read")
+		c.note("note: not running as root, so the contents of devices cannot be read")
 	}
 	if c.opt.json {
 		return printJSON(c, f)
@@ -175,7 +175,7 @@ func cmdCheck(ctx context.Context, c *call) error {
 		}
 	}
 	if n := len(found.Refusals()); n > 0 {
-		return fmt.Errorf("plan %s: %d of %d checks refuse; fix what they name, or make a new plan; nothing was changed", p.ID, n, len(found))
+		return fmt.Errorf("plan %s: %d of %d checks refuse; fix what they report, or make a new plan; nothing was changed", p.ID, n, len(found))
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 		noun := "filesystem at " + s.FS.Mount
 		at := wholly(f, d)
 		if at == "" {
-			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Subject: noun, Detail: "it is not mounted, and its files were not looked at", Fix: "mount it, and check again"})
+			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Subject: noun, Detail: "it is not mounted, so its files were not checked", Fix: "mount it, and run check again"})
 			continue
 		}
 		c.note("%s: looking at every file", noun)

@@ -15,7 +15,7 @@ func (c *call) rehearse(ctx context.Context, p *plan.Plan, text []byte, f *plan.
 	m := c.machine()
 	e := c.env(p, text, m, func(x stage.Event) { c.note("rehearsal: %s", x.Text) })
 	e.Facts = f
-	c.note("rehearsal: the initrds of the new system are made and proved in an overlay of this one; on most machines this takes less than a minute")
+	c.note("rehearsal: the initrds of the new system are made and proved in an overlay of this one; this usually takes less than a minute")
 	err := c.apart(func() error {
 		made, err := stage.Rehearsal(ctx, e)
 		if err != nil {

@@ -51,7 +51,7 @@ func cmdSchedule(ctx context.Context, c *call) error {
 	case c.opt.dryRun:
 		err = preview(ctx, c, p, root, effs)
 	case c.opt.skipRehearsal:
-		c.note("warning: without a rehearsal the initrds are made during the migration, a minute or more of downtime longer, and what would fail there is only known then: the migration would stop before its commit and start the old system again")
+		c.note("warning: without a rehearsal the initrds are made during the migration: the downtime is a minute or more longer, and a failure shows only then (the migration stops before its commit and the old system starts again)")
 		err = scheduled(doAll(ctx, c.machine(), effs))
 	default:
 		if err := stage.RoomToKeep(root, f, nil, need); err != nil {
@@ -72,7 +72,7 @@ func cmdSchedule(ctx context.Context, c *call) error {
 		return err
 	}
 	if !c.opt.dryRun {
-		fmt.Fprintf(c.out, "The next boot runs the migration, once. Nothing of the old disk changes until it is committed.\nNext: reboot. To undo: migrate-init cancel\n")
+		fmt.Fprintf(c.out, "The next boot runs the migration, once. Until it commits, nothing on the old disk changes.\nNext: reboot. To undo: migrate-init cancel\n")
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func scheduled(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("schedule: %w\nboot loader: it is armed by the last step only, so the next boot is this system; migrate-init cancel removes what was written", err)
+	return fmt.Errorf("schedule: %w\nboot loader: only the last step arms it, so the next boot is this system; `migrate-init cancel` removes what was written", err)
 }
 
 // preview shows which files of the new system will differ from those of the old one, and what schedule would do.
@@ -116,7 +116,7 @@ func notCommitted(c *call, p *plan.Plan, f *plan.Facts) error {
 		return err
 	}
 	if rs.Done("commit") {
-		return fmt.Errorf("plan %s: it was carried out and committed already; boot the migrated system from the boot menu, or cancel and make a new plan, with --wipe for its disk", p.ID)
+		return fmt.Errorf("plan %s: it has already been carried out; boot the migrated system from the boot menu, or run `migrate-init cancel` and make a new plan with --wipe for its disk", p.ID)
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func notCommitted(c *call, p *plan.Plan, f *plan.Facts) error {
 func imageOf(name string, p *plan.Plan) (abs string, size int64, err error) {
 	f, err := os.Open(filepath.Clean(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", 0, fmt.Errorf("image %s: no such file; make it with `migrate-init build`, or say --image FILE", name)
+		return "", 0, fmt.Errorf("image %s: no such file; make it with `migrate-init build`, or pass --image FILE", name)
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("image: %w", err)
@@ -177,7 +177,7 @@ func cmdCancel(ctx context.Context, c *call) error {
 		return err
 	}
 	if st == nil {
-		return errors.New("schedule: nothing is scheduled on this system, so there is nothing to cancel; `migrate-init status` tells more")
+		return errors.New("schedule: nothing is scheduled on this system, so there is nothing to cancel (`migrate-init status` shows more)")
 	}
 	effs, err := stage.Cancel(c.loaders, st, root)
 	if err != nil {

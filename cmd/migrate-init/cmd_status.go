@@ -147,7 +147,7 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 	case st.Migrated && stage.Finished(p, rs):
 		st.State, st.Says = "finished", "This is the migrated system, and the old disk is part of it."
 	case st.Migrated && stage.Finishing(p, rs) && (committed || stage.Rollbackable(p, rs) != nil):
-		st.State, st.Says, st.Next = "finishing", "This is the migrated system; finish has begun and goes on where it was.", "migrate-init finish"
+		st.State, st.Says, st.Next = "finishing", "This is the migrated system; finish has begun; run it again to continue where it stopped.", "migrate-init finish"
 		if fail != nil && slices.Contains(p.FinishStages(), fail.Stage) {
 			st.Reason = fail.Text
 		}
@@ -161,17 +161,17 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 	case armed:
 		st.State, st.Says, st.Next = "scheduled", "This is the old system; the next boot runs the migration.", "reboot, or migrate-init cancel"
 	case rs.Done("commit"):
-		st.State, st.Says = "old system after a commit", "The migration was committed, but this is the old system: it was rolled back, or the new one never confirmed that it runs."
+		st.State, st.Says = "old system after a commit", "The migration was committed, but this is the old system: it was rolled back, or the new system was never confirmed."
 		st.Next = "migrate-init cancel, or reboot into the new system from the boot menu"
 	case len(rs) == 0:
-		st.State, st.Says = "not begun", "This is the old system. No journal of this plan is on the target: the migration has not run, or it refused in its checks, before its first write."
+		st.State, st.Says = "not begun", "This is the old system. The target has no journal of this plan: the migration has not run, or it stopped at its checks, before the first write."
 		st.Next = "migrate-init check " + path.Join(stage.StateDir, "plan.toml")
 	default:
 		st.State, st.Says = "failed", "This is the old system, unchanged. The migration began and did not commit."
 		st.Next = "fix the reason and run migrate-init schedule again, or migrate-init cancel"
 		if last := rs[len(rs)-1]; last.Stage == "commit" && last.Event == stage.Begin {
 			st.State, st.Reason = "cut short", stopped(p, last)
-			st.Says = "This is the old system, unchanged. Whether the commit was made only the boot loader can see: it enters the new system then, once."
+			st.Says = "This is the old system, unchanged. Only the boot loader can see whether the commit was made; if it was, it starts the new system once."
 		} else if fail != nil && last.Boot == fail.Boot {
 			st.Reason = "stage " + stage.Title(p, fail.Stage) + ": " + fail.Text
 		} else {

@@ -24,7 +24,7 @@ func (c *call) device(f *plan.Facts, side, word string) (*plan.Device, error) {
 	st, err := os.Stat(word)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s %s: it is not among the block devices of this machine; lsblk lists them", side, word)
+		return nil, fmt.Errorf("%s %s: there is no such block device on this machine; lsblk lists them", side, word)
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", side, word, err)
 	case st.IsDir():
@@ -32,7 +32,7 @@ func (c *call) device(f *plan.Facts, side, word string) (*plan.Device, error) {
 	case st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s %s: it is a file; make a device of it: losetup --find --show %s", side, word, word)
 	}
-	return nil, fmt.Errorf("%s %s: it is no block device that can hold a filesystem here; lsblk lists them", side, word)
+	return nil, fmt.Errorf("%s %s: it is not a block device that can hold a filesystem; lsblk lists them", side, word)
 }
 
 // used says what keeps a device busy, and what would end that; "" when nothing does.
@@ -40,7 +40,7 @@ func (c *call) used(f *plan.Facts, d *plan.Device) string {
 	for _, l := range f.Devices {
 		// The kernel lists no loop device among the holders of what it lies on.
 		if b, err := c.read(path.Join("/sys/class/block", l.Name, "loop/backing_file")); err == nil && c.node(strings.TrimSpace(string(b))) == d.Path {
-			return fmt.Sprintf("%s lies on it; losetup -d %s", l.Path, l.Path)
+			return fmt.Sprintf("%s is backed by it; losetup -d %s", l.Path, l.Path)
 		}
 	}
 	switch {
@@ -84,7 +84,7 @@ func member(s plan.Content) bool {
 func readable(f *plan.Facts, d *plan.Device, noun string) error {
 	for _, p := range f.Problems {
 		if p.Device == d.Path {
-			return fmt.Errorf("%s %s: it could not be looked at: %s", noun, d.Path, p.Err)
+			return fmt.Errorf("%s %s: it could not be read: %s", noun, d.Path, p.Err)
 		}
 	}
 	return nil
@@ -103,14 +103,14 @@ func (c *call) blockSource(f *plan.Facts, word string) (*plan.Device, error) {
 		return nil, err
 	}
 	if what := contents(d, member); what != "" {
-		return nil, fmt.Errorf("source %s: it carries %s; start that, and name the device which it makes", d.Path, what)
+		return nil, fmt.Errorf("source %s: it carries %s; start that, and name the device that appears", d.Path, what)
 	}
 	if d.Filesystem() == nil {
 		what := contents(d, func(plan.Content) bool { return true })
 		if what == "" {
 			what = "nothing known"
 		}
-		return nil, fmt.Errorf("source %s: it is no single filesystem: it carries %s; wipefs %s shows where", d.Path, what, d.Path)
+		return nil, fmt.Errorf("source %s: it is not a single filesystem: it carries %s; wipefs %s shows where", d.Path, what, d.Path)
 	}
 	return d, nil
 }

@@ -345,7 +345,7 @@ func TestCopyBlocksCutWhileSettling(t *testing.T) {
 		}}
 	}
 	_, said := d.copy(t.Context(), 1, src, dst)
-	d.says(said, "it was copied and verified, but it did not get its identity and size: power cut")
+	d.says(said, "the copy is verified, but setting its identity and size failed: power cut")
 	if uuid := d.uuid(dst); uuid != "" {
 		t.Errorf("seen as %s", uuid)
 	}
@@ -390,7 +390,7 @@ func TestCopyBlocksRefuses(t *testing.T) {
 	d.run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "uninit_bg,^metadata_csum", gdt)
 	_, said = d.copy(t.Context(), 1, gdt, dst)
 	d.says(said, "feature uninit_bg ties the group descriptors' checksums to the uuid")
-	d.says(said, "--keep-uuid its identity too")
+	d.says(said, "--keep-uuid also its identity")
 	if d.hash(dst) != d.hash(d.loop(64, "512")) {
 		t.Error("a refused copy wrote to the target")
 	}

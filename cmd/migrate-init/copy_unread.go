@@ -24,7 +24,7 @@ func incompleteCopy(src string, copied, verified copy.Counts) error {
 	if copied.Unread == 0 && verified.Unread == 0 {
 		return nil
 	}
-	return incomplete{fmt.Errorf("source %s: %d place(s) could not be read and are missing from the copy; they are listed, and everything else is copied and verified; restore them from a backup", src, max(copied.Unread, verified.Unread))}
+	return incomplete{fmt.Errorf("source %s: %d place(s) could not be read and are missing from the copy; they are listed, and everything else is copied and verified; restore the missing items from a backup", src, max(copied.Unread, verified.Unread))}
 }
 
 // damage adds the errors that the kernel logged about the filesystem of src to what could not be read. Unless that is to be
@@ -53,7 +53,7 @@ func but(missing error) string {
 	if missing == nil {
 		return ""
 	}
-	return ", but for what could not be read"
+	return ", except for what could not be read"
 }
 
 // list prints what could not be read, and what the copy has instead.

@@ -56,8 +56,8 @@ func TestCopyUnreadable(t *testing.T) {
 
 	out, errs := run(3, "--read-error", "skip-and-list", src, dst)
 	d.says(errs, "resuming an interrupted copy")
-	d.says(errs, "restore them from a backup")
-	d.says(out, "copied, read back and equal, but for what could not be read")
+	d.says(errs, "restore the missing items from a backup")
+	d.says(out, "copied, read back and equal, except for what could not be read")
 	d.says(out, `unread: "bad": data in bytes 0 to 4095: input/output error`)
 	d.says(out, `unread: "bad": could not be read whole; the copy has what could`)
 	if b, err := os.ReadFile(filepath.Join(dst, "good")); string(b) != "good" {
