@@ -78,6 +78,9 @@ func cmdPlan(ctx context.Context, c *call) error {
 	default:
 		fmt.Fprint(c.out, p.Screen(f, stage.Brief))
 	}
+	if err := c.early(ctx, p, f); err != nil {
+		return err
+	}
 	if c.opt.dryRun && c.opt.json {
 		return nil
 	}
@@ -100,6 +103,16 @@ func (c *call) warnings(found plan.Findings) {
 			c.note("%s: %s", c.paint(c.err, yellow, "warning"), x)
 		}
 	}
+}
+
+// early tells what can be known of the installed system without running its programs; check asks for all of it.
+func (c *call) early(ctx context.Context, p *plan.Plan, f *plan.Facts) error {
+	found, err := c.preflight(ctx, p, f, plan.Planning)
+	for _, x := range found.Refusals() {
+		c.note("%s: check will refuse: %s", c.paint(c.err, yellow, "warning"), x)
+	}
+	c.warnings(found)
+	return err
 }
 
 // checked reads a plan, surveys, and holds the one against the other.

@@ -19,6 +19,7 @@ func grubQuestions() []plan.Question {
 		{ID: "boot-loader.place", When: live, OK: "no symbolic link leads to GRUB elsewhere", Ask: grubAskPlace},
 		{ID: "boot-loader.modules", When: live, OK: "GRUB has the modules that the hand-over needs", Ask: grubAskOldModules},
 		{ID: "boot-loader.programs", When: live, OK: "GRUB's programs and files are installed", Ask: grubAskPrograms},
+		{ID: "boot-loader.environment", When: live, OK: "GRUB's environment block has room for what schedule writes", Ask: grubAskEnv},
 		{ID: "boot-loader.custom", When: live, OK: "GRUB reads what schedule adds to custom.cfg", Ask: grubAskCustom},
 		{ID: "boot-menu.settings", When: live, OK: "GRUB's settings suit the new system", Ask: grubAskSettings},
 		{ID: "boot-menu.default", When: live | plan.Proving, OK: "the boot menu's default starts a kernel of this system with its root", Ask: grubAskMenu},
@@ -52,6 +53,29 @@ func grubAskPlace(in plan.Installed) (out plan.Findings) {
 		}
 	}
 	return out
+}
+
+// grubAskEnv asks whether the environment block holds what schedule writes, and what the old GRUB writes when it tries the
+// new system.
+func grubAskEnv(in plan.Installed) plan.Findings {
+	s, err := grubSettingsOf(in.Plan)
+	if err != nil {
+		return grubFault("boot loader", "", err)
+	}
+	b := in.Old(s.Env)
+	if b == nil {
+		return nil // refused by the survey's facts
+	}
+	env, err := boot.ParseGrubenv(b)
+	for _, kv := range [][2]string{{"next_entry", boot.MigrateEntryID(in.Plan.ID)}, {boot.TriedVariable, in.Plan.ID}} {
+		if err == nil {
+			err = env.Set(kv[0], kv[1])
+		}
+	}
+	if err != nil {
+		return grubFault("file "+s.Env, "grub-editenv "+s.Env+" create", err)
+	}
+	return nil
 }
 
 // grubAskPrograms asks for what rebuild runs, and for what grub-install makes the core image of.

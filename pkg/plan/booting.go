@@ -61,10 +61,14 @@ func keptParams(params []Param) []string {
 // kernel takes the image of the kernel that runs: it is known to drive this machine.
 func (b *builder) kernel(bt *Booting) {
 	var bare, others []string
+	initrd := false
 	for _, c := range b.f.Boot.Kernels {
 		switch {
 		case c.Release == b.f.Kernel.Release && c.Modules:
-			bt.Kernel, bt.Release = c.Path, c.Release
+			// Of several images of one release (a backup, a signed copy) the one with an initrd is booted and rebuilt.
+			if bt.Kernel == "" || c.Initrd != "" && !initrd {
+				bt.Kernel, bt.Release, initrd = c.Path, c.Release, c.Initrd != ""
+			}
 		case c.Release == b.f.Kernel.Release:
 			bare = append(bare, c.Path)
 		default:

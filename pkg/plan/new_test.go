@@ -371,3 +371,26 @@ func TestKeptParams(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestNewKernelOfSeveral: of several images of the running release the one that has an initrd is taken, wherever it stands.
+func TestNewKernelOfSeveral(t *testing.T) {
+	for _, other := range []string{".bak", ".efi.signed", ""} {
+		f := good()
+		good := f.Boot.Kernels[0]
+		second := good
+		second.Path, second.Initrd = good.Path+other, ""
+		if other == "" {
+			second.Path = "/boot/vmlinuz"
+		}
+		for _, list := range [][]Image{{good, second}, {second, good}} {
+			f.Boot.Kernels = list
+			p, _, err := New(wish(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Boot.Kernel != good.Path {
+				t.Errorf("%s is planned, want %s", p.Boot.Kernel, good.Path)
+			}
+		}
+	}
+}

@@ -59,7 +59,7 @@ func (pf Preflight) Ask(ctx context.Context) plan.Findings {
 	}
 	effs, err := Rewrites(pf.Loaders, pf.Plan, pf.Root, "/")
 	if err != nil {
-		return withID(id, fault("settings", byUUID, err))
+		return withID(id, fault("settings", "correct what it names, and check again", err))
 	}
 	pr.rewritten(effs)
 	return append(plan.Findings{{ID: id, Severity: plan.OK, Subject: "settings", Detail: fmt.Sprintf("%d changes in the copy", len(effs))}}, pr.ask(pf.When)...)

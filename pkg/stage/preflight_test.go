@@ -193,6 +193,23 @@ func TestPreflight(t *testing.T) {
 			one("etc/default/grub.d/z.cfg", plain("GRUB_DISABLE_OS_PROBER=false\n"))},
 		"a panic that stays": {"boot-menu.panic", warn, "would not become a reset", "00-z.cfg", one("etc/default/grub.d/z.cfg", plain("GRUB_CMDLINE_LINUX=quiet\n"))},
 
+		"a full environment": {"boot-loader.environment", refuse, "/boot/grub/grubenv", "grub-editenv /boot/grub/grubenv create", func(_ *world, tree fstest.MapFS, _ *Preflight) {
+			env := boot.NewGrubenv()
+			if err := env.Set("x", strings.Repeat("y", 900)); err != nil {
+				t.Fatal(err)
+			}
+			tree["boot/grub/grubenv"] = &fstest.MapFile{Data: env.Bytes()}
+		}},
+
+		// What rewrite, commit and confirm meet.
+		"a file where the commit goes": {"rewrite.possible", refuse, "file /migrate-init: it is not a directory", "mv /migrate-init /migrate-init.old", one("migrate-init", script("ELF"))},
+		"a file where the state goes":  {"settings.rewrite", refuse, "/var/lib/migrate-init: not a directory", "correct", one("var/lib/migrate-init", plain(""))},
+		"a directory for a file":       {"rewrite.possible", refuse, "directory /etc/initramfs-tools/hooks/migrate-init", "mv", one("etc/initramfs-tools/hooks/migrate-init/x", plain(""))},
+		"another plan is scheduled":    {"schedule.possible", refuse, "take them away first: migrate-init cancel", "", one("var/lib/migrate-init/scheduled.json", plain(`{"plan":"x","loader":"grub"}`))},
+		"a rescue target": {"confirm.runs", warn, "rescue.target, which does not start the unit", "migrate-init confirm", files(map[string]*fstest.MapFile{
+			"etc/systemd/system/default.target": linkTo("/usr/lib/systemd/system/rescue.target"), "usr/lib/systemd/system/rescue.target": plain("")})},
+		"a masked unit": {"confirm.runs", warn, "is masked", "rm ", one("etc/systemd/system/migrate-init-confirm.service", linkTo("/dev/null"))},
+
 		// Where the new system is made.
 		"/boot is bound": {"rebuild.places", refuse, "directory /boot: it shows /data/boot of /dev/vda2, a bind mount", "umount /boot", func(_ *world, _ fstest.MapFS, pf *Preflight) {
 			pf.Facts.Mounts = append(pf.Facts.Mounts, plan.Mount{Source: "/dev/vda2", Target: "/boot", Type: "ext4", Root: "/data/boot", Device: "vda2"})

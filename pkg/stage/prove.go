@@ -52,13 +52,15 @@ type prover struct {
 	p      *plan.Plan
 	sys    distro.System
 	loader loader.Loader
-	root   fs.FS
-	say    func(string)
-	core   map[string]bool       // drivers that are no modules: built in, and not in modules.builtin either
-	proved map[string]bool       // kernels whose initrd is good
-	over   map[string][]byte     // by absolute path, files as they will be; nil for one that will not be there
-	opened func(a *cpio.Archive) // gets every initrd that is opened; nil: no one asks
-	asking plan.Installed        // what it is asked with, but for the files
+	// loaders are all that are known.
+	loaders loader.Table
+	root    fs.FS
+	say     func(string)
+	core    map[string]bool       // drivers that are no modules: built in, and not in modules.builtin either
+	proved  map[string]bool       // kernels whose initrd is good
+	over    map[string][]byte     // by absolute path, files as they will be; nil for one that will not be there
+	opened  func(a *cpio.Archive) // gets every initrd that is opened; nil: no one asks
+	asking  plan.Installed        // what it is asked with, but for the files
 	// What a preflight knows beside: the changes that rewrite will make, and by which attribute a file cannot be changed.
 	changes []machine.Effect
 	locked  func(name string) string
@@ -73,7 +75,7 @@ func newProver(loaders loader.Table, p *plan.Plan, root fs.FS) (*prover, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &prover{p: p, sys: sys, loader: l, root: root, say: func(string) {}, over: map[string][]byte{}, proved: map[string]bool{}}, nil
+	return &prover{p: p, sys: sys, loader: l, loaders: loaders, root: root, say: func(string) {}, over: map[string][]byte{}, proved: map[string]bool{}}, nil
 }
 
 // ask asks everything whose moment it is: what every system has to answer, and then what its boot loader, its generator
@@ -112,6 +114,8 @@ func (pr *prover) questions() []plan.Question {
 		return plan.Question{ID: id, When: when, OK: ok, Ask: func(plan.Installed) plan.Findings { return ask() }}
 	}
 	return []plan.Question{
+		row("schedule.possible", plan.Live, "schedule has what it needs", pr.schedules),
+		row("rewrite.possible", live, "no file or directory is in the way of what the migration writes", pr.possible),
 		row("rebuild.places", live, "the files and directories that a rebuild writes are where it expects them", pr.places),
 		row("rebuild.attributes", live, "no file that changes is immutable or append-only", pr.frozen),
 		row("rebuild.room", live, "the copy has room for what a rebuild writes", pr.room),

@@ -126,5 +126,27 @@ func (pr *prover) confirms() plan.Findings {
 		return plan.Findings{plan.Refusal(file, "take noexec out of that line until finish",
 			"line %d: %s is mounted noexec, so the new system could not confirm itself with the program in %s, and the old one would come back", on.Line, on.File, StateDir)}
 	}
+	return pr.reached()
+}
+
+// reached warns where the system does not come to the target that wants the unit.
+func (pr *prover) reached() plan.Findings {
+	const fix = "run `migrate-init confirm` once the new system is up"
+	if st, err := pr.files().Lstat(ConfirmUnit); err == nil && st.Mode()&fs.ModeSymlink != 0 {
+		return plan.Findings{plan.Warning("file "+ConfirmUnit, "rm "+ConfirmUnit, "it is a link: the unit that confirms the new system is masked, and the old one would come back")}
+	}
+	for _, name := range []string{"/etc/systemd/system/default.target", "/usr/lib/systemd/system/default.target", "/lib/systemd/system/default.target"} {
+		at, err := throughLinks(pr.root, name)
+		if err != nil {
+			continue
+		}
+		if _, err := pr.stat(name); err != nil {
+			continue
+		}
+		if base := path.Base(at); base != "multi-user.target" && base != "graphical.target" && base != "default.target" {
+			return plan.Findings{plan.Warning("file "+name, fix, "the system starts %s, which does not start the unit that confirms the new system; unconfirmed, it is tried once, and the old one comes back", base)}
+		}
+		break
+	}
 	return nil
 }
