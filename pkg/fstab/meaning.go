@@ -24,9 +24,9 @@ func (s Spec) Meaning() Spec {
 	}
 	switch s.Kind {
 	case UUID, PartUUID:
-		s.Value = strings.ToLower(s.Value)
+		s.Value = lowerASCII(plainText(s.Value, nameLayers))
 	case Label, PartLabel, ID:
-		s.Value = plainText(s.Value)
+		s.Value = plainText(s.Value, nameLayers)
 	}
 	return s
 }
@@ -54,10 +54,13 @@ func linkDir(k Kind) string {
 	return "/dev/disk/by-" + strings.ToLower(tagOf(k)) + "/"
 }
 
+// nameLayers is how often a name may be escaped: more than any name on a disk has room for.
+const nameLayers = 256
+
 // plainText undoes what hides bytes of a name from a parser: quotes, backslashes, \ooo and \xHH. A text that was escaped
-// twice, as in a setting whose value is read by another parser, comes out the same.
-func plainText(s string) string {
-	for range 4 {
+// twice, as in a setting whose value is read by another parser, comes out the same; each pass takes off one layer.
+func plainText(s string, passes int) string {
+	for range passes {
 		next := unescapeOnce(s)
 		if next == s {
 			break

@@ -72,3 +72,26 @@ fs"`, "LABEL=rootfs,x"},
 		}
 	}
 }
+
+// FuzzMeaning: a meaning is its own meaning, it can be written and read back, and a text that holds the name mentions it.
+func FuzzMeaning(f *testing.F) {
+	for _, s := range []string{`LABEL="a b"`, `/dev/disk/by-label/a\x20b`, `PARTLABEL=\\\040x`, "UUID=ABCD-1234", "ID=", "8:2", `/dev/disk/by-id/../x`, `LABEL=\`, "LABEL=''"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if len(s) > 3*16 {
+			return // within what TextOf undoes
+		}
+		spec := ParseSpec(s)
+		m := spec.Meaning()
+		if m.Meaning() != m {
+			t.Fatalf("%q means %+v, which means %+v", s, m, m.Meaning())
+		}
+		if again := ParseSpec(m.String()).Meaning(); again != m {
+			t.Fatalf("%q is written as %q, which means %+v, not %+v", s, m, again, m)
+		}
+		if m.Value != "" && m.Kind != Other && m.Kind != Nothing && !TextOf([]byte("x "+m.String())).Mentions(spec) {
+			t.Fatalf("%q is not found in %q", s, m)
+		}
+	})
+}

@@ -12,7 +12,8 @@ type Text struct{ plain, low string }
 
 // TextOf takes a text with quotes and escapes undone, so that a name is found however it is spelled.
 func TextOf(b []byte) Text {
-	s := plainText(string(b))
+	const layers = 16 // no one escapes a name that often
+	s := plainText(string(b), layers)
 	return Text{s, lowerASCII(s)}
 }
 
@@ -38,7 +39,7 @@ func (t Text) Mentions(spec Spec) bool {
 			return found(t.plain, prefix+m.Value, func(before, after byte) bool { return !isName(before) && !isName(after) })
 		})
 	case Device:
-		return found(t.plain, plainText(m.Value), func(_, after byte) bool { return !isName(after) })
+		return found(t.plain, plainText(m.Value, nameLayers), func(_, after byte) bool { return !isName(after) })
 	case Other:
 		// A number, 8:2 or 802, says which device only behind root= or resume=.
 		return found(t.low, "="+lowerASCII(m.Value), func(_, after byte) bool { return !isName(after) && after != ':' })

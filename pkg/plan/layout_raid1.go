@@ -112,17 +112,17 @@ func (b *builder) partitions(disk Node, total int64) []place {
 	add := func(role, name string, size int64, src *source) {
 		out = append(out, place{Node{Ref: Ref("part:" + b.ids.uuid()), On: []Ref{disk.Ref}, Size: size, Layer: Layer{Part: &Part{Number: len(out) + 1, Role: role, Name: name}}}, src})
 	}
+	names := b.f.inUse(TagPartLabel) // the old system has to stay bootable beside the new disk
 	for _, r := range b.f.loader().Parts {
-		add(r.Role, r.Name, r.Size, nil)
+		add(r.Role, unique(names, r.Name), r.Size, nil)
 	}
-	add(RoleJournal, "migrate-init journal", sizeJournal, nil)
+	add(RoleJournal, unique(names, "migrate-init journal"), sizeJournal, nil)
 	grow := b.largest()
 	if grow == nil {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no filesystem is to be moved")
 		return nil
 	}
 	var rest *Node
-	names := b.f.inUse(TagPartLabel) // the old system has to stay bootable beside the new disk
 	for i := range b.srcs {
 		s := &b.srcs[i]
 		want := (s.part.Size + mib - 1) / mib * mib

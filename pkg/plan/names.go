@@ -77,6 +77,19 @@ func (p *Plan) moves(d *Device) bool {
 // checkNames looks at what names devices outside of fstab. Names of a source become those of its successor; what cannot be
 // told apart is not touched, and what is not there keeps each boot waiting.
 func checkNames(p *Plan, f *Facts, a *answers) {
+	labels, names := f.inUse(TagLabel), f.inUse(TagPartLabel)
+	for _, n := range p.Target.Filesystems() {
+		if n.FS.Label != "" && labels[n.FS.Label] {
+			a.refuse("label "+n.FS.Label, "make a new plan", "the old system finds its filesystem by it by now, and the new one at %s would have it too", n.FS.Mount)
+		}
+	}
+	for _, t := range p.NewDisks() {
+		for _, n := range p.Target.Parts(t.Ref) {
+			if n.Part.Name != "" && names[n.Part.Name] {
+				a.refuse("partition name "+n.Part.Name, "make a new plan", "the old system finds a partition by it by now, and a new one would have it too")
+			}
+		}
+	}
 	for _, u := range f.Uses {
 		noun := fmt.Sprintf("%s: %s", u.Where, u.Spec)
 		t := p.targetOf(f, u.Device)

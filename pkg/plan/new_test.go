@@ -292,6 +292,22 @@ func TestNewSpecsAreKept(t *testing.T) {
 	}
 }
 
+// TestNamesTaken: what the old system came to find by a name after the plan was made keeps the new disk from having it.
+func TestNamesTaken(t *testing.T) {
+	f := good()
+	f.Dev("vda2").Contents[0].Label = "sys"
+	p := planned(t, f, wish())
+	for _, n := range []Name{{TagLabel, "sys"}, {TagPartLabel, "root"}, {TagPartLabel, "migrate-init journal"}} {
+		f.Uses = []Use{{Where: "/etc/crypttab line 1", Spec: n.Tag + "=" + n.Value, Name: n}}
+		want(t, Check(p, f, Live), Refuse, "names.resolve", n.Value, "make a new plan")
+		for _, x := range Check(planned(t, f, wish()), f, Live).Refusals() {
+			if x.ID == "names.resolve" {
+				t.Errorf("a new plan: %s", x)
+			}
+		}
+	}
+}
+
 // TestAlsoCalled: a source keeps every name that leads to it alone and that its node, UUID and GUID do not say.
 func TestAlsoCalled(t *testing.T) {
 	f := good()

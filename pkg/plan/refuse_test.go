@@ -122,6 +122,13 @@ func TestNewRefuses(t *testing.T) {
 			twin.Label = "data"
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{twin}})
 		}, "plan.source", []string{"label data: ambiguous: it matches /dev/vda4 and /dev/sdz1", "e2label"}},
+		{"partition name twice", func(f *Facts, _ *Intent) {
+			withMount(f, 1, "44", "/data", 0)
+			f.Dev("vda").Table.Partitions[3].Name = "data"
+			f.Fstab[2].Spec, f.Fstab[2].Name, f.Fstab[2].Device = "PARTLABEL=data", Name{TagPartLabel, "data"}, ""
+			f.Devices = append(f.Devices, Device{Name: "sdz", Path: "/dev/sdz", Kind: KindDisk, Table: &Table{Scheme: "gpt", Partitions: []Partition{{Number: 1, Name: "data"}}}},
+				Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Parent: "sdz", Number: 1})
+		}, "plan.source", []string{"partition name data: ambiguous: it matches /dev/vda4 and /dev/sdz1"}},
 		{"partition GUID twice", func(f *Facts, _ *Intent) {
 			d := withMount(f, 1, "44", "/data", 0)
 			f.Fstab[2].Spec, f.Fstab[2].Device = "PARTUUID="+d.GUID, ""

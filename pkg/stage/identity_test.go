@@ -146,3 +146,25 @@ func TestForcedPartition(t *testing.T) {
 		}
 	}
 }
+
+// TestLabelEscaped: a system that finds its root by a label, escaped as udev does, moves; the new root has no label that the
+// old system could find instead.
+func TestLabelEscaped(t *testing.T) {
+	m := sim.Install(t, sim.Layout{DiskSize: 1024 * sim.MiB, Parts: []sim.Part{
+		{Kind: "bios_grub", Size: sim.MiB},
+		{Kind: "linux", Size: 700 * sim.MiB, UUID: sim.OldRoot, Label: "root disk", Mount: "/", Fstab: `/dev/disk/by-label/root\x20disk / ext4 errors=remount-ro 0 1` + "\n"},
+		{Kind: "swap", Size: 100 * sim.MiB, UUID: sim.OldSwap, Fstab: "UUID=" + sim.OldSwap + " none swap sw 0 0\n"},
+	}})
+	m.Rules = rules()
+	w := &world{m}
+	p, text := planned(t, w, nil)
+	if got, was := p.Target.Filesystems()[0].FS.Label, p.Source.Filesystems()[0].FS.Label; got != "" || was != "root disk" {
+		t.Errorf("label %q, was %q", got, was)
+	}
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(w.Trees[p.Boot.Root]["etc/fstab"].Data); !strings.Contains(got, "UUID="+p.Boot.Root+" / ext4") && !strings.Contains(got, "by-uuid/"+p.Boot.Root+" / ext4") {
+		t.Errorf("fstab is\n%s", got)
+	}
+}

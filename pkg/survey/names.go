@@ -106,14 +106,21 @@ func (l *looker) use(where string, spec fstab.Spec, resume bool) {
 	l.f.Uses = append(l.f.Uses, u)
 }
 
-// mentioned notes which labels and partition names of this machine a text names, whatever its syntax is. Two devices of
-// one label would be ambiguous to it.
+// mentioned notes which labels, partition names and device numbers of this machine a text names, whatever its syntax is.
+// Two devices of one label would be ambiguous to it.
 func (l *looker) mentioned(name string) {
 	text := fstab.TextOf(conf.Uncommented([]byte(l.text(name))))
 	seen := map[fstab.Spec]bool{}
 	for i := range l.f.Devices {
 		d := &l.f.Devices[i]
-		for _, s := range []fstab.Spec{{Kind: fstab.Label, Value: labelOf(d)}, {Kind: fstab.PartLabel, Value: l.partName(d)}} {
+		specs := []fstab.Spec{{Kind: fstab.Label, Value: labelOf(d)}, {Kind: fstab.PartLabel, Value: l.partName(d)}}
+		if d.Kind == plan.KindPart { // root= by number
+			specs = append(specs, fstab.Spec{Value: fmt.Sprintf("%d:%d", d.Major, d.Minor)})
+			if d.Major < 1<<12 && d.Minor < 1<<8 {
+				specs = append(specs, fstab.Spec{Value: fmt.Sprintf("%x%02x", d.Major, d.Minor)})
+			}
+		}
+		for _, s := range specs {
 			if s.Value != "" && !seen[s] && text.Mentions(s) {
 				seen[s] = true
 				l.use("/"+name, s, false)

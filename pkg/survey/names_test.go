@@ -54,6 +54,8 @@ func TestUses(t *testing.T) {
 		{"etc/generator/x.conf", "ROOT='LABEL=rootfs'\n", "/etc/generator/x.conf: ROOT=", "vda2", plan.Name{Tag: "LABEL", Value: "rootfs"}, false},
 		{"boot/bootx.conf", "ok search --label rootfs", "/boot/bootx.conf", "vda2", plan.Name{Tag: "LABEL", Value: "rootfs"}, false},
 		{"etc/bootx.d/40_custom", "linux /vmlinuz root=/dev/disk/by-partlabel/the\\x20root", "/etc/bootx.d/40_custom", "vda2", plan.Name{Tag: "PARTLABEL", Value: "the root"}, false},
+		{"boot/bootx.conf", "linux /vmlinuz root=254:2 ro", "/boot/bootx.conf", "vda2", plan.Name{Value: "254:2"}, false},
+		{"boot/bootx.conf", "linux /vmlinuz root=FE02", "/boot/bootx.conf", "vda2", plan.Name{Value: "fe02"}, false},
 		{"etc/kernel/cmdline", "root=LABEL=rootfs", "/etc/kernel/cmdline", "vda2", plan.Name{Tag: "LABEL", Value: "rootfs"}, false},
 		{"boot/loader/entries/d.conf", "options root=LABEL=rootfs", "/boot/loader/entries/d.conf", "vda2", plan.Name{Tag: "LABEL", Value: "rootfs"}, false},
 	} {
