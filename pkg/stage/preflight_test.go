@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -56,9 +57,17 @@ func linkTo(s string) *fstest.MapFile {
 	return &fstest.MapFile{Data: []byte(s), Mode: fs.ModeSymlink | 0o777}
 }
 
-// TestPreflight breaks one thing of a running system at a time that the migration would otherwise meet after its downtime began:
-// each has an id of its own, names the thing, and says what helps.
-func TestPreflight(t *testing.T) {
+// trouble is one thing of a running system that the migration would otherwise meet after its downtime began.
+type trouble struct {
+	id     string
+	sev    plan.Severity
+	want   string // in the finding
+	fix    string // in its fix
+	change func(*world, fstest.MapFS, *Preflight)
+}
+
+// broken are the troubles that are known.
+func broken(t *testing.T) map[string]trouble {
 	files := func(set map[string]*fstest.MapFile) func(*world, fstest.MapFS, *Preflight) {
 		return func(_ *world, tree fstest.MapFS, _ *Preflight) {
 			for n, f := range set {
@@ -107,13 +116,7 @@ func TestPreflight(t *testing.T) {
 	}
 	const entry = "menuentry '%s' {\n%s\n}\n"
 	const refuse, warn = plan.Refuse, plan.Warn
-	for name, c := range map[string]struct {
-		id     string
-		sev    plan.Severity
-		want   string // in the finding
-		fix    string // in its fix
-		change func(*world, fstest.MapFS, *Preflight)
-	}{
+	return map[string]trouble{
 		// Kernels and initrds.
 		"a kernel that is none":           {"initrd.present", warn, "boot/vmlinuz-x: not a kernel", "", one("boot/vmlinuz-x", plain("text"))},
 		"a second name of the kernel":     {"initrd.present", warn, "vmlinuz-" + sim.Release + ".bak: it has no initrd", "", one(kernelName+".bak", &fstest.MapFile{Data: sim.KernelImage(sim.Release)})},
@@ -242,7 +245,13 @@ func TestPreflight(t *testing.T) {
 		"no room to work": {"rebuild.room", warn, "directory /var/tmp: 1 MiB are free", "free space", func(_ *world, _ fstest.MapFS, pf *Preflight) {
 			pf.Free = func(string) int64 { return roomMiB }
 		}},
-	} {
+	}
+}
+
+// TestPreflight breaks one thing at a time: each has an id of its own, names the thing, and says what helps.
+func TestPreflight(t *testing.T) {
+	const warn = plan.Warn
+	for name, c := range broken(t) {
 		t.Run(name, func(t *testing.T) {
 			found := preflight(t, c.change)
 			for _, x := range found {
@@ -313,6 +322,31 @@ func TestPreflightEnvironment(t *testing.T) {
 	}).Err()
 	if err == nil || !strings.Contains(err.Error(), `entry "memtest" is booted by default (default="memtest")`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestQuestionsAreDocumented: people look an id up.
+func TestQuestionsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/rehearsal.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, p, _ := toSchedule(t)
+	pr, err := newProver(loader.Known(), p, fstest.MapFS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{"settings.rewrite"}
+	for _, q := range slices.Concat(pr.questions(), pr.sys.Family.Questions, pr.sys.Generator.Questions, pr.loader.Questions) {
+		ids = append(ids, q.ID)
+	}
+	for _, c := range broken(t) {
+		ids = append(ids, c.id)
+	}
+	for _, id := range ids {
+		if !strings.Contains(string(page), "`"+id+"`") {
+			t.Errorf("%s is not in docs/rehearsal.md", id)
+		}
 	}
 }
 
