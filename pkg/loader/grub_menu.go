@@ -1,7 +1,9 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -17,9 +19,6 @@ type grubMenu struct {
 	name string // of the file that it is
 	cfg  boot.GRUBConfig
 }
-
-// menuFix helps where the menu would boot something that was not moved.
-const menuFix = "set GRUB_DEFAULT=0 in /etc/default/grub, and run update-grub"
 
 // grubAskMenu reads the menu: what is booted when no one chooses is a kernel that was proved, with the new root. What only
 // a person can choose is a warning.
@@ -88,6 +87,9 @@ func (pr grubMenu) answers() plan.Findings {
 		switch {
 		// The kernel takes the last root= of several: one that is left by label or node would be the old system's.
 		case len(all) > 0 && !pr.isRoot(all[len(all)-1]):
+			if slices.Contains(chosen, m.Line) {
+				continue // refused already
+			}
 			out = append(out, pr.entry(m, chosen, "it has root=%s, planned UUID=%s", all[len(all)-1], pr.Plan.Boot.Root))
 		case len(all) > 0:
 			own++
@@ -98,7 +100,9 @@ func (pr grubMenu) answers() plan.Findings {
 			}
 			if strings.HasPrefix(f, "(") || strings.Contains(f, "${") {
 				out = append(out, pr.entry(m, chosen, "it names %s, which is not known before it boots", f))
-			} else if _, err := pr.Stat(pr.inNew(f)); err != nil {
+			} else if _, err := pr.Stat(pr.inNew(f)); errors.Is(err, fs.ErrNotExist) {
+				out = append(out, pr.entry(m, chosen, "it names %s, which does not exist", f))
+			} else if err != nil {
 				out = append(out, pr.entry(m, chosen, "it names %s: %v", f, err))
 			}
 		}
@@ -117,9 +121,24 @@ func (pr grubMenu) entry(m boot.GRUBEntry, chosen []int, format string, args ...
 	x := plan.Warning(pr.name, "", "entry %q: "+format+"; who chooses it does not get the new system; it is not the default", append([]any{m.Title}, args...)...)
 	x.ID = "boot-menu.entry"
 	if slices.Contains(chosen, m.Line) {
-		x = plan.Refusal(pr.name, menuFix, "entry %q is booted by default: "+format, append([]any{m.Title}, args...)...)
+		x = plan.Refusal(pr.name, pr.fix(), "entry %q is booted by default: "+format, append([]any{m.Title}, args...)...)
 	}
 	return x
+}
+
+// fix makes an entry that boots the new system the default, where there is one.
+func (pr grubMenu) fix() string {
+	for i, m := range pr.cfg.Entries {
+		root, _ := boot.ParseCmdline(pr.params(m)).Get("root")
+		if pr.foreign(i) || len(m.Submenus) > 0 || !pr.isRoot(root) || strings.ContainsAny(m.Title, `"'$\>`) || pr.Proved != nil && (!pr.isProved(m.Kernel) || !slices.ContainsFunc(m.Initrds, pr.isProved)) {
+			continue
+		}
+		if slices.Contains(pr.cfg.Defaults, "${saved_entry}") {
+			return "grub-set-default '" + m.Title + "'"
+		}
+		return "set GRUB_DEFAULT='" + m.Title + "' in /etc/default/grub, and run update-grub"
+	}
+	return "chmod +x /etc/grub.d/10_linux, set GRUB_DEFAULT=0 in /etc/default/grub, and run update-grub"
 }
 
 // params is an entry's command line as it will be.
@@ -211,14 +230,14 @@ func (pr grubMenu) defaults() (chosen []int, out plan.Findings) {
 		}
 		chosen = append(chosen, m.Line)
 		refuse := func(format string, args ...any) {
-			out = append(out, plan.Refusal(pr.name, menuFix, "entry %q is booted by default (default=%q) "+format, append([]any{m.Title, v}, args...)...))
+			out = append(out, plan.Refusal(pr.name, pr.fix(), "entry %q is booted by default (default=%q) "+format, append([]any{m.Title, v}, args...)...))
 		}
 		root, _ := boot.ParseCmdline(pr.params(m)).Get("root")
 		switch {
 		case m.Kernel == "":
 			refuse("and starts no Linux kernel of this system")
 		case !pr.isRoot(root):
-			refuse("and has root=%q, planned UUID=%s", root, pr.Plan.Boot.Root)
+			refuse("and has root=%s, planned UUID=%s", root, pr.Plan.Boot.Root)
 		case len(m.Initrds) == 0:
 			refuse("and has no initrd: nothing would assemble the array")
 		case pr.Proved != nil && !pr.isProved(m.Kernel):

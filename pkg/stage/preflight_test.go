@@ -176,15 +176,15 @@ func broken(t *testing.T) map[string]trouble {
 		"text that we cannot read": {"boot-menu.readable", refuse, "brace without end", "/etc/grub.d", menu("", "menuentry x {\n")},
 		"10_linux is off":          {"boot-menu.scripts", warn, "10_linux: it is missing or not executable", "chmod +x", one("etc/grub.d/10_linux", plain(""))},
 		"no entry":                 {"boot-menu.default", refuse, "no entry", "", one("boot/grub/grub.cfg", plain("set default=0\n"))},
-		"Windows by default":       {"boot-menu.default", refuse, `entry "Windows" is booted by default`, "GRUB_DEFAULT=0", menu(fmt.Sprintf(entry, "Windows", "set root=(hd0,msdos1)\nchainloader +1"), "")},
-		"memtest by default":       {"boot-menu.default", refuse, `entry "memtest" is booted by default`, "GRUB_DEFAULT=0", menu(fmt.Sprintf(entry, "memtest", "linux16 /"+kernelName), "")},
+		"Windows by default":       {"boot-menu.default", refuse, `entry "Windows" is booted by default`, "GRUB_DEFAULT='Debian GNU/Linux'", menu(fmt.Sprintf(entry, "Windows", "set root=(hd0,msdos1)\nchainloader +1"), "")},
+		"memtest by default":       {"boot-menu.default", refuse, `entry "memtest" is booted by default`, "GRUB_DEFAULT='Debian GNU/Linux'", menu(fmt.Sprintf(entry, "memtest", "linux16 /"+kernelName), "")},
 		"iPXE by default":          {"boot-menu.default", refuse, `entry "iPXE" is booted by default`, "", menu(fmt.Sprintf(entry, "iPXE", "linux16 /boot/ipxe.lkrn"), "")},
 		"Xen by default":           {"boot-menu.default", refuse, `entry "Xen" is booted by default (default="0") and starts no Linux kernel`, "", menu(fmt.Sprintf(entry, "Xen", "multiboot2 /boot/xen.gz\nmodule2 /"+kernelName+" root=UUID="+sim.OldRoot), "")},
 		"another initrd by default": {"boot-menu.default", refuse, "its initrd /boot/mine.img is not the one", "", func(w *world, tree fstest.MapFS, pf *Preflight) {
 			edit("boot/grub/grub.cfg", "/"+initrdName, "/boot/mine.img")(w, tree, pf)
 			tree["boot/mine.img"] = plain("x")
 		}},
-		"a missing file":     {"boot-menu.entry", warn, `entry "old": it names /boot/vmlinuz-4`, "", menu("", fmt.Sprintf(entry, "old", "linux /boot/vmlinuz-4 root=UUID="+sim.OldRoot))},
+		"a missing file":     {"boot-menu.entry", warn, `entry "old": it names /boot/vmlinuz-4, which does not exist`, "", menu("", fmt.Sprintf(entry, "old", "linux /boot/vmlinuz-4 root=UUID="+sim.OldRoot))},
 		"a loop":             {"boot-menu.entry", warn, `entry "iso": it names (loop)/vmlinuz`, "", menu("", fmt.Sprintf(entry, "iso", "loopback loop /x.iso\nlinux (loop)/vmlinuz"))},
 		"a network":          {"boot-menu.entry", warn, "(tftp)/vmlinuz", "", menu("", fmt.Sprintf(entry, "net", "linux (tftp)/vmlinuz"))},
 		"a variable":         {"boot-menu.entry", warn, "(${root})/vmlinuz", "", menu("", fmt.Sprintf(entry, "var", "linux ($root)/vmlinuz"))},
@@ -322,6 +322,9 @@ func TestPreflightEnvironment(t *testing.T) {
 	}).Err()
 	if err == nil || !strings.Contains(err.Error(), `entry "memtest" is booted by default (default="memtest")`) {
 		t.Errorf("%v", err)
+	}
+	if err != nil && !strings.Contains(err.Error(), "grub-set-default 'Debian GNU/Linux'") {
+		t.Errorf("its fix: %v", err)
 	}
 }
 

@@ -207,7 +207,7 @@ func TestProve(t *testing.T) {
 		"other system, last": {nil, edit("boot/grub/grub.cfg", func(s string) string {
 			return s + "menuentry 'other' {\n\tsearch --fs-uuid --set=root 99999999-9999-4999-8999-999999999999\n\tlinux /vmlinuz root=/dev/sdx1\n}\n"
 		})},
-		"other system, first": {[]string{`entry "other" is booted by default`, `root="/dev/sdx1"`}, edit("boot/grub/grub.cfg", func(s string) string {
+		"other system, first": {[]string{`entry "other" is booted by default`, `root=/dev/sdx1`}, edit("boot/grub/grub.cfg", func(s string) string {
 			return "menuentry 'other' {\n\tsearch --fs-uuid --set=root 99999999-9999-4999-8999-999999999999\n\tlinux /vmlinuz root=/dev/sdx1\n}\n" + s
 		})},
 		"memtest": {nil, edit("boot/grub/grub.cfg", func(s string) string {
