@@ -34,7 +34,7 @@ func (b *builder) booting() {
 	}
 	for _, p := range keptParams(f.Kernel.Params) {
 		if !utf8.ValidString(p) {
-			b.warn("kernel parameter", "", "%q is not UTF-8: the migration's own kernel does not get it, the new system does", p)
+			b.warn("kernel parameter", "", "%q is not UTF-8: it is not passed to the migration's kernel; the new system keeps it", p)
 			continue
 		}
 		bt.Params = append(bt.Params, p)
@@ -81,7 +81,7 @@ func (b *builder) kernel(bt *Booting) {
 	case len(bare) > 0:
 		b.refuse(noun, "reinstall its package: "+fam.ReinstallKernel(b.f.Kernel.Release), "%s is the running kernel, but /lib/modules has no modules of this release", strings.Join(bare, ", "))
 	default:
-		b.refuse(noun, "reboot into an installed kernel, or reinstall the package of the running one", "it runs, but no image in %s is of this release: %s", orUnknown(b.f.Boot.Dir), orNone(strings.Join(others, ", ")))
+		b.refuse(noun, "reboot into an installed kernel, or reinstall the package of the running one", "it is running, but %s has no image of this release: %s", orUnknown(b.f.Boot.Dir), orNone(strings.Join(others, ", ")))
 	}
 }
 
@@ -90,17 +90,17 @@ func (b *builder) bootFS(bt *Booting, dir string) {
 	f := b.f
 	kernels, own := f.mountOf(f.Boot.Dir), f.mountOf(dir)
 	if kernels != own {
-		b.refuse("directory "+dir, "this version wants it and "+f.Boot.Dir+" on one filesystem", "it is on %s, the kernels are on %s", orUnknown(own), orUnknown(kernels))
+		b.refuse("directory "+dir, "put it and "+f.Boot.Dir+" on one filesystem", "it is on %s, but the kernels are on %s", orUnknown(own), orUnknown(kernels))
 		return
 	}
 	dev := f.Dev(f.Boot.Device)
 	if dev == nil || dev.Filesystem() == nil {
-		b.refuse("directory "+f.Boot.Dir, "run as root, on the installed system itself", "the filesystem that holds it is not known")
+		b.refuse("directory "+f.Boot.Dir, "run as root, on the installed system itself", "its filesystem is unknown")
 		return
 	}
 	bt.BootFS = dev.Filesystem().UUID
 	if b.p.Source.Node(Ref("fs:"+bt.BootFS)) == nil {
-		b.refuse("directory "+f.Boot.Dir, "move the disk that holds it", "it is on %s, which this plan does not move", dev.Path)
+		b.refuse("directory "+f.Boot.Dir, "make a plan that moves its disk", "it is on %s, which this plan does not move", dev.Path)
 	}
 }
 

@@ -93,9 +93,9 @@ func checkProblems(p *Plan, f *Facts, a *answers) {
 		case x.Note:
 			a.warn(x.Subject, "", "%s", x.Err)
 		case x.Table && p.wiped(f, x.Device):
-			a.warn(x.Subject, "", "could not be read, and is replaced: %s", x.Err)
+			a.warn(x.Subject, "", "could not be read, and will be replaced: %s", x.Err)
 		case ours[x.Subject] || x.Table && ours[x.Device]:
-			a.refuse(x.Subject, "look with dmesg and blkid, as root; without it the plan cannot be checked against this machine", "could not be read: %s", x.Err)
+			a.refuse(x.Subject, "look with dmesg and blkid, as root; the plan cannot be checked against this machine before it can be read", "could not be read: %s", x.Err)
 		default:
 			a.warn(x.Subject, "", "could not be read: %s", x.Err)
 		}

@@ -117,8 +117,8 @@ func TestCheckRefuses(t *testing.T) {
 		{"another product", Offline, func(_ *Plan, f *Facts) { offline(f); f.Machine.Product = "ffff" }, "machine.same", []string{`"ffff"`}},
 		{"another firmware", Offline, func(_ *Plan, f *Facts) { offline(f); f.Firmware = "efi" }, "machine.same", []string{"booted by efi"}},
 		{"source disk gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vda").Serial = "X" }, "source.present", []string{"no disk with serial OLD1", "connect it"}},
-		{"source repartitioned", Offline, func(_ *Plan, f *Facts) { f.Dev("vda").Table.ID = other }, "source.present", []string{"/dev/vda", "partition table is not"}},
-		{"source remade", Offline, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].UUID = other }, "source.present", []string{"it is on no device", "new plan"}},
+		{"source repartitioned", Offline, func(_ *Plan, f *Facts) { f.Dev("vda").Table.ID = other }, "source.present", []string{"/dev/vda", "another ID than"}},
+		{"source remade", Offline, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].UUID = other }, "source.present", []string{"no device carries it", "new plan"}},
 		{"source moved", Offline, func(_ *Plan, f *Facts) { f.Dev("vda2").GUID = other }, "source.present", []string{"/dev/vda2", "planned on"}},
 		{"source twice", Offline, func(_ *Plan, f *Facts) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", "11111111-0000-0000-0000-000000000002", 0)}})
@@ -127,27 +127,27 @@ func TestCheckRefuses(t *testing.T) {
 		{"hibernated", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda3").Contents[0].Type = "hibernation" }, "swap.hibernation", []string{"sleeping kernel"}},
 		{"source with other sectors", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vda").Sector = 4096 }, "source.present", []string{"/dev/vda", "4096", "planned 512"}},
 		{"target with other sectors", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vdb").Sector = 4096 }, "target.present", []string{"/dev/vdb", "4096", "planned 512"}},
-		{"swap made anew", Live, func(_ *Plan, f *Facts) { f.Dev("vda3").Contents[0].UUID = other }, "source.present", []string{"source swap", "on no device", "new plan"}},
+		{"swap made again", Live, func(_ *Plan, f *Facts) { f.Dev("vda3").Contents[0].UUID = other }, "source.present", []string{"source swap", "no device carries it", "new plan"}},
 		{"swap elsewhere", Live, func(_ *Plan, f *Facts) { f.Dev("vda3").GUID = other }, "source.present", []string{"source swap", "/dev/vda3", "planned on"}},
-		{"partition added since", Live, func(_ *Plan, f *Facts) { added(f, fsOf("ext4", "44", 0)).MountedAt = []string{"/data"} }, "source.whole", []string{"/dev/vda4", "ext4, mounted at /data", "finish would destroy it", "new plan"}},
+		{"partition added since", Live, func(_ *Plan, f *Facts) { added(f, fsOf("ext4", "44", 0)).MountedAt = []string{"/data"} }, "source.whole", []string{"/dev/vda4", "ext4, mounted at /data", "finish would erase it", "new plan"}},
 		{"partition filled since", Offline, func(_ *Plan, f *Facts) { added(f, Content{Kind: ContentLVM, Type: "LVM2_member"}); offline(f) }, "source.whole", []string{"/dev/vda4", "LVM2_member"}},
 		{"partition used since", Live, func(_ *Plan, f *Facts) { added(f).Holders = []string{"dm-0"} }, "source.whole", []string{"/dev/vda4", "held by dm-0"}},
-		{"partition unseen since", Offline, func(_ *Plan, f *Facts) { added(f); f.Devices = f.Devices[:len(f.Devices)-1]; offline(f) }, "source.whole", []string{"partition 4", "does not show it so"}},
+		{"partition unseen since", Offline, func(_ *Plan, f *Facts) { added(f); f.Devices = f.Devices[:len(f.Devices)-1]; offline(f) }, "source.whole", []string{"partition 4", "does not show it like that"}},
 		{"filled since, by files", Offline, func(p *Plan, f *Facts) {
 			p.Moves[0].Engine = EngineTree
 			f.Dev("vda2").Contents[0].Used, f.Dev("vda2").Contents[0].Size = 18*gib+700*mib, 19*gib
 			offline(f)
-		}, "target.room", []string{"filesystem at /", "19 GiB are used by now", "free space"}},
-		{"filled beyond all", Live, func(p *Plan, f *Facts) { p.Moves[0].Engine, f.Dev("vda2").Contents[0].Used = EngineTree, 1<<63-1 }, "target.room", []string{"are used by now"}},
+		}, "target.room", []string{"filesystem at /", "19 GiB are now in use", "free space"}},
+		{"filled beyond all", Live, func(p *Plan, f *Facts) { p.Moves[0].Engine, f.Dev("vda2").Contents[0].Used = EngineTree, 1<<63-1 }, "target.room", []string{"are now in use"}},
 		{"grown since, by blocks", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 19 * gib }, "target.room", []string{"filesystem at /", "grown to 19 GiB", "new plan"}},
 		{"grown beyond all", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Size = 1<<63 - 1 }, "target.room", []string{"grown to"}},
-		{"errors noted since", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (1)" }, "source.clean", []string{"/dev/vda2", "noted errors"}},
+		{"errors noted since", Live, func(_ *Plan, f *Facts) { f.Dev("vda2").Contents[0].Damage = "the kernel recorded errors in it (1)" }, "source.clean", []string{"/dev/vda2", "recorded errors"}},
 		{"list of mounts unreadable", Live, func(_ *Plan, f *Facts) { f.Problems = []Problem{{Subject: "/proc/self/mountinfo", Err: "EOF"}} }, "survey.complete", []string{"/proc/self/mountinfo"}},
 		{"setting changed", Live, func(_ *Plan, f *Facts) { f.Boot.Own = bootxFacts{Place: "/srv"}.own() }, "boot.one-shot", []string{`its place is "/srv"`, `planned "/boot"`}},
 		{"boot moved", Live, func(_ *Plan, f *Facts) { f.Boot.Device = "vda3" }, "boot.one-shot", []string{"its filesystem is", "planned"}},
 		{"setting missing", Live, func(p *Plan, _ *Facts) { p.Boot.Own = nil }, "boot.one-shot", []string{"place is missing", "new plan"}},
 		{"mounted elsewhere by now", Live, func(_ *Plan, f *Facts) { f.Fstab[0].Target = "/old" }, "fstab.same", []string{"/dev/vda2", "/old", "planned at /"}},
-		{"not in fstab by now", Live, func(_ *Plan, f *Facts) { f.Fstab = f.Fstab[1:] }, "fstab.same", []string{"/dev/vda2", "no line leads to it", "new plan"}},
+		{"not in fstab by now", Live, func(_ *Plan, f *Facts) { f.Fstab = f.Fstab[1:] }, "fstab.same", []string{"/dev/vda2", "no line refers to it", "new plan"}},
 		{"target gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").WWN = "w" }, "target.present", []string{"no disk with serial NEW1"}},
 		{"target resized", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").Size-- }, "target.present", []string{"no disk with serial NEW1, 21474836480 bytes"}},
 		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Parts("disk:new1")[3].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},
@@ -159,7 +159,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"own partition mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("vdb4").MountedAt = []string{"/x"} }, "target.unused", []string{"/dev/vdb4 is mounted at /x"}},
 		{"planned filesystem elsewhere", Offline, func(p *Plan, f *Facts) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
-		}, "identity.unique", []string{"already on /dev/sdz1", "new plan"}},
+		}, "identity.unique", []string{"already in use on /dev/sdz1", "new plan"}},
 		{"planned filesystem twice", Offline, func(p *Plan, f *Facts) {
 			begun(p, f)
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
@@ -180,9 +180,9 @@ func TestCheckRefuses(t *testing.T) {
 		{"planned table elsewhere", Offline, func(p *Plan, f *Facts) {
 			f.Devices = append(f.Devices, Device{Name: "sdz", Path: "/dev/sdz", Kind: KindDisk, Table: &Table{ID: p.Target.Disks()[0].Disk.Table}})
 		}, "identity.unique", []string{"planned partition table", "/dev/sdz"}},
-		{"kernel changed its release", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Release = "6.2" }, "kernel.modules", []string{"release 6.2, planned 6.1.0-18-amd64"}},
-		{"modules gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Modules = false }, "kernel.modules", []string{"no modules", "differ", "reinstall"}},
-		{"kernel gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels = nil }, "kernel.modules", []string{"not installed any more", "new plan"}},
+		{"kernel changed its release", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Release = "6.2" }, "kernel.modules", []string{"release is 6.2, planned 6.1.0-18-amd64"}},
+		{"modules gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels[0].Modules = false }, "kernel.modules", []string{"no modules of its release", "reinstall"}},
+		{"kernel gone", Live, func(_ *Plan, f *Facts) { f.Boot.Kernels = nil }, "kernel.modules", []string{"no longer installed", "new plan"}},
 		{"mdadm removed", Live, func(_ *Plan, f *Facts) { f.Distro.Packages[0].Installed = false }, "package.present", []string{"apt-get install mdadm"}},
 		{"loader changed", Live, func(_ *Plan, f *Facts) { f.Boot.Loader = "booty" }, "boot.one-shot", []string{"booty", "planned bootx"}},
 		{"one-shot gone", Live, func(_ *Plan, f *Facts) { f.Boot.Own = bootxFacts{NoOneShot: "its file does not exist"}.own() }, "boot.one-shot", []string{"does not exist", "repair bootx"}},
@@ -259,7 +259,7 @@ func TestCheckRoom(t *testing.T) {
 	f.Mounts = f.Mounts[:len(f.Mounts)-1]
 	f.Distro.Family = ""
 	if x := CheckRoom(f, 101); x.Fix == "" {
-		t.Errorf("no mend: %+v", x)
+		t.Errorf("no fix: %+v", x)
 	}
 }
 

@@ -55,7 +55,7 @@ func checkKernels(p *Plan, f *Facts, a *answers) {
 		if k.Path == p.Boot.Kernel {
 			found = true
 			if k.Release != p.Boot.Release {
-				a.refuse("kernel "+k.Path, "make a new plan", "it is of release %s, planned %s", k.Release, p.Boot.Release)
+				a.refuse("kernel "+k.Path, "make a new plan", "its release is %s, planned %s", k.Release, p.Boot.Release)
 			}
 		}
 		if !k.Modules {
@@ -63,11 +63,11 @@ func checkKernels(p *Plan, f *Facts, a *answers) {
 			if k.Path == p.Boot.Kernel {
 				s = Refuse
 			}
-			a.add(s, "kernel "+k.Path, "reinstall its package", "no modules of its release %s in /lib/modules: the image and the modules differ", k.Release)
+			a.add(s, "kernel "+k.Path, "reinstall its package", "/lib/modules has no modules of its release %s", k.Release)
 		}
 	}
 	if !found {
-		a.refuse("kernel "+p.Boot.Kernel, "make a new plan", "it is not installed any more")
+		a.refuse("kernel "+p.Boot.Kernel, "make a new plan", "it is no longer installed")
 	}
 }
 
@@ -135,13 +135,13 @@ func CheckRoom(f *Facts, need int64) Finding {
 func checkScheduled(p *Plan, f *Facts, a *answers) {
 	for _, id := range f.Boot.PlanEntries {
 		if id != p.ID {
-			a.refuse("boot entry migrate-init-"+id, "migrate-init cancel", "another migration is scheduled already")
+			a.refuse("boot entry migrate-init-"+id, "migrate-init cancel", "another migration is already scheduled")
 		} else {
-			a.warn("boot entry migrate-init-"+id, "reboot starts it; migrate-init cancel undoes it", "this plan is scheduled already")
+			a.warn("boot entry migrate-init-"+id, "reboot starts it; migrate-init cancel undoes it", "this plan is already scheduled")
 		}
 	}
 	if e := f.Boot.NextEntry; e != "" && f.Boot.Armed == "" {
-		a.warn("boot entry "+e, "", "it was chosen for the next boot; schedule takes its place, and cancel brings it back")
+		a.warn("boot entry "+e, "", "it is chosen for the next boot; schedule replaces it, and cancel restores it")
 	}
 }
 
@@ -153,11 +153,11 @@ func checkFstab(p *Plan, f *Facts, a *answers) {
 			if e.optional() {
 				a.warn(noun, "remove the line", "it is on the target disk %s, which is overwritten", t.Path)
 			} else {
-				a.refuse(noun, "remove the line, or add nofail", "it is on the target disk %s, which is overwritten: the new system would end in emergency mode", t.Path)
+				a.refuse(noun, "remove the line, or add nofail", "it is on the target disk %s, which is overwritten: the new system would boot into emergency mode", t.Path)
 			}
 		}
 		if e.Device == "" && !e.optional() && !e.bind() && (e.Name.Tag != "" || strings.HasPrefix(e.Name.Value, "/dev/")) {
-			a.warn("fstab line "+e.Spec+" at "+e.Target, "fix it, or add nofail: systemd goes to emergency mode without it", "it resolves to no device")
+			a.warn("fstab line "+e.Spec+" at "+e.Target, "fix it, or add nofail; otherwise systemd boots into emergency mode", "it matches no device")
 		}
 	}
 }
@@ -177,7 +177,7 @@ func (p *Plan) targetOf(f *Facts, dev string) *Device {
 func checkResume(_ *Plan, f *Facts, a *answers) {
 	for _, p := range f.Kernel.Params {
 		if p.Key == "resume_offset" {
-			a.warn("kernel parameter "+p.Raw, "set it again afterwards (filefrag -v shows the place), or remove it from the boot loader's settings", "it is where a swap file lies now, and the copy of the file lies elsewhere")
+			a.warn("kernel parameter "+p.Raw, "set it again afterwards (filefrag -v shows the place), or remove it from the boot loader's settings", "it is the place of a swap file on the old disk; the copy of the file is elsewhere")
 		}
 	}
 }
@@ -185,6 +185,6 @@ func checkResume(_ *Plan, f *Facts, a *answers) {
 // checkConfirm warns where nothing will confirm the new system by itself.
 func checkConfirm(_ *Plan, f *Facts, a *answers) {
 	if f.Distro.Init != "systemd" {
-		a.warn("init", "run `migrate-init confirm` once the new system is up; without it the old boot loader tries it once and then goes back", "it is not systemd, so no unit confirms the first boot")
+		a.warn("init", "run `migrate-init confirm` once the new system is up; otherwise the old boot loader tries it once and then goes back", "it is not systemd, so no unit confirms the first boot")
 	}
 }

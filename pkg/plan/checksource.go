@@ -14,9 +14,9 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 		case err != nil:
 			a.refuse("source disk "+n.Was, twins, "%v", err)
 		case d == nil:
-			a.refuse("source disk "+n.Was, "connect it, or make a new plan; nothing was written", "no disk with %s is here", n.Identity())
+			a.refuse("source disk "+n.Was, "connect it, or make a new plan; nothing was written", "no disk with %s was found", n.Identity())
 		case d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table):
-			a.refuse("source disk "+d.Path, fix, "its partition table is not %s", n.Disk.Table)
+			a.refuse("source disk "+d.Path, fix, "its partition table has another ID than the planned %s", n.Disk.Table)
 		case d.Sector != n.Disk.Sector:
 			a.refuse("source disk "+d.Path, fix, "its sectors have %d bytes, planned %d", d.Sector, n.Disk.Sector)
 		}
@@ -37,7 +37,7 @@ func (p *Plan) stays(f *Facts, a *answers, noun, typ string, on Ref, d *Device, 
 	case err != nil:
 		a.refuse(noun, "disconnect the copy, or give it another identity: "+FSTypeOf(typ).identify("DEVICE"), "%v", err)
 	case d == nil:
-		a.refuse(noun, fix, "it is on no device")
+		a.refuse(noun, fix, "no device carries it")
 	case perr != nil:
 		a.refuse(noun, fix, "%v", perr)
 	case part != d:
@@ -64,12 +64,12 @@ func checkWhole(p *Plan, f *Facts, a *answers) {
 		}
 		f.refuseUnseen(d, a)
 		if d.Table != nil && d.Table.Hybrid {
-			a.warn("partition table of "+d.Path, "", "its MBR lists partitions beside the GPT's (a hybrid MBR): finish writes a protective one, and what boots by those entries will not boot from this disk any more")
+			a.warn("partition table of "+d.Path, "", "its MBR lists partitions as well as the GPT (a hybrid MBR): finish writes a protective MBR, and systems that boot by those entries will no longer boot from this disk")
 		}
 		for _, x := range f.Parts(d.Name) {
 			if !p.accounted(f, d, x) {
-				a.refuse("partition "+x.Path, "make a new plan, which moves it or says what to do about it; nothing was written",
-					"the plan does not know of it, so it would not be copied, and finish would destroy it: %s", joined(orNothing(x.carries()), x.usedBy()))
+				a.refuse("partition "+x.Path, "make a new plan, which moves it or says what to do; nothing was written",
+					"the plan does not include it, so it would not be copied, and finish would erase it: %s", joined(orNothing(x.carries()), x.usedBy()))
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func (f *Facts) refuseUnseen(d *Device, a *answers) {
 		})
 		if !seen {
 			a.refuse("partition table of "+d.Path, "let the kernel read it again: partprobe "+d.Path+", or reboot",
-				"partition %d begins at byte %d and has %d; the kernel does not show it so, and what is on it is not known", x.Number, x.Start, x.Size)
+				"partition %d begins at byte %d and has %d bytes; the kernel does not show it like that, so its contents are unknown", x.Number, x.Start, x.Size)
 		}
 	}
 }
@@ -121,9 +121,9 @@ func checkFits(p *Plan, f *Facts, a *answers) {
 		use, noun, x := d.Filesystem(), "filesystem at "+s.FS.Mount, p.Target.PartUnder(n.Ref).size()
 		switch {
 		case c.Engine == EngineExtent && (use.Size > x || volume(use.Size) > x):
-			a.refuse(noun, "make a new plan", "it has grown to %s, and its planned partition of %s is too small for the whole of it", size(use.Size), size(x))
+			a.refuse(noun, "make a new plan", "it has grown to %s, and its planned partition of %s is too small", size(use.Size), size(x))
 		case c.Engine != EngineExtent && (use.Used > x || volume(use.Used+use.Used/20+32*mib) > x):
-			a.refuse(noun, "free space in it, or make a new plan", "%s are used by now, and its planned partition has %s", size(use.Used), size(x))
+			a.refuse(noun, "free space in it, or make a new plan", "%s are now in use, and its planned partition has %s", size(use.Used), size(x))
 		}
 	}
 }
@@ -171,9 +171,9 @@ func checkMounts(p *Plan, f *Facts, a *answers) {
 		i := slices.IndexFunc(f.Fstab, func(e Fstab) bool { return e.Device == d.Name && !e.bind() })
 		switch {
 		case i < 0:
-			a.refuse("fstab line of "+d.Path, "make a new plan", "no line leads to it any more; planned at %s", s.FS.Mount)
+			a.refuse("fstab line of "+d.Path, "make a new plan", "no line refers to it any more; planned at %s", s.FS.Mount)
 		case path.Clean(f.Fstab[i].Target) != s.FS.Mount:
-			a.refuse("fstab line of "+d.Path, "make a new plan", "it says %s, planned at %s", f.Fstab[i].Target, s.FS.Mount)
+			a.refuse("fstab line of "+d.Path, "make a new plan", "it mounts it at %s, planned at %s", f.Fstab[i].Target, s.FS.Mount)
 		}
 	}
 }

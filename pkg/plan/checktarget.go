@@ -15,7 +15,7 @@ func checkTarget(p *Plan, f *Facts, a *answers) {
 			continue
 		}
 		if d == nil {
-			a.refuse("target disk "+t.Was, fix, "no disk with %s is here", t.Identity())
+			a.refuse("target disk "+t.Was, fix, "no disk with %s was found", t.Identity())
 			continue
 		}
 		for _, s := range p.Source.Disks() {
@@ -169,13 +169,13 @@ func checkEmpty(p *Plan, f *Facts, a *answers) {
 		if len(seen) > 0 {
 			a.refuse("target disk "+d.Path, fmt.Sprintf("if nothing on it is wanted: migrate-init plan --to %s --disk %s --wipe %s", p.To, d.Path, d.Path), "it is not empty: %s", strings.Join(seen, "; "))
 		} else if d.BootSector == "unknown" {
-			a.warn("target disk "+d.Path, "look what it is: hexdump -C -n 512 "+d.Path, "nothing known is on it, and yet its first sector is not empty")
+			a.warn("target disk "+d.Path, "look at it: hexdump -C -n 512 "+d.Path, "it holds nothing known, but its first sector is not empty")
 		}
 	}
 }
 
 // newIdentities is what helps where a planned identity is in use.
-const newIdentities = "make a new plan, which has new identities, and find out where the copy comes from"
+const newIdentities = "make a new plan, which has new identities, and find out where the duplicate comes from"
 
 // checkUnique refuses when a planned identity is seen anywhere but where the plan puts it.
 func checkUnique(p *Plan, f *Facts, a *answers) {
@@ -203,7 +203,7 @@ func checkArrayName(p *Plan, f *Facts, a *answers) {
 	for _, n := range p.Target.Arrays() {
 		for _, arr := range f.Arrays {
 			if sameName(arr.Name, n.MD.Name) && arr.UUID != n.Ref.ID() && !p.ownArray(arr.UUID) && !p.sacrificed(f, arr) {
-				a.refuse("array name "+n.MD.Name, "rename or wipe the other array: mdadm --zero-superblock on its members", "array %s (%s) has it already", arr.UUID, strings.Join(arr.names(), ", "))
+				a.refuse("array name "+n.MD.Name, "rename or wipe the other array: mdadm --zero-superblock on its members", "array %s (%s) already has this name", arr.UUID, strings.Join(arr.names(), ", "))
 			}
 		}
 	}

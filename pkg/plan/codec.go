@@ -72,7 +72,7 @@ func (p *Plan) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
 	if _, err := Read(bytes.NewReader(b.Bytes())); err != nil {
-		return nil, fmt.Errorf("plan %s: cannot be read back as it is (is a name in it not UTF-8?): %w", p.ID, err)
+		return nil, fmt.Errorf("plan %s: cannot be read back (is a name in it not UTF-8?): %w", p.ID, err)
 	}
 	return b.Bytes(), nil
 }
@@ -124,18 +124,18 @@ func (p Policy) check() error {
 	switch p.OnFailure {
 	case "reboot", "shell", "poweroff":
 	default:
-		return fmt.Errorf("plan: policy.on_failure is %q; it is reboot, shell or poweroff", p.OnFailure)
+		return fmt.Errorf("plan: policy.on_failure is %q; it must be reboot, shell or poweroff", p.OnFailure)
 	}
 	switch p.ReadError {
 	case "stop", "skip-and-list":
 	default:
-		return fmt.Errorf("plan: policy.read_error is %q; it is stop or skip-and-list", p.ReadError)
+		return fmt.Errorf("plan: policy.read_error is %q; it must be stop or skip-and-list", p.ReadError)
 	}
 	if p.Panic < 1 || p.Panic > 3600 {
-		return fmt.Errorf("plan: policy.panic is %d; it is 1 to 3600 seconds, so that a panic always becomes a reboot", p.Panic)
+		return fmt.Errorf("plan: policy.panic is %d; it must be 1 to 3600 seconds, so that a panic always becomes a reboot", p.Panic)
 	}
 	if p.DeadlineSecs < 5 || p.DeadlineSecs > 3600 {
-		return fmt.Errorf("plan: policy.deadline is %d; it is 5 to 3600 seconds", p.DeadlineSecs)
+		return fmt.Errorf("plan: policy.deadline is %d; it must be 5 to 3600 seconds", p.DeadlineSecs)
 	}
 	return nil
 }

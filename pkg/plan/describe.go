@@ -46,7 +46,7 @@ func (f *Facts) describeSystem(p *page) {
 	p.pair("kernel", "%s", orUnknown(f.Kernel.Release))
 	p.pair("firmware", "%s", firmwareOf(f))
 	if f.Machine.UID != 0 {
-		p.pair("asked by", "uid %d, not root: what only root may read is missing below", f.Machine.UID)
+		p.pair("run by", "uid %d, not root: what only root can read is missing below", f.Machine.UID)
 	}
 }
 
@@ -173,7 +173,7 @@ func roleWords(role string) string {
 	case RoleJournal:
 		return "migrate-init journal"
 	}
-	return "nothing known on it"
+	return "no known contents"
 }
 
 func (f *Facts) describeArrays(p *page) {

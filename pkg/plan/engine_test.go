@@ -77,7 +77,7 @@ func TestNotByBlocksType(t *testing.T) {
 	}
 }
 
-// A mend that names the engine has to be one.
+// A fix that names the engine has to be one.
 func TestExtentRefusalSaysTree(t *testing.T) {
 	f, in := good(), wish()
 	in.Engine = EngineExtent
@@ -89,6 +89,6 @@ func TestExtentRefusalSaysTree(t *testing.T) {
 	want(t, found, Refuse, "plan.target", "engine extent: filesystem at /", "use --engine tree")
 	in.Engine = EngineTree
 	if _, _, err := New(in, f); err != nil {
-		t.Errorf("the mend does not mend: %v", err)
+		t.Errorf("the fix does not fix it: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ func (p *Plan) Explain(f *Facts, text StageText) string {
 	g.line("Plan %s: %s", p.ID, p.To)
 	g.gap()
 	used := p.used()
-	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %s. The old disk stays as it is until `migrate-init finish`, and boots.",
+	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %s. Until `migrate-init finish` the old disk stays as it is and can boot.",
 		p.OldDisks(), p.NewTargets(), size(used), count(len(p.Source.Filesystems()), "filesystem"))
 	g.head("Before and after the migration")
 	p.picture(g, f)
@@ -46,14 +46,14 @@ func nodesOf(disks []*Node) string {
 
 func (p *Plan) tellStages(g *page, f *Facts, text StageText) {
 	g.head("What happens at the reboot")
-	g.para("  ", "The old boot loader starts the image once, because: %s.", p.Boot.OneShotWhy)
+	g.para("  ", "The old boot loader starts the image once: %s.", p.Boot.OneShotWhy)
 	for _, s := range p.Phase(InImage, ByBoot) {
 		g.pair(s, "%s", text(s, p, f))
 	}
 	for _, s := range p.Phase(InNewSystem, ByBoot) {
 		g.pair(s, "%s", text(s, p, f))
 	}
-	g.pair("finish", "run by you, when you are satisfied: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.OldDisks())
+	g.pair("finish", "you run it, when you are satisfied: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.OldDisks())
 }
 
 // WipeText says what --wipe destroys on the new disks, "" for nothing.
@@ -68,7 +68,7 @@ func (p *Plan) WipeText(f *Facts) string {
 				what = " (" + strings.Join(seen, "; ") + ")"
 			}
 		}
-		return "; WHAT IS ON " + t.Was + " NOW IS LOST" + what + ", as --wipe allowed"
+		return "; THE CONTENTS OF " + t.Was + " ARE LOST" + what + ", as --wipe allowed"
 	}
 	return ""
 }
@@ -118,21 +118,21 @@ func (p *Plan) tellBack(g *page) {
 	g.head("How to go back")
 	g.pair("until reboot", "migrate-init cancel undoes the schedule to the byte")
 	g.pair("until commit", "nothing to do: a failure or a power cut ends in the old system (on failure: %s; a kernel panic reboots after %d s), or the migration goes on where it was", p.Policy.OnFailure, p.Policy.Panic)
-	g.pair("until finish", "migrate-init rollback, then reboot: the old system is the default again, as it was at the reboot; what the new one wrote since is not in it")
+	g.pair("until finish", "migrate-init rollback, then reboot: the old system is the default again, as it was at the reboot; what the new system wrote since then is not in it")
 	g.pair("after finish", "no way back: the old disk is a mirror of the new one")
 }
 
 func (p *Plan) tellNever(g *page, f *Facts) {
 	g.head("What is never done")
-	g.para("  - ", "Before finish not one byte of %s is written by the migration; what is written before the image starts is yours to start: schedule puts kernel, image and an entry into /boot, and the boot loader crosses out its one-shot choice.", p.OldDisks())
+	g.para("  - ", "Before finish not one byte of %s is written by the migration; two writes come before the image starts: schedule, which you run, puts kernel, image and an entry into /boot; and the boot loader clears its one-shot choice.", p.OldDisks())
 	g.para("  - ", "No other disk than %s is written.", p.NewTargets())
-	g.para("  - ", "Nothing is chosen when two devices carry one identity; nothing is committed that was not proved.")
+	g.para("  - ", "When two devices carry one identity, none is chosen; nothing is committed before it is proved.")
 	for _, l := range p.Drop {
 		name := l.ID()
 		if d, _ := f.PartByGUID(l.ID()); d != nil {
 			name = d.Path
 		}
-		g.para("  - ", "%s is left behind, as --leave asked: it is not copied, and finish destroys it.", name)
+		g.para("  - ", "%s is left behind, as --leave asked: it is not copied, and finish erases it.", name)
 	}
 }
 

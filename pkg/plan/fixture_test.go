@@ -109,7 +109,7 @@ func planned(t *testing.T, f *Facts, in Intent) *Plan {
 	return p
 }
 
-// want asserts that findings hold one with the id, the severity and the words, in its evidence or its mend.
+// want asserts that findings hold one with the id, the severity and the words, in its detail or its fix.
 func want(t *testing.T, fs Findings, sev Severity, id string, words ...string) {
 	t.Helper()
 	for _, x := range fs {
@@ -122,7 +122,7 @@ func want(t *testing.T, fs Findings, sev Severity, id string, words ...string) {
 		}
 		if all {
 			if sev == Refuse && (x.Detail == "" || x.Fix == "" || x.Subject == "") {
-				t.Errorf("%s refuses without a noun, evidence or mend: %+v", id, x)
+				t.Errorf("%s refuses without a subject, detail or fix: %+v", id, x)
 			}
 			return
 		}

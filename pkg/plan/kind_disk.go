@@ -117,7 +117,7 @@ func uniqueTable(_ *Plan, f *Facts, n *Node, a *answers) {
 	for i := range f.Devices {
 		d := &f.Devices[i]
 		if d.Table != nil && d.Kind != KindPart && strings.EqualFold(d.Table.ID, n.Disk.Table) && !n.Matches(d) {
-			a.refuse("planned partition table "+n.Disk.Table, newIdentities, "it is already on %s", d.Path)
+			a.refuse("planned partition table "+n.Disk.Table, newIdentities, "it is already in use on %s", d.Path)
 		}
 	}
 }

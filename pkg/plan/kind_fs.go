@@ -91,6 +91,6 @@ func uniqueOn(p *Plan, f *Facts, n *Node, noun string, d *Device, err error, a *
 	if err != nil {
 		a.refuse(noun+n.Ref.ID(), newIdentities, "%v", err)
 	} else if v, _ := f.Volume(p, n.Lower()); d != nil && d != v {
-		a.refuse(noun+n.Ref.ID(), newIdentities, "it is already on %s", d.Path)
+		a.refuse(noun+n.Ref.ID(), newIdentities, "it is already in use on %s", d.Path)
 	}
 }

@@ -83,7 +83,7 @@ func uniquePart(p *Plan, f *Facts, n *Node, a *answers) {
 	if err != nil {
 		a.refuse("planned partition "+n.Ref.ID(), newIdentities, "%v", err)
 	} else if disk := p.Target.Node(n.Lower()); d != nil && disk != nil && !disk.Matches(f.DiskOf(d.Name)) {
-		a.refuse("planned partition "+n.Ref.ID(), newIdentities, "it is already %s", d.Path)
+		a.refuse("planned partition "+n.Ref.ID(), newIdentities, "it is already in use: %s", d.Path)
 	}
 }
 

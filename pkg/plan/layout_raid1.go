@@ -16,10 +16,10 @@ func (b *builder) raid1() {
 		return
 	}
 	if !slices.Contains([]string{"1.0", "1.1", "1.2"}, b.metadata()) {
-		b.refuse("metadata "+b.metadata(), "use 1.2, 1.1 or 1.0", "not one that a root array is made with (0.90 has no name, and is taken for the whole disk's)")
+		b.refuse("metadata "+b.metadata(), "use 1.2, 1.1 or 1.0", "not supported for a root array (0.90 has no name, and can be mistaken for an array of whole disks)")
 	}
 	if !slices.Contains([]string{"", EngineTree, EngineExtent}, b.in.Engine) {
-		b.refuse("engine "+b.in.Engine, "the engines are: tree, extent", "not known")
+		b.refuse("engine "+b.in.Engine, "use tree or extent", "unknown")
 	}
 	disk := diskNode(d, "new1")
 	disk.Disk.Scheme, disk.Disk.Table = "gpt", b.ids.uuid()
@@ -41,17 +41,17 @@ func (b *builder) raid1() {
 // newDisk is the one disk that --disk names, nil where it is refused.
 func (b *builder) newDisk() *Device {
 	if len(b.in.Disks) != 1 {
-		b.refuse("target disks", "name one empty disk: --disk /dev/NAME", "raid1 takes one new disk, the old one becomes its mirror; %d given", len(b.in.Disks))
+		b.refuse("target disks", "name one empty disk: --disk /dev/NAME", "raid1 takes one new disk (the old one becomes its mirror), got %d", len(b.in.Disks))
 		return nil
 	}
 	d := b.f.Dev(b.in.Disks[0])
 	switch {
 	case d == nil:
-		b.refuse("target disk "+b.in.Disks[0], "`migrate-init inspect` lists the disks", "no such block device is here, or it is one that holds no system (a CD, RAM, the network)")
+		b.refuse("target disk "+b.in.Disks[0], "`migrate-init inspect` lists the disks", "there is no such block device, or it cannot hold a system (a CD, RAM, the network)")
 	case d.Kind != KindDisk:
 		b.refuse("target disk "+d.Path, "name a whole disk", "it is %s", kindWords(d.Kind))
 	case d.Remote != "":
-		b.refuse("target disk "+d.Path, "name a disk that a bus of this machine has", "it is %s", d.Remote)
+		b.refuse("target disk "+d.Path, "name a local disk", "it is %s", d.Remote)
 	default:
 		return d
 	}
@@ -68,11 +68,11 @@ func (b *builder) metadata() string {
 // sectors looks for what a disk of other sectors, or another size, would mean.
 func (b *builder) sectors(d *Device) {
 	if d.Sector != b.disk.Sector {
-		b.warn("target disk "+d.Path, "", "its sectors have %d bytes, those of %s %d: the array works with the larger", d.Sector, b.disk.Path, b.disk.Sector)
+		b.warn("target disk "+d.Path, "", "its sectors have %d bytes, those of %s %d: the array uses the larger size", d.Sector, b.disk.Path, b.disk.Sector)
 	}
 	for _, s := range b.srcs {
 		if big := max(d.Sector, b.disk.Sector); s.node.FS != nil && s.use.BlockSize > 0 && s.use.BlockSize < big {
-			b.refuse("filesystem at "+s.node.FS.Mount, "use a disk with sectors of 512 bytes", "its blocks of %d bytes are smaller than sectors of %d", s.use.BlockSize, big)
+			b.refuse("filesystem at "+s.node.FS.Mount, "use a disk with sectors of 512 bytes", "its blocks (%d bytes) are smaller than the sectors (%d bytes)", s.use.BlockSize, big)
 		}
 	}
 	if more := d.Size - b.disk.Size; more > max(b.disk.Size/20, 64*mib) {
@@ -266,7 +266,7 @@ func (b *builder) engine(s source, n Node, part int64) Move {
 	}
 	why := ""
 	if part < volume(s.use.Size) {
-		why = fmt.Sprintf("it has %s, and its new partition of %s is too small for the whole of it", size(s.use.Size), size(part))
+		why = fmt.Sprintf("it has %s, and its new partition of %s is too small for a copy by blocks", size(s.use.Size), size(part))
 	} else {
 		why = FSTypeOf(s.use.Type).NotByBlocks(s.use.Features)
 	}

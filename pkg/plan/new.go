@@ -61,7 +61,7 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 	b.id = "plan.layout"
 	lay, ok := layouts()[in.To]
 	if !ok {
-		b.refuse("layout "+in.To, "the layouts are: raid1", "not known")
+		b.refuse("layout "+in.To, "use raid1", "unknown")
 		return nil, b.out, b.out.Err()
 	}
 	b.p.ID = b.ids.uuid()

@@ -15,11 +15,11 @@ func TestNewRefuses(t *testing.T) {
 		words  []string
 	}{
 		{"unknown layout", func(_ *Facts, in *Intent) { in.To = "raid7" }, "plan.layout", []string{"raid7", "raid1"}},
-		{"no target", func(_ *Facts, in *Intent) { in.Disks = nil }, "plan.target", []string{"0 given", "--disk"}},
-		{"two targets", func(_ *Facts, in *Intent) { in.Disks = []string{"vdb", "vdc"} }, "plan.target", []string{"2 given"}},
+		{"no target", func(_ *Facts, in *Intent) { in.Disks = nil }, "plan.target", []string{"got 0", "--disk"}},
+		{"two targets", func(_ *Facts, in *Intent) { in.Disks = []string{"vdb", "vdc"} }, "plan.target", []string{"got 2"}},
 		{"target not there", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vdz"} }, "plan.target", []string{"/dev/vdz", "no such block device", "inspect"}},
 		{"target is a partition", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vda3"} }, "plan.target", []string{"a partition", "whole disk"}},
-		{"target by network", func(f *Facts, _ *Intent) { f.Dev("vdb").Remote = "reached over a network (iSCSI)" }, "plan.target", []string{"target disk /dev/vdb", "iSCSI", "a bus of this machine"}},
+		{"target by network", func(f *Facts, _ *Intent) { f.Dev("vdb").Remote = "reached over a network (iSCSI)" }, "plan.target", []string{"target disk /dev/vdb", "iSCSI", "a local disk"}},
 		{"source by network", func(f *Facts, _ *Intent) { f.Dev("vda").Remote = "reached over a network (NVMe)" }, "plan.source", []string{"source disk /dev/vda", "NVMe"}},
 		{"target is part of what is mounted", func(f *Facts, in *Intent) {
 			in.Wipe = []string{"/dev/vdb"}
@@ -74,7 +74,7 @@ func TestNewRefuses(t *testing.T) {
 		{"wipe of another disk", func(_ *Facts, in *Intent) { in.Wipe = []string{"/dev/vda"} }, "plan.target", []string{"--wipe /dev/vda", "--wipe /dev/vdb"}},
 		{"wipe of nothing", func(_ *Facts, in *Intent) { in.Wipe = []string{"/dev/vdb", "/dev/vdq"} }, "plan.target", []string{"--wipe /dev/vdq"}},
 		{"metadata", func(_ *Facts, in *Intent) { in.Metadata = "0.90" }, "plan.target", []string{"0.90", "1.2"}},
-		{"engine", func(_ *Facts, in *Intent) { in.Engine = "dd" }, "plan.target", []string{"dd", "tree, extent"}},
+		{"engine", func(_ *Facts, in *Intent) { in.Engine = "dd" }, "plan.target", []string{"dd", "tree or extent"}},
 		{"blocks below the sectors", func(f *Facts, _ *Intent) { f.Dev("vdb").Sector, f.Dev("vda2").Contents[0].BlockSize = 4096, 1024 }, "plan.target", []string{"1024 bytes", "4096"}},
 
 		{"root is nothing", func(f *Facts, _ *Intent) { f.Mounts = nil }, "plan.source", []string{"no block device is mounted at /", "installed system"}},
@@ -134,7 +134,7 @@ func TestNewRefuses(t *testing.T) {
 			f.Fstab[2].Spec, f.Fstab[2].Device = "PARTUUID="+d.GUID, ""
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, GUID: d.GUID})
 		}, "plan.source", []string{"it matches /dev/vda4 and /dev/sdz1", "sgdisk"}},
-		{"errors in a mounted source", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Damage = "the kernel noted errors in it (3)" }, "source.clean", []string{"/dev/vda2", "errors in it (3)", "fsck.mode=force"}},
+		{"errors in a mounted source", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Damage = "the kernel recorded errors in it (3)" }, "source.clean", []string{"/dev/vda2", "errors in it (3)", "fsck.mode=force"}},
 		{"journal elsewhere", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Journal = "99" }, "source.whole", []string{"/dev/vda2", "on another device, uuid 99", "tune2fs -O ^has_journal /dev/vda2", "tune2fs -j /dev/vda2", "journal_path="}},
 		{"etc by bind, not in fstab", func(f *Facts, _ *Intent) {
 			f.Mounts = append(f.Mounts, Mount{Source: "/dev/vda2", Target: "/etc", Type: "ext4", Device: "vda2", Root: "/srv/etc"})
@@ -179,7 +179,7 @@ func TestNewRefuses(t *testing.T) {
 		}, "plan.source", []string{"ext4 and a swap area", "wipefs"}},
 		{"two filesystems on root", func(f *Facts, _ *Intent) {
 			f.Dev("vda2").Contents = append(f.Dev("vda2").Contents, fsOf("xfs", "45", 0))
-		}, "plan.source", []string{"not one known filesystem", "xfs"}},
+		}, "plan.source", []string{"exactly one known filesystem", "xfs"}},
 		{"no UUID", func(f *Facts, _ *Intent) { withMount(f, 1, "", "/data", 0) }, "plan.source", []string{"no UUID", "tune2fs"}},
 		{"swap without UUID", func(f *Facts, _ *Intent) { f.Dev("vda3").Contents[0].UUID = "" }, "plan.source", []string{"no UUID", "mkswap"}},
 		{"kernel's table lags", func(f *Facts, _ *Intent) { f.Dev("vda3").GUID = "" }, "plan.source", []string{"partprobe /dev/vda"}},
@@ -232,7 +232,7 @@ func TestNewRefuses(t *testing.T) {
 			f.Devices = append(f.Devices, Device{Name: "vdc1", Path: "/dev/vdc1", Kind: KindPart, Contents: []Content{fsOf("ext4", "77", 0)}})
 			f.Boot.Device = "vdc1"
 		}, "plan.boot", []string{"/boot", "/dev/vdc1"}},
-		{"boot not known", func(f *Facts, _ *Intent) { f.Boot.Device = "" }, "plan.boot", []string{"/boot", "not known"}},
+		{"boot not known", func(f *Facts, _ *Intent) { f.Boot.Device = "" }, "plan.boot", []string{"/boot", "unknown"}},
 		{"boot/bootx of its own", func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44", "/boot/bootx", 0)
 			f.Boot.Device = "vda4"
@@ -264,7 +264,7 @@ func TestNewRefuses(t *testing.T) {
 			want(t, refused.Findings, Refuse, c.id, c.words...)
 			for _, x := range refused.Findings {
 				if x.Subject == "" || x.Detail == "" || x.Fix == "" {
-					t.Errorf("a refusal without noun, evidence or mend: %+v", x)
+					t.Errorf("a refusal without subject, detail or fix: %+v", x)
 				}
 				if !strings.Contains(err.Error(), x.Detail) {
 					t.Errorf("%q is not in the error's words", x.Detail)
@@ -304,12 +304,12 @@ func TestNewWarns(t *testing.T) {
 			withPart(f, 1, RoleOther, Content{Kind: ContentFS, Type: "iso9660", Label: "config-2"})
 			in.Leave = []string{"/dev/vda4"}
 		}, "plan.source", []string{"--leave /dev/vda4", "new SSH host keys", "unless it is done: mkdir -p /var/lib/cloud/seed/config_drive"}},
-		{"swap without a line", func(f *Facts, _ *Intent) { f.Fstab = f.Fstab[:1] }, "plan.source", []string{"swap /dev/vda3", "nothing switches it on"}},
-		{"swap of nobody", func(f *Facts, _ *Intent) { f.Fstab, f.Dev("vda3").Swapping = f.Fstab[:1], false }, "plan.source", []string{"/dev/vda3", "not made again"}},
-		{"an empty partition", func(f *Facts, _ *Intent) { withPart(f, 1, RoleOther) }, "plan.source", []string{"/dev/vda4", "nothing known", "finish destroys it"}},
+		{"swap without a line", func(f *Facts, _ *Intent) { f.Fstab = f.Fstab[:1] }, "plan.source", []string{"swap /dev/vda3", "not be enabled at boot"}},
+		{"swap without a user", func(f *Facts, _ *Intent) { f.Fstab, f.Dev("vda3").Swapping = f.Fstab[:1], false }, "plan.source", []string{"/dev/vda3", "not created again"}},
+		{"an empty partition", func(f *Facts, _ *Intent) { withPart(f, 1, RoleOther) }, "plan.source", []string{"/dev/vda4", "nothing known", "finish erases it"}},
 		{"a remnant", func(f *Facts, _ *Intent) {
 			withPart(f, 1, RoleOther, Content{Kind: ContentRaid, Type: "linux_raid_member", Ghost: true})
-		}, "plan.source", []string{"remnant", "finish destroys it"}},
+		}, "plan.source", []string{"remnant", "finish erases it"}},
 		{"files that may be encrypted", func(f *Facts, _ *Intent) {
 			c := &f.Dev("vda2").Contents[0]
 			c.Features = append(c.Features, "encrypt")

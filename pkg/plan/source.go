@@ -47,11 +47,11 @@ func (b *builder) findSource() {
 	}
 	b.disk = b.f.DiskOf(b.root.Name)
 	if b.root.Kind != KindPart {
-		b.refuse("root filesystem "+b.root.Path, "this version moves a root that lies on a plain partition of one disk", "it lies on %s", kindWords(b.root.Kind))
+		b.refuse("root filesystem "+b.root.Path, "this version moves a root on a plain partition of one disk", "it lies on %s", kindWords(b.root.Kind))
 		return
 	}
 	if b.disk == nil || b.disk.Table == nil {
-		b.refuse("root filesystem "+b.root.Path, "run as root, on a disk whose partition table is sound", "the partition table of its disk could not be read")
+		b.refuse("root filesystem "+b.root.Path, "run as root, and check the partition table: sfdisk --verify", "the partition table of its disk cannot be read")
 		return
 	}
 	if fs := b.root.Filesystem(); fs != nil && !FSTypeOf(fs.Type).Movable {
@@ -59,7 +59,7 @@ func (b *builder) findSource() {
 		return
 	}
 	if b.disk.Remote != "" {
-		b.refuse("source disk "+b.disk.Path, "this version moves disks that a bus of this machine has", "it is %s", b.disk.Remote)
+		b.refuse("source disk "+b.disk.Path, "this version only moves local disks", "it is %s", b.disk.Remote)
 		return
 	}
 	b.f.refuseUnseen(b.disk, &b.answers)
@@ -118,7 +118,7 @@ func (b *builder) leaves() map[string]bool {
 		case d == nil || d.Kind != KindPart || d.Parent != b.disk.Name:
 			b.refuse("--leave "+l, "name a partition of "+b.disk.Path, "it is not a partition of the source disk %s", b.disk.Path)
 		case d == b.root:
-			b.refuse("--leave "+l, "leave other partitions", "it is the root filesystem, which is what moves")
+			b.refuse("--leave "+l, "leave it out of --leave", "it is the root filesystem, which is always moved")
 		default:
 			left[d.Name] = true
 		}
@@ -163,24 +163,24 @@ func (b *builder) addPart(p *Device, leave bool) {
 	case swap != nil && used:
 		b.addSwap(p, tab, swap)
 	case swap != nil:
-		b.warn(noun, "", "it is a swap area that nothing uses: it is not made again")
+		b.warn(noun, "", "it is a swap area that nothing uses, so it is not created again")
 	case fs != nil && p != b.root && !FSTypeOf(fs.Type).Movable:
 		b.immovable(p, tab, fs)
 	case fs != nil && tab != nil && path.IsAbs(tab.Target):
 		b.addFS(p, tab, fs)
 	case p == b.root && fs == nil:
-		b.refuse("root filesystem "+p.Path, "look with wipefs "+p.Path, "it is not one known filesystem: %s", orNothing(p.carries()))
+		b.refuse("root filesystem "+p.Path, "look with wipefs "+p.Path, "it does not hold exactly one known filesystem: %s", orNothing(p.carries()))
 	case p == b.root:
 		b.refuse("root filesystem "+p.Path, "add its line to /etc/fstab", "fstab has no line for it")
 	case p.layered():
-		b.refuse(noun, "this version moves plain filesystems and swap; pass --leave "+p.Path+" to leave it behind (finish erases it)", "it carries %s%s, which would not be moved", p.carries(), comma(p.usedBy()))
+		b.refuse(noun, "this version moves plain filesystems and swap; pass --leave "+p.Path+" to leave it behind (finish erases it)", "it holds %s%s, which would not be moved", p.carries(), comma(p.usedBy()))
 	case used:
 		b.refuse(noun, "give it a line in /etc/fstab that mounts it, so that it is moved; or take it out of use and pass --leave "+p.Path+" to leave it behind (finish erases it)",
 			"it is in use and would not be copied: %s", joined(orNothing(p.carries()), p.usedBy(), fstabWords(tab)))
 	case fs != nil || len(p.Contents) > 0 && !p.remnants():
-		b.refuse(noun, "give it a line in /etc/fstab, so that it is moved; or pass --leave "+p.Path+" to leave it behind (finish erases it)", "it carries %s that no fstab line mounts, so it would not be copied", p.carries())
+		b.refuse(noun, "give it a line in /etc/fstab, so that it is moved; or pass --leave "+p.Path+" to leave it behind (finish erases it)", "it holds %s that no fstab line mounts, so it would not be copied", p.carries())
 	case !extended(b.disk.Table, p.Number):
-		b.warn(noun, "", "%s: it is not moved, and finish destroys it", orNothing(p.carries()))
+		b.warn(noun, "", "%s: it is not moved, and finish erases it", orNothing(p.carries()))
 	}
 }
 
@@ -253,18 +253,18 @@ func (d *Device) remnants() bool {
 // leave notes a partition that the administrator gives up.
 func (b *builder) leave(p *Device, tab *Fstab) {
 	if p.GUID == "" {
-		b.refuse("--leave "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's partition is not as the table on the disk has it")
+		b.refuse("--leave "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's view of it differs from the partition table on the disk")
 		return
 	}
 	if at := b.f.system(p, tab); at != "" {
-		b.refuse("--leave "+p.Path, "leave other partitions", "it is %s of this system, which cannot boot or be rebuilt without", at)
+		b.refuse("--leave "+p.Path, "leave it out of --leave", "it is %s of this system, which cannot boot or be rebuilt without it", at)
 		return
 	}
 	if tab != nil && !tab.optional() {
 		b.refuse("--leave "+p.Path, "add nofail to its line in /etc/fstab, or remove the line", "fstab %s: the new system would hang at boot waiting for it", tab.use())
 	}
 	if u := p.usedBy(); u != "" {
-		b.warn("--leave "+p.Path, "", "it is %s: the new system does not have it, and finish destroys it", u)
+		b.warn("--leave "+p.Path, "", "it is %s: the new system will not have it, and finish erases it", u)
 	}
 	if fs := p.Filesystem(); fs != nil && seedDir(fs.Label) != "" {
 		b.warn("--leave "+p.Path, "unless it is done: "+saveSeed(p, seedDir(fs.Label)), "%s", seedLoss)
@@ -280,7 +280,7 @@ func (b *builder) idleESP(p *Device, tab *Fstab) {
 		return
 	}
 	if tab != nil || len(p.Contents) > 0 {
-		b.warn(noun, "copy what you want to keep", "this machine boots by BIOS: it is not moved, and finish destroys it (%s)", joined(orNothing(p.carries()), p.usedBy(), fstabWords(tab)))
+		b.warn(noun, "copy what you want to keep", "this machine boots by BIOS: it is not moved, and finish erases it (%s)", joined(orNothing(p.carries()), p.usedBy(), fstabWords(tab)))
 	}
 }
 
@@ -288,9 +288,9 @@ func (b *builder) idleESP(p *Device, tab *Fstab) {
 func (b *builder) movable(p *Device, c *Content, fix string) bool {
 	switch {
 	case p.GUID == "":
-		b.refuse("partition "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's partition is not as the table on the disk has it")
+		b.refuse("partition "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's view of it differs from the partition table on the disk")
 	case c.UUID == "":
-		b.refuse("partition "+p.Path, fix, "its %s has no UUID, so it could not be recognised again", c.Type)
+		b.refuse("partition "+p.Path, fix, "its %s has no UUID, so it cannot be identified later", c.Type)
 	case !utf8.ValidString(c.Label):
 		b.refuse("partition "+p.Path, "give it another label", "its label %q is not UTF-8", c.Label)
 	default:
@@ -307,7 +307,7 @@ func (b *builder) addSwap(p *Device, tab *Fstab, c *Content) {
 	if tab != nil {
 		old.Spec = tab.Spec
 	} else {
-		b.warn("swap "+p.Path, "add its line to /etc/fstab", "it is in use, but fstab has no line for it: the new swap is made, and nothing switches it on")
+		b.warn("swap "+p.Path, "add its line to /etc/fstab", "it is in use, but fstab has no line for it: the new swap area would not be enabled at boot")
 	}
 	b.srcs = append(b.srcs, source{part: p, use: c, node: Node{Ref: Ref("swap:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{Swap: old}}})
 }
@@ -318,7 +318,7 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 	}
 	s := &FS{Type: c.Type, Label: c.Label, Spec: tab.Spec, Mount: path.Clean(tab.Target), Used: c.Used}
 	if c.Size > p.Size || c.Used > p.Size {
-		b.refuse("filesystem "+p.Path, "find out which of the two is wrong ("+fill(FSTypeOf(c.Type).Fixes.Look, "check the filesystem", p.Path, "")+", and the partition table) before anything is copied", "it says that it has %d bytes, its partition has %d", max(c.Size, c.Used), p.Size)
+		b.refuse("filesystem "+p.Path, "find out which of the two is wrong ("+fill(FSTypeOf(c.Type).Fixes.Look, "check the filesystem", p.Path, "")+", and the partition table) before anything is copied", "its superblock says %d bytes, its partition has %d", max(c.Size, c.Used), p.Size)
 		return
 	}
 	if p == b.root && s.Mount != "/" || p != b.root && s.Mount == "/" {
@@ -392,7 +392,7 @@ func (b *builder) elsewhere() {
 			return
 		}
 		seen[target] = true
-		b.refuse("directory "+target, fix, "%s is mounted there, which is no partition of %s", what, b.disk.Path)
+		b.refuse("directory "+target, fix, "%s is mounted there, which is not a partition of %s", what, b.disk.Path)
 	}
 	for _, e := range b.f.Fstab {
 		if path.IsAbs(e.Target) && !option(e.Options, "noauto") {

@@ -150,7 +150,7 @@ func (e *Env) present(dev string) bool {
 func (e *Env) disk(noun string, n *plan.Node) (*plan.Device, error) {
 	d, err := e.Facts.Disk(n)
 	if err == nil && d == nil {
-		err = fmt.Errorf("%s %s: no disk with %s is here", noun, n.Was, n.Identity())
+		err = fmt.Errorf("%s %s: no disk with %s was found", noun, n.Was, n.Identity())
 	}
 	return d, err
 }

@@ -59,7 +59,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			continue
 		}
 		if d == nil {
-			refuse("old disk "+n.Was, "connect it", "no disk with %s is here", n.Identity())
+			refuse("old disk "+n.Was, "connect it", "no disk with %s was found", n.Identity())
 			continue
 		}
 		final, begun := p.Final.Node(n.Ref), rs.Begun(partOf(repartition, n))

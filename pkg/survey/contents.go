@@ -138,7 +138,7 @@ func content(s probe.Signature) plan.Content {
 			}
 		}
 		if x.Errors || x.ErrorCount > 0 {
-			c.Damage = fmt.Sprintf("the kernel noted errors in it (%d)", x.ErrorCount)
+			c.Damage = fmt.Sprintf("the kernel recorded errors in it (%d)", x.ErrorCount)
 		}
 	}
 	if s.Checksum == probe.Invalid && c.Dirty == "" {
