@@ -34,7 +34,7 @@ type options struct {
 	json, dryRun, list, discard, files      bool
 	explain                                 bool
 	to, engine, metadata, onFailure, output string
-	image, label, readError                 string
+	image, label, readError, decode         string
 	keepUUID, noGrow                        bool
 	rehearse, skipRehearsal                 bool
 	disks, wipe, leave                      values

@@ -164,7 +164,7 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 		st.State, st.Says = "old system after a commit", "The migration was committed, but this is the old system: it was rolled back, or the new system was never confirmed."
 		st.Next = "migrate-init cancel, or reboot into the new system from the boot menu"
 	case len(rs) == 0:
-		st.State, st.Says = "not begun", "This is the old system. The target has no journal of this plan: the migration has not run, or it stopped at its checks, before the first write."
+		st.State, st.Says = "not begun", "This is the old system. The target has no journal of this plan: the migration has not run, or it stopped at its checks, before the first write; then its consoles had the report (migrate-init report --decode LOG)."
 		st.Next = "migrate-init check " + path.Join(stage.StateDir, "plan.toml")
 	default:
 		st.State, st.Says = "failed", "This is the old system, unchanged. The migration began and did not commit."

@@ -125,6 +125,14 @@ func TestInitRefuses(t *testing.T) {
 			if r.last() != (machine.Reboot{How: "poweroff"}).String() {
 				t.Errorf("last effect: %s", r.last())
 			}
+			log := filepath.Join(t.TempDir(), "console.log")
+			if err := os.WriteFile(log, r.said.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out, errs bytes.Buffer
+			if code := r.app.run(t.Context(), []string{"report", "--decode", log}, &out, &errs); code != 0 || !strings.Contains(out.String(), "error: ") || !strings.Contains(out.String(), c.said) {
+				t.Errorf("report --decode: exit code %d, %s%s", code, errs.String(), out.String())
+			}
 		})
 	}
 }

@@ -31,6 +31,10 @@ func verbs() []verb {
 	return []verb{
 		{groupLook, "inspect", "", "describe this machine on one page", nil, asJSON, cmdInspect},
 		{groupLook, "status", "", "show what happened, from the journal, and what to do next", nil, asJSON, cmdStatus},
+		{groupLook, "report", "", "print the journal in full; or read the report of a failure from a console's log", nil, func(fs *flag.FlagSet, o *options) {
+			fs.StringVar(&o.decode, "decode", "", "read the report that a failed migration printed, from a captured log of its console, `FILE`; - is standard input")
+			asJSON(fs, o)
+		}, cmdReport},
 		{groupPlan, "plan", "--to raid1 --disk DEV", "make a plan, and show it on one screen", nil, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.to, "to", "", "the new layout, `LAYOUT`: raid1")
 			fs.Var(&o.disks, "disk", "the new disk, `DEV`; may be repeated")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +77,11 @@ type Consoles struct {
 	all          []*console
 	kmsg         io.Writer
 	lastProgress time.Time
+	said         []string // the last lines, for a report of a failure
 }
+
+// saidLines is how many lines a report of a failure has at most.
+const saidLines = 200
 
 // Add adds a console. With reopen it is opened again after a hang-up.
 func (c *Consoles) Add(w io.Writer, reopen func() (io.WriteCloser, error)) {
@@ -119,10 +124,32 @@ func (c *Consoles) Say(format string, args ...any) {
 	defer c.mu.Unlock()
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		c.line(line)
+		if c.said = append(c.said, line); len(c.said) > saidLines {
+			c.said = c.said[1:]
+		}
 		if c.kmsg != nil {
 			_, _ = io.WriteString(c.kmsg, line) // the consoles have it
 		}
 	}
+}
+
+// Block writes lines as they are everywhere, and does not count them as said.
+func (c *Consoles) Block(lines []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, line := range lines {
+		c.line(line)
+		if c.kmsg != nil {
+			_, _ = io.WriteString(c.kmsg, line) // the consoles have it
+		}
+	}
+}
+
+// Said returns the last lines that were said, the oldest first.
+func (c *Consoles) Said() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.said)
 }
 
 func (c *Consoles) line(line string) {

@@ -4,16 +4,21 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/stage"
 )
 
 // releaseTime bounds how long a failed mode releases mounts and arrays before the reset.
 const releaseTime = 30 * time.Second
 
 // noJournal is the outlook while nothing was written.
-const noJournal = "nothing was committed: the next boot is the old system, unchanged; the target has no journal yet, so the reason stands only here"
+const noJournal = "nothing was committed: the next boot is the old system, unchanged; the target has no journal yet, so the reason stands only on the consoles"
+
+// aboutReport says what the block of lines above it is for.
+const aboutReport = "the block above is the whole report; in a log of this console, such as a provider's, `migrate-init report --decode LOG` reads it"
 
 // recovered treats a panic like any other failure: reported, journalled, and followed by the policy.
 func (p *Init) recovered(ctx context.Context) {
@@ -34,14 +39,39 @@ func (p *Init) recovered(ctx context.Context) {
 	p.giveUp(ctx)
 }
 
-// report says why the run ends here, and what the next boot will be.
+// report says why the run ends here, and what the next boot will be. Where no journal keeps the reason, the consoles get
+// all that is known, in a form that can be read back from a log of theirs; what a person reads comes last.
 func (p *Init) report(err error) {
+	if p.job.kept == nil || !p.job.kept() {
+		p.print(err)
+	}
 	p.Consoles.Say("FAILED: %v", err)
 	outlook := noJournal
 	if p.job.outlook != nil {
 		outlook = p.job.outlook()
 	}
 	p.Consoles.Say("%s", outlook)
+}
+
+// print prints the report of a failure as a block of lines.
+func (p *Init) print(err error) {
+	r := stage.ConsoleReport{Version: p.Version, Time: p.Consoles.Now().UTC().Format(time.RFC3339), Error: err.Error(), Said: p.Consoles.Said()}
+	if p.image.Plan != nil {
+		r.Plan = p.image.ID
+	}
+	if line, err := p.read("/proc/cmdline"); err == nil {
+		r.Cmdline = strings.TrimSpace(string(line))
+	}
+	if p.job.facts != nil {
+		r.Facts = p.job.facts()
+	}
+	lines, rerr := r.Lines()
+	if rerr != nil {
+		p.Consoles.Say("%v", rerr)
+		return
+	}
+	p.Consoles.Block(lines)
+	p.Consoles.Say("%s", aboutReport)
 }
 
 // giveUp carries out the policy for failures.

@@ -56,6 +56,11 @@ func migrate(ctx context.Context, p *Init) error {
 		},
 		outlook: func() string { return outlook(e.Records()) },
 		release: e.Abandon,
+		kept: func() bool {
+			rs := e.Records()
+			return len(rs) > 0 && rs[len(rs)-1].Event == stage.Failed
+		},
+		facts: func() *plan.Facts { return e.Facts },
 	}
 	p.loadDrivers(ctx, e)
 	if err := stage.Run(ctx, e); err != nil {

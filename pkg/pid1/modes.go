@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/plan"
 )
 
 // mode is a row: what PID 1 runs once it is set up. Run returns why it failed; when all goes well it does not return,
@@ -44,5 +45,7 @@ func selectMode(all []mode, cmdline boot.Cmdline) (mode, error) {
 type job struct {
 	journal func(ctx context.Context, text string) error // records a panic
 	outlook func() string                                // what the next boot will be
+	kept    func() bool                                  // the reason is in a journal
+	facts   func() *plan.Facts                           // the machine as it was last looked at; nil when it was not
 	release func(ctx context.Context)                    // unmounts and stops what the mode started
 }

@@ -14,6 +14,7 @@ import (
 	"migrate-init/boot"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/stage"
 )
 
 // fakeMachine logs what it is asked for; hit may panic or fail.
@@ -99,6 +100,17 @@ func TestWithoutPlan(t *testing.T) {
 		"nothing was committed: the next boot is the old system, unchanged; the target has no journal yet", "policy: reboot\r\n")
 	if !strings.Contains(r.kmsg.String(), "FAILED: plan") {
 		t.Errorf("the kernel log has no reason: %s", r.kmsg)
+	}
+	reports, err := stage.ReadConsoleReports(bytes.NewReader(r.said.Bytes()))
+	if err != nil || len(reports) != 1 || !strings.HasPrefix(reports[0].Error, "plan /etc/migrate-init/plan.toml: not in this image") || reports[0].Cmdline != "console=ttyS0" {
+		t.Errorf("the console's report: %+v, %v", reports, err)
+	}
+	if again, err := stage.ReadConsoleReports(bytes.NewReader(r.kmsg.Bytes())); err != nil || len(again) != 1 {
+		t.Errorf("the kernel log's report: %v", err)
+	}
+	// The reason is the last that a screen shows.
+	if s := r.said.String(); strings.Index(s, "FAILED: plan") < strings.Index(s, "END REPORT") {
+		t.Error("the reason stands above the block")
 	}
 	// A panic must be a reset before anything can go wrong, the consoles included.
 	want := []string{machine.Mkdir{Path: "/proc", Mode: 0o555}.String(), machine.WriteSys{Path: "/proc/sys/kernel/panic", Value: "30"}.String()}

@@ -12,6 +12,20 @@ func (f *Facts) Describe() string {
 	f.describeDisks(p)
 	f.describeArrays(p)
 	f.describeBoot(p)
+	f.describeProblems(p)
+	return p.String()
+}
+
+// DescribeStorage is the part of Describe that an image sees too: disks, arrays, and what could not be read.
+func (f *Facts) DescribeStorage() string {
+	p := &page{}
+	f.describeDisks(p)
+	f.describeArrays(p)
+	f.describeProblems(p)
+	return p.String()
+}
+
+func (f *Facts) describeProblems(p *page) {
 	for _, part := range []struct {
 		head string
 		note bool
@@ -28,7 +42,6 @@ func (f *Facts) Describe() string {
 			p.para("  ", "%s: %s", x.Subject, x.Err)
 		}
 	}
-	return p.String()
 }
 
 func (f *Facts) describeSystem(p *page) {
