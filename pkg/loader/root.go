@@ -8,8 +8,8 @@ import (
 )
 
 // newRoot reports whether the value of root= means the new root filesystem: by its UUID, however that is spelled, or by a name
-// of the array that it lies on. A label does not: the old filesystem may carry it too. A node, a number or a partition can
-// not be the same in each boot.
+// of the array that it lies on. A label does not: the old filesystem may carry it too. A node, a number or a partition is
+// not the same in each boot.
 func newRoot(p *plan.Plan, value string) bool {
 	spec := fstab.ParseSpec(value).Meaning()
 	root := fstab.Spec{Kind: fstab.UUID, Value: p.Boot.Root}

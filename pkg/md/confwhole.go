@@ -70,7 +70,7 @@ func (w WholeConf) Devices() []string {
 func (w WholeConf) Covers(device string) bool { return covers(w.Devices(), device) }
 
 // deviceName takes off what mdadm does not compare (devname_matches in config.c): /dev/md/0, /dev/md0 and md0 are one name.
-// "" is no name: none is given, or the array is to be ignored.
+// "" stands for a line without a name, or one that lets the array be ignored.
 func deviceName(device string) string {
 	if strings.EqualFold(device, "<ignore>") {
 		return ""

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// judged runs mdadm with a configuration and returns what it says; that it fails is no news without arrays.
+// judged runs mdadm with a configuration and returns what it says; without arrays it always fails.
 func judged(t *testing.T, conf string, args ...string) string {
 	t.Helper()
 	bin, err := exec.LookPath("mdadm")
@@ -117,6 +117,6 @@ func TestClaims(t *testing.T) {
 		}
 	}
 	if l := ParseConf([]byte("ARRAY super-minor=0\n")).Arrays()[0]; !l.Claims(id, "host:root", "0.90", nil) {
-		t.Error("super-minor= is no claim to an array that has one")
+		t.Error("super-minor= does not claim an array that has one")
 	}
 }

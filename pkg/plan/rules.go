@@ -60,8 +60,10 @@ type Generator struct {
 }
 
 // Texts are patterns of files that name devices on any system, without the leading slash: the command line of kernels to
-// come, and boot entries that boot loaders share. A boot entry under another name is read by no one.
-func Texts() []string { return []string{"etc/kernel/cmdline", "boot/loader/entries/*.conf"} }
+// come, boot entries that boot loaders share (no loader reads one under another name), and mount units of systemd.
+func Texts() []string {
+	return []string{"etc/kernel/cmdline", "boot/loader/entries/*.conf", "etc/systemd/system/*.mount"}
+}
 
 // Settings are shell-like files. Pattern is without the leading slash.
 type Settings struct {

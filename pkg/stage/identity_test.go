@@ -132,6 +132,28 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// TestSettingsSpelled: settings that name a device by label, in the syntax of each file.
+func TestSettingsSpelled(t *testing.T) {
+	const root, swap = "bbbbbbbb-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000003"
+	for name, c := range map[string][2]string{
+		"etc/initramfs-tools/conf.d/resume": {"RESUME=LABEL=swap\n", "RESUME=UUID=" + swap + "\n"},
+		"etc/default/grub":                  {`GRUB_CMDLINE_LINUX='"root=LABEL=root disk" resume=/dev/disk/by-label/swap'` + "\n", `GRUB_CMDLINE_LINUX='root=UUID=` + root + ` resume=UUID=` + swap + "'\n"},
+		"etc/kernel/cmdline":                {`root=LABEL=root\x20disk ro`, "root=UUID=" + root + " ro"},
+		"boot/loader/entries/d.conf":        {"title Debian\noptions root=LABEL=root\\x20disk ro\n", "title Debian\noptions root=UUID=" + root + " ro\n"},
+		"etc/systemd/system/x.mount":        {"[Mount]\nWhat=/dev/disk/by-label/root\\x20disk\nWhere=/x\n", "[Mount]\nWhat=/dev/disk/by-uuid/" + root + "\nWhere=/x\n"},
+	} {
+		tree := sim.Files(map[string]string{"etc/fstab": "", name: c[0]})
+		effs, err := Rewrites(loader.Known(), spelledPlan(), tree, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, tree, effs)
+		if got := string(tree[name].Data); got != c[1] {
+			t.Errorf("%s: %q became %q, want %q", name, c[0], got, c[1])
+		}
+	}
+}
+
 // TestForcedPartition: GRUB's settings that make a partition the root are emptied, also where the partition is gone.
 func TestForcedPartition(t *testing.T) {
 	tree := sim.Files(map[string]string{"etc/fstab": "", "etc/default/grub.d/40-force-partuuid.cfg": "GRUB_FORCE_PARTUUID=deadbeef-0000-4000-8000-000000000000\n", "etc/default/grub": "GRUB_DEVICE_PARTUUID=x\n"})

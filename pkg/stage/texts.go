@@ -1,7 +1,10 @@
 package stage
 
 import (
+	"bytes"
+
 	"migrate-init/pkg/distro"
+	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
 )
@@ -21,6 +24,21 @@ type text struct {
 	by rewriting
 }
 
+// units replaces devices in What= of systemd's units, which wants a path. No other text has such a line.
+func units(to loader.Renames, b []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(b) {
+		what, ok := bytes.CutPrefix(line, []byte("What="))
+		if ok {
+			if id := to.Becomes(fstab.ParseSpec(string(bytes.TrimSpace(what)))); id != "" {
+				line = []byte("What=/dev/disk/by-uuid/" + id + "\n")
+			}
+		}
+		out = append(out, line...)
+	}
+	return out
+}
+
 // texts is every file of the new system that is searched for names of the old one. What is searched is rewritten, and what
 // is rewritten is searched: rewrite and prove both go by this list.
 func texts(l loader.Loader, sys distro.System) []text {
@@ -32,7 +50,9 @@ func texts(l loader.Loader, sys distro.System) []text {
 	}
 	add(here, l.Settings...)
 	for _, pattern := range plan.Texts() {
-		add(here, loader.Setting{Pattern: pattern, Lines: true, Change: func(to loader.Renames, b []byte) ([]byte, error) { return []byte(to.Params(string(b))), nil }})
+		add(here, loader.Setting{Pattern: pattern, Lines: true, Change: func(to loader.Renames, b []byte) ([]byte, error) {
+			return []byte(to.Params(string(units(to, b)))), nil
+		}})
 	}
 	for _, x := range sys.Generator.Settings {
 		add(here, loader.Setting{Pattern: x.Pattern, Change: func(to loader.Renames, b []byte) ([]byte, error) {

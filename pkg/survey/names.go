@@ -44,7 +44,7 @@ func (l *looker) uses() {
 	}
 }
 
-// glob lists files that match a pattern. A backslash or a bracket in a name is no sign: only '*' in the last component is.
+// glob lists files that match a pattern; a pattern without a star is the name of one.
 func (l *looker) glob(pattern string) []string {
 	if !strings.Contains(pattern, "*") {
 		return []string{pattern}
@@ -86,7 +86,7 @@ func (l *looker) variables(s plan.Settings) {
 	}
 }
 
-// use notes a place that names a device. What is neither a tag nor a node is no name.
+// use notes a place that names a device. A word that is neither a tag, a node nor a number names none.
 func (l *looker) use(where string, spec fstab.Spec, resume bool) {
 	u := plan.Use{Where: where, Spec: spec.String(), Name: l.name(spec), Resume: resume}
 	found := l.meant(spec)

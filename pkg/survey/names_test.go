@@ -72,7 +72,7 @@ func TestUses(t *testing.T) {
 			t.Errorf("links %q", d.Links)
 		}
 	}
-	// What is only history, or no name, is no use; a label of two devices is told with both.
+	// History and words that name no device do not count; a label of two devices is told with both.
 	m := debian(t)
 	m.file("proc/cmdline", "BOOT_IMAGE=/boot/vmlinuz console=ttyS0 ro x=254:2")
 	m.file("etc/generator/x.conf", "# RESUME=LABEL=rootfs\nRESUME=none\nROOT=auto\n")
