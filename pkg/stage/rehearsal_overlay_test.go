@@ -134,7 +134,8 @@ dev=$(grub-probe --target=device /)
 uuid=$(grub-probe --device "$dev" --target=fs_uuid)
 [ "$(grub-probe -t fs_uuid /boot/grub)" = "$uuid" ]
 [ "$(grub-probe --target=fs_uuid /srv)" != "$uuid" ]
-[ "$(grub-probe --target=partmap --device "$dev") $(grub-probe -d "$dev" -t abstraction) $(grub-probe -t fs /)" = "gpt diskfilter mdraid1x ext2" ]
+[ "$(grub-probe --target=partmap --device "$dev") $(grub-probe -d "$dev" -t abstraction | sed 's/$/,/') $(grub-probe -t fs /)" = "gpt diskfilter,
+mdraid1x, ext2" ]
 [ -e "/dev/disk/by-uuid/$uuid" ]
 ! grub-probe --target=bios_hint / 2>/dev/null
 ! grub-probe --target=fs /nowhere 2>/dev/null
