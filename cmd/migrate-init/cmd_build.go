@@ -8,10 +8,11 @@ import (
 
 	"migrate-init/pkg/image"
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/plan"
 )
 
 func cmdBuild(ctx context.Context, c *call) error {
-	p, text, f, err := c.accepted(ctx, c.args[0])
+	p, text, f, err := c.accepted(ctx, c.args[0], plan.Planning)
 	if err != nil {
 		return err
 	}

@@ -115,8 +115,9 @@ func (c *call) early(ctx context.Context, p *plan.Plan, f *plan.Facts) error {
 	return err
 }
 
-// checked reads a plan, surveys, and holds the one against the other.
-func (c *call) checked(ctx context.Context, name string) (*plan.Plan, []byte, *plan.Facts, plan.Findings, error) {
+// checked reads a plan, surveys, and holds the one against the other. What needs the system's own programs is asked when the
+// moment is plan.Live.
+func (c *call) checked(ctx context.Context, name string, when plan.Moment) (*plan.Plan, []byte, *plan.Facts, plan.Findings, error) {
 	p, text, err := namedPlan(name)
 	if err != nil {
 		return nil, nil, nil, nil, err
@@ -126,8 +127,15 @@ func (c *call) checked(ctx context.Context, name string) (*plan.Plan, []byte, *p
 		return nil, nil, nil, nil, err
 	}
 	found := plan.Check(p, f, plan.Live)
-	more, err := c.preflight(ctx, p, f, plan.Live)
-	return p, text, f, append(found, more...), err
+	more, err := c.preflight(ctx, p, f, when)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	found = append(found, more...)
+	if f.Machine.UID != 0 {
+		return p, text, f, found, nil // only root can read the journal
+	}
+	return p, text, f, append(found, carriedOut(c, p, f)), nil
 }
 
 // preflight asks the running system what its copy will be asked later. Others than root cannot read it, which is
@@ -146,8 +154,8 @@ func (c *call) preflight(ctx context.Context, p *plan.Plan, f *plan.Facts, when 
 }
 
 // accepted is checked, with every refusal as the error and every warning said.
-func (c *call) accepted(ctx context.Context, name string) (*plan.Plan, []byte, *plan.Facts, error) {
-	p, text, f, found, err := c.checked(ctx, name)
+func (c *call) accepted(ctx context.Context, name string, when plan.Moment) (*plan.Plan, []byte, *plan.Facts, error) {
+	p, text, f, found, err := c.checked(ctx, name, when)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -156,7 +164,7 @@ func (c *call) accepted(ctx context.Context, name string) (*plan.Plan, []byte, *
 }
 
 func cmdCheck(ctx context.Context, c *call) error {
-	p, text, f, found, err := c.checked(ctx, c.args[0])
+	p, text, f, found, err := c.checked(ctx, c.args[0], plan.Live)
 	if err != nil {
 		return err
 	}

@@ -20,14 +20,11 @@ func cmdSchedule(ctx context.Context, c *call) error {
 		return err
 	}
 	defer release()
-	p, text, f, err := c.accepted(ctx, c.args[0])
+	p, text, f, err := c.accepted(ctx, c.args[0], plan.Live)
 	if err != nil {
 		return err
 	}
 	if err := notArmed(f); err != nil {
-		return err
-	}
-	if err := notCommitted(c, p, f); err != nil {
 		return err
 	}
 	name, size, err := imageOf(c.opt.image, p)
@@ -109,16 +106,17 @@ func notArmed(f *plan.Facts) error {
 	return nil
 }
 
-// notCommitted refuses a plan that was carried out: its copy is a system of its own by now, and older than this one.
-func notCommitted(c *call, p *plan.Plan, f *plan.Facts) error {
+// carriedOut refuses a plan that was carried out: its copy is a system of its own by now, and older than this one.
+func carriedOut(c *call, p *plan.Plan, f *plan.Facts) plan.Finding {
+	x := plan.Finding{ID: "plan.new", Severity: plan.OK, Subject: "plan " + p.ID, Detail: "it has not been carried out"}
 	rs, err := c.journalOf(p, f)
 	if err != nil {
-		return err
+		x = plan.Refusal(x.Subject, "disconnect what should not be there, and check again", "whether it has been carried out is not known: %v", err)
+	} else if rs.Done("commit") {
+		x = plan.Refusal(x.Subject, "boot the migrated system from the boot menu, or run `migrate-init cancel` and make a new plan with --wipe for its disk", "it has already been carried out")
 	}
-	if rs.Done("commit") {
-		return fmt.Errorf("plan %s: it has already been carried out; boot the migrated system from the boot menu, or run `migrate-init cancel` and make a new plan with --wipe for its disk", p.ID)
-	}
-	return nil
+	x.ID = "plan.new"
+	return x
 }
 
 // imageOf opens an image and looks for the plan inside: an image of another plan would migrate by that one.

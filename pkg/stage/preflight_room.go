@@ -23,19 +23,22 @@ func (pr *prover) room() (out plan.Findings) {
 		return nil
 	}
 	list, _ := pr.kernels()
-	var more, largest, unpacked int64
+	var more, largest int64
+	name := ""
 	for _, k := range list {
 		st, err := pr.stat(k.initrd)
 		if err != nil {
 			continue
 		}
 		more += grows
-		largest = max(largest, st.Size()+grows)
-		unpacked = max(unpacked, pr.unpacked(k.initrd, st.Size())+grows)
+		if n := st.Size() + grows; n > largest {
+			largest, name = n, k.initrd
+		}
 	}
 	if largest == 0 {
 		return nil // refused elsewhere
 	}
+	unpacked := pr.unpacked(name, largest-grows) + grows
 	boot, scratch := path.Dir(pr.p.Boot.Kernel), pr.sys.Generator.Scratch
 	need := map[*plan.Node]int64{}
 	if n := pr.target(boot); n != nil {

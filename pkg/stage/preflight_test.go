@@ -184,14 +184,15 @@ func broken(t *testing.T) map[string]trouble {
 			edit("boot/grub/grub.cfg", "/"+initrdName, "/boot/mine.img")(w, tree, pf)
 			tree["boot/mine.img"] = plain("x")
 		}},
-		"a missing file":     {"boot-menu.entry", warn, `entry "old": it names /boot/vmlinuz-4, which does not exist`, "", menu("", fmt.Sprintf(entry, "old", "linux /boot/vmlinuz-4 root=UUID="+sim.OldRoot))},
-		"a loop":             {"boot-menu.entry", warn, `entry "iso": it names (loop)/vmlinuz`, "", menu("", fmt.Sprintf(entry, "iso", "loopback loop /x.iso\nlinux (loop)/vmlinuz"))},
-		"a network":          {"boot-menu.entry", warn, "(tftp)/vmlinuz", "", menu("", fmt.Sprintf(entry, "net", "linux (tftp)/vmlinuz"))},
-		"a variable":         {"boot-menu.entry", warn, "(${root})/vmlinuz", "", menu("", fmt.Sprintf(entry, "var", "linux ($root)/vmlinuz"))},
-		"another variable":   {"boot-menu.entry", warn, "${k}", "", menu("", fmt.Sprintf(entry, "var", "linux ${k}"))},
-		"a waiting menu":     {"boot-menu.timeout", warn, "its timeout is -1", "GRUB_TIMEOUT=5", menu("set timeout=-1\n", "")},
-		"a password":         {"boot-menu.password", warn, "asks for a password", "--unrestricted", menu("set superusers=root\n", "")},
-		"a default is saved": {"boot-menu.savedefault", warn, "GRUB_SAVEDEFAULT is true", "GRUB_DEFAULT=0", edit("etc/default/grub", "GRUB_DEFAULT=0", "GRUB_SAVEDEFAULT=true\nGRUB_DEFAULT=saved")},
+		"a partition that is gone": {"boot-menu.default", refuse, "has root=PARTUUID=dead0000-01", "", edit("boot/grub/grub.cfg", "root=UUID="+sim.OldRoot, "root=PARTUUID=dead0000-01")},
+		"a missing file":           {"boot-menu.entry", warn, `entry "old": it names /boot/vmlinuz-4, which does not exist`, "", menu("", fmt.Sprintf(entry, "old", "linux /boot/vmlinuz-4 root=UUID="+sim.OldRoot))},
+		"a loop":                   {"boot-menu.entry", warn, `entry "iso": it names (loop)/vmlinuz`, "", menu("", fmt.Sprintf(entry, "iso", "loopback loop /x.iso\nlinux (loop)/vmlinuz"))},
+		"a network":                {"boot-menu.entry", warn, "(tftp)/vmlinuz", "", menu("", fmt.Sprintf(entry, "net", "linux (tftp)/vmlinuz"))},
+		"a variable":               {"boot-menu.entry", warn, "(${root})/vmlinuz", "", menu("", fmt.Sprintf(entry, "var", "linux ($root)/vmlinuz"))},
+		"another variable":         {"boot-menu.entry", warn, "${k}", "", menu("", fmt.Sprintf(entry, "var", "linux ${k}"))},
+		"a waiting menu":           {"boot-menu.timeout", warn, "its timeout is -1", "GRUB_TIMEOUT=5", menu("set timeout=-1\n", "")},
+		"a password":               {"boot-menu.password", warn, "asks for a password", "--unrestricted", menu("set superusers=root\n", "")},
+		"a default is saved":       {"boot-menu.savedefault", warn, "GRUB_SAVEDEFAULT is true", "GRUB_DEFAULT=0", edit("etc/default/grub", "GRUB_DEFAULT=0", "GRUB_SAVEDEFAULT=true\nGRUB_DEFAULT=saved")},
 		"os-prober after all": {"boot-menu.os-prober", refuse, "sets GRUB_DISABLE_OS_PROBER=false", "mv /etc/default/grub.d/z.cfg /etc/default/grub.d/00-z.cfg",
 			one("etc/default/grub.d/z.cfg", plain("GRUB_DISABLE_OS_PROBER=false\n"))},
 		"a panic that stays": {"boot-menu.panic", warn, "would not become a reset", "00-z.cfg", one("etc/default/grub.d/z.cfg", plain("GRUB_CMDLINE_LINUX=quiet\n"))},
@@ -287,6 +288,14 @@ func TestPreflightPasses(t *testing.T) {
 			cfg := string(tree["boot/grub/grub.cfg"].Data)
 			cfg = strings.NewReplacer("/"+kernelName, "/vmlinuz", "/"+initrdName, "/initrd.img").Replace(cfg)
 			tree["boot/grub/grub.cfg"] = plain(cfg)
+		},
+		"the root by its node": func(tree fstest.MapFS) {
+			tree["etc/default/grub"] = plain(string(tree["etc/default/grub"].Data) + "GRUB_DISABLE_LINUX_UUID=true\n")
+			tree["boot/grub/grub.cfg"] = plain(strings.Replace(string(tree["boot/grub/grub.cfg"].Data), "root=UUID="+sim.OldRoot, "root=/dev/vda2", 1))
+		},
+		"the root by its partition": func(tree fstest.MapFS) {
+			tree["etc/default/grub"] = plain(string(tree["etc/default/grub"].Data) + "GRUB_FORCE_PARTUUID=aaaaaaaa-0000-4000-8000-000000000002\n")
+			tree["boot/grub/grub.cfg"] = plain(strings.Replace(string(tree["boot/grub/grub.cfg"].Data), "root=UUID="+sim.OldRoot, "root=PARTUUID=aaaaaaaa-0000-4000-8000-000000000002", 1))
 		},
 		"another system by its place": func(tree fstest.MapFS) {
 			tree["boot/grub/grub.cfg"] = plain(string(tree["boot/grub/grub.cfg"].Data) + "menuentry other {\nset root=(hd1,msdos1)\nlinux /vmlinuz-x root=/dev/sdb1\n}\n")
