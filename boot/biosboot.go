@@ -31,8 +31,11 @@ type BootSector struct {
 	DriveCheck bool   // the jump over the check of the BIOS's drive number was taken out, as for hard disks
 }
 
-// SectorOwner names whose code is in LBA 0 of a disk: "GRUB", "unknown", or "" for none.
+// SectorOwner names whose code is in LBA 0 of a disk: "GRUB", "migrate-init" for NextDisk, "unknown", or "" for none.
 func SectorOwner(lba0 []byte) string {
+	if isNextDisk(lba0) {
+		return "migrate-init"
+	}
 	if _, err := ParseBootSector(lba0); err == nil {
 		return "GRUB"
 	}

@@ -67,11 +67,11 @@ func GRUBSnippet(s SnippetSpec) ([]byte, error) {
 		return nil, fmt.Errorf("grub snippet: %w", err)
 	}
 	w := snippetWriter{}
-	w.line(0, beginMarker+s.PlanID)
+	w.line(0, snippet.begin()+s.PlanID)
 	w.line(0, "# Written by migrate-init schedule; migrate-init cancel removes exactly these lines.")
 	s.migrateEntry(&w)
 	s.commitTest(&w)
-	w.line(0, endMarker+s.PlanID)
+	w.line(0, snippet.end()+s.PlanID)
 	if w.err != nil {
 		return nil, fmt.Errorf("grub snippet: %w", w.err)
 	}
@@ -155,7 +155,11 @@ func (s SnippetSpec) check() error {
 	if strings.ContainsAny(s.Volume, "()' \t") {
 		return fmt.Errorf("volume %q: GRUB's name of it without parentheses expected", clip(s.Volume))
 	}
-	for _, m := range append(append([]string{}, s.Modules...), s.BootModules...) {
+	return checkModules(append(append([]string{}, s.Modules...), s.BootModules...))
+}
+
+func checkModules(modules []string) error {
+	for _, m := range modules {
 		if m == "" || strings.Trim(m, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 			return fmt.Errorf("grub module name %q: lower-case letters, digits and underscores expected", clip(m))
 		}

@@ -138,13 +138,13 @@ func TestGRUBSnippetRefusals(t *testing.T) {
 }
 
 func TestSnippetRoundTrip(t *testing.T) {
-	snippet, err := GRUBSnippet(spec())
+	lines, err := GRUBSnippet(spec())
 	if err != nil {
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		old := []byte(rapid.StringMatching(`(set a=b|### BEGIN /etc|\n|\r\n| |#){0,9}`).Draw(t, "old"))
-		with, err := InsertSnippet(old, snippet)
+		with, err := InsertSnippet(old, lines)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,11 +168,11 @@ func TestSnippetRoundTrip(t *testing.T) {
 }
 
 func TestSnippetDamage(t *testing.T) {
-	snippet, err := GRUBSnippet(spec())
+	lines, err := GRUBSnippet(spec())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := InsertSnippet(snippet, snippet); !errors.Is(err, ErrSnippetPresent) {
+	if _, err := InsertSnippet(lines, lines); !errors.Is(err, ErrSnippetPresent) {
 		t.Errorf("a second one: %v", err)
 	}
 	if _, err := InsertSnippet(nil, []byte("set x=y\n")); err == nil {
@@ -182,10 +182,10 @@ func TestSnippetDamage(t *testing.T) {
 		t.Errorf("none: %q %v %v", rest, found, err)
 	}
 	for want, data := range map[string][]byte{
-		"no end":    snippet[:len(snippet)-20],
-		"second":    append(bytes.Clone(snippet), snippet...),
-		"its begin": []byte(endMarker + "x\n"),
-		"plan id":   []byte(beginMarker + "\n"),
+		"no end":    lines[:len(lines)-20],
+		"second":    append(bytes.Clone(lines), lines...),
+		"its begin": []byte(snippet.end() + "x\n"),
+		"plan id":   []byte(snippet.begin() + "\n"),
 	} {
 		if _, _, err := RemoveSnippet(data); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -194,16 +194,16 @@ func TestSnippetDamage(t *testing.T) {
 }
 
 func FuzzSnippet(f *testing.F) {
-	snippet, err := GRUBSnippet(spec())
+	lines, err := GRUBSnippet(spec())
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add([]byte("set a=b"), []byte("later\n"))
 	f.Add([]byte("a\r\n"), []byte(nil))
-	f.Add(snippet, []byte("x"))
-	f.Add([]byte(beginMarker+"x\n"), []byte(endMarker+"x\n"))
+	f.Add(lines, []byte("x"))
+	f.Add([]byte(snippet.begin()+"x\n"), []byte(snippet.end()+"x\n"))
 	f.Fuzz(func(t *testing.T, old, later []byte) {
-		with, err := InsertSnippet(old, snippet)
+		with, err := InsertSnippet(old, lines)
 		if err != nil {
 			return
 		}

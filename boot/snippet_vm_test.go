@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,7 +49,9 @@ if [ -f  ${config_directory}/custom.cfg ]; then
 fi
 `
 
-const vmNewConfig = `set timeout=0
+const vmNewConfig = `serial --unit=0
+terminal_output serial
+set timeout=0
 menuentry new {
 	echo MARK-NEW $prefix
 	halt
@@ -58,7 +61,9 @@ if [ -f  ${config_directory}/custom.cfg ]; then
 fi
 `
 
-func TestSnippetBoots(t *testing.T) {
+// vmTools skips where virtual machines are not wanted, or cannot be had.
+func vmTools(t *testing.T) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED: boots virtual machines, not with -short")
 	}
@@ -67,6 +72,10 @@ func TestSnippetBoots(t *testing.T) {
 			t.Skipf("SKIPPED: %s is missing (package %s)", tool, pkg)
 		}
 	}
+}
+
+func TestSnippetBoots(t *testing.T) {
+	vmTools(t)
 	noMemory := spec()
 	noMemory.CanSaveEnv = false
 	hostile := spec()
@@ -140,17 +149,24 @@ func vmSnippet(t *testing.T, s SnippetSpec) []byte {
 
 func vmOldDisk(t *testing.T, s SnippetSpec, next string) string {
 	t.Helper()
-	boot, core := grubImages(t, "-p", "(hd0,msdos1)/boot/grub", "biosdisk", "part_msdos", "ext2", "normal", "serial", "terminal", "test",
-		"loadenv", "configfile", "echo", "halt", "linux", "search", "search_fs_uuid", "diskfilter", "mdraid1x", "part_gpt")
+	return vmOldDiskWith(t, s, next, nil)
+}
+
+// vmOldDiskWith has some of its files changed; nil empties one.
+func vmOldDiskWith(t *testing.T, s SnippetSpec, next string, change map[string][]byte) string {
+	t.Helper()
+	boot, core := grubImages(t, append([]string{"-p", "(,msdos1)/boot/grub"}, vmModules()...)...)
 	env := NewGrubenv()
 	if next != "" {
 		if err := env.Set("next_entry", next); err != nil {
 			t.Fatal(err)
 		}
 	}
-	fs := vmFilesystem(t, s.BootFSUUID, map[string][]byte{
+	files := map[string][]byte{
 		"boot/grub/grub.cfg": []byte(vmOldConfig), "boot/grub/custom.cfg": vmSnippet(t, s), "boot/grub/grubenv": env.Bytes(), "boot/vmlinuz-6.1": vmKernel(), "boot/migrate.img": []byte("image"),
-	})
+	}
+	maps.Copy(files, change)
+	fs := vmFilesystem(t, s.BootFSUUID, files)
 	lba0 := make([]byte, 512)
 	lba0[510], lba0[511] = 0x55, 0xaa
 	entry := lba0[446:]
@@ -209,6 +225,12 @@ func vmKernel() []byte {
 	return k
 }
 
+// vmModules are in both core images, which load nothing from a disk.
+func vmModules() []string {
+	return []string{"biosdisk", "part_msdos", "ext2", "normal", "serial", "terminal", "test",
+		"loadenv", "configfile", "echo", "halt", "linux", "search", "search_fs_uuid", "diskfilter", "mdraid1x", "part_gpt"}
+}
+
 func vmNewDisk(t *testing.T, s SnippetSpec, files []string) string {
 	t.Helper()
 	content := map[string][]byte{}
@@ -217,6 +239,19 @@ func vmNewDisk(t *testing.T, s SnippetSpec, files []string) string {
 		if strings.HasSuffix(f, "/custom.cfg") {
 			content[f] = vmSnippet(t, s)
 		}
+	}
+	return vmArrayDisk(t, content)
+}
+
+// vmArrayDisk is a disk that boots by the files of the array whose only member it is.
+func vmArrayDisk(t *testing.T, content map[string][]byte) string {
+	t.Helper()
+	boot, core := grubImages(t, append([]string{"-p", "(mduuid/" + vmArray + ")/boot/grub"}, vmModules()...)...)
+	lba0 := make([]byte, 512)
+	lba0[510], lba0[511] = 0x55, 0xaa
+	newBoot, newCore, err := Relocate(boot, core, lba0, 100)
+	if err != nil {
+		t.Fatal(err)
 	}
 	uuid, err := hex.DecodeString(vmArray)
 	if err != nil {
@@ -238,7 +273,7 @@ func vmNewDisk(t *testing.T, s SnippetSpec, files []string) string {
 	le.PutUint64(sb[200:], 1) // events
 	le.PutUint32(sb[220:], 2) // roles
 	le.PutUint16(sb[258:], 0xffff)
-	return vmDisk(t, map[int][]byte{8: sb, vmData: vmFilesystem(t, "5a3407de-014b-458b-b5c1-848e92a327a3", content)})
+	return vmDisk(t, map[int][]byte{0: newBoot, 100: newCore, 8: sb, vmData: vmFilesystem(t, "5a3407de-014b-458b-b5c1-848e92a327a3", content)})
 }
 
 func vmFilesystem(t *testing.T, uuid string, files map[string][]byte) []byte {
@@ -278,10 +313,12 @@ func vmDisk(t *testing.T, parts map[int][]byte) string {
 	return path
 }
 
-// vmBoot returns what came over the serial line until the machine halted.
+// vmBoot returns what came over the serial line until the machine halted, and what the BIOS says of its own work. The BIOS
+// has the disks in their order, and gives up where it finds nothing to boot.
 func vmBoot(t *testing.T, disks ...string) string {
 	t.Helper()
-	args := []string{"-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-boot", "c"}
+	args := []string{"-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none", "-no-reboot", "-boot", "c,reboot-timeout=1",
+		"-chardev", "stdio,id=out,mux=on", "-serial", "chardev:out", "-device", "isa-debugcon,iobase=0x402,chardev=out"}
 	for _, d := range disks {
 		args = append(args, "-drive", "if=virtio,format=raw,cache=unsafe,file="+d)
 	}

@@ -7,9 +7,18 @@ import (
 	"strings"
 )
 
+// marked is a kind of lines of ours in a custom.cfg, by the name in its two markers; the plan's id follows there.
+type marked string
+
 const (
-	beginMarker = "### BEGIN migrate-init "
-	endMarker   = "### END migrate-init "
+	snippet  marked = "migrate-init"
+	deferral marked = "migrate-init-deferral"
+)
+
+func (k marked) begin() string { return "### BEGIN " + string(k) + " " }
+func (k marked) end() string   { return "### END " + string(k) + " " }
+
+const (
 	// The file before the snippet did not end with a line end; one was added, and goes with the snippet.
 	joined = " (line end added)"
 )
@@ -18,12 +27,14 @@ const (
 var ErrSnippetPresent = errors.New("a migrate-init snippet is already there")
 
 // InsertSnippet appends what GRUBSnippet made to a custom.cfg (nil for none). RemoveSnippet gives back existing to the byte.
-func InsertSnippet(existing, snippet []byte) ([]byte, error) {
-	s, e, id, err := findSnippet(snippet)
-	if err != nil || s != 0 || e != len(snippet) || id == "" {
-		return nil, fmt.Errorf("custom.cfg: what is to be inserted is no snippet of ours: %q", clip(string(snippet)))
+func InsertSnippet(existing, lines []byte) ([]byte, error) { return snippet.insert(existing, lines) }
+
+func (k marked) insert(existing, lines []byte) ([]byte, error) {
+	s, e, id, err := k.find(lines)
+	if err != nil || s != 0 || e != len(lines) || id == "" {
+		return nil, fmt.Errorf("custom.cfg: what is to be inserted is not a snippet of ours: %q", clip(string(lines)))
 	}
-	_, _, old, err := findSnippet(existing)
+	_, _, old, err := k.find(existing)
 	if err != nil {
 		return nil, err
 	}
@@ -32,19 +43,23 @@ func InsertSnippet(existing, snippet []byte) ([]byte, error) {
 	}
 	out := bytes.Clone(existing)
 	if n := len(out); n > 0 && out[n-1] != '\n' {
-		first, rest, _ := bytes.Cut(snippet, []byte("\n"))
+		first, rest, _ := bytes.Cut(lines, []byte("\n"))
 		out = append(out, '\n')
 		out = append(out, first...)
 		out = append(out, joined+"\n"...)
 		return append(out, rest...), nil
 	}
-	return append(out, snippet...), nil
+	return append(out, lines...), nil
 }
 
 // RemoveSnippet takes the snippet out and leaves every other byte. found is false, and the bytes equal, when there is none.
 // A damaged snippet (no end, two of them) is an error: the caller must not guess which lines are the administrator's.
 func RemoveSnippet(existing []byte) (rest []byte, found bool, err error) {
-	start, end, id, err := findSnippet(existing)
+	return snippet.remove(existing)
+}
+
+func (k marked) remove(existing []byte) (rest []byte, found bool, err error) {
+	start, end, id, err := k.find(existing)
 	if err != nil {
 		return nil, false, err
 	}
@@ -63,12 +78,12 @@ func RemoveSnippet(existing []byte) (rest []byte, found bool, err error) {
 
 // SnippetPlan returns the plan id of the snippet in a custom.cfg, "" when there is none.
 func SnippetPlan(existing []byte) (string, error) {
-	_, _, id, err := findSnippet(existing)
+	_, _, id, err := snippet.find(existing)
 	return id, err
 }
 
-// findSnippet returns the byte range of the one snippet, from its first marker to behind the line end of its last.
-func findSnippet(data []byte) (start, end int, id string, err error) {
+// find returns the byte range of the one block of its kind, from its first marker to behind the line end of its last.
+func (k marked) find(data []byte) (start, end int, id string, err error) {
 	open := false
 	for at, n := 0, 1; at < len(data); n++ {
 		line := data[at:]
@@ -77,7 +92,7 @@ func findSnippet(data []byte) (start, end int, id string, err error) {
 			line, next = line[:i], at+i+1
 		}
 		text := string(line)
-		if v, ok := strings.CutPrefix(text, beginMarker); ok {
+		if v, ok := strings.CutPrefix(text, k.begin()); ok {
 			v = strings.TrimSuffix(v, joined)
 			switch {
 			case id != "":
@@ -86,7 +101,7 @@ func findSnippet(data []byte) (start, end int, id string, err error) {
 				return 0, 0, "", fmt.Errorf("custom.cfg: line %d: no plan id in %q", n, clip(text))
 			}
 			start, id, open = at, v, true
-		} else if v, ok := strings.CutPrefix(text, endMarker); ok {
+		} else if v, ok := strings.CutPrefix(text, k.end()); ok {
 			if !open || v != id {
 				return 0, 0, "", fmt.Errorf("custom.cfg: line %d: end of a snippet without its begin: %q", n, clip(text))
 			}
