@@ -23,6 +23,7 @@ func grubQuestions() []plan.Question {
 		{ID: "boot-loader.custom", When: live, OK: "GRUB reads what schedule adds to custom.cfg", Ask: grubAskCustom},
 		{ID: "boot-menu.settings", When: live, OK: "GRUB's settings suit the new system", Ask: grubAskSettings},
 		{ID: "boot-menu.default", When: live | plan.Proving, OK: "the boot menu's default starts a kernel of this system with its root", Ask: grubAskMenu},
+		{ID: "boot-loader.old-disk", When: plan.Proving, OK: "the new disk's GRUB asks the old disk's which system to start", Ask: grubAskDeferral},
 		{ID: "boot-loader.new-modules", When: plan.Proving, OK: "GRUB's modules on the new system are complete", Ask: grubAskModules},
 	}
 }

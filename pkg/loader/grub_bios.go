@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"migrate-init/boot"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -24,14 +25,14 @@ func grubBIOS() Loader {
 			Sector: 512},
 		Valid: func(p *plan.Plan) error { _, err := grubSettingsOf(p); return err },
 		Arm:   grubArm, Disarm: grubDisarm, Adopt: grubAdopt,
-		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile,
-		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
+		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile, Next: grubNext,
+		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Others: grubOthers, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
 		Programs: []string{"boot/grub/i386-pc/*"},
-		Rewrite:  grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu,
+		Rewrite:  grubRewrite, Remember: grubRemember, Install: grubInstall, Menu: grubMakeMenu, Waiting: boot.NextDisk,
 		Writes: []string{"boot/grub/grub.cfg"}, StandIns: grubStandIns,
 		Reads: []string{"etc/default/grub", "etc/default/grub.d", "etc/grub.d", "usr/sbin/update-grub", "usr/sbin/grub-mkconfig", "usr/share/grub/grub-mkconfig_lib", "etc/os-release",
 			"usr/share/grub/default", "usr/share/desktop-base/grub_background.sh", "usr/share/grub/unicode.pf2", "etc/default/locale"},
-		Questions: grubQuestions(), ProveDisk: grubProveDisk, Takeover: grubTakeover, Leftovers: grubLeftovers,
+		Questions: grubQuestions(), ProveDisk: grubProveDisk, Release: grubRelease, Takeover: grubTakeover, Leftovers: grubLeftovers,
 	}
 }
 
@@ -41,8 +42,12 @@ const (
 )
 
 func grubLeftovers(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
+	lines, err := grubRelease(p, root)
+	if err != nil {
+		return nil, err
+	}
 	marks, err := removeCommitFiles(p, root)
-	return append([]machine.Effect{machine.Remove{Path: grubDropIn}}, marks...), err
+	return append(append(lines, machine.Remove{Path: grubDropIn}), marks...), err
 }
 
 // grubVolume is how GRUB names a planned volume.

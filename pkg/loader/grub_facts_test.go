@@ -131,6 +131,7 @@ func TestLook(t *testing.T) {
 		t.Errorf("%+v, %v, %+v, %v", g, err, b, f.Problems)
 	}
 	for entry, armed := range map[string]string{"memtest": "", boot.MigrateEntryID("id"): "id"} {
+		f.Boot.Armed = ""
 		env := boot.NewGrubenv()
 		if err := env.Set("next_entry", entry); err != nil {
 			t.Fatal(err)

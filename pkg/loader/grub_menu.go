@@ -35,8 +35,12 @@ func grubAskMenu(in plan.Installed) plan.Findings {
 	if pr.cfg, err = boot.ParseGRUBConfig(b); err != nil {
 		return append(found, pr.unreadable(err)...)
 	}
+	if !pr.cfg.SourcesCustom {
+		found = append(found, plan.Refusal(pr.name, "restore /etc/grub.d/41_custom, chmod +x it, and run update-grub",
+			"it does not read custom.cfg: the new disk's GRUB would not ask the old disk's which system to start"))
+	}
 	if custom, err := pr.Read(s.Custom); err == nil && pr.cfg.SourcesCustom {
-		if pr.cfg, err = boot.ParseGRUBConfig(append(append(b, '\n'), custom...)); err != nil {
+		if pr.cfg, err = boot.ParseGRUBConfig(append(append(b, '\n'), grubOthers(custom)...)); err != nil {
 			pr.name = "file " + s.Custom
 			return append(found, pr.unreadable(err)...)
 		}

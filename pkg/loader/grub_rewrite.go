@@ -66,7 +66,7 @@ func grubRewrite(p *plan.Plan, in Rewriting) ([]machine.Effect, error) {
 		return nil, err
 	}
 	var out []machine.Effect
-	for _, step := range []func(*plan.Plan, grubSettings, Rewriting) ([]machine.Effect, error){grubWriteDropIn, grubCleanCustom, grubCleanEnv} {
+	for _, step := range []func(*plan.Plan, grubSettings, Rewriting) ([]machine.Effect, error){grubWriteDropIn, grubRewriteCustom, grubCleanEnv} {
 		effs, err := step(p, s, in)
 		if err != nil {
 			return nil, err
@@ -89,20 +89,24 @@ func grubWriteDropIn(p *plan.Plan, _ grubSettings, in Rewriting) ([]machine.Effe
 		"# a reset, from which the old boot loader can fall back.\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX panic=%d\"\n", p.Policy.Panic), 0o644)...), nil
 }
 
-// grubCleanCustom takes the migration's entries, which came along with the copy, out of the new system's boot loader.
-func grubCleanCustom(_ *plan.Plan, s grubSettings, in Rewriting) ([]machine.Effect, error) {
+// grubRewriteCustom takes the migration's entries, which came along with the copy, out of the new system's boot loader, and
+// tells it to ask the old one.
+func grubRewriteCustom(p *plan.Plan, s grubSettings, in Rewriting) ([]machine.Effect, error) {
 	old, err := in.Read(s.Custom)
 	if err != nil {
 		return nil, err
 	}
-	rest, found, err := boot.RemoveSnippet(old)
+	rest, _, err := boot.RemoveSnippet(old)
+	if err == nil {
+		rest, _, err = boot.RemoveDeferral(rest)
+	}
+	if err == nil {
+		rest, err = grubWithDeferral(p, s, in.To.UUIDs(rest))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", s.Custom, err)
 	}
-	if found && len(rest) == 0 {
-		return []machine.Effect{machine.Remove{Path: s.Custom}}, nil
-	}
-	return write(s.Custom, old, in.To.UUIDs(rest), 0o644), nil
+	return write(s.Custom, old, rest, 0o600), nil
 }
 
 // grubCleanEnv drops what was meant for the old GRUB; the new one, on an array, could not even clear it.

@@ -41,10 +41,16 @@ type Loader struct {
 	// Rollback takes the commit back from inside the new system. It is idempotent.
 	Rollback func(p *plan.Plan, root fs.FS) ([]machine.Effect, error)
 
+	// Next says which system the next boot enters, by the rule that the boot loaders follow; root is the running system, and
+	// committed what the journal says, for an old system that cannot see the commit itself. nil: nothing is said.
+	Next func(p *plan.Plan, f *plan.Facts, root fs.FS, migrated, committed bool) (plan.NextBoot, error)
+
 	// Settings are the files from which boot entries are made. People write them, with comments that may tell history.
 	Settings []Setting
 	// Written are further files of people's own, changed by Rewrite, and Made what programs write. Both are patterns.
 	Written, Made []string
+	// Others is what of a file in Written is other people's: what Rewrite adds may name the old system on purpose. Nil: all.
+	Others func(b []byte) []byte
 	// Rewrite changes in the copy what the new system's boot loader reads, beyond Settings. Paths are in that system.
 	Rewrite func(p *plan.Plan, in Rewriting) ([]machine.Effect, error)
 	// Remember tells the system's packages on which disks they keep the boot loader up to date, by names that stay.
@@ -53,6 +59,9 @@ type Loader struct {
 	// its configuration.
 	Install func(p *plan.Plan, disks []string) [][]string
 	Menu    func(p *plan.Plan) [][]string
+	// Waiting is boot code, bytes 0 to 439 of LBA 0, for a new disk that is not to be booted yet: the firmware may try that disk
+	// first, and then goes on to the next. nil where the firmware starts no boot sectors.
+	Waiting func() []byte
 
 	// Programs are patterns of what Install writes into the system.
 	Programs []string
@@ -69,6 +78,9 @@ type Loader struct {
 	Questions []plan.Question
 	// ProveDisk shows that the firmware can start the boot loader from t, a disk of a planned graph, which d is.
 	ProveDisk func(p *plan.Plan, g plan.Graph, t *plan.Node, d Disk) (found string, err error)
+	// Release makes the new system's boot loader start it whatever the old disk's says, to which it defers until then. It
+	// comes right before Takeover. No effects when nothing is left to release.
+	Release func(p *plan.Plan, root fs.FS) ([]machine.Effect, error)
 	// Takeover lets the old disk boot the new system before anything of the old one is destroyed. No effects when an
 	// earlier run got this far.
 	Takeover func(p *plan.Plan, t Takeover) ([]machine.Effect, error)

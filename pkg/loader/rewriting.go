@@ -17,6 +17,8 @@ type Setting struct {
 	Scripts bool
 	// Lines says that a comment is a whole line: a '#' behind a word belongs to it.
 	Lines bool
+	// Others is what of such a file may not name the old system; nil: all of it.
+	Others func(b []byte) []byte
 }
 
 // Renames leads from names of the old system's devices to those of the new one.

@@ -73,6 +73,7 @@ func sound(t *testing.T, w *world, p *plan.Plan, source uint64, want fstest.MapF
 		t.Errorf("source disk changed")
 	}
 	w.apart(t, p)
+	w.startsSomething(t, p)
 	if !w.committedFile(p) {
 		return
 	}

@@ -79,7 +79,26 @@ func (e *Env) switchBootSector(ctx context.Context, m *plan.Node, d *plan.Device
 	if err := e.Record(ctx, Record{Stage: partOf(takeover, m), Event: Begin, Text: d.Path}); err != nil {
 		return err
 	}
+	if err := e.askNoMore(ctx, l); err != nil {
+		return err
+	}
 	e.tell(takeover, "boot sector of %s reads the new array from here on", d.Path)
+	return e.do(ctx, effs...)
+}
+
+// askNoMore lets the new system's boot loader ask the old disk no more.
+func (e *Env) askNoMore(ctx context.Context, l loader.Loader) error {
+	if l.Release == nil {
+		return nil
+	}
+	root, err := e.Inside("/")
+	if err != nil {
+		return err
+	}
+	effs, err := l.Release(e.Plan, root)
+	if err != nil {
+		return err
+	}
 	return e.do(ctx, effs...)
 }
 

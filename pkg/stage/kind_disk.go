@@ -84,9 +84,15 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.Node) error {
 				return err
 			}
 		}
-		if err := e.writeTable(ctx, d, want, nil); err != nil {
+		lba0, err := e.waiting(make([]byte, bootSectorSize))
+		if err != nil {
 			return err
 		}
+		if err := e.writeTable(ctx, d, want, lba0); err != nil {
+			return err
+		}
+	} else if err := e.makeWait(ctx, d); err != nil {
+		return err
 	}
 	if err := e.do(ctx, machine.Partitions{Dev: d.Path, Parts: extents}); err != nil {
 		return err

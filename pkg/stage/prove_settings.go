@@ -93,6 +93,9 @@ func (pr *prover) search(x loader.Setting) (out plan.Findings) {
 			out = append(out, fault("file /"+n, "", err)...)
 			continue
 		}
+		if x.Others != nil {
+			b = x.Others(b)
+		}
 		if id := oldIdentity(pr.p, uncommented(b)); id != "" {
 			out = append(out, plan.Refusal("file /"+n, byUUID, "still names %s of the old system", id))
 		}

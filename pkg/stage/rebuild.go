@@ -53,19 +53,37 @@ func runRebuild(ctx context.Context, e *Env) error {
 	if !installed[partInitrds] {
 		all = sys.Rebuild(e.Plan, TargetDir, disks)
 	}
-	if l.Install != nil {
-		all = append(all, sys.Run(TargetDir, disks, l.Install(e.Plan, disks))...)
-	}
 	if !installed[partMenu] {
 		all = append(all, menu(sys, l, e.Plan, TargetDir)...)
 	}
-	for _, x := range all {
+	if err := e.rebuild(ctx, all); err != nil {
+		return err
+	}
+	if l.Install != nil {
+		// The firmware may try a new disk first, and from here on it boots: what it reads has to be there before. Boot loaders
+		// replay no journal, and a menu that was cut short ends at a prompt.
+		at, err := e.place(e.Plan.Boot.Mount)
+		if err != nil {
+			return err
+		}
+		if err := e.do(ctx, machine.Sync{Path: at}); err != nil {
+			return err
+		}
+		if err := e.rebuild(ctx, sys.Run(TargetDir, disks, l.Install(e.Plan, disks))); err != nil {
+			return err
+		}
+	}
+	return e.leaveChroot(ctx)
+}
+
+func (e *Env) rebuild(ctx context.Context, programs []machine.Exec) error {
+	for _, x := range programs {
 		e.tell("rebuild", "%s", x)
 		if _, err := e.Machine.Do(ctx, x); err != nil {
 			return err
 		}
 	}
-	return e.leaveChroot(ctx)
+	return nil
 }
 
 // installKept puts in place what was made before the reboot, as far as all that it was made from is still the same, and reports which

@@ -122,13 +122,13 @@ func TestRehearsedMigration(t *testing.T) {
 		"nothing changed": {func(fstest.MapFS) {}, "grub-install", "installed as made before the reboot"},
 		"a package": {func(m fstest.MapFS) {
 			m["var/lib/dpkg/status"] = &fstest.MapFile{Data: append(slices.Clone(m["var/lib/dpkg/status"].Data), "Package: x\n\n"...), Mode: 0o644}
-		}, "update-initramfs grub-install update-grub", "/var/lib/dpkg/status has changed"},
+		}, "update-initramfs update-grub grub-install", "/var/lib/dpkg/status has changed"},
 		"a hook": {func(m fstest.MapFS) {
 			m["etc/initramfs-tools/hooks/mine"] = &fstest.MapFile{Data: []byte("#!/bin/sh\n"), Mode: 0o755}
 		}, "update-initramfs grub-install", "/etc/initramfs-tools/hooks/mine is new"},
 		"a setting of the menu": {func(m fstest.MapFS) {
 			m["etc/default/grub"] = &fstest.MapFile{Data: append(slices.Clone(m["etc/default/grub"].Data), "GRUB_TIMEOUT=1\n"...), Mode: 0o644}
-		}, "grub-install update-grub", "/etc/default/grub has changed"},
+		}, "update-grub grub-install", "/etc/default/grub has changed"},
 		"an initrd is damaged": {func(m fstest.MapFS) {
 			f := m[keptIn+"/initrds-0"]
 			m[keptIn+"/initrds-0"] = &fstest.MapFile{Data: append([]byte{1}, f.Data[1:]...), Mode: f.Mode}
@@ -137,15 +137,15 @@ func TestRehearsedMigration(t *testing.T) {
 		"the record is torn": {func(m fstest.MapFS) {
 			f := m[keptIn+"/record.json"]
 			m[keptIn+"/record.json"] = &fstest.MapFile{Data: f.Data[:len(f.Data)/2], Mode: f.Mode}
-		}, "update-initramfs grub-install update-grub", "record.json"},
-		"the record is gone": {func(m fstest.MapFS) { delete(m, keptIn+"/record.json") }, "update-initramfs grub-install update-grub", "nothing was made before the reboot"},
+		}, "update-initramfs update-grub grub-install", "record.json"},
+		"the record is gone": {func(m fstest.MapFS) { delete(m, keptIn+"/record.json") }, "update-initramfs update-grub grub-install", "nothing was made before the reboot"},
 		"another plan's": {func(m fstest.MapFS) {
 			f := m[keptIn+"/record.json"]
 			m[keptIn+"/record.json"] = &fstest.MapFile{Data: []byte(strings.Replace(string(f.Data), p.ID, "ffffffff-0000-4000-8000-000000000000", 1)), Mode: f.Mode}
-		}, "update-initramfs grub-install update-grub", "it is of plan ffffffff"},
+		}, "update-initramfs update-grub grub-install", "it is of plan ffffffff"},
 		"a kernel": {func(m fstest.MapFS) {
 			m["boot/vmlinuz-6.1.0-41-amd64"] = &fstest.MapFile{Data: sim.KernelImage("6.1.0-41-amd64")}
-		}, "update-initramfs grub-install update-grub", "/boot/vmlinuz-6.1.0-41-amd64 is new"},
+		}, "update-initramfs update-grub grub-install", "/boot/vmlinuz-6.1.0-41-amd64 is new"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.clone(t)

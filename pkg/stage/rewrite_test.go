@@ -39,7 +39,7 @@ func rewritePlan() *plan.Plan {
 		Target: target, Final: target,
 		Moves: []plan.Move{{From: "fs:" + sim.OldRoot, To: "fs:bbbbbbbb-0000-4000-8000-000000000001"}, {From: "fs:" + sim.OldSrv, To: "fs:bbbbbbbb-0000-4000-8000-000000000002"},
 			{From: "swap:" + sim.OldSwap, To: "swap:bbbbbbbb-0000-4000-8000-000000000003", Engine: plan.EngineMake}},
-		Boot: plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Mount: "/",
+		Boot: plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Mount: "/", BootFS: sim.OldRoot,
 			Own: map[string]string{"dir": "/boot/grub", "custom": "/boot/grub/custom.cfg", "env": "/boot/grub/grubenv", "prefix": "/boot"}},
 	}
 }
@@ -47,6 +47,9 @@ func rewritePlan() *plan.Plan {
 // apply carries out effects on files of a tree.
 func apply(t *testing.T, tree fstest.MapFS, effs []machine.Effect) {
 	t.Helper()
+	if tree["boot/grub"] == nil {
+		tree["boot/grub"] = &fstest.MapFile{Mode: fs.ModeDir | 0o755} // what boots has it
+	}
 	w := &world{&sim.Machine{TB: t, Root: tree}}
 	if err := doAll(w, effs); err != nil {
 		t.Fatal(err)

@@ -59,10 +59,11 @@ func texts(l loader.Loader, sys distro.System) []text {
 			return to.Variables(b, to.Params, x.Devices...)
 		}})
 	}
-	for _, pattern := range append([]string{sys.Family.MDConf}, l.Written...) {
-		if pattern != "" {
-			add(byStep, loader.Setting{Pattern: pattern})
-		}
+	if sys.Family.MDConf != "" {
+		add(byStep, loader.Setting{Pattern: sys.Family.MDConf})
+	}
+	for _, pattern := range l.Written {
+		add(byStep, loader.Setting{Pattern: pattern, Others: l.Others})
 	}
 	add(byStep, loader.Setting{Pattern: "etc/crypttab", Lines: true})
 	for _, pattern := range l.Made {
