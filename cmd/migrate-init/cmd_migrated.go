@@ -95,9 +95,18 @@ func cmdRollback(ctx context.Context, c *call) error {
 	if err := doAll(ctx, c.effector(), effs); err != nil {
 		return err
 	}
-	if !c.opt.dryRun {
-		fmt.Fprintln(c.out, "The old system is the default again. Next: reboot. Changes made here since the migration stay on the new disk.")
+	if c.opt.dryRun {
+		return nil
 	}
+	fmt.Fprintln(c.out, "The migration is rolled back. Changes made here since the migration stay on the new disk.")
+	next, err := c.nextBoot(p, f, rs)
+	if err != nil {
+		return err
+	}
+	if next != nil {
+		fmt.Fprintf(c.out, "The next boot enters %s.\n", next.Text)
+	}
+	fmt.Fprintln(c.out, "Next: reboot.")
 	return nil
 }
 

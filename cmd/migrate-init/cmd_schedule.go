@@ -175,7 +175,7 @@ func cmdCancel(ctx context.Context, c *call) error {
 		return err
 	}
 	if st == nil {
-		return errors.New("schedule: nothing is scheduled on this system, so there is nothing to cancel (`migrate-init status` shows more)")
+		return c.nothingScheduled(ctx)
 	}
 	effs, err := stage.Cancel(c.loaders, st, root)
 	if err != nil {
@@ -185,7 +185,28 @@ func cmdCancel(ctx context.Context, c *call) error {
 		return err
 	}
 	if !c.opt.dryRun {
-		fmt.Fprintln(c.out, "The migration is cancelled; the boot loader's files are as they were.")
+		fmt.Fprintln(c.out, "The migration is cancelled; the boot loader's files are as they were. The next boot enters this system.")
 	}
 	return nil
+}
+
+// nothingScheduled says why there is nothing to cancel. A migrated system is told how to go back, and what comes if it does not.
+func (c *call) nothingScheduled(ctx context.Context) error {
+	nothing := errors.New("schedule: nothing is scheduled on this system, so there is nothing to cancel (`migrate-init status` shows more)")
+	p, _, f, err := c.kept(ctx)
+	if err != nil || !runsMigrated(p, f) {
+		return nothing
+	}
+	rs, err := c.journalOf(p, f)
+	if err != nil {
+		return nothing
+	}
+	next, err := c.nextBoot(p, f, rs)
+	if err != nil || next == nil {
+		return nothing
+	}
+	if err := stage.Rollbackable(p, rs); err != nil {
+		return nothing
+	}
+	return fmt.Errorf("schedule: this is the migrated system, where nothing is scheduled; the next boot enters %s; to go back to the old system: migrate-init rollback", next.Text)
 }

@@ -46,6 +46,7 @@ type state struct {
 	Arrays   []plan.Array      `json:"arrays,omitempty"`
 	Records  stage.Records     `json:"records,omitempty"`
 	Migrated bool              `json:"migrated"` // this is the new system
+	NextBoot *plan.NextBoot    `json:"next_boot,omitempty"`
 }
 
 func cmdStatus(ctx context.Context, c *call) error {
@@ -58,6 +59,9 @@ func cmdStatus(ctx context.Context, c *call) error {
 		return err
 	}
 	st := judge(p, f, rs, c.committed(p))
+	if st.NextBoot, err = c.nextBoot(p, f, rs); err != nil {
+		return err
+	}
 	if c.opt.json {
 		return printJSON(c, st)
 	}
@@ -82,10 +86,31 @@ func cmdStatus(ctx context.Context, c *call) error {
 	if st.Report != "" {
 		fmt.Fprintln(c.out, "report:", st.Report)
 	}
+	if st.NextBoot != nil {
+		fmt.Fprintln(c.out, "next boot:", st.NextBoot.Text)
+	}
 	if st.Next != "" {
 		fmt.Fprintln(c.out, "next:", st.Next)
 	}
 	return nil
+}
+
+// nextBoot says which system the next boot enters; nil where the boot loader's row does not tell.
+func (c *call) nextBoot(p *plan.Plan, f *plan.Facts, rs stage.Records) (*plan.NextBoot, error) {
+	l, err := c.loaders.Of(p)
+	if err != nil || l.Next == nil {
+		return nil, err
+	}
+	migrated := runsMigrated(p, f)
+	if migrated && stage.Rollbackable(p, rs) != nil {
+		return &plan.NextBoot{System: plan.NextNew, Text: "this system"}, nil
+	}
+	root, err := c.inside("/")
+	if err != nil {
+		return nil, err
+	}
+	next, err := l.Next(p, f, root, migrated, rs.Done("commit") || rs.Committing())
+	return &next, err
 }
 
 // committed reports whether the commit is there, as the running system sees it.
@@ -155,11 +180,11 @@ func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state 
 			st.Next += ", or migrate-init rollback: the old disk is untouched"
 		}
 	case st.Migrated && !committed:
-		st.State, st.Says, st.Next = "rolled back", "This is the migrated system, but the next boot is the old one.", "reboot"
+		st.State, st.Says, st.Next = "rolled back", "This is the migrated system, and it was rolled back.", "reboot"
 	case st.Migrated:
 		st.State, st.Says, st.Next = "migrated", "This is the migrated system. The old disk is untouched.", "migrate-init finish, or migrate-init rollback"
 	case armed:
-		st.State, st.Says, st.Next = "scheduled", "This is the old system; the next boot runs the migration.", "reboot, or migrate-init cancel"
+		st.State, st.Says, st.Next = "scheduled", "This is the old system, and the migration is scheduled.", "reboot, or migrate-init cancel"
 	case rs.Done("commit"):
 		st.State, st.Says = "old system after a commit", "The migration was committed, but this is the old system: it was rolled back, or the new system was never confirmed."
 		st.Next = "migrate-init cancel, or reboot into the new system from the boot menu"

@@ -20,6 +20,8 @@ import (
 
 	"migrate-init/boot"
 	"migrate-init/pkg/gpt"
+	"migrate-init/pkg/loader"
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
@@ -291,6 +293,22 @@ func migrated(dir string, p *plan.Plan, text []byte) error {
 	} {
 		if err := put(root, f.name, f.text, 0o600); err != nil {
 			return err
+		}
+	}
+	return rewriteCustom(root, p)
+}
+
+// rewriteCustom writes what the migration writes into the file that the boot loader's people may write, too.
+func rewriteCustom(root string, p *plan.Plan) error {
+	effs, err := stage.Rewrites(append(loader.Table{bootx()}, loader.Known()...), p, os.DirFS(root), "/")
+	if err != nil {
+		return err
+	}
+	for _, eff := range effs {
+		if w, ok := eff.(machine.WriteFile); ok && w.Path == p.Boot.Own["custom"] {
+			if err := put(root, w.Path, string(w.Data), 0o600); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
