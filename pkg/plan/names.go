@@ -95,7 +95,7 @@ func checkNames(p *Plan, f *Facts, a *answers) {
 		t := p.targetOf(f, u.Device)
 		switch {
 		case slices.ContainsFunc(u.Ambiguous, func(n string) bool { return p.moves(f.Dev(n)) }):
-			a.refuse(noun, "give one of them another name, or name the device by UUID there", "ambiguous: it matches several devices (%s), and only one of them is moved", strings.Join(u.Ambiguous, ", "))
+			a.refuse(noun, "give one of them another name, wipe it if nothing on it is wanted, or name the device by UUID there", "ambiguous: it matches several devices (%s), and only one of them is moved", strings.Join(u.Ambiguous, ", "))
 		case t != nil:
 			a.warn(noun, "remove it there, or name another device", "it is on the target disk %s, which is overwritten", t.Path)
 		case u.Resume && u.Device == "":

@@ -169,6 +169,36 @@ func TestForcedPartition(t *testing.T) {
 	}
 }
 
+// TestLabelInUse: the new root has the label of the old one only where nothing finds a filesystem by it.
+func TestLabelInUse(t *testing.T) {
+	for file, text := range map[string]string{
+		"":                                "",
+		"etc/default/grub.d/note.txt":     "root=LABEL=rootfs\n",
+		"etc/default/grub.d/a.cfg":        "# root=LABEL=rootfs\n",
+		"etc/crypttab":                    "x LABEL=rootfs none luks\n",
+		"etc/default/grub":                "GRUB_CMDLINE_LINUX='\"root=LABEL=rootfs\"'\n",
+		"etc/default/grub.d/b.cfg":        "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX root=/dev/disk/by-label/rootfs\"\n",
+		"etc/grub.d/40_custom":            "#!/bin/sh\nexec tail -n +3 $0\nmenuentry x {\n\tsearch --no-floppy --label --set=root rootfs\n}\n",
+		"boot/grub/custom.cfg":            "search -l rootfs\n",
+		"etc/initramfs-tools/conf.d/root": "ROOT=LABEL=rootfs\n",
+		"boot/loader/entries/d.conf":      "options root=LABEL=rootfs\n",
+		"etc/systemd/system/x.mount":      "[Mount]\nWhat=/dev/disk/by-label/rootfs\n",
+	} {
+		w := newWorld(t)
+		if file != "" {
+			w.Trees[sim.OldRoot][file] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+		}
+		p, _ := planned(t, w, nil)
+		want := ""
+		if text == "" || strings.HasPrefix(text, "# ") || strings.HasSuffix(file, ".txt") {
+			want = "rootfs"
+		}
+		if got := p.Target.MountedAt("/").FS.Label; got != want {
+			t.Errorf("%s: the new root has the label %q, want %q", file, got, want)
+		}
+	}
+}
+
 // TestLabelEscaped: a system that finds its root by a label, escaped as udev does, moves; the new root has no label that the
 // old system could find instead.
 func TestLabelEscaped(t *testing.T) {
