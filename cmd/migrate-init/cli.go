@@ -37,6 +37,7 @@ type options struct {
 	image, label, readError, decode         string
 	keepUUID, noGrow                        bool
 	rehearse, skipRehearsal                 bool
+	rehearseIn                              string
 	disks, wipe, leave                      values
 	checkpoint                              time.Duration
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path"
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
@@ -16,8 +17,13 @@ func (c *call) rehearse(ctx context.Context, p *plan.Plan, text []byte, f *plan.
 	e := c.env(p, text, m, func(x stage.Event) { c.note("rehearsal: %s", x.Text) })
 	e.Facts = f
 	c.note("rehearsal: the initrds of the new system are made and proved in an overlay of this one; this usually takes less than a minute")
-	err := c.apart(func() error {
-		made, err := stage.Rehearsal(ctx, e)
+	above, clean, err := c.above(ctx, p, f)
+	if err != nil {
+		return err
+	}
+	defer clean()
+	err = c.apart(func() error {
+		made, err := stage.Rehearsal(ctx, e, above)
 		if err != nil {
 			return err
 		}
@@ -52,4 +58,31 @@ func (c *call) rehearsed(ctx context.Context, p *plan.Plan, text []byte, f *plan
 		err = nil
 	}
 	return x, err
+}
+
+// above makes the directory that a rehearsal writes to instead of memory, "" for none. clean removes it with all that is in it, as it does
+// with what an earlier call left there that was cut short.
+func (c *call) above(ctx context.Context, p *plan.Plan, f *plan.Facts) (dir string, clean func(), err error) {
+	if c.opt.rehearseIn == "" {
+		return "", func() {}, nil
+	}
+	if !path.IsAbs(c.opt.rehearseIn) {
+		return "", nil, usageError{fmt.Errorf("directory %s: --rehearse-in wants an absolute path", c.opt.rehearseIn)}
+	}
+	in := c.node(c.opt.rehearseIn)
+	if err := stage.RoomAbove(c.world().Root, p, f, in); err != nil {
+		return "", nil, err
+	}
+	dir = path.Join(in, "migrate-init-rehearsal")
+	remove := machine.Exec{Argv: []string{"rm", "-r", "-f", "--one-file-system", "--", dir}, Alters: []string{dir}}
+	for _, x := range []machine.Effect{remove, machine.Mkdir{Path: dir, Mode: 0o700}} {
+		if _, err := c.machine().Do(ctx, x); err != nil {
+			return "", nil, fmt.Errorf("directory %s: %w", dir, err)
+		}
+	}
+	return dir, func() {
+		if _, err := c.machine().Do(context.WithoutCancel(ctx), remove); err != nil {
+			c.note("warning: %s stays: %v", dir, err)
+		}
+	}, nil
 }

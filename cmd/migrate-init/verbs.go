@@ -27,6 +27,9 @@ func verbs() []verb {
 	dry := func(fs *flag.FlagSet, o *options) {
 		fs.BoolVar(&o.dryRun, "dry-run", false, "print each action, and the diffs of files, and change nothing")
 	}
+	above := func(fs *flag.FlagSet, o *options) {
+		fs.StringVar(&o.rehearseIn, "rehearse-in", "", "the rehearsal writes into this `DIR`, on a filesystem that is not moved, and not into memory; it is removed again")
+	}
 	onePlan := []string{"PLAN"}
 	return []verb{
 		{groupLook, "inspect", "", "describe this machine on one page", nil, asJSON, cmdInspect},
@@ -51,6 +54,7 @@ func verbs() []verb {
 		{groupPlan, "check", "PLAN", "check a plan against this machine, read-only", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.BoolVar(&o.files, "files", false, "also look at every file for what a copy file by file would not keep; takes as long as the disk needs")
 			fs.BoolVar(&o.rehearse, "rehearse", false, "also make and prove the new system's initrds, in an overlay of this system in memory, as schedule does")
+			above(fs, o)
 			asJSON(fs, o)
 		}, cmdCheck},
 		{groupImage, "build", "PLAN", "build the initramfs that migrates", onePlan, func(fs *flag.FlagSet, o *options) {
@@ -61,6 +65,7 @@ func verbs() []verb {
 		{groupMigrate, "schedule", "PLAN", "install kernel, image and a boot entry that runs once, at the next reboot", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.image, "image", "migrate.img", "the image `FILE` that build made")
 			fs.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "do not make and prove the new system's initrds now; they are made during the migration, which takes a minute or more longer and may fail there")
+			above(fs, o)
 			dry(fs, o)
 		}, cmdSchedule},
 		{groupAfter, "confirm", "", "mark this boot of the migrated system as good (a systemd unit runs this)", nil, dry, cmdConfirm},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"migrate-init/pkg/plan"
+	"migrate-init/pkg/survey"
 )
 
 // TestReadings: what is a change, and what is none.
@@ -173,5 +174,25 @@ func TestRehearsalSize(t *testing.T) {
 	}
 	if _, err := rehearsalSize(fstest.MapFS{}, &plan.Facts{}); err == nil {
 		t.Error("without /proc/meminfo")
+	}
+}
+
+// TestRoomAbove: a directory of a filesystem that is moved, and one without room, are refused before anything is mounted.
+func TestRoomAbove(t *testing.T) {
+	w, p, _ := toSchedule(t)
+	f, err := w.Look(t.Context(), survey.Whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Devices = append(f.Devices, plan.Device{Name: "vdc1", Path: "/dev/vdc1", Contents: []plan.Content{{Kind: plan.ContentFS, UUID: "77777777-7777-4777-8777-777777777777"}}})
+	f.Mounts = append(f.Mounts, plan.Mount{Target: "/big", Device: "vdc1", Free: 1 << 30}, plan.Mount{Target: "/small", Device: "vdc1", Free: 1 << 20}, plan.Mount{Target: "/run", Type: "tmpfs"})
+	for dir, want := range map[string]string{
+		"/big/x": "", "/run/x": "", "/root": "directory /root: it is on the filesystem at /, which is moved", "/srv": "directory /srv: it is on the filesystem at /srv",
+		"/small": "directory /small: 1 MiB are free there",
+	} {
+		err := RoomAbove(w.View(), p, f, dir)
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", dir, err, want)
+		}
 	}
 }

@@ -30,8 +30,9 @@ const (
 
 // Rehearsal does before the reboot what the stages `rewrite`, `rebuild` and `prove` do after it, in an overlay of the running
 // system: nothing of that changes. What it made can be kept until the migration. It mounts, and unmounts nothing: its caller gives
-// it mounts of its own (machine.Apart).
-func Rehearsal(ctx context.Context, e *Env) (*Kept, error) {
+// it mounts of its own (machine.Apart). What is written over the running system goes to memory, or, where there is too little, into above: an
+// empty directory of a filesystem that is not moved.
+func Rehearsal(ctx context.Context, e *Env, above string) (*Kept, error) {
 	sys, err := distro.Of(e.Plan)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func Rehearsal(ctx context.Context, e *Env) (*Kept, error) {
 	if len(sys.Generator.Reads) == 0 || len(sys.Family.Reads) == 0 {
 		return nil, fmt.Errorf("initramfs generator %s: what its initrds depend on is not known, so they cannot be made before the reboot; use --skip-rehearsal", sys.Generator.Name)
 	}
-	r := &rehearsal{Env: e, sys: sys, loader: l, made: Kept{record: keptSet{Version: keptVersion, Plan: e.Plan.ID}, from: map[string]string{}}}
+	r := &rehearsal{Env: e, above: above, sys: sys, loader: l, made: Kept{record: keptSet{Version: keptVersion, Plan: e.Plan.ID}, from: map[string]string{}}}
 	for _, step := range []func(context.Context) error{r.overlay, r.devices, r.rewrite, r.initrds, r.menu, r.prove} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -57,6 +58,7 @@ func Rehearsal(ctx context.Context, e *Env) (*Kept, error) {
 
 type rehearsal struct {
 	*Env
+	above  string
 	sys    distro.System
 	loader loader.Loader
 	root   fs.FS // the overlay
@@ -73,15 +75,18 @@ func (r *rehearsal) at(name string) (string, error) {
 
 // overlay puts memory over each filesystem that is moved: what the migration would not copy is not seen, as in the copy.
 func (r *rehearsal) overlay(ctx context.Context) error {
-	size, err := rehearsalSize(r.Env.Root, r.Facts)
-	if err != nil {
+	mount := machine.Mount{Source: r.above, Target: RehearsalDir, Flags: machine.Bind}
+	if r.above == "" {
+		size, err := rehearsalSize(r.Env.Root, r.Facts)
+		if err != nil {
+			return err
+		}
+		mount = machine.Mount{Source: "tmpfs", Target: RehearsalDir, Type: "tmpfs", Data: fmt.Sprintf("mode=0700,size=%d", size)}
+	}
+	if err := r.do(ctx, machine.Mkdir{Path: RehearsalDir, Mode: 0o700}, mount, machine.Mkdir{Path: rehearsalRoot, Mode: 0o755}); err != nil {
 		return err
 	}
-	if err := r.do(ctx, machine.Mkdir{Path: RehearsalDir, Mode: 0o700},
-		machine.Mount{Source: "tmpfs", Target: RehearsalDir, Type: "tmpfs", Data: fmt.Sprintf("mode=0700,size=%d", size)},
-		machine.Mkdir{Path: rehearsalRoot, Mode: 0o755}); err != nil {
-		return err
-	}
+	var err error
 	list := r.Plan.Source.Filesystems()
 	slices.SortStableFunc(list, func(a, b *plan.Node) int { return len(a.FS.Mount) - len(b.FS.Mount) })
 	for i, n := range list {

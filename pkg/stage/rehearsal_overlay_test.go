@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/sim"
@@ -219,7 +220,20 @@ func everything(t *testing.T) string {
 }
 
 func TestOverlayInside(t *testing.T) {
+	for _, above := range []string{"", "/run/above"} {
+		t.Run(above, func(t *testing.T) { overlayInside(t, above) })
+	}
+}
+
+func overlayInside(t *testing.T, above string) {
 	e := overlaidEnv(t)
+	if above != "" {
+		if err := os.Mkdir(above, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		// Memory does not count then.
+		e.Root = fstest.MapFS{}
+	}
 	before := everything(t)
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -228,7 +242,7 @@ func TestOverlayInside(t *testing.T) {
 	var made *Kept
 	if err := machine.Apart(func() error {
 		var err error
-		if made, err = Rehearsal(t.Context(), e); err != nil {
+		if made, err = Rehearsal(t.Context(), e, above); err != nil {
 			return err
 		}
 		for name, from := range made.from {
@@ -251,6 +265,11 @@ func TestOverlayInside(t *testing.T) {
 	if now, err := os.ReadFile("/proc/self/mountinfo"); err != nil || string(now) != string(mounts) {
 		t.Errorf("mounts: %s, before: %s (%v)", now, mounts, err)
 	}
+	if above != "" {
+		if _, err := os.Stat(above + "/upper0/boot/grub/grub.cfg"); err != nil {
+			t.Errorf("it was not written there: %v", err)
+		}
+	}
 	if len(made.record.Parts) != 2 || len(made.record.Parts[0].Files) != 1 || len(made.record.Parts[1].Files) != 1 {
 		t.Errorf("made: %+v", made.record.Parts)
 	}
@@ -267,7 +286,7 @@ func TestOverlayFails(t *testing.T) {
 	}
 	before := everything(t)
 	err := machine.Apart(func() error {
-		_, err := Rehearsal(t.Context(), e)
+		_, err := Rehearsal(t.Context(), e, "")
 		return err
 	})
 	for _, s := range []string{"update-initramfs: exit code 1", "hook x: it fails", "`update-initramfs -u -k all` would fail in the migration too"} {

@@ -20,17 +20,43 @@ const rehearsalSlack = 64 << 20
 // much again as the slack left over for the machine. Where half of what is available is more, it is that: initrds with MODULES=most can be
 // several times those that are there. A hook that fills it fails alone.
 func rehearsalSize(root fs.FS, f *plan.Facts) (int64, error) {
-	all, largest := initrdSizes(root, f)
-	need := 2*all + unpackedTimes*largest + rehearsalSlack
+	need := rehearsalNeed(root, f)
 	b, err := fs.ReadFile(root, "proc/meminfo")
 	if err != nil {
 		return 0, fmt.Errorf("memory: %w", err)
 	}
 	have := meminfo(string(b), "MemAvailable") + meminfo(string(b), "SwapFree")
 	if have < need+rehearsalSlack {
-		return 0, fmt.Errorf("memory: the rehearsal of the migration needs %d MiB, and %d MiB are available; stop what uses memory, add swap, or use --skip-rehearsal", (need+rehearsalSlack)>>20, have>>20)
+		return 0, fmt.Errorf("memory: the rehearsal of the migration needs %d MiB, and %d MiB are available; name a directory on a filesystem that is not moved by --rehearse-in, add swap, or use --skip-rehearsal", (need+rehearsalSlack)>>20, have>>20)
 	}
 	return max(need, have/2), nil
+}
+
+func rehearsalNeed(root fs.FS, f *plan.Facts) int64 {
+	all, largest := initrdSizes(root, f)
+	return 2*all + unpackedTimes*largest + rehearsalSlack
+}
+
+// RoomAbove refuses a directory into which a rehearsal cannot write: an overlay cannot lie inside of what it is laid over.
+func RoomAbove(root fs.FS, p *plan.Plan, f *plan.Facts, dir string) error {
+	d, at := f.Holder(dir)
+	if d != nil {
+		for _, n := range p.Source.Filesystems() {
+			if c := d.Filesystem(); c != nil && strings.EqualFold(c.UUID, n.Ref.ID()) {
+				return fmt.Errorf("directory %s: it is on the filesystem at %s, which is moved; name one on another filesystem by --rehearse-in", dir, at)
+			}
+		}
+	}
+	need := rehearsalNeed(root, f)
+	for i := len(f.Mounts) - 1; i >= 0; i-- {
+		if m := f.Mounts[i]; m.Target == at {
+			if m.Device != "" && m.Free < need {
+				return fmt.Errorf("directory %s: %d MiB are free there, and the rehearsal of the migration needs %d; free space, or use --skip-rehearsal", dir, m.Free>>20, need>>20)
+			}
+			break
+		}
+	}
+	return nil
 }
 
 // initrdSizes are those of the initrds that are installed, all together and the largest.

@@ -26,7 +26,7 @@ func rehearse(w *world, p *plan.Plan, text []byte, then func(*Kept) error) error
 	e := w.env(p, text)
 	e.Facts, e.Root = f, w.View()
 	mounts := slices.Clone(w.Mounts)
-	made, err := Rehearsal(context.Background(), e)
+	made, err := Rehearsal(context.Background(), e, "")
 	if err == nil {
 		err = then(made)
 	}
