@@ -115,9 +115,9 @@ func TestDamage(t *testing.T) {
 		{"PV header outside", "PV header at 480", func(b []byte) { le.PutUint32(b[512+20:], 480) }},
 		{"id", `character '%' is not allowed`, func(b []byte) { b[512+40] = '%' }},
 		{"negative size", "device size", func(b []byte) { b[512+71] = 0x80 }},
-		{"data areas without end", "data areas has no end", func(b []byte) { fill(b[512+72 : 1024]) }},
-		{"metadata areas without end", "metadata areas has no end", func(b []byte) { fill(b[512+104 : 1024]) }},
-		{"boot areas without end", "boot loader areas has no end", func(b []byte) { fill(b[512+144 : 1024]) }},
+		{"data areas without end", "data areas has no end", func(b []byte) { ones(b[512+72 : 1024]) }},
+		{"metadata areas without end", "metadata areas has no end", func(b []byte) { ones(b[512+104 : 1024]) }},
+		{"boot areas without end", "boot loader areas has no end", func(b []byte) { ones(b[512+144 : 1024]) }},
 		{"area outside of the device", "outside the device of 69632 bytes", func(b []byte) { le.PutUint64(b[512+104:], 1<<40) }},
 		{"area at the end of the numbers", "outside the device", func(b []byte) { le.PutUint64(b[512+104:], 1<<63-1) }},
 		{"magic", "magic", func(b []byte) { b[4100] = 'x' }},
@@ -150,7 +150,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func fill(b []byte) {
+func ones(b []byte) {
 	for i := range b {
 		b[i] = 1
 	}
@@ -183,6 +183,23 @@ func TestTwoAreas(t *testing.T) {
 		d, err := Scan("d", bytes.NewReader(x), int64(len(x)))
 		if err != nil || d.VG() == nil || d.VG().Seqno != c.seqno || (d.Err() != nil) != (c.tear >= 0) {
 			t.Errorf("torn at %d: %v, %v, %+v", c.tear, err, d.Err(), d.VG())
+		}
+	}
+}
+
+// A text that was about to be committed is seen, and not used: LVM does not use it either.
+func TestPrecommitted(t *testing.T) {
+	b := craft(pvID, every(t), 64<<10, sector)
+	for _, c := range []struct {
+		offset, size uint64
+		want         bool
+	}{{0, 0, false}, {sector, 100, false}, {40 << 10, 0, false}, {40 << 10, 100, true}} {
+		binary.LittleEndian.PutUint64(b[4096+64:], c.offset)
+		binary.LittleEndian.PutUint64(b[4096+72:], c.size)
+		seal(b)
+		d, err := Scan("d", bytes.NewReader(b), int64(len(b)))
+		if err != nil || d.Err() != nil || d.VG() == nil || d.Areas[0].Precommitted != c.want {
+			t.Errorf("%+v: %v, %+v", c, err, d.Areas)
 		}
 	}
 }

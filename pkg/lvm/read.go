@@ -76,8 +76,12 @@ func (v *VG) Read(name string, sizes map[ID]int64) Reading {
 		return w.refuse(name, "the snapshot "+seg.Store+" is being merged into it: until that ends, it is whole only while it is active",
 			"wait until it is gone from: lvs -a "+v.Name)
 	}
-	if user := w.used[name]; user != "" && !l.Visible() {
+	switch user := w.used[name]; {
+	case l.Visible():
+	case user != "":
 		return w.refuse(name, "it is a part of "+user+", not a volume of its own", fmt.Sprintf("use %s/%s", v.Name, user))
+	default:
+		return w.refuse(name, "it is hidden: LVM keeps it for itself", "lvs -a "+v.Name)
 	}
 	return w.read(l)
 }

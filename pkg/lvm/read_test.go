@@ -83,11 +83,13 @@ func TestReadEvery(t *testing.T) {
 		"lost":     "every/lost: a part of it is lost: LVM put an error target there when its PV was removed (restore it from a backup)",
 		"r1_rmeta": "every/r1_rmeta: the volume group has no such volume (lvs -a every)",
 		// Parts.
-		"r1_rimage_0":  "every/r1_rimage_0: it is a part of r1, not a volume of its own (use every/r1)",
-		"pool_tdata":   "every/pool_tdata: it is a part of pool, not a volume of its own (use every/pool)",
-		"cached_corig": "every/cached_corig: it is a part of cached, not a volume of its own (use every/cached)",
-		"wcvol_cvol":   "every/wcvol_cvol: it is a part of wc, not a volume of its own (use every/wc)",
-		"mir_mlog":     "every/mir_mlog: it is a part of mir, not a volume of its own (use every/mir)",
+		"lvol0_pmspare": "every/lvol0_pmspare: it is hidden: LVM keeps it for itself (lvs -a every)",
+		"snapshot0":     "every/snapshot0: it is hidden: LVM keeps it for itself (lvs -a every)",
+		"r1_rimage_0":   "every/r1_rimage_0: it is a part of r1, not a volume of its own (use every/r1)",
+		"pool_tdata":    "every/pool_tdata: it is a part of pool, not a volume of its own (use every/pool)",
+		"cached_corig":  "every/cached_corig: it is a part of cached, not a volume of its own (use every/cached)",
+		"wcvol_cvol":    "every/wcvol_cvol: it is a part of wc, not a volume of its own (use every/wc)",
+		"mir_mlog":      "every/mir_mlog: it is a part of mir, not a volume of its own (use every/mir)",
 	}
 	for name, w := range want {
 		if got := show(vg, vg.Read(name, sizes)); got != w {

@@ -42,11 +42,11 @@ func (w view) refuseType(l *LV, seg Segment) Reading {
 	}
 	for _, r := range refusals() {
 		if r.typ == seg.Type {
-			return w.refuse(l.Name, r.detail, verb(r.fix, name))
+			return w.refuse(l.Name, r.detail, fill(r.fix, name))
 		}
 	}
-	return w.refuse(l.Name, fmt.Sprintf("this program does not know segments of type %.60q", seg.Type), verb("lvs -a --segments %s", name))
+	return w.refuse(l.Name, fmt.Sprintf("this program does not know segments of type %.60q", seg.Type), fill("lvs -a --segments %s", name))
 }
 
-// verb puts a volume's name into a fix that has a place for it.
-func verb(fix, name string) string { return strings.ReplaceAll(fix, "%s", name) }
+// fill puts a volume's name into a fix that has a place for it.
+func fill(fix, name string) string { return strings.ReplaceAll(fix, "%s", name) }

@@ -68,7 +68,7 @@ func TestLVMGroup(t *testing.T) {
 		{"the first is damaged", merge(bad, area(1<<20, 1024, 0, lvmBegin("vg0", 6))), &LVMMember{"vg0", id, 6}},
 		{"no text", area(4096, 0, 0, ""), nil},
 		{"ignored", area(4096, 512, 1, lvmBegin("vg0", 5)), nil},
-		{"a name that is none", area(4096, 512, 0, lvmBegin("a b", 5)), nil},
+		{"not a name", area(4096, 512, 0, lvmBegin("a b", 5)), nil},
 		{"too long a name", area(4096, 512, 0, lvmBegin(strings.Repeat("n", 128), 5)), nil},
 		{"cut off", area(4096, 512, 0, lvmBegin("vg0", 5)[:40]), nil},
 		{"no number", area(4096, 512, 0, strings.Replace(lvmBegin("vg0", 5), "= 5", "= 5x", 1)), nil},
