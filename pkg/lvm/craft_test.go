@@ -118,6 +118,8 @@ func TestDamage(t *testing.T) {
 		{"data areas without end", "data areas has no end", func(b []byte) { ones(b[512+72 : 1024]) }},
 		{"metadata areas without end", "metadata areas has no end", func(b []byte) { ones(b[512+104 : 1024]) }},
 		{"boot areas without end", "boot loader areas has no end", func(b []byte) { ones(b[512+144 : 1024]) }},
+		{"negative area of data", "data areas has no end, or an offset of no device", func(b []byte) { b[512+79] = 0x80 }},
+		{"negative size of an area", "metadata areas has no end, or an offset of no device", func(b []byte) { b[512+119] = 0x80 }},
 		{"area outside of the device", "outside the device of 69632 bytes", func(b []byte) { le.PutUint64(b[512+104:], 1<<40) }},
 		{"area at the end of the numbers", "outside the device", func(b []byte) { le.PutUint64(b[512+104:], 1<<63-1) }},
 		{"magic", "magic", func(b []byte) { b[4100] = 'x' }},

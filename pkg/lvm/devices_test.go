@@ -57,6 +57,12 @@ func TestDevices(t *testing.T) {
 			t.Errorf("%q: %+v", line, f.Entries)
 		}
 	}
+	if f := ParseDevices([]byte("#" + strings.Repeat("x", 4094) + "IDTYPE=a IDNAME=b")); len(f.Entries) != 1 {
+		t.Errorf("the rest of a line that is longer than LVM reads: %+v", f.Entries)
+	}
+	if f := ParseDevices(fmt.Appendf(nil, "# HASH=%d\nVERSION=1\x00 not read\n", checksum([]byte("VERSION=1")))); f.Hash != HashMatches {
+		t.Errorf("a line with a NUL: %+v", f)
+	}
 	for _, line := range []string{"", "IDTYPE=a", "IDNAME=b", "# IDTYPE=a IDNAME=b", "VERSION IDTYPE=a IDNAME=b", "SYSTEMID=IDTYPE IDNAME"} {
 		if f := ParseDevices([]byte(line)); len(f.Entries) > 0 {
 			t.Errorf("%q: %+v", line, f.Entries)

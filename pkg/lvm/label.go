@@ -88,17 +88,17 @@ func parseLabel(b []byte, at int64) (Label, error) {
 	rest = rest[8:]
 	var ok bool
 	if l.Data, rest, ok = areas(rest); !ok {
-		return fail("the list of data areas has no end")
+		return fail("the list of data areas has no end, or an offset of no device")
 	}
 	if l.Metadata, rest, ok = areas(rest); !ok {
-		return fail("the list of metadata areas has no end")
+		return fail("the list of metadata areas has no end, or an offset of no device")
 	}
 	if len(rest) < 8 || le.Uint32(rest) == 0 {
 		return l, nil
 	}
-	l.Extension, l.Used = le.Uint32(rest), le.Uint32(rest) >= 2 && le.Uint32(rest[4:])&1 != 0
+	l.Extension, l.Used = le.Uint32(rest), le.Uint32(rest[4:])&1 != 0
 	if l.Boot, _, ok = areas(rest[8:]); !ok {
-		return fail("the list of boot loader areas has no end")
+		return fail("the list of boot loader areas has no end, or an offset of no device")
 	}
 	return l, nil
 }
