@@ -158,6 +158,7 @@ func initramfsArrays(in plan.Installed) (out plan.Findings) {
 		return nil
 	}
 	const fix = "mdadm"
+	out = in.NoProgram(fix, "mdadm", "mdmon") // its hook copies both
 	hook := initramfsShare + "/hooks/mdadm"
 	if st, err := in.Stat(hook); err != nil || st.Mode().Perm()&0o111 == 0 {
 		out = append(out, plan.Refusal("file "+hook, in.Reinstall(fix), "it is missing or not executable: no initrd would have what starts an array"))

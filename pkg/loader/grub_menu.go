@@ -272,6 +272,15 @@ func (pr grubMenu) waits() (out plan.Findings) {
 	if m, ok := pr.cfg.Chosen("0"); ok && pr.cfg.Superusers && !m.Unrestricted {
 		warn("boot-menu.password", "add --unrestricted to CLASS in /etc/grub.d/10_linux, and run update-grub", "entry %q asks for a password: each boot of the new system waits for a person", m.Title)
 	}
+	if m, ok := pr.cfg.Chosen("0"); ok && len(pr.cfg.Defaults) == 0 || ok && slices.Contains(pr.cfg.Defaults, "0") {
+		c := boot.ParseCmdline(pr.params(m))
+		for _, word := range []string{"single", "emergency", "rescue", "S", "1"} {
+			if len(c.All(word)) > 0 {
+				warn("boot-menu.single", "take it out of GRUB_CMDLINE_LINUX in /etc/default/grub, and run update-grub", "entry %q is booted by default with %s: the new system does not confirm itself, and the old one would come back", m.Title, word)
+				break
+			}
+		}
+	}
 	return out
 }
 

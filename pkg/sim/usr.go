@@ -40,7 +40,7 @@ func addPrograms(root fstest.MapFS) {
 	addFile(root, libs+"libc.so.6", 0o755, Program("", "ld-linux-x86-64.so.2"))
 	addLink(root, libs+"libext2fs.so.2", "libext2fs.so.2.4")
 	addFile(root, libs+"libext2fs.so.2.4", 0o644, Program("", "libc.so.6"))
-	for _, name := range []string{"sbin/mke2fs", "sbin/e2fsck", "sbin/tune2fs", "sbin/resize2fs", "sbin/mkswap", "sbin/mdadm", "sbin/update-initramfs", "bin/dash",
+	for _, name := range []string{"sbin/mke2fs", "sbin/e2fsck", "sbin/tune2fs", "sbin/resize2fs", "sbin/mkswap", "sbin/mdadm", "sbin/mdmon", "sbin/update-initramfs", "bin/dash",
 		"sbin/mkinitramfs", "bin/linux-version", "bin/cpio", "sbin/depmod", "sbin/modprobe", "bin/ldd", "sbin/grub-install", "sbin/update-grub", "sbin/grub-probe", "bin/grub-script-check"} {
 		addFile(root, "usr/"+name, 0o755, Program(Loader, "libext2fs.so.2", "libc.so.6"))
 	}

@@ -62,7 +62,7 @@ func (pr *prover) places() (out plan.Findings) {
 		return nil
 	}
 	told := map[string]bool{}
-	for _, dir := range slices.Concat([]string{"/etc", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/share", "/lib/modules", StateDir, path.Dir(pr.p.Boot.Kernel)}, pr.sys.Family.State, pr.loaderDirs()) {
+	for _, dir := range slices.Concat([]string{"/etc", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/share", "/lib/modules", StateDir, path.Dir(pr.p.Boot.Kernel)}, pr.sys.Family.State, pr.loaderDirs(), pr.changed()) {
 		at, err := throughLinks(pr.root, dir)
 		if err != nil {
 			continue
@@ -85,6 +85,19 @@ func (pr *prover) places() (out plan.Findings) {
 func (pr *prover) loaderDirs() (out []string) {
 	for _, pattern := range slices.Concat(pr.loader.Made, pr.loader.Written) {
 		out = append(out, "/"+path.Dir(pattern))
+	}
+	return out
+}
+
+// changed are the directories of what rewrite changes.
+func (pr *prover) changed() (out []string) {
+	for _, eff := range pr.changes {
+		switch x := eff.(type) {
+		case machine.WriteFile:
+			out = append(out, path.Dir(path.Clean(x.Path)))
+		case machine.WriteInPlace:
+			out = append(out, path.Dir(path.Clean(x.Path)))
+		}
 	}
 	return out
 }

@@ -212,6 +212,13 @@ func broken(t *testing.T) map[string]trouble {
 		"another plan is scheduled":    {"schedule.possible", refuse, "take them away first: migrate-init cancel", "", one("var/lib/migrate-init/scheduled.json", plain(`{"plan":"x","loader":"grub"}`))},
 		"a rescue target": {"confirm.runs", warn, "rescue.target, which does not start the unit", "migrate-init confirm", files(map[string]*fstest.MapFile{
 			"etc/systemd/system/default.target": linkTo("/usr/lib/systemd/system/rescue.target"), "usr/lib/systemd/system/rescue.target": plain("")})},
+		"a root that stays read-only": {"confirm.runs", refuse, "/ is mounted ro, so the new system could not mark itself", "take ro out", edit("etc/fstab", "errors=remount-ro", "ro")},
+		"a root that no one mounts":   {"confirm.runs", refuse, "/ is mounted noauto, so the new system would not find its commit", "take noauto out", edit("etc/fstab", "errors=remount-ro", "noauto")},
+		"a single user":               {"boot-menu.single", warn, "is booted by default with single", "GRUB_CMDLINE_LINUX", edit("boot/grub/grub.cfg", " quiet", " single")},
+		"no mdmon":                    {"initramfs.arrays", refuse, "program mdmon", "mdadm", one("usr/sbin/mdmon", nil)},
+		"settings on another disk": {"rebuild.places", refuse, "directory /var/cache: it shows /dev/vdc1 (ext4)", "", func(_ *world, _ fstest.MapFS, pf *Preflight) {
+			pf.Facts.Mounts = append(pf.Facts.Mounts, plan.Mount{Source: "/dev/vdc1", Target: "/var/cache", Type: "ext4", Root: "/"})
+		}},
 		"a masked unit": {"confirm.runs", warn, "is masked", "rm ", one("etc/systemd/system/migrate-init-confirm.service", linkTo("/dev/null"))},
 
 		// Where the new system is made.
