@@ -8,10 +8,10 @@ import (
 )
 
 // outside finds what a reader of the repository cannot look up: notes that lie elsewhere, numbered promises, designs and
-// issues, and paths of one machine.
+// issues, and paths of one machine. A page of docs/ is named with its directory.
 func outside() *regexp.Regexp {
 	const notes = `(failures|lab|cases|review|design|style|cmdline|dependencies)`
-	return regexp.MustCompile(`(?i)\b` + notes + `\.md\b|\b(promises?|design|design section|issues?|lab) [0-9]+\b|/work/[a-z]`)
+	return regexp.MustCompile(`(?i)(?:^|[^/\w])` + notes + `\.md\b|\b(promises?|design|design section|issues?|lab) [0-9]+\b|/work/[a-z]`)
 }
 
 // literals reads every comment and every string.

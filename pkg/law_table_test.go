@@ -158,6 +158,7 @@ func TestLaw(t *testing.T) {
 		{"an issue in a message", "pkg/stage/a.go", blank + "const x = \"see issue" + " 7\"", "string cites"},
 		{"a path of this machine", "qemu-tests/lab/a.go", blank + "const x = `/wo" + "rk/main`", "string cites"},
 		{"a document of the repository", "pkg/stage/a.go", blank + "// As docs/commit.md says.\nconst x = \"docs/layout.md\"", ""},
+		{"a page with the name of notes elsewhere", "pkg/stage/a.go", blank + "// As docs/failures" + ".md says.", ""},
 		{"a promise without a number", "pkg/stage/a.go", blank + "// It keeps its promises.\n", ""},
 
 		// Names.
