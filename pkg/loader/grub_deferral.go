@@ -17,7 +17,12 @@ import (
 // grubDeferral are those lines.
 func grubDeferral(p *plan.Plan, s grubSettings) ([]byte, error) {
 	return boot.GRUBDeferral(boot.DeferralSpec{PlanID: p.ID, OldFS: p.Boot.BootFS, OldPrefix: s.seen(s.Dir),
-		Modules: []string{"part_gpt", "part_msdos", p.OldBootFSType().GRUB, "search_fs_uuid"}, Loaded: []string{"loadenv", "linux", "gzio", "echo"}})
+		Modules: grubOldModules(p), Loaded: []string{"loadenv", "linux", "gzio", "echo"}})
+}
+
+// grubOldModules are those by which the new GRUB finds and reads the old disk.
+func grubOldModules(p *plan.Plan) []string {
+	return []string{"part_gpt", "part_msdos", p.OldBootFSType().GRUB, "search_fs_uuid"}
 }
 
 // grubWithDeferral is a custom.cfg with the lines of this plan, and without those of others.

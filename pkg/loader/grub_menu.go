@@ -290,7 +290,8 @@ func grubAskModules(in plan.Installed) (out plan.Findings) {
 	if err != nil {
 		return grubFault("boot loader", "", err)
 	}
-	for _, m := range []string{"normal", "linux"} {
+	// The last are those by which it asks the old disk's.
+	for _, m := range append([]string{"normal", "linux", "search", "test", "configfile", "loadenv"}, grubOldModules(in.Plan)...) {
 		f := path.Join(s.Dir, grubTarget, m+".mod")
 		if st, err := in.Stat(f); err != nil {
 			out = append(out, grubFault("file "+f, "", err)...)
