@@ -25,6 +25,7 @@ func TestRaid1(t *testing.T) {
 		{"PowerCut", powerCut},
 		{"FailsToOld", func(t *testing.T) { failsToOld(t, s) }},
 		{"Rollback", func(t *testing.T) { rollBack(t, s) }},
+		{"NewDiskFirst", func(t *testing.T) { newDiskFirst(t, s) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -133,7 +133,16 @@ func Partitions(image string) ([]Partition, error) {
 // WithMounted mounts a partition of a disk image read-only on the host, calls f with the directory and unmounts. A
 // partition that is a member of a RAID1 with 1.2 metadata is looked into. The guest must be off. The journal is not
 // replayed and not a byte of the image changes.
-func WithMounted(ctx context.Context, image string, partition int, f func(dir string) error) (err error) {
+func WithMounted(ctx context.Context, image string, partition int, f func(dir string) error) error {
+	return withMounted(ctx, image, partition, "ro,noload", f)
+}
+
+// WithWritable is WithMounted for who changes files: the journal is replayed, and what was written is on the image after it.
+func WithWritable(ctx context.Context, image string, partition int, f func(dir string) error) error {
+	return withMounted(ctx, image, partition, "rw", f)
+}
+
+func withMounted(ctx context.Context, image string, partition int, options string, f func(dir string) error) (err error) {
 	all, err := Partitions(image)
 	if err != nil {
 		return err
@@ -151,7 +160,7 @@ func WithMounted(ctx context.Context, image string, partition int, f func(dir st
 		return err
 	}
 	defer os.Remove(dir)
-	if err := command(ctx, nil, "mount", "-t", "ext4", "-o", fmt.Sprintf("ro,noload,loop,offset=%d,sizelimit=%d", start, size), image, dir); err != nil {
+	if err := command(ctx, nil, "mount", "-t", "ext4", "-o", fmt.Sprintf("%s,loop,offset=%d,sizelimit=%d", options, start, size), image, dir); err != nil {
 		return err
 	}
 	defer func() {
