@@ -193,6 +193,7 @@ func TestFinishPowerCut(t *testing.T) {
 			w := s.world.clone(t)
 			boots(t, w, p, "vda")
 			boots(t, w, p, "vdb")
+			w.oneAnswer(t, p)
 			if _, err := previewed(w.clone(t), p, text); err != nil {
 				t.Errorf("after %q: preview: %v", s.what, err)
 			}

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"migrate-init/boot"
@@ -111,5 +112,21 @@ func TestNewDiskHangsWithoutCode(t *testing.T) {
 	w.Disks[1].Write(make([]byte, 440), 0)
 	if got := w.firmware(p); got != `boot code of owner ""` {
 		t.Errorf("no code: %s", got)
+	}
+}
+
+// oneAnswer fails where the old disk boots the new system already, and the new disk still asks the old one's boot loader,
+// which may answer otherwise.
+func (w *world) oneAnswer(t *testing.T, p *plan.Plan) {
+	t.Helper()
+	old, err := loader.ReadCore(w.Disks[0])
+	if err != nil || !strings.HasPrefix(old.Prefix, "(mduuid/") {
+		return
+	}
+	tree := w.Trees[p.Target.MountedAt(p.Boot.Mount).Ref.ID()]
+	if custom := tree["boot/grub/custom.cfg"]; custom != nil {
+		if lines, err := boot.FindDeferral(custom.Data); err != nil || lines != nil {
+			t.Errorf("the old disk was taken over, and the new one asks its boot loader: %v", err)
+		}
 	}
 }
