@@ -189,6 +189,8 @@ type Fstab struct {
 	Type    string `json:"type"`
 	Options string `json:"options"`
 	Device  string `json:"device,omitempty"`
+	// Ambiguous are the devices that its spec could mean, where they are several.
+	Ambiguous []string `json:"ambiguous,omitempty"`
 }
 
 // Boot is how this machine boots.

@@ -74,7 +74,7 @@ func (p *Plan) moves(d *Device) bool {
 	return d != nil && d.GUID != "" && p.Source.Node(Ref("part:"+d.GUID)) != nil
 }
 
-// checkNames looks at what names devices outside of fstab. Names of a source become those of its successor; what cannot be
+// checkNames looks at what names devices, in fstab and outside of it. Names of a source become those of its successor; what cannot be
 // told apart is not touched, and what is not there keeps each boot waiting.
 func checkNames(p *Plan, f *Facts, a *answers) {
 	labels, names := f.inUse(TagLabel), f.inUse(TagPartLabel)
@@ -90,12 +90,22 @@ func checkNames(p *Plan, f *Facts, a *answers) {
 			}
 		}
 	}
+	// It would become the new UUID of the one that moves, whichever was meant.
+	ambiguous := func(noun string, devices []string) bool {
+		if !slices.ContainsFunc(devices, func(n string) bool { return p.moves(f.Dev(n)) }) {
+			return false
+		}
+		a.refuse(noun, "give one of them another name, wipe it if nothing on it is wanted, or name the device by UUID there", "ambiguous: it matches several devices (%s), and only one of them is moved", strings.Join(devices, ", "))
+		return true
+	}
+	for _, e := range f.Fstab {
+		ambiguous(fmt.Sprintf("fstab line %s at %s", e.Spec, e.Target), e.Ambiguous)
+	}
 	for _, u := range f.Uses {
 		noun := fmt.Sprintf("%s: %s", u.Where, u.Spec)
 		t := p.targetOf(f, u.Device)
 		switch {
-		case slices.ContainsFunc(u.Ambiguous, func(n string) bool { return p.moves(f.Dev(n)) }):
-			a.refuse(noun, "give one of them another name, wipe it if nothing on it is wanted, or name the device by UUID there", "ambiguous: it matches several devices (%s), and only one of them is moved", strings.Join(u.Ambiguous, ", "))
+		case ambiguous(noun, u.Ambiguous):
 		case t != nil:
 			a.warn(noun, "remove it there, or name another device", "it is on the target disk %s, which is overwritten", t.Path)
 		case u.Resume && u.Device == "":

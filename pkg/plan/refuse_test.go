@@ -63,6 +63,9 @@ func TestNewRefuses(t *testing.T) {
 		{"fstab names the target", func(f *Facts, _ *Intent) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "/dev/vdb", Target: "/spare", Type: "ext4", Options: "defaults", Device: "vdb"})
 		}, "fstab.resolves", []string{"/spare", "target disk /dev/vdb", "remove the line"}},
+		{"a line of two", func(f *Facts, _ *Intent) {
+			f.Fstab = append(f.Fstab, Fstab{Spec: "LABEL=sys", Name: Name{TagLabel, "sys"}, Target: "/data", Options: "nofail", Ambiguous: []string{"vda2", "vdc1"}})
+		}, "names.resolve", []string{"fstab line LABEL=sys at /data", "vda2, vdc1", "by UUID"}},
 		{"a name of two", func(f *Facts, _ *Intent) {
 			f.Uses = []Use{{Where: "kernel command line: root=", Spec: "LABEL=sys", Name: Name{TagLabel, "sys"}, Ambiguous: []string{"vda2", "vdc1"}}}
 		}, "names.resolve", []string{"kernel command line: root=: LABEL=sys", "vda2, vdc1", "by UUID"}},

@@ -76,28 +76,38 @@ func (l *looker) fstab() {
 	}
 	for _, e := range t.Entries() {
 		x := plan.Fstab{Spec: e.Spec.String(), Name: l.name(e.Spec), Target: e.File, Type: e.VFSType, Options: string(e.Options)}
-		d, err := l.resolve(e.Spec)
-		l.problem("fstab line "+x.Spec, err)
+		d, several := l.resolve(e.Spec)
+		if x.Ambiguous = several; len(several) > 0 {
+			l.problem("fstab line "+x.Spec, fmt.Errorf("ambiguous: matches /dev/%s; refusing to choose", strings.Join(several, " and /dev/")))
+		}
 		if d != nil {
 			x.Device = d.Name
-		} else if err == nil && strings.HasPrefix(e.Spec.Value, "/dev/") {
+		} else if len(several) == 0 && strings.HasPrefix(e.Spec.Value, "/dev/") {
 			x.Device = l.node(e.Spec.Value) // of a kind that is not surveyed: zram0, sr0
 		}
 		l.f.Fstab = append(l.f.Fstab, x)
 	}
 }
 
-// resolve finds what a spec of fstab means among the devices seen; nil when nothing does.
-func (l *looker) resolve(spec fstab.Spec) (*plan.Device, error) {
+// resolve finds the device that a spec of fstab means, nil for none, or those that it could mean.
+func (l *looker) resolve(spec fstab.Spec) (*plan.Device, []string) {
 	if spec.Kind == fstab.Other {
 		return nil, nil
 	}
-	found := l.meant(spec)
-	if len(found) > 1 {
-		return nil, fmt.Errorf("ambiguous: matches %s and %s; refusing to choose", found[0].Path, found[1].Path)
-	}
-	if len(found) == 0 {
+	return single(l.meant(spec))
+}
+
+// single is the one device of a list, or else the names of several.
+func single(found []*plan.Device) (*plan.Device, []string) {
+	switch len(found) {
+	case 0:
 		return nil, nil
+	case 1:
+		return found[0], nil
 	}
-	return found[0], nil
+	var names []string
+	for _, d := range found {
+		names = append(names, d.Name)
+	}
+	return nil, names
 }

@@ -89,18 +89,15 @@ func (l *looker) variables(s plan.Settings) {
 // use notes a place that names a device. A word that is neither a tag, a node nor a number names none.
 func (l *looker) use(where string, spec fstab.Spec, resume bool) {
 	u := plan.Use{Where: where, Spec: spec.String(), Name: l.name(spec), Resume: resume}
-	found := l.meant(spec)
+	d, several := single(l.meant(spec))
 	_, _, number := spec.Number()
+	u.Ambiguous = several
 	switch {
 	case spec.Kind == fstab.Nothing, spec.Kind == fstab.Other && !number, spec.Kind == fstab.Device && !strings.HasPrefix(spec.Value, "/dev/"):
 		return
-	case len(found) == 1:
-		u.Device = found[0].Name
-	case len(found) > 1:
-		for _, d := range found {
-			u.Ambiguous = append(u.Ambiguous, d.Name)
-		}
-	case spec.Kind == fstab.Device:
+	case d != nil:
+		u.Device = d.Name
+	case spec.Kind == fstab.Device && len(several) == 0:
 		u.Device = l.node(spec.Value) // of a kind that is not surveyed: zram0
 	}
 	l.f.Uses = append(l.f.Uses, u)

@@ -85,4 +85,8 @@ func TestUses(t *testing.T) {
 	if f := m.look(t, survey.Whole); len(f.Uses) != 1 || strings.Join(f.Uses[0].Ambiguous, " ") != "vda2 vdb" || f.Uses[0].Device != "" {
 		t.Errorf("%+v", f.Uses)
 	}
+	m.file("etc/fstab", "/dev/disk/by-label/rootfs /x ext4 nofail 0 0\n")
+	if f := m.look(t, survey.Whole); strings.Join(f.Fstab[0].Ambiguous, " ") != "vda2 vdb" || f.Fstab[0].Device != "" {
+		t.Errorf("%+v", f.Fstab)
+	}
 }
