@@ -27,7 +27,7 @@ func briefRewrite(*plan.Plan, *plan.Facts) string {
 }
 
 func briefRebuild(p *plan.Plan, _ *plan.Facts) string {
-	return "every initramfs, and the boot loader on " + p.NewTargets()
+	return "install what schedule made; the boot loader on " + p.NewTargets()
 }
 
 func briefProve(*plan.Plan, *plan.Facts) string {

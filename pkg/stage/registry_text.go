@@ -29,7 +29,8 @@ func textRewrite(*plan.Plan, *plan.Facts) string {
 }
 
 func textRebuild(p *plan.Plan, _ *plan.Facts) string {
-	return "in the copy only, by its own tools in a chroot: the initramfs of every kernel, the boot loader on " + p.NewTargets() + " and its menu"
+	return "in the copy only: each initramfs and the boot menu that schedule made and proved are installed, or made again by the copy's own tools if something changed since; " +
+		"the boot loader on " + p.NewTargets()
 }
 
 func textProve(*plan.Plan, *plan.Facts) string {
