@@ -56,7 +56,7 @@ func (w *walker) compressed(src *source, seg Segment, magic []byte) error {
 	default:
 		return &FormatError{Format: seg.Format, Offset: seg.Offset, Magic: bytes.Clone(magic)}
 	}
-	// Zeros between entries count too, or a small stream could unpack to them for ever.
+	// Zeros between entries count too, or a small stream could unpack to them forever.
 	limit := &overflow{r: z, left: w.opts.MaxBytes + 1<<20}
 	if err := w.archives(newSource(limit), seg, true); err != nil {
 		return err

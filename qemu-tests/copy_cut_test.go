@@ -104,7 +104,7 @@ func copyPowerCut(t *testing.T, load copyLoad) {
 	if full() && (byReads >= 10 || byWrites >= 10) {
 		t.Errorf("a restart copies %.2f %% again by reads, %.2f %% by writes: want less than 10 %%", byReads, byWrites)
 	}
-	// A copy that began anew after each cut could keep the share low, too, where the cuts come fast.
+	// A copy that started again after each cut could keep the share low, too, where the cuts come fast.
 	if !last.Resumed || last.Copied.Resumed == 0 || last.Copied.Bytes > c.data*19/20 {
 		t.Errorf("the last run copied %d of %d bytes and resumed %d names: the runs before it left too little", last.Copied.Bytes, c.data, last.Copied.Resumed)
 	}
@@ -143,7 +143,7 @@ func (c *copyCut) makeDisks(load copyLoad) []manifest.Entry {
 	return all
 }
 
-// large makes the files that a restart must not begin anew, one of them sparse, and a pair of hard links of some size.
+// large makes the files that a restart must not start again, one of them sparse, and a pair of hard links of some size.
 func (c *copyCut) large(dir string, load copyLoad) {
 	c.t.Helper()
 	rnd := rand.NewChaCha8([32]byte{'l', 'a', 'r', 'g', 'e'})

@@ -11,7 +11,7 @@ import (
 	"migrate-init/qemu-tests/lab"
 )
 
-// projects makes a source on ext4 with project quotas, and an empty target. lsattr is asked after both were mounted anew.
+// projects makes a source on ext4 with project quotas, and an empty target. lsattr is asked after both were mounted again.
 const projects = `set -eu
 cd /root
 for n in src dst; do

@@ -328,7 +328,7 @@ func TestCopyBlocksOfAnotherState(t *testing.T) {
 }
 
 // TestCopyBlocksCutWhileSettling: when the power goes among the writes that give the copy its identity, the next run
-// begins anew.
+// starts again.
 func TestCopyBlocksCutWhileSettling(t *testing.T) {
 	d := newDevices(t, "mkfs.xfs", "xfs_repair", "xfs_growfs")
 	src, dst := d.source("xfs", blocksCases()["xfs"]...), d.loop(64, "512")

@@ -34,7 +34,7 @@ func (d *devices) spoiled() (dir string) {
 }
 
 // TestCopyUnreadable: the command stops at what it cannot read, and says what goes on; then it goes on, is verified, lists
-// what lacks, and its exit code is not that of a whole copy.
+// what is missing, and its exit code is not that of a whole copy.
 func TestCopyUnreadable(t *testing.T) {
 	d := newDevices(t, "mkfs.btrfs", "mke2fs")
 	src := d.spoiled()
@@ -143,10 +143,10 @@ func TestDamage(t *testing.T) {
 	for _, tt := range []struct {
 		policy, src string
 		fails       bool
-		lacks       int64
+		missing     int64
 	}{{policyStop, "/srv", true, 1}, {policySkip, "/srv", false, 1}, {policyStop, "/mnt/x", false, 0}} {
 		c, n := &call{opt: options{readError: tt.policy}}, copy.Counts{}
-		if err := c.damage(f, tt.src, "/nowhere", says(), &n); (err != nil) != tt.fails || n.Unread != tt.lacks || int(n.Unread) != len(n.Skipped) {
+		if err := c.damage(f, tt.src, "/nowhere", says(), &n); (err != nil) != tt.fails || n.Unread != tt.missing || int(n.Unread) != len(n.Skipped) {
 			t.Errorf("%+v: %v, %+v", tt, err, n)
 		}
 		if err := c.damage(f, tt.src, "/nowhere", nil, &n); err != nil {
@@ -160,11 +160,11 @@ func TestDamage(t *testing.T) {
 
 func TestIncompleteCopy(t *testing.T) {
 	if err := incompleteCopy("src", copy.Counts{}, copy.Counts{}); err != nil {
-		t.Errorf("nothing lacks: %v", err)
+		t.Errorf("nothing is missing: %v", err)
 	}
-	for _, lacks := range [][2]copy.Counts{{{Unread: 2}, {}}, {{}, {Unread: 2}}} {
+	for _, missing := range [][2]copy.Counts{{{Unread: 2}, {}}, {{}, {Unread: 2}}} {
 		var errs bytes.Buffer
-		if code := report(&errs, errors.Join(nil, incompleteCopy("src", lacks[0], lacks[1]))); code != 3 || !strings.Contains(errs.String(), "source src: 2 place(s) could not be read") {
+		if code := report(&errs, errors.Join(nil, incompleteCopy("src", missing[0], missing[1]))); code != 3 || !strings.Contains(errs.String(), "source src: 2 place(s) could not be read") {
 			t.Errorf("code %d: %s", code, &errs)
 		}
 	}

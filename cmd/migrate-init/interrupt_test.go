@@ -45,7 +45,7 @@ func manyFiles(t *testing.T, n int) string {
 	return dir
 }
 
-// listed is what a tree looks like to somebody who knows nothing of the engine.
+// listed is what a tree looks like to someone who knows nothing of the engine.
 func listed(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -134,7 +134,7 @@ func TestCopySIGINT(t *testing.T) {
 	if !strings.HasSuffix(errs, " files; run the same command again to resume it, as long as the source stays unchanged\n") {
 		t.Errorf("said %s", errs)
 	}
-	// Nobody looks at the target in between: that would change its times.
+	// No one looks at the target in between: that would change its times.
 	code, out, errs := interruptAt(t, "\x00", "copy", "--json", src, dst)
 	if code != 0 || !strings.Contains(errs, "resuming an interrupted copy of "+src+"\n") {
 		t.Fatalf("code %d\n%s%.2000s", code, out, errs)

@@ -16,7 +16,7 @@ import (
 const enough = 20
 
 // progressLine tells an event in at most so many columns, each a byte: names are hostile, and what they hold beside plain
-// ASCII a console may take for a command, or nobody knows how wide it shows it.
+// ASCII a console may take for a command, or no one knows how wide it shows it.
 func progressLine(e stage.Event, columns int) string {
 	path, quotes := escaped(e.Progress.Path), len(`: ""`)
 	need := 0

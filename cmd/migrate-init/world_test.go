@@ -54,7 +54,7 @@ func madeUp(dir string) *app {
 			Open: func(p string) (survey.Device, error) { return openPart(dir, p) },
 			UID:  int(numberIn(dir, "uid")),
 			Free: func(string) int64 { return numberIn(dir, "free") },
-			// What nobody changed is as the superblock has it.
+			// What no one changed is as the superblock has it.
 			Unused: func(string) int64 { return numberIn(dir, "unused") },
 		}
 	}

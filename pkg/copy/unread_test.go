@@ -10,7 +10,7 @@ import (
 
 // TestVerifiedTree: what is known to lack lets a copy pass, a difference never does.
 func TestVerifiedTree(t *testing.T) {
-	rep := tree.Report{Files: 5, Damaged: []string{`"a": lacks`}, DamagedCount: 7}
+	rep := tree.Report{Files: 5, Damaged: []string{`"a": missing`}, DamagedCount: 7}
 	c, err := verifiedTree(rep, nil)
 	if err != nil || c.Unread != 7 || len(c.Skipped) != 1 {
 		t.Errorf("%+v %v", c, err)

@@ -9,7 +9,7 @@ import (
 )
 
 // Crew is a group of goroutines like sync.WaitGroup, but a panic of one is raised in Wait, in the goroutine of the
-// caller, who may have a way to end in order: PID 1 has one, and a panic that nobody catches would end the kernel's run.
+// caller, who may have a way to end in order: PID 1 has one, and a panic that no one catches would end the kernel's run.
 // The others are not waited for then, since they may wait for a lock that was left behind.
 type Crew struct {
 	members sync.WaitGroup

@@ -161,13 +161,13 @@ func initramfsArrays(in plan.Installed) (out plan.Findings) {
 	out = in.NoProgram(fix, "mdadm", "mdmon") // its hook copies both
 	hook := initramfsShare + "/hooks/mdadm"
 	if st, err := in.Stat(hook); err != nil || st.Mode().Perm()&0o111 == 0 {
-		out = append(out, plan.Refusal("file "+hook, in.Reinstall(fix), "it is missing or not executable: no initrd would have what starts an array"))
+		out = append(out, plan.Refusal("file "+hook, in.Reinstall(fix), "it is missing or not executable: no initrd could start an array"))
 	}
 	for _, x := range []struct{ file, word string }{{initramfsShare + "/scripts/local-block/mdadm", "--run"}, {"/lib/udev/rules.d/64-md-raid-assembly.rules", ""}} {
 		b, err := in.Read(x.file)
 		switch {
 		case err != nil:
-			out = append(out, plan.Refusal("file "+x.file, in.Reinstall(fix), "it is missing, and belongs into every initrd that starts an array"))
+			out = append(out, plan.Refusal("file "+x.file, in.Reinstall(fix), "it is missing, and every initrd that starts an array needs it"))
 		case !strings.Contains(string(b), x.word):
 			out = append(out, plan.Refusal("file "+x.file, in.Reinstall(fix), "it is not that of Debian's mdadm: it never says %s, so a degraded array would not be started at boot", x.word))
 		}

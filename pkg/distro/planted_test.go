@@ -83,7 +83,7 @@ func TestPlantedChecks(t *testing.T) {
 	if got := f.Rules.Family("planted").ReinstallKernel("7"); got != "grow --again kernel-7" {
 		t.Errorf("kernel: %s", got)
 	}
-	if got := f.Rules.Family("nobody").InstallCommand("a", "b"); got != "install the package a b" {
+	if got := f.Rules.Family("unheard of").InstallCommand("a", "b"); got != "install the package a b" {
 		t.Errorf("unknown family: %s", got)
 	}
 	read := func(string) string { return "bash\nmdadm\n" }

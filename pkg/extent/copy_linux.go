@@ -267,7 +267,7 @@ func (c *copier) tell() {
 	}
 }
 
-// maybeSave makes a checkpoint if one is due and nobody else is making it.
+// maybeSave makes a checkpoint if one is due and no one else is making it.
 func (c *copier) maybeSave() error {
 	if c.o.Checkpoint == nil || !c.saving.TryLock() {
 		return nil

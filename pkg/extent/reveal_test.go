@@ -103,7 +103,7 @@ func TestRenamableRefuses(t *testing.T) {
 	}
 }
 
-// hiddenCopy copies an image without its head onto a file of old data, sees that nobody finds it, and verifies it.
+// hiddenCopy copies an image without its head onto a file of old data, sees that no one finds it, and verifies it.
 func hiddenCopy(t *testing.T, path string, room int64) (src, dst *os.File, a *Allocation) {
 	t.Helper()
 	src, size := openImage(t, path)

@@ -13,14 +13,14 @@ import (
 
 // self puts the running program in. With an interpreter in its header the kernel would look for that first, and panic.
 func (c *collector) self() {
-	const mend = "use the program as it is released, built with CGO_ENABLED=0"
+	const fix = "use the program as it is released, built with CGO_ENABLED=0"
 	data, err := c.host.read(c.in.Self, maxFile, false)
 	if err != nil {
-		c.refuse("program %s: %w; start it again by the path where it is now", c.in.Self, cause(err))
+		c.refuse("program %s: %w; start it again by its present path", c.in.Self, cause(err))
 		return
 	}
 	if why := dynamic(data); why != "" {
-		c.refuse("program %s: not statically linked: %s; %s", c.in.Self, why, mend)
+		c.refuse("program %s: not statically linked: %s; %s", c.in.Self, why, fix)
 		return
 	}
 	c.file("/init", 0o755, data, "this program, as PID 1")

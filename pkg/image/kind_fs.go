@@ -38,7 +38,7 @@ func filesystemTools(c *collector, n *plan.Node) []tool {
 	if t.Tools.Make != "" {
 		out = append(out, maker(t))
 	} else if !byExtent {
-		c.refuse("filesystem type %s: no program is known that makes it; leave %s as it is, or make a plan with another type", n.FS.Type, n.FS.Mount)
+		c.refuse("filesystem type %s: no program is known to create it; leave %s as it is, or make a plan with another type", n.FS.Type, n.FS.Mount)
 	}
 	if t.Tools.Check != "" {
 		out = append(out, tool{name: t.Tools.Check, pkg: t.Tools.Package, why: "checks " + t.Name})

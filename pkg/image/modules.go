@@ -36,13 +36,13 @@ func (c *collector) modules() {
 	}
 	index, err := kmod.NewIndex(tree, conf)
 	if err != nil {
-		c.refuse("%w; mend it with `depmod %s`, or %s", err, release, pkg)
+		c.refuse("%w; repair it with `depmod %s`, or %s", err, release, pkg)
 		return
 	}
 	s := &selection{index: index, chosen: map[string]kmod.Module{}, why: map[string]string{}}
 	for _, w := range c.wantedModules(index) {
 		if err := s.take(w); err != nil {
-			c.refuse("kernel %s: %s: %w; %s", release, w.why, err, mendModule(err, pkg))
+			c.refuse("kernel %s: %s: %w; %s", release, w.why, err, moduleFix(err, pkg))
 		}
 	}
 	for _, w := range s.partners() {
@@ -59,7 +59,7 @@ func (c *collector) modules() {
 	}
 }
 
-func mendModule(err error, pkg string) string {
+func moduleFix(err error, pkg string) string {
 	var refused *kmod.RefusedError
 	if errors.As(err, &refused) {
 		return "remove that line from " + refused.Where

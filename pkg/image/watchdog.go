@@ -9,7 +9,7 @@ import (
 
 // watchdogs puts in the drivers of the host's watchdogs. One that the firmware or the old system left running would reset
 // the machine in the middle of a long copy; the kernel feeds it as soon as its driver is there (watchdog_core, until
-// somebody opens the device), or the driver stops it (ipmi_watchdog). A migration without is what most machines do.
+// someone opens the device), or the driver stops it (ipmi_watchdog). A migration without is what most machines do.
 func (c *collector) watchdogs(s *selection, release string) {
 	names := c.watchdogDrivers()
 	for _, n := range names {

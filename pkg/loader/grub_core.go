@@ -24,7 +24,7 @@ func grubProveDisk(p *plan.Plan, g plan.Graph, t *plan.Node, d Disk) (string, er
 		want = append(want, grubMetadata(a.MD.Metadata))
 	}
 	if miss := core.Missing(want...); len(miss) > 0 {
-		return "", fmt.Errorf("disk %s: GRUB's core image lacks %s", d.Path, strings.Join(miss, ", "))
+		return "", fmt.Errorf("disk %s: %s missing from GRUB's core image", d.Path, strings.Join(miss, ", "))
 	}
 	vol, err := grubVolume(p.Boot.Volume)
 	if err != nil {

@@ -153,7 +153,7 @@ func attributes(path string) ([]string, error) {
 	}
 	var names []string
 	for name := range strings.SplitSeq(string(list), "\x00") {
-		// hashes of the old data, which the kernel makes anew
+		// hashes of the old data, which the kernel makes again
 		if name != "" && name != "security.ima" && name != "security.evm" {
 			names = append(names, name)
 		}

@@ -133,7 +133,7 @@ func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
 func vanished(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENXIO) }
 
 // statNode waits for a node that is away for a moment: udev re-reads the table of a disk as soon as a writer closes it,
-// and all its partitions are gone and made anew then.
+// and all its partitions are gone and made again then.
 func statNode(ctx context.Context, dev string) (info os.FileInfo, err error) {
 	late := poll(ctx, nodeGrace, func() (bool, error) {
 		info, err = os.Stat(dev)
@@ -155,7 +155,7 @@ func exclusivelyHeld(dev string) error {
 }
 
 // openShared opens a busy disk whose only users are partitions that the chunks leave alone. A nil file without users
-// means that nobody could be named.
+// means that no one could be named.
 func openShared(e WriteDevice) (*os.File, []string, error) {
 	b, err := blockOf(e.Dev)
 	if err != nil {

@@ -218,7 +218,7 @@ func childReaper() error {
 	return nil
 }
 
-// reapTheDead lets the reaper meet a zombie whose owner has not come for it yet, and then one that nobody owns.
+// reapTheDead lets the reaper meet a zombie whose owner has not come for it yet, and then one that no one owns.
 func reapTheDead(ctx context.Context, r *Real) error {
 	dead := func() (bool, error) { pid, err := deadChild(); return pid != 0, err }
 	own, orphan := exec.Command("/bin/sh", "-c", "exit 7"), exec.Command("/bin/sh", "-c", "exit 8")

@@ -96,11 +96,11 @@ func TestWriteFileTakesNoEntriesOfADefaultACL(t *testing.T) {
 	must(t, os.WriteFile(path, []byte("old"), 0o600))
 	must(t, unix.Chmod(path, 0o640))
 	acl := binary.LittleEndian.AppendUint32(nil, 2) // version, then tag, permissions and id of each entry
-	const owner, user, group, mask, other, nobody = 1, 2, 4, 0x10, 0x20, ^uint32(0)
+	const owner, user, group, mask, other, noID = 1, 2, 4, 0x10, 0x20, ^uint32(0)
 	for _, e := range []struct {
 		tag, perm uint16
 		id        uint32
-	}{{owner, 7, nobody}, {user, 6, 12}, {group, 5, nobody}, {mask, 7, nobody}, {other, 0, nobody}} {
+	}{{owner, 7, noID}, {user, 6, 12}, {group, 5, noID}, {mask, 7, noID}, {other, 0, noID}} {
 		acl = binary.LittleEndian.AppendUint16(acl, e.tag)
 		acl = binary.LittleEndian.AppendUint16(acl, e.perm)
 		acl = binary.LittleEndian.AppendUint32(acl, e.id)

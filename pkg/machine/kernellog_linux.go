@@ -30,7 +30,7 @@ func OpenKernelLog() (*KernelLog, error) {
 }
 
 // Lines returns the messages since the last call that keep wants, the first 1,000 of them, without what processes wrote into
-// the log. lost: the kernel had no more room for some that nobody had read. It never waits.
+// the log. lost: the kernel had no more room for some that no one had read. It never waits.
 func (l *KernelLog) Lines(keep func(string) bool) (lines []string, lost bool, err error) {
 	buf := make([]byte, 8192) // more than a record can have
 	for {

@@ -95,7 +95,7 @@ func wantError(t *testing.T, err error, words ...string) {
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("error %q lacks %q", err, w)
+			t.Errorf("error %q does not have %q", err, w)
 		}
 	}
 }

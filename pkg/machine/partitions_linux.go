@@ -58,7 +58,7 @@ func setPartitions(ctx context.Context, e Partitions) error {
 }
 
 // lockDisk keeps udev from re-reading the table while the descriptor is open: for that moment every partition would be gone
-// again (systemd's "Locking Block Device Access"). A lock that somebody keeps is not waited for longer than busyGrace;
+// again (systemd's "Locking Block Device Access"). A lock that someone keeps is not waited for longer than busyGrace;
 // the work can be done without, as before there were locks.
 func lockDisk(ctx context.Context, f *os.File) error {
 	return poll(ctx, busyGrace, func() (bool, error) {
@@ -97,7 +97,7 @@ func stepPartitions(f *os.File, disk block, e Partitions) (done bool, race, err 
 	for _, p := range del {
 		if err := partitionCall(f, unix.BLKPG_DEL_PARTITION, Extent{Number: p.Number}); err != nil {
 			who := strings.Join(byNumber[p.Number].openers(), ", ")
-			err = fmt.Errorf("device %s: remove partition %d: %s: %w", e.Dev, p.Number, orElse(who, "nobody seen that has it open"), err)
+			err = fmt.Errorf("device %s: remove partition %d: %s: %w", e.Dev, p.Number, orElse(who, "no process was seen that has it open"), err)
 			return classify(err)
 		}
 	}

@@ -86,7 +86,7 @@ func TestPartitionsWaitForALock(t *testing.T) {
 	defer cancel()
 	want := []Extent{{1, mib, mib}}
 	if _, err := new(Real).Do(ctx, Partitions{dev, want}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v while somebody else has the lock", err)
+		t.Errorf("got %v while someone else has the lock", err)
 	}
 	time.AfterFunc(4*pollEvery, func() { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) })
 	must(t, do(t, Partitions{dev, want}))

@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nobodyThere is how soon a shell ends by itself that has nobody at its console: a line without hardware reads as ended.
-const nobodyThere = time.Second
+// noOneThere is how soon a shell ends by itself that has no one at its console: a line without hardware reads as ended.
+const noOneThere = time.Second
 
 // Shell runs a shell on each console, as its own session with that console as controlling terminal, until a person
-// leaves one of them; the others end with it. Which console that person can reach nobody here knows: /dev/console is the
+// leaves one of them; the others end with it. Which console that person can reach no one here knows: /dev/console is the
 // last one of the kernel's command line, and the serial line may be another. It is the policy `shell` of a failed
 // migration: the one program that a person, not a stage, drives.
 func (r *Real) Shell(ctx context.Context, consoles []string, program string) error {
-	return r.shells(ctx, consoles, program, nobodyThere)
+	return r.shells(ctx, consoles, program, noOneThere)
 }
 
 func (r *Real) shells(ctx context.Context, consoles []string, program string, tooSoon time.Duration) error {
 	type ending struct {
 		err  error
-		left bool // by somebody
+		left bool // by someone
 	}
 	ctx, stop := context.WithCancel(ctx)
 	ends := make(chan ending, len(consoles))

@@ -25,7 +25,7 @@ func terminal(t *testing.T) (*os.File, string) {
 	return f, fmt.Sprintf("/dev/pts/%d", n)
 }
 
-// The person sits at any of the consoles; who leaves one leaves them all, and what had nobody to talk to is no leaving.
+// The person sits at any of the consoles; who leaves one leaves them all, and what had no one to talk to is no leaving.
 func TestShellOnEveryConsole(t *testing.T) {
 	person, first := terminal(t)
 	idle, second := terminal(t)

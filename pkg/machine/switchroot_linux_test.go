@@ -143,7 +143,7 @@ func TestSwitchRootInANamespace(t *testing.T) {
 	for _, tt := range []struct {
 		flags MountFlag
 		names string // of the new root
-		moved bool   // /run and /sys, which it lacks
+		moved bool   // /run and /sys, which are missing there
 	}{
 		{0, "dev etc init out proc run sys usr", true},
 		{ReadOnly, "dev etc init out proc usr", false},

@@ -34,7 +34,7 @@ type Decision struct {
 // missing, the array was degraded before and starts. If it calls them active,
 // they may have gone on without it: that needs Policy.NewlyDegraded, and it is
 // refused whatever the policy when KnownEvents shows that it is behind, by one
-// even: the update it lacks may be the one that declared it faulty.
+// even: the update that is missing from it may be the one that declared it faulty.
 func (s Set) Startable(p Policy) Decision {
 	f := s.Fresh()
 	d := Decision{Leave: f.Stale}

@@ -13,7 +13,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte{0xfc, 0x4e, 0x2b, 0xa9})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, v := range Versions() {
-			// Nearly no random input has a good checksum: mend it, so that the
+			// Nearly no random input has a good checksum: fix it, so that the
 			// fields behind it are reached.
 			c := bytes.Clone(b)
 			if v == V090 && len(c) >= superBytes {

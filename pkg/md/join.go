@@ -110,7 +110,7 @@ func (s Superblock) fitsBitmap(m Bitmap) error {
 		}
 	}
 	if s.BitmapOffset%4096 != 0 {
-		return fmt.Errorf("bitmap at relative byte %d, an old layout not on 4 KiB: make it anew (mdadm --grow --bitmap=none, then internal)", s.BitmapOffset)
+		return fmt.Errorf("bitmap at relative byte %d, an old layout not on 4 KiB: make it again (mdadm --grow --bitmap=none, then internal)", s.BitmapOffset)
 	}
 	if log := s.SuperOffset + s.BadBlocks.Offset; s.BadBlocks.Size > 0 && from < log+s.BadBlocks.Size && log < from+n {
 		return fmt.Errorf("bitmap of %d bytes at byte %d overlaps the bad block log at byte %d", n, from, log)

@@ -54,7 +54,7 @@ type Freshness struct {
 	Fresh     []Member  // agree with the reference, and hold a slot's complete data
 	Others    []Verdict // current, but without complete data: spares, rebuilding, journals
 	Stale     []Verdict // behind the array: never to be started with it
-	Conflicts []string  // two devices claim one place: nobody can tell which is right
+	Conflicts []string  // two devices claim one place: no one can tell which is right
 	Diverged  []string  // two halves that each ran alone
 }
 
@@ -196,7 +196,7 @@ func (f Freshness) diverged() []string {
 	}
 	for _, v := range f.Stale {
 		if m := v.Member.Super; m.roleOf(ref.DevNumber) != ref.Role() && ref.roleOf(m.DevNumber) != m.Role() {
-			out = append(out, fmt.Sprintf("%s and %s each ran without the other (event counts %d and %d): each has data the other lacks",
+			out = append(out, fmt.Sprintf("%s and %s each ran without the other (event counts %d and %d): each has data that is missing from the other",
 				f.Reference.Device, v.Member.Device, f.Events, m.Events))
 		}
 	}

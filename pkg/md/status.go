@@ -65,7 +65,7 @@ func (s Status) Running() bool {
 }
 
 // ReadSysfs reads the state of an array from a file system rooted at /sys.
-// Attributes that a level or kernel lacks stay zero; array_state must be there.
+// Attributes that a level or kernel does not have stay zero; array_state must be there.
 // Members that vanish while they are read are left out. An array that the kernel
 // is removing after its stop gives an error, EBUSY at first: it is no array.
 func ReadSysfs(sys fs.FS, name string) (Status, error) {

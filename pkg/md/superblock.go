@@ -122,7 +122,7 @@ func (f Feature) String() string {
 }
 
 // Superblock is the version-independent view of one member's superblock.
-// Fields that a version lacks are zero.
+// Fields that a version does not have are zero.
 type Superblock struct {
 	Version   Version
 	UUID      UUID

@@ -15,7 +15,7 @@ import (
 const releaseTime = 30 * time.Second
 
 // noJournal is the outlook while nothing was written.
-const noJournal = "nothing was committed: the next boot is the old system, unchanged; the target has no journal yet, so the reason stands only on the consoles"
+const noJournal = "nothing was committed: the next boot is the old system, unchanged; the target has no journal yet, so the reason is shown only on the consoles"
 
 // aboutReport says what the block of lines above it is for.
 const aboutReport = "the block above is the whole report; in a log of this console, such as a provider's, `migrate-init report --decode LOG` reads it"
@@ -113,7 +113,7 @@ func (p *Init) release(ctx context.Context) {
 		defer close(gone)
 		defer func() {
 			if r := recover(); r != nil {
-				p.Consoles.Say("abandon: panic: %v", r)
+				p.Consoles.Say("cleanup: panic: %v", r)
 			}
 		}()
 		p.job.release(ctx)
@@ -121,6 +121,6 @@ func (p *Init) release(ctx context.Context) {
 	select {
 	case <-gone:
 	case <-ctx.Done():
-		p.Consoles.Say("abandon: not done after %s; the reset goes on", releaseTime)
+		p.Consoles.Say("cleanup: timed out after %s; resetting anyway", releaseTime)
 	}
 }

@@ -209,7 +209,7 @@ func TestPanics(t *testing.T) {
 			p.job.release = func(context.Context) { panic("nil map") }
 			return errors.New("no disk")
 		}}}
-		says(t, r.boot(t), "abandon: panic: nil map")
+		says(t, r.boot(t), "cleanup: panic: nil map")
 		r.endsIn(t, "reboot")
 	})
 	t.Run("in the policy", func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 // Ext is what an ext2, ext3 or ext4 superblock tells. Times are seconds since 1970, 0 for never.
 type Ext struct {
-	NeedsRecovery bool // the journal holds what the filesystem lacks
+	NeedsRecovery bool // the journal holds changes that are not in the filesystem yet
 	Clean         bool // the state word's own claim
 	Errors        bool // the kernel met an inconsistency
 	ErrorCount    uint32

@@ -9,7 +9,7 @@
 //     first superblock, a GPT header without protective MBR, a label without content). Ghosts do not make a filesystem
 //     ambiguous, but they count for [Result.Empty] and [Result.Wipes].
 //   - Magics alone are trusted only after the fields around them make sense. A checksum that does not match is told in
-//     Signature.Checksum, not hidden: a damaged superblock still marks data that somebody may want.
+//     Signature.Checksum, not hidden: a damaged superblock still marks data that someone may want.
 //   - Counters (Used, free blocks, mount count) are what the superblock says; of a mounted filesystem that is old.
 //   - Reads are bounded: at most some 3 MiB at fixed places, and for an XFS log a binary search and its last 2 MiB.
 //   - An I/O error ends the probe: what could not be read cannot be called empty.

@@ -102,7 +102,7 @@ func (b *Device) ReadAt(p []byte, off int64) (int, error) {
 // Close does nothing.
 func (b *Device) Close() error { return nil }
 
-// Write writes what nobody may refuse: an array writes to all its members.
+// Write writes what no one may refuse: an array writes to all its members.
 func (b *Device) Write(p []byte, off int64) {
 	if b.Disk != nil {
 		b.Disk.Write(p, b.Offset+off)

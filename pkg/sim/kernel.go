@@ -56,7 +56,7 @@ func (m *Machine) mountinfo(out fstest.MapFS) {
 	out["proc/self/mountinfo"] = &fstest.MapFile{Data: []byte(infos.String())}
 }
 
-// Sysfs is what the kernel shows of a disk or a partition that nobody uses, and udev's link to it.
+// Sysfs is what the kernel shows of a disk or a partition that no one uses, and udev's link to it.
 func Sysfs(b *Device) fstest.MapFS { return (&Machine{live: true}).sysfs(b) }
 
 func (m *Machine) sysfs(b *Device) fstest.MapFS {

@@ -51,7 +51,7 @@ type Machine struct {
 
 	Finds map[string][]tree.Finding // by source UUID: what a look before the copy finds there
 
-	loose map[string]fstest.MapFS // by filesystem UUID and name: what programs overwrote and nobody has synced yet; nil files were not there
+	loose map[string]fstest.MapFS // by filesystem UUID and name: what programs overwrote and no one has synced yet; nil files were not there
 
 	journaled map[string]map[string]bool // by filesystem UUID: names of renames that are in its journal only, until a sync or a mount for writing
 

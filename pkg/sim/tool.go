@@ -74,7 +74,7 @@ func (m *Machine) Reads(e machine.Exec) (out machine.Output, reads bool, err err
 	return out, true, err
 }
 
-// store is a program's write: in the page cache until somebody syncs the filesystem.
+// store is a program's write: in the page cache until someone syncs the filesystem.
 func (m *Machine) store(root, name string, data []byte) {
 	tree, rel, _ := m.at(path.Join("/", root, name))
 	m.loosen(tree, rel)

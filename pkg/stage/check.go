@@ -11,10 +11,10 @@ import (
 // record was written or not, is the end of every check: only the new system counts then.
 func runCheck(ctx context.Context, e *Env) error {
 	if Finishing(e.Plan, e.records) {
-		return fmt.Errorf("plan %s: finish has begun on the new system, which alone is current; boot that one", e.Plan.ID)
+		return fmt.Errorf("plan %s: finish has begun on the new system, so only that one is current; boot it", e.Plan.ID)
 	}
 	if e.records.Done(commit) {
-		e.tell("check", "the journal says that the migration was committed: nothing is copied, the new system is entered")
+		e.tell("check", "the journal says that the migration was committed: nothing is copied, the new system starts")
 		return e.committed(ctx)
 	}
 	found := plan.Check(e.Plan, e.Facts, plan.Offline)

@@ -38,7 +38,7 @@ func (e *Env) committed(ctx context.Context) error {
 	if !e.records.Done("commit") {
 		return e.releaseTree(ctx)
 	}
-	e.tell("check", "the commit was made in an earlier boot: nothing is copied, the new system is entered")
+	e.tell("check", "the commit was made in an earlier boot: nothing is copied, the new system starts")
 	return nil
 }
 
@@ -98,12 +98,12 @@ func (e *Env) noteCommit(ctx context.Context, dir string) error {
 	case err != nil:
 		return err
 	case there && last != Done && dir == TargetDir && e.usedSince() != "":
-		return fmt.Errorf("plan %s: its commit was made, the power went before that was noted, and source filesystem %s was in use since: which system is current cannot be decided here; boot the new one from the boot menu, and for another copy take it back there: migrate-init rollback, then a new plan", e.Plan.ID, e.usedSince())
+		return fmt.Errorf("plan %s: it was committed, but the power failed before that was recorded, and source filesystem %s has been in use since, so it is unknown which system is current; boot the new one from the boot menu, or, for another copy, run `migrate-init rollback` there and make a new plan", e.Plan.ID, e.usedSince())
 	case there && last != Done:
 		return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
 	case !there && last == Done && dir == TargetDir:
 		// The old system has run since, and the copy is of before.
-		return fmt.Errorf("plan %s: its commit was taken back; make a new plan with `migrate-init plan`", e.Plan.ID)
+		return fmt.Errorf("plan %s: its commit was rolled back; make a new plan with `migrate-init plan`", e.Plan.ID)
 	case !there && dir == TargetDir:
 		// What follows may make that filesystem again; a try after a further cut must not want to mount it.
 		return e.Record(ctx, Record{Stage: "commit", Event: Note, Text: "begun in an earlier boot, and not on the target"})

@@ -40,7 +40,7 @@ func (e *Env) mount(ctx context.Context, m machine.Mount) error {
 func (e *Env) mountSource(ctx context.Context, s *plan.Node) (*plan.Device, error) {
 	d, err := e.Facts.FS(s.Ref.ID())
 	if err == nil && d == nil {
-		err = fmt.Errorf("source filesystem %s: not here", s.Ref.ID())
+		err = fmt.Errorf("source filesystem %s: not found", s.Ref.ID())
 	}
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 	}
 	from, err := e.Facts.FS(s.Ref.ID())
 	if err == nil && from == nil {
-		err = fmt.Errorf("source filesystem %s: not here", s.Ref.ID())
+		err = fmt.Errorf("source filesystem %s: not found", s.Ref.ID())
 	}
 	if err != nil {
 		return j, err
@@ -210,7 +210,7 @@ func (e *Env) fresh(ctx context.Context, c plan.Move, n *plan.Node) error {
 		return nil
 	}
 	if e.records.Done("copy:" + n.Ref.ID()) {
-		return fmt.Errorf("target filesystem %s: the journal says that it is copied, so it is not made again; run migrate-init cancel on the old system, and schedule again", n.Ref.ID())
+		return fmt.Errorf("target filesystem %s: the journal says that it is copied, so it is not created again; run `migrate-init cancel` on the old system, and schedule again", n.Ref.ID())
 	}
 	e.tell("copy", "the copy of %s was interrupted; starting again on a new filesystem", n.FS.Mount)
 	if err := e.unmount(ctx, newDir(n.Ref.ID())); err != nil {

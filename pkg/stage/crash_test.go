@@ -286,7 +286,7 @@ func TestRolledBack(t *testing.T) {
 	}
 	w.BootOld()
 	err = w.migrate(p, text, sim.Fault{})
-	if err == nil || w.Entered != "" || !strings.Contains(err.Error(), "taken back") {
+	if err == nil || w.Entered != "" || !strings.Contains(err.Error(), "rolled back") {
 		t.Errorf("entered %q, %v", w.Entered, err)
 	}
 	handsOver(t, w)

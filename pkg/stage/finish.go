@@ -49,7 +49,7 @@ func runTakeover(ctx context.Context, e *Env) error {
 			continue // it was taken over before its table was replaced
 		}
 		if d.Table == nil {
-			return fmt.Errorf("old disk %s: its partition table can no longer be read, so nothing is written to it; look for errors with dmesg, then run migrate-init finish again", d.Path)
+			return fmt.Errorf("old disk %s: its partition table can no longer be read, so nothing is written to it; look for errors with dmesg, then run `migrate-init finish` again", d.Path)
 		}
 		if err := e.unlock(ctx, d); err != nil {
 			return err

@@ -40,7 +40,7 @@ func (e *Env) proveDisk(stage string, g plan.Graph, t *plan.Node) error {
 func (e *Env) newDiskBoots() error {
 	for _, t := range e.Plan.NewDisks() {
 		if err := e.proveDisk("review", e.Plan.Target, t); err != nil {
-			return fmt.Errorf("new disk: its boot loader is not as it was proved, and the old one must not go; install it there again: %w", err)
+			return fmt.Errorf("new disk: its boot loader has changed since it was proved, and the old one is needed until then; install it again: %w", err)
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func (e *Env) switchBootSector(ctx context.Context, m *plan.Node, d *plan.Device
 	if err := e.askNoMore(ctx, l); err != nil {
 		return err
 	}
-	e.tell(takeover, "boot sector of %s reads the new array from here on", d.Path)
+	e.tell(takeover, "the boot sector of %s now starts the new system", d.Path)
 	return e.do(ctx, effs...)
 }
 

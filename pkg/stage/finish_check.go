@@ -14,7 +14,7 @@ import (
 func Rollbackable(p *plan.Plan, rs Records) error {
 	for _, n := range p.LaterDisks() {
 		if rs.Begun(partOf(takeover, n)) || rs.Begun(partOf(repartition, n)) {
-			return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` goes on")
+			return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` continues")
 		}
 	}
 	return nil
@@ -23,8 +23,8 @@ func Rollbackable(p *plan.Plan, rs Records) error {
 // Finishable refuses unless this is the migrated system and the old disk is as it was copied.
 func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 	var out plan.Findings
-	refuse := func(noun, mend, format string, args ...any) {
-		out = append(out, plan.Finding{ID: "finish", Severity: plan.Refuse, Subject: noun, Detail: fmt.Sprintf(format, args...), Fix: mend})
+	refuse := func(noun, fix, format string, args ...any) {
+		out = append(out, plan.Finding{ID: "finish", Severity: plan.Refuse, Subject: noun, Detail: fmt.Sprintf(format, args...), Fix: fix})
 	}
 	if f.Machine.UID != 0 {
 		refuse("user", "run it as root", "uid is %d", f.Machine.UID)
@@ -36,7 +36,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		}
 	}
 	if root != p.Boot.Root {
-		refuse("running system", "boot the migrated system first", "its root is filesystem %s, planned %s: it does not run from the new array", orDash(root), p.Boot.Root)
+		refuse("running system", "boot the migrated system first", "it does not run from the new array: its root is filesystem %s, planned %s", orDash(root), p.Boot.Root)
 	}
 	if !rs.Done("commit") {
 		refuse("journal", "boot the migrated system first", "it has no commit")
@@ -68,7 +68,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			continue
 		}
 		if d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table) {
-			refuse("old disk "+d.Path, "look at what is on it; a disk that was repartitioned is not touched", "its partition table is not %s any more", n.Disk.Table)
+			refuse("old disk "+d.Path, "look at what is on it; finish does not touch a repartitioned disk", "its partition table is no longer %s", n.Disk.Table)
 			continue
 		}
 		for _, x := range append(f.Parts(d.Name), d) {
@@ -95,9 +95,9 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 			refuse("old filesystem "+s.Ref.ID(), "", "%v", errors.Join(err, verr))
 		case discard:
 		case whole && (d == nil || d != at):
-			refuse("old filesystem "+s.Ref.ID(), keep, "it is not on its partition %s any more, so what is there now was created after the copy", s.Lower().ID())
+			refuse("old filesystem "+s.Ref.ID(), keep, "it is no longer on its partition %s, so what is there now was created after the copy", s.Lower().ID())
 		case d != nil && was != "" && d.Filesystem().Stamp != was:
-			refuse("old filesystem "+d.Path, "copy what is new in it, then pass --discard-changes", "it changed since it was copied: then %s, now %s", was, d.Filesystem().Stamp)
+			refuse("old filesystem "+d.Path, "copy what is new in it, then run finish with --discard-changes", "it changed since it was copied: then %s, now %s", was, d.Filesystem().Stamp)
 		}
 	}
 	return out.Err()

@@ -88,7 +88,7 @@ func TestFinishPreview(t *testing.T) {
 }
 
 // TestFinishOtherTable: finish had begun, and then another disk of the same address and size stands in the old one's place,
-// or somebody repartitioned that.
+// or someone repartitioned that.
 func TestFinishOtherTable(t *testing.T) {
 	w, p, text := migrated(t)
 	probe := w.clone(t)
@@ -112,7 +112,7 @@ func TestFinishOtherTable(t *testing.T) {
 	for _, x := range writes {
 		d.Write(x.Data, x.Offset)
 	}
-	if err := w.finishRun(p, text, sim.Fault{}, false); err == nil || !strings.Contains(err.Error(), "its partition table is not "+sim.OldTable) {
+	if err := w.finishRun(p, text, sim.Fault{}, false); err == nil || !strings.Contains(err.Error(), "its partition table is no longer "+sim.OldTable) {
 		t.Errorf("%v", err)
 	}
 	if len(w.Log) > 0 {

@@ -322,7 +322,7 @@ func TestFinishRefuses(t *testing.T) {
 		"old system":  {"does not run from the new array", false, func(w *world) error { w.BootOld(); return nil }},
 		"old changed": {"it changed since it was copied", false, func(w *world) error { w.BootOld(); return w.bootNew(p) }},
 		"discard":     {"", true, func(w *world) error { w.BootOld(); return w.bootNew(p) }},
-		"repartioned": {"partition table is not", false, func(w *world) error {
+		"repartioned": {"partition table is no longer", false, func(w *world) error {
 			w.Disks[0].Write(make([]byte, 1024), 0)
 			w.Disks[0].Write(make([]byte, 512), w.Disks[0].Size-512)
 			return w.bootNew(p)
@@ -333,17 +333,17 @@ func TestFinishRefuses(t *testing.T) {
 			return err
 		}},
 		"reformatted": {"/dev/vda2 carries ext4 99999999-", false, func(w *world) error { w.reuse(2*sim.MiB, 500*sim.MiB); return w.bootNew(p) }},
-		"a filesystem is gone": {"it is not on its partition aaaaaaaa-0000-4000-8000-000000000002 any more", false, func(w *world) error {
+		"a filesystem is gone": {"it is no longer on its partition aaaaaaaa-0000-4000-8000-000000000002", false, func(w *world) error {
 			w.Disks[0].Write(make([]byte, 8192), 2*sim.MiB)
 			return w.bootNew(p)
 		}},
 		"swap in other use":    {"/dev/vda4 carries ext4 99999999-", false, func(w *world) error { w.reuse(702*sim.MiB, 100*sim.MiB); return w.bootNew(p) }},
 		"reformatted, discard": {"", true, func(w *world) error { w.reuse(2*sim.MiB, 500*sim.MiB); return w.bootNew(p) }},
-		"new disk's core image": {"install it there again", false, func(w *world) error {
+		"new disk's core image": {"install it again", false, func(w *world) error {
 			w.Disks[1].Write(sim.GRUBCore(2048, "(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2"), sim.MiB)
 			return w.bootNew(p)
 		}},
-		"new disk's boot sector": {"install it there again", false, func(w *world) error {
+		"new disk's boot sector": {"install it again", false, func(w *world) error {
 			w.Disks[1].Write(make([]byte, 440), 0)
 			return w.bootNew(p)
 		}},

@@ -119,7 +119,7 @@ func ReadJournal(r io.ReaderAt, plan string, size int64) (Records, error) {
 		rec, ok := decode(b, seq, plan)
 		if !ok {
 			if at := nextWhole(r, seq, plan, size); at > 0 {
-				return out, fmt.Errorf("journal: record %d is damaged, and record %d is whole: what happened cannot be told, and nothing goes on from here; make a new plan with `migrate-init plan`", seq, at)
+				return out, fmt.Errorf("journal: record %d is damaged, but record %d is intact, so what happened is unknown and the migration cannot continue; make a new plan with `migrate-init plan`", seq, at)
 			}
 			break
 		}

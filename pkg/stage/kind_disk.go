@@ -76,7 +76,7 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.Node) error {
 	if !same(d.Table, want) {
 		ours := d.Table != nil && strings.EqualFold(d.Table.ID, t.Disk.Table)
 		if ours && !alike(d.Table, want) {
-			return fmt.Errorf("target disk %s: its partition table is %s, as planned, but the partitions are not: someone changed them, and what they hold may be wanted; if not: migrate-init plan --wipe %s", d.Path, t.Disk.Table, d.Path)
+			return fmt.Errorf("target disk %s: its partition table is %s, as planned, but its partitions are not: they were changed, and their contents may be wanted; if not: migrate-init plan --wipe %s", d.Path, t.Disk.Table, d.Path)
 		}
 		e.tell("prepare", "partition table %s on %s", t.Disk.Table, d.Path)
 		if !ours {

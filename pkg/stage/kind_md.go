@@ -108,7 +108,7 @@ func (e *Env) members(n *plan.Node) ([]*plan.Device, error) {
 			return nil, err
 		}
 		if d == nil {
-			return nil, fmt.Errorf("array %s: member %s is not here", n.Ref.ID(), r)
+			return nil, fmt.Errorf("array %s: member %s was not found", n.Ref.ID(), r)
 		}
 		out = append(out, d)
 	}
@@ -129,7 +129,7 @@ func (e *Env) assembleArray(ctx context.Context, n *plan.Node) error {
 		return err
 	}
 	if len(members) == 0 {
-		return fmt.Errorf("array %s: none of its members is here", n.Ref.ID())
+		return fmt.Errorf("array %s: none of its members was found", n.Ref.ID())
 	}
 	if err := e.startable(n, members); err != nil {
 		return err

@@ -130,7 +130,7 @@ func (e *Env) watchSync(ctx context.Context, n *plan.Node) error {
 		a := e.Facts.Array(n.Ref.ID())
 		switch {
 		case a == nil || a.Node == "":
-			return fmt.Errorf("array %s: it does not run any more", n.Called())
+			return fmt.Errorf("array %s: it is no longer running", n.Called())
 		case a.Degraded == 0 && (a.Sync == "idle" || a.Sync == ""):
 			e.tell(resync, "%s is whole", n.Called())
 			return nil

@@ -15,7 +15,7 @@ import (
 	"migrate-init/pkg/sim"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // golden compares sections with testdata/NAME.txtar.
 func golden(t *testing.T, name string, got *txtar.Archive) {

@@ -25,7 +25,7 @@ func (e *Env) precheck(ctx context.Context) error {
 		if key := "copy:" + n.Ref.ID(); e.records.Done("precheck:"+n.Ref.ID()) || e.records.Done(key) || e.records.open(key) {
 			continue
 		}
-		e.tell("copy", "%s: looking at every file, for what cannot be kept", s.FS.Mount)
+		e.tell("copy", "%s: checking every file for what cannot be kept", s.FS.Mount)
 		bad, err := e.precheckOne(ctx, c, s, n)
 		if err != nil {
 			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, withAdvice(err))
@@ -33,7 +33,7 @@ func (e *Env) precheck(ctx context.Context) error {
 		forbid = append(forbid, bad...)
 	}
 	if len(forbid) > 0 {
-		return fmt.Errorf("not begun, because it would not be complete: %s", strings.Join(forbid, "\n"))
+		return fmt.Errorf("not started, because it would not be complete: %s", strings.Join(forbid, "\n"))
 	}
 	return nil
 }

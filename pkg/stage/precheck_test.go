@@ -40,10 +40,10 @@ func TestPrecheckForbids(t *testing.T) {
 	if err == nil || w.Entered != "" || w.committedFile(p) {
 		t.Fatalf("entered %q, %v", w.Entered, err)
 	}
-	for _, words := range []string{"stage copy: not begun, because it would not be complete: ", `filesystem at /: loss tree.project: "srv/quota" and 2 more: project id 7; mkfs with project`,
+	for _, words := range []string{"stage copy: not started, because it would not be complete: ", `filesystem at /: loss tree.project: "srv/quota" and 2 more: project id 7; mkfs with project`,
 		`filesystem at /srv: fail tree.encrypted: "data/\xff": fscrypt: no key; add the key`} {
 		if !strings.Contains(err.Error(), words) {
-			t.Errorf("the error lacks %q:\n%v", words, err)
+			t.Errorf("the error does not have %q:\n%v", words, err)
 		}
 	}
 	told := strings.Join(w.Told, "\n")
@@ -120,7 +120,7 @@ func TestPrecheckLeavesCopies(t *testing.T) {
 		}
 		for _, c := range p.Copies() {
 			if err := e.fresh(t.Context(), c, p.Target.Node(c.To)); c.Engine != plan.EngineExtent && (err == nil || !strings.Contains(err.Error(), "is copied")) {
-				t.Errorf("a filesystem that is copied is made anew: %v", err)
+				t.Errorf("a filesystem that is copied is made again: %v", err)
 			}
 		}
 	}
@@ -201,7 +201,7 @@ func TestUnsupportedSaysMend(t *testing.T) {
 	}
 }
 
-// TestProbeLeftBehind: what the look tried out on the target is there again after a power cut, when nobody synced its removal,
+// TestProbeLeftBehind: what the look tried out on the target is there again after a power cut, when no one synced its removal,
 // and when the look itself was cut. Neither is taken for a part of the copy.
 func TestProbeLeftBehind(t *testing.T) {
 	w := newWorld(t)

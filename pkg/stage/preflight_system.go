@@ -170,7 +170,7 @@ func (pr *prover) frozen() (out plan.Findings) {
 			continue
 		}
 		if why := pr.locked(at); why != "" {
-			out = append(out, plan.Refusal("file "+at, "chattr -"+why+" "+at, "its attribute %s (chattr) forbids to change it, and its copy has to be changed", why))
+			out = append(out, plan.Refusal("file "+at, "chattr -"+why+" "+at, "its attribute %s (chattr) forbids changes, and its copy must be changed", why))
 		}
 	}
 	return out

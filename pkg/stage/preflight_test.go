@@ -209,7 +209,7 @@ func broken(t *testing.T) map[string]trouble {
 		"a file where the commit goes": {"rewrite.possible", refuse, "file /migrate-init: it is not a directory", "mv /migrate-init /migrate-init.old", one("migrate-init", script("ELF"))},
 		"a file where the state goes":  {"settings.rewrite", refuse, "/var/lib/migrate-init: not a directory", "correct", one("var/lib/migrate-init", plain(""))},
 		"a directory for a file":       {"rewrite.possible", refuse, "directory /etc/initramfs-tools/hooks/migrate-init", "mv", one("etc/initramfs-tools/hooks/migrate-init/x", plain(""))},
-		"another plan is scheduled":    {"schedule.possible", refuse, "take them away first: migrate-init cancel", "", one("var/lib/migrate-init/scheduled.json", plain(`{"plan":"x","loader":"grub"}`))},
+		"another plan is scheduled":    {"schedule.possible", refuse, "remove them first: migrate-init cancel", "", one("var/lib/migrate-init/scheduled.json", plain(`{"plan":"x","loader":"grub"}`))},
 		"a rescue target": {"confirm.runs", warn, "rescue.target, which does not start the unit", "migrate-init confirm", files(map[string]*fstest.MapFile{
 			"etc/systemd/system/default.target": linkTo("/usr/lib/systemd/system/rescue.target"), "usr/lib/systemd/system/rescue.target": plain("")})},
 		"a root that stays read-only": {"confirm.runs", refuse, "/ is mounted ro, so the new system could not mark itself", "take ro out", edit("etc/fstab", "errors=remount-ro", "ro")},

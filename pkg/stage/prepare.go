@@ -48,7 +48,7 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 	}
 	old := e.records
 	if old.last("commit") != "" {
-		return fmt.Errorf("journal %s: the partition table before it was gone, and it records a commit: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", e.journal)
+		return fmt.Errorf("journal %s: the partition table was gone, and the journal records a commit, so this may be a migrated system; make a new plan, with --wipe if nothing there is wanted", e.journal)
 	}
 	e.journal, e.records, e.checkpoints.Last = "", nil, nil
 	d, err := e.Facts.Volume(e.Plan, e.Plan.Journal)
@@ -56,7 +56,7 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 		return err
 	}
 	if d == nil {
-		return fmt.Errorf("journal %s: its volume is not here", e.Plan.Journal)
+		return fmt.Errorf("journal %s: its volume was not found", e.Plan.Journal)
 	}
 	if err := e.startIdle(ctx, e.Plan.Target); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (e *Env) prepareJournal(ctx context.Context) error {
 	// The journal is older than every filesystem: one without it is not a first try, and may be a system in use.
 	for _, n := range e.Plan.Target.Filesystems() {
 		if x, err := e.Facts.FS(n.Ref.ID()); len(old) == 0 && (err != nil || x != nil) {
-			return errors.Join(fmt.Errorf("journal %s: it is gone, but filesystem %s of this plan exists: that may be a migrated system; make a new plan, with --wipe if nothing there is wanted", d.Path, n.Ref.ID()), err)
+			return errors.Join(fmt.Errorf("journal %s: it is missing, but filesystem %s of this plan exists, which may be a migrated system; make a new plan, with --wipe if nothing there is wanted", d.Path, n.Ref.ID()), err)
 		}
 	}
 	if err := e.wipe(ctx, d); err != nil {

@@ -92,7 +92,7 @@ func (pr *prover) without(k installed) (plan.Finding, bool) {
 	case k.planned:
 		return plan.Refusal("kernel /"+k.path, strings.ReplaceAll(pr.sys.Generator.Create, "RELEASE", k.release), "it is the planned kernel, and has no initrd /%s: %v", k.initrd, cause(err)), true
 	}
-	return plan.Warning("kernel /"+k.path, strings.ReplaceAll(pr.sys.Generator.Create, "RELEASE", k.release), "it has no initrd /%s, cannot boot from an array, and does not count", k.initrd), true
+	return plan.Warning("kernel /"+k.path, strings.ReplaceAll(pr.sys.Generator.Create, "RELEASE", k.release), "it has no initrd /%s, so it cannot boot from an array and is not planned", k.initrd), true
 }
 
 // cause leaves of an error of a file what happened to it: the answer names the file.
@@ -128,7 +128,7 @@ func (pr *prover) initrds() plan.Findings {
 		}
 	}
 	if len(pr.proved) == 0 && len(out.Refusals()) == 0 {
-		out = append(out, plan.Refusal("kernels", "", "none that matches %s has both modules and a good initrd", pr.sys.Family.Kernels))
+		out = append(out, plan.Refusal("kernels", "", "none matching %s has both modules and a usable initrd", pr.sys.Family.Kernels))
 	}
 	return out
 }
@@ -227,7 +227,7 @@ func (pr *prover) setting(x cpio.Entry) bool {
 func unpacks(a *cpio.Archive) error {
 	for _, n := range a.Dropped {
 		if !strings.HasPrefix(n, "kernel/") {
-			return fmt.Errorf("the kernel would leave out %s, with %d others: their directories are not there before them", n, len(a.Dropped)-1)
+			return fmt.Errorf("the kernel would leave out %s, with %d others: their directories do not come before them", n, len(a.Dropped)-1)
 		}
 	}
 	x, err := a.Lookup("init")

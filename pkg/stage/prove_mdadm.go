@@ -75,11 +75,11 @@ func proveMdadmConf(p *plan.Plan, conf md.WholeConf) error {
 			switch {
 			case !l.Claims(uuid, n.MD.Name, n.MD.Metadata, nodes):
 			case l.UUID.IsZero():
-				errs = append(errs, fmt.Errorf("%s, which names no UUID, may match array %s too, and of two lines mdadm takes none: name that array by its UUID, or remove the line", l, n.Ref.ID()))
+				errs = append(errs, fmt.Errorf("%s, which names no UUID, may match array %s too, and with two lines mdadm uses neither: name that array by its UUID, or remove the line", l, n.Ref.ID()))
 			case named:
-				errs = append(errs, fmt.Errorf("%s is one more for array %s, and of two lines mdadm takes none", l, n.Ref.ID()))
+				errs = append(errs, fmt.Errorf("%s is a second one for array %s, and with two lines mdadm uses neither", l, n.Ref.ID()))
 			case strings.EqualFold(l.Device, "<ignore>"):
-				errs = append(errs, fmt.Errorf("%s lets mdadm ignore array %s", l, n.Ref.ID()))
+				errs = append(errs, fmt.Errorf("%s makes mdadm ignore array %s", l, n.Ref.ID()))
 			default:
 				named = true
 			}

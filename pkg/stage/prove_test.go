@@ -118,8 +118,8 @@ func TestProve(t *testing.T) {
 		"one name twice": {[]string{initrdName, "line 1 and line 2 give two arrays one device name, /dev/md/root"}, inside(func(m map[string]string) {
 			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md/root UUID=deadbeef:00000000:00000000:00000001\n" + m["etc/mdadm/mdadm.conf"]
 		})},
-		"two lines of an array": {[]string{"is one more for array"}, inside(func(m map[string]string) { m["etc/mdadm/mdadm.conf"] += m["etc/mdadm/mdadm.conf"] })},
-		"an ignored array": {[]string{"lets mdadm ignore array", "etc/mdadm/mdadm.conf: line"}, edit("etc/mdadm/mdadm.conf", func(s string) string {
+		"two lines of an array": {[]string{"is a second one for array"}, inside(func(m map[string]string) { m["etc/mdadm/mdadm.conf"] += m["etc/mdadm/mdadm.conf"] })},
+		"an ignored array": {[]string{"makes mdadm ignore array", "etc/mdadm/mdadm.conf: line"}, edit("etc/mdadm/mdadm.conf", func(s string) string {
 			return strings.Replace(s, "ARRAY /dev/md/root", "ARRAY <ignore>", 1)
 		})},
 		"only in a comment": {[]string{"no ARRAY line names array " + array}, inside(func(m map[string]string) {
@@ -138,17 +138,17 @@ func TestProve(t *testing.T) {
 				}
 			}
 		})},
-		"no initrd":        {[]string{initrdName}, remove(initrdName)},
-		"cut initrd":       {[]string{initrdName}, edit(initrdName, func(s string) string { return s[:len(s)/2] })},
-		"no kernel":        {[]string{"vmlinuz"}, remove(kernel)},
-		"not a kernel":     {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
-		"no modules":       {[]string{"no modules of its release"}, remove("usr/lib/modules/" + sim.Release + "/modules.dep")},
-		"no fstab":         {[]string{"/etc/fstab"}, remove("etc/fstab")},
-		"fstab old swap":   {[]string{"/etc/fstab: line", sim.OldSwap}, edit("etc/fstab", swap(p.Target.Swaps()[0].Ref.ID(), sim.OldSwap))},
-		"fstab lacks root": {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
-		"fstab lacks srv":  {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
-		"no grub.cfg":      {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
-		"old in grub.cfg":  {[]string{"boot/grub/grub.cfg", "still names", sim.OldRoot}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\necho " + sim.OldRoot + "\n" })},
+		"no initrd":          {[]string{initrdName}, remove(initrdName)},
+		"cut initrd":         {[]string{initrdName}, edit(initrdName, func(s string) string { return s[:len(s)/2] })},
+		"no kernel":          {[]string{"vmlinuz"}, remove(kernel)},
+		"not a kernel":       {[]string{kernel}, edit(kernel, func(s string) string { return "text" })},
+		"no modules":         {[]string{"no modules of its release"}, remove("usr/lib/modules/" + sim.Release + "/modules.dep")},
+		"no fstab":           {[]string{"/etc/fstab"}, remove("etc/fstab")},
+		"fstab old swap":     {[]string{"/etc/fstab: line", sim.OldSwap}, edit("etc/fstab", swap(p.Target.Swaps()[0].Ref.ID(), sim.OldSwap))},
+		"fstab without root": {[]string{"/etc/fstab: /", root}, edit("etc/fstab", swap("UUID="+root, "/dev/vda2"))},
+		"fstab without srv":  {[]string{"/etc/fstab: /srv"}, edit("etc/fstab", swap(" /srv", " /other"))},
+		"no grub.cfg":        {[]string{"grub.cfg"}, remove("boot/grub/grub.cfg")},
+		"old in grub.cfg":    {[]string{"boot/grub/grub.cfg", "still names", sim.OldRoot}, edit("boot/grub/grub.cfg", func(s string) string { return s + "\necho " + sim.OldRoot + "\n" })},
 		"history in grub.cfg": {nil, edit("boot/grub/grub.cfg", func(s string) string {
 			return s + "\n# root was " + sim.OldRoot + "\ntrue # LABEL=rootfs\n"
 		})},
@@ -173,8 +173,8 @@ func TestProve(t *testing.T) {
 		"cut grub.cfg":       {[]string{"grub.cfg"}, edit("boot/grub/grub.cfg", func(s string) string { return s[:strings.Index(s, "initrd")] })},
 		"default/grub":       {[]string{"etc/default/grub", sim.OldSwap}, edit("etc/default/grub", func(s string) string { return s + "X=" + sim.OldSwap })},
 		"partition GUID":     {[]string{"etc/default/grub", "aaaaaaaa-0000-4000-8000-000000000002"}, edit("etc/default/grub", func(s string) string { return s + "X=PARTUUID=AAAAAAAA-0000-4000-8000-000000000002" })},
-		"core lacks md":      {[]string{"core image lacks mdraid1x"}, core(prefix, "biosdisk", "part_gpt", "ext2", "diskfilter")},
-		"core lacks ext2":    {[]string{"core image lacks ext2"}, core(prefix, "biosdisk", "part_gpt", "mdraid1x", "diskfilter")},
+		"core without md":    {[]string{"mdraid1x missing from GRUB's core image"}, core(prefix, "biosdisk", "part_gpt", "ext2", "diskfilter")},
+		"core without ext2":  {[]string{"ext2 missing from GRUB's core image"}, core(prefix, "biosdisk", "part_gpt", "mdraid1x", "diskfilter")},
 		"core's prefix":      {[]string{"looks for its files in (hd0,gpt2)/boot/grub"}, core("(hd0,gpt2)/boot/grub", "part_gpt", "mdraid1x", "ext2", "diskfilter")},
 		"core is damaged":    {[]string{"disk /dev/vdb"}, func(w *world) { w.Disks[1].Write(make([]byte, 400), sim.MiB+700) }},
 		"no init":            {[]string{"init: "}, inside(func(m map[string]string) { delete(m, "init") })},

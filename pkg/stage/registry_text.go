@@ -5,11 +5,11 @@ import "migrate-init/pkg/plan"
 // What each stage does, for people: one sentence without its end.
 
 func textReveal(p *plan.Plan, _ *plan.Facts) string {
-	return p.OldDisks() + " is locked read-only in the kernel, every disk of the plan is found by its identity, and the layers that are there already are started"
+	return p.OldDisks() + " is locked read-only in the kernel, every disk of the plan is found by its identity, and existing layers (arrays) are started"
 }
 
 func textCheck(*plan.Plan, *plan.Facts) string {
-	return "all facts are compared with the plan; any drift ends here, with nothing written"
+	return "this machine is compared with the plan; any difference ends the migration here, with nothing written"
 }
 
 func textPrepare(p *plan.Plan, f *plan.Facts) string {
@@ -17,11 +17,11 @@ func textPrepare(p *plan.Plan, f *plan.Facts) string {
 }
 
 func textCopy(p *plan.Plan, f *plan.Facts) string {
-	return "each filesystem is read without replaying its journal and copied whole, by itself: " + p.CopyText(f)
+	return "each filesystem is read without replaying its journal, and copied completely: " + p.CopyText(f)
 }
 
 func textVerify(*plan.Plan, *plan.Facts) string {
-	return "the copy is read back from the disk and compared: data, metadata, counts; one difference stops the migration and names the file"
+	return "the copy is read back from the disk and compared (data, metadata, counts); a single difference stops the migration and names the file"
 }
 
 func textRewrite(*plan.Plan, *plan.Facts) string {
@@ -34,11 +34,11 @@ func textRebuild(p *plan.Plan, _ *plan.Facts) string {
 }
 
 func textProve(*plan.Plan, *plan.Facts) string {
-	return "every initramfs is opened, every boot file searched for old UUIDs, the boot sector read; a doubt stops the migration before the commit"
+	return "every initramfs is opened, every boot file is searched for old UUIDs, the boot sector is read; any doubt stops the migration before the commit"
 }
 
 func textCommit(p *plan.Plan, _ *plan.Facts) string {
-	return "one rename of one file on the new " + p.Boot.Mount + "; the old boot loader looks for that file and then starts the new system by default"
+	return "one file is renamed on the new " + p.Boot.Mount + "; when the old boot loader finds that file, it starts the new system by default"
 }
 
 func textHandover(*plan.Plan, *plan.Facts) string {
@@ -50,15 +50,15 @@ func textConfirm(*plan.Plan, *plan.Facts) string {
 }
 
 func textReview(p *plan.Plan, _ *plan.Facts) string {
-	return "this must be the migrated system, its boot loader complete, and " + p.OldDisks() + " as it was copied"
+	return "this must be the migrated system with a complete boot loader, and " + p.OldDisks() + " must be as it was copied"
 }
 
 func textTakeover(p *plan.Plan, _ *plan.Facts) string {
-	return "the boot sector of " + p.OldDisks() + " is switched to the new system; from here on there is no way back"
+	return "the boot sector of " + p.OldDisks() + " is switched to the new system; after this there is no way back"
 }
 
 func textRepartition(p *plan.Plan, _ *plan.Facts) string {
-	return p.OldDisks() + " loses what it held and gets its new partition table"
+	return p.OldDisks() + " loses its contents and gets its new partition table"
 }
 
 func textJoin(*plan.Plan, *plan.Facts) string { return "its partitions join the arrays" }
@@ -70,5 +70,5 @@ func textInstall(p *plan.Plan, _ *plan.Facts) string {
 }
 
 func textClean(*plan.Plan, *plan.Facts) string {
-	return "what the migration left behind is removed, and the boot menu is written again"
+	return "the files of the migration are removed, and the boot menu is written again"
 }

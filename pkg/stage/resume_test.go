@@ -98,7 +98,7 @@ func TestPowerCutTwice(t *testing.T) {
 }
 
 // TestCutAgainWhereItHurts: a first cut in the commit, or while a copy by blocks got its identity, and a second one anywhere
-// before the next copy. Both must be remembered, and neither for ever.
+// before the next copy. Both must be remembered, and neither forever.
 func TestCutAgainWhereItHurts(t *testing.T) {
 	for name, change := range engines() {
 		t.Run(name, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestTableBackupLost(t *testing.T) {
 	}
 }
 
-// TestTableEdited: the planned table with other partitions is somebody's work.
+// TestTableEdited: the planned table with other partitions is someone's work.
 func TestTableEdited(t *testing.T) {
 	for _, change := range []func(*plan.Intent){nil, wiping} {
 		p, text, _, ss, _ := course(t, change, nil)
@@ -278,7 +278,7 @@ func TestTableEdited(t *testing.T) {
 			d.Write(x.Data, x.Offset)
 		}
 		before := d.Sum
-		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "someone changed them") || d.Sum != before {
+		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "they were changed") || d.Sum != before {
 			t.Errorf("%v, target changed %v", err, d.Sum != before)
 		}
 	}
@@ -291,7 +291,7 @@ func (w *world) wipeTable() {
 	d.Write(make([]byte, 33*512), d.Size-33*512)
 }
 
-// TestTableLost: somebody wiped the target's table after a try, and nothing behind it. The journal that comes to light with
+// TestTableLost: someone wiped the target's table after a try, and nothing behind it. The journal that comes to light with
 // the new table tells of a copy that is not trusted any more, and none of its records may come back later; once it tells of
 // a commit, nothing is touched.
 func TestTableLost(t *testing.T) {
@@ -342,7 +342,7 @@ func TestJournalGone(t *testing.T) {
 		if tableToo {
 			w.wipeTable()
 		}
-		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "it is gone, but filesystem") {
+		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "it is missing, but filesystem") {
 			t.Errorf("table too %v: %v", tableToo, err)
 		}
 		handsOnly(t, w, "write partition table")
@@ -391,7 +391,7 @@ func TestPartitionsComeLate(t *testing.T) {
 	}
 }
 
-// TestFilesystemGone: what the journal calls copied and verified is not there any more. It is made anew, and copied again.
+// TestFilesystemGone: what the journal calls copied and verified is not there any more. It is made again, and copied again.
 func TestFilesystemGone(t *testing.T) {
 	p, text, _, ss, want := course(t, nil, nil)
 	for i, n := range p.Target.Filesystems() {
@@ -560,14 +560,14 @@ func TestCommitInTheJournalOfAnIdleSource(t *testing.T) {
 	}
 }
 
-// TestCommitNotNoted: the commit was made and flushed, the record of it is missing, and somebody chose the old system from
-// the menu. Neither is the old copy entered unasked, nor is a system that may have been in use made anew.
+// TestCommitNotNoted: the commit was made and flushed, the record of it is missing, and someone chose the old system from
+// the menu. Neither is the old copy entered unasked, nor is a system that may have been in use made again.
 func TestCommitNotNoted(t *testing.T) {
 	p, text, _, ss, _ := course(t, nil, nil)
 	w := ss.after(t, "rename ")
 	w.Replay()
 	w.BootOld()
-	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "was in use since") {
+	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "has been in use since") {
 		t.Errorf("entered %q, %v", w.Entered, err)
 	}
 	handsOnly(t, w, "write journal record")

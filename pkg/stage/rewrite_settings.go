@@ -47,7 +47,7 @@ func (r *rewriter) variables(b []byte, change func(string) string, keys ...strin
 		v, found, err := conf.Get(b, k)
 		if err != nil {
 			if id := oldIdentity(r.p, conf.Uncommented(b)); id != "" {
-				return nil, fmt.Errorf("it names %s of the old system, and cannot be changed: %w; name it by UUID there", id, err)
+				return nil, fmt.Errorf("it names %s of the old system, and cannot be rewritten: %w; name it by UUID there", id, err)
 			}
 			continue
 		}

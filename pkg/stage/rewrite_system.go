@@ -12,7 +12,7 @@ import (
 	"migrate-init/pkg/rootfs"
 )
 
-// mtab as a file says what is mounted on the old machine for ever; every tool reads the kernel's list today.
+// mtab as a file says what is mounted on the old machine forever; every tool reads the kernel's list today.
 func (r *rewriter) mtab() error {
 	name := path.Join(r.dir, "etc/mtab")
 	st, err := fs.Lstat(r.root, "etc/mtab")

@@ -276,7 +276,7 @@ func TestMdadmFiles(t *testing.T) {
 		"a directory":       {map[string]string{"etc/mdadm/mdadm.conf.d/a.conf": "ARRAY /dev/md/root UUID=deadbeef:00000000:00000000:00000000\n"}, "etc/mdadm/mdadm.conf", "line 1 and /etc/mdadm/mdadm.conf.d/a.conf line 1 give two arrays one device name, /dev/md/root"},
 		"the other's":       {map[string]string{"etc/mdadm.conf": "", "etc/mdadm.conf.d/a.conf": "DEVICE /dev/sda\n", "etc/mdadm/mdadm.conf.d/b.conf": "DEVICE /dev/sdb\n"}, "etc/mdadm.conf", "its DEVICE lines (/dev/sda) leave out"},
 		"what mdadm passes": {map[string]string{"etc/mdadm/mdadm.conf.d/a.bak": "ARRAY /dev/md/root name=root\n", "etc/mdadm/mdadm.conf.d/.a.conf": "ARRAY /dev/md/root name=root\n"}, "etc/mdadm/mdadm.conf", ""},
-		"ours once more":    {map[string]string{"etc/mdadm/mdadm.conf.d/a.conf": "ARRAY UUID=a1a1a1a1:00000000:00000000:00000002\n"}, "etc/mdadm/mdadm.conf", "/etc/mdadm/mdadm.conf.d/a.conf line 1 is one more for array"},
+		"ours once more":    {map[string]string{"etc/mdadm/mdadm.conf.d/a.conf": "ARRAY UUID=a1a1a1a1:00000000:00000000:00000002\n"}, "etc/mdadm/mdadm.conf", "/etc/mdadm/mdadm.conf.d/a.conf line 1 is a second one for array"},
 	} {
 		p := rewritePlan()
 		p.Final = plan.Graph{{Ref: "disk:new1", Was: "/dev/sdb", Layer: plan.Layer{Disk: &plan.Disk{}}}, {Ref: "part:3", On: []plan.Ref{"disk:new1"}, Layer: plan.Layer{Part: &plan.Part{Number: 3, Role: plan.RoleRaid}}}}

@@ -46,7 +46,7 @@ func ReadScheduled(loaders loader.Table, root fs.FS) (*Scheduled, error) {
 	if s.Loader == "" {
 		var ok bool
 		if s.Loader, s.Undo, ok = loaders.Adopt(b); !ok {
-			return nil, fmt.Errorf("file %s: it does not name a boot loader; run `migrate-init cancel` with the version that scheduled", ScheduleFile)
+			return nil, fmt.Errorf("file %s: it names no boot loader; run `migrate-init cancel` with the version that scheduled", ScheduleFile)
 		}
 	}
 	return &s, nil
@@ -84,7 +84,7 @@ func Schedule(loaders loader.Table, p *plan.Plan, f *plan.Facts, root fs.FS, pla
 	arming := loader.Arming{Facts: f, Root: root, Kernel: st.Kernel, Image: st.Image, Cmdline: Cmdline(p)}
 	if before != nil {
 		if before.Plan != p.ID {
-			return nil, fmt.Errorf("plan %s: it is scheduled, or was, and its files are in %s; take them away first: migrate-init cancel", before.Plan, path.Dir(before.Kernel))
+			return nil, fmt.Errorf("plan %s: it is or was scheduled, and its files are in %s; remove them first: migrate-init cancel", before.Plan, path.Dir(before.Kernel))
 		}
 		// A second try of the same plan: what was there before the first is what cancel must bring back.
 		st.PlanWas, st.Dir, arming.Before = before.PlanWas, before.Dir, before.Undo

@@ -217,7 +217,7 @@ func TestScheduleFailure(t *testing.T) {
 	}
 }
 
-// TestCancelStuck: a file that somebody removed or broke meanwhile keeps nothing armed unsaid.
+// TestCancelStuck: a file that someone removed or broke meanwhile keeps nothing armed unsaid.
 func TestCancelStuck(t *testing.T) {
 	w, p, b := toSchedule(t)
 	if err := schedule(w, p, b); err != nil {

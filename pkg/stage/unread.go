@@ -29,7 +29,7 @@ func (e *Env) tellUnread(ctx context.Context, stage, key, mount string, c copy.C
 			return
 		}
 		if err := e.Record(ctx, Record{Stage: key, Event: Note, Text: "could not be read, too", Facts: map[string]string{"skipped": list}}); err != nil {
-			e.tell(stage, "the list is not in the journal: %v", err)
+			e.tell(stage, "the list could not be written to the journal: %v", err)
 			return
 		}
 	}

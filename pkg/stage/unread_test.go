@@ -18,7 +18,7 @@ func TestTellUnread(t *testing.T) {
 		Tell: func(ev Event) { told = append(told, ev.Stage+": "+ev.Text) }}
 	e.tellUnread(t.Context(), "copy", "copy:u", "/", copy.Counts{})
 	if len(told) > 0 || len(e.records) > 0 {
-		t.Fatalf("nothing lacks, and %q, %v", told, e.records)
+		t.Fatalf("nothing is missing, and %q, %v", told, e.records)
 	}
 	c := copy.Counts{Unread: 1234}
 	for i := range 1000 {
@@ -78,7 +78,7 @@ func (l lacking) Verify(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	return c, err
 }
 
-// TestSkipAndList: a plan that says so is carried out, and tells what the new system lacks; for any other plan the engines
+// TestSkipAndList: a plan that says so is carried out, and tells what is missing from the new system; for any other plan the engines
 // are not asked to go on, and what they lack ends it.
 func TestSkipAndList(t *testing.T) {
 	for policy, skips := range map[string]bool{"skip-and-list": true, "stop": false} {

@@ -21,7 +21,7 @@ func (l *looker) contents(d *plan.Device, known map[string]reading) {
 		return
 	}
 	if d.Kind == plan.KindDM && l.attr("sys/class/block", d.Name, "dm/suspended") == "1" {
-		// a read would wait until somebody resumes it
+		// a read would wait until someone resumes it
 		l.ofDevice("", d.Path, errors.New("is suspended, and was not read; resume it: dmsetup resume "+d.Path))
 		return
 	}

@@ -21,7 +21,7 @@ const sector = 512
 func (l *looker) devices() {
 	names := l.names("sys/class/block")
 	if len(names) == 0 {
-		l.problem("/sys/class/block", errors.New("no block device is there; is sysfs mounted?"))
+		l.problem("/sys/class/block", errors.New("there are no block devices; is sysfs mounted?"))
 	}
 	paths := map[string][]string{}
 	for _, n := range names {

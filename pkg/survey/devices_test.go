@@ -196,7 +196,7 @@ func TestNodeInDirectory(t *testing.T) {
 	}
 }
 
-// The kernel says of a swap's node that it was made anew since.
+// The kernel says of a swap's node that it was made again since.
 func TestSwapOfDeletedNode(t *testing.T) {
 	m := &box{}
 	m.block("sda", "8192")

@@ -53,7 +53,7 @@ func (l *looker) swaps() {
 			first = false
 			continue
 		}
-		// The kernel adds the remark where the node was made anew since.
+		// The kernel adds the remark where the node was made again since.
 		if d := l.f.Dev(strings.TrimSuffix(fstab.Unescape(f[0]), " (deleted)")); d != nil {
 			d.Swapping = true
 		}

@@ -178,7 +178,7 @@ func (a *ahead) forget() {
 	}
 }
 
-// drain waits for the reads under way, and closes what nobody took.
+// drain waits for the reads under way, and closes what no one took.
 func (a *ahead) drain() {
 	for a.flight > 0 {
 		a.reap()

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is read ahead is what a plain read says, of files around every limit; what nobody takes is given back.
+// What is read ahead is what a plain read says, of files around every limit; what no one takes is given back.
 func TestAhead(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {

@@ -115,7 +115,7 @@ func (c *copier) apply(o object, m *meta, existed, hold bool, path func() string
 }
 
 // bornModes are the permission bits that a new object gets as asked for: those
-// that the umask leaves, 0600 when nobody knows it.
+// that the umask leaves, 0600 when no one knows it.
 func bornModes() uint32 {
 	b, err := os.ReadFile("/proc/self/status")
 	_, v, ok := strings.Cut(string(b), "\nUmask:")

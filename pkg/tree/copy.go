@@ -156,7 +156,7 @@ func (c *copier) closeRoots() {
 	_ = c.dst.close()
 }
 
-// checkEmpty refuses to mix the copy with what somebody else left.
+// checkEmpty refuses to mix the copy with what someone else left.
 func (c *copier) checkEmpty() error {
 	if c.o.Resume != nil {
 		return nil
@@ -214,7 +214,7 @@ func (c *copier) openTop(w *worker) error {
 	if op, err := neutral(object{fd: d.dst}); err != nil {
 		return &Error{Side: Target, Op: op, Path: ".", Err: err}
 	}
-	d.refs = 1 // for ever: Copy closes it
+	d.refs = 1 // forever: Copy closes it
 	return c.enter(w, d)
 }
 

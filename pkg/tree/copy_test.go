@@ -91,7 +91,7 @@ func TestCopyJournalFlag(t *testing.T) {
 	}
 }
 
-// Where the umask leaves a mode alone, nobody sets it again: the modes must be
+// Where the umask leaves a mode alone, no one sets it again: the modes must be
 // there all the same, whatever the umask is.
 func TestCopyModesUnderAnyUmask(t *testing.T) {
 	for _, mask := range []int{0, 0o022, 0o137} {

@@ -13,7 +13,7 @@ const directUnit = 4096
 
 func roundUp(n int) int { return (n + directUnit - 1) &^ (directUnit - 1) }
 
-// openSource opens a regular file past the page cache, where nobody would look
+// openSource opens a regular file past the page cache, where no one would look
 // for its pages again: that is less work for the kernel even for a small file.
 func (c *copier) openSource(d *dir, name string) (int, error) {
 	if !c.buffered.Load() {

@@ -103,7 +103,7 @@ func (c *dirFDs) drop(d *dir) {
 	}
 }
 
-// finish closes d, which nobody holds any more.
+// finish closes d, which no one holds any more.
 func (c *dirFDs) finish(d *dir) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *dirFDs) opened(d *dir) {
 	c.open[d] = struct{}{}
 }
 
-// closeAll closes what an error left open. Nobody uses it any more.
+// closeAll closes what an error left open. No one uses it any more.
 func (c *dirFDs) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

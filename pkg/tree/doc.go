@@ -37,7 +37,7 @@
 //  6. syncfs of the target ends the copy. Every Close and sync error is an error.
 //
 // Files are read past the page cache (O_DIRECT) where the filesystem can, and
-// large ones written so: nobody would look for their pages again. The small
+// large ones written so: no one would look for their pages again. The small
 // files of a batch are read at once (io_submit). The target is
 // synced while the copy goes on, so that the end has little left to write.
 //
@@ -59,7 +59,7 @@
 // data by O_DIRECT after a syncfs. Shared extents it only counts, on both sides:
 // an extent may be shared with what is not in the copy, so that less sharing
 // would be no certain difference, and no data is lost with it. Metadata comes from the disk only if the
-// caller mounted the target anew before; it should.
+// caller mounted the target again before; it should.
 //
 // The caller needs CAP_SYS_ADMIN and friends (root), /proc, and Linux 5.6.
 package tree

@@ -44,7 +44,7 @@ type finding struct {
 	worst int // objects of Severity itself, the first of which lead Paths
 }
 
-func (s *scanner) find(id string, sev Severity, path, mend, format string, a ...any) {
+func (s *scanner) find(id string, sev Severity, path, fix, format string, a ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.found[id]
@@ -53,7 +53,7 @@ func (s *scanner) find(id string, sev Severity, path, mend, format string, a ...
 		s.found[id] = f
 	}
 	if f.Count == 0 || sev > f.Severity {
-		f.ID, f.Severity, f.Detail, f.Fix, f.worst = id, sev, fmt.Sprintf(format, a...), mend, 0
+		f.ID, f.Severity, f.Detail, f.Fix, f.worst = id, sev, fmt.Sprintf(format, a...), fix, 0
 		if path == "" {
 			f.Paths = nil // it is of the whole source
 		}

@@ -56,25 +56,25 @@ func expect(t *testing.T, got map[string]Finding, id string, sev Severity, count
 	}
 	for _, w := range words {
 		if !strings.Contains(f.Detail, w) {
-			t.Errorf("%s: evidence %q lacks %q", id, f.Detail, w)
+			t.Errorf("%s: detail %q does not have %q", id, f.Detail, w)
 		}
 	}
 	if strings.Contains(f.Fix, "exclude") {
-		t.Errorf("%s: mend %q: neither copy nor a plan can exclude anything", id, f.Fix)
+		t.Errorf("%s: fix %q: neither copy nor a plan can exclude anything", id, f.Fix)
 	}
 }
 
-// Detail and mend are of the most severe cause, whichever came first, and its paths lead.
+// Detail and fix are of the most severe cause, whichever came first, and its paths lead.
 func TestFindingIsOfItsWorstCause(t *testing.T) {
 	s := &scanner{found: map[string]*finding{}}
 	for i := range 12 {
-		s.find("x", Loss, fmt.Sprint("l", i), "mend a loss", "loss %d", i)
+		s.find("x", Loss, fmt.Sprint("l", i), "fix a loss", "loss %d", i)
 	}
-	s.find("x", Fail, "f0", "mend a failure", "failure %d", 0)
-	s.find("x", Loss, "l12", "mend a loss", "loss %d", 12)
-	s.find("x", Fail, "f1", "mend another failure", "failure %d", 1)
+	s.find("x", Fail, "f0", "fix a failure", "failure %d", 0)
+	s.find("x", Loss, "l12", "fix a loss", "loss %d", 12)
+	s.find("x", Fail, "f1", "fix another failure", "failure %d", 1)
 	f := s.found["x"].Finding
-	if f.ID != "x" || f.Severity != Fail || f.Detail != "failure 0" || f.Fix != "mend a failure" || f.Count != 15 {
+	if f.ID != "x" || f.Severity != Fail || f.Detail != "failure 0" || f.Fix != "fix a failure" || f.Count != 15 {
 		t.Errorf("%+v", f)
 	}
 	if want := []string{"f0", "f1", "l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"}; !slices.Equal(f.Paths, want) {
@@ -86,8 +86,8 @@ func TestFindingIsOfItsWorstCause(t *testing.T) {
 	if f := s.found["x"].Finding; len(f.Paths) != findingPaths || f.Paths[9] != "more7" || f.Count != 35 {
 		t.Errorf("%+v", f)
 	}
-	s.find("y", Info, "file", "mend the file", "of a file")
-	s.find("y", Loss, "", "mend all", "of all")
+	s.find("y", Info, "file", "fix the file", "of a file")
+	s.find("y", Loss, "", "fix all", "of all")
 	if f := s.found["y"].Finding; len(f.Paths) != 0 || f.Detail != "of all" || f.Count != 2 {
 		t.Errorf("%+v", f)
 	}
@@ -113,7 +113,7 @@ func TestFindingsOfMadeUpMetadata(t *testing.T) {
 	s.look(at, "folded", &meta{stat: stat{mode: unix.S_IFDIR}, flags: flCasefold | flNodump})
 	expect(t, got(), "tree.flags", Fail, 3, "folded", "flags nodump,casefold", "ext4")
 	if f := s.found["tree.flags"]; !strings.Contains(f.Fix, "casefold") {
-		t.Errorf("mend %q is of a lesser cause", f.Fix)
+		t.Errorf("fix %q is of a lesser cause", f.Fix)
 	}
 	signed := verity{alg: 1, block: 4096, sig: make([]byte, 77)}
 	s.judgeVerity("unsigned", verity{alg: 1, block: 4096}, nil)

@@ -121,7 +121,7 @@ func (o object) readAttr(magic int64, m *meta) error {
 			if m.attrs&unix.STATX_ATTR_APPEND != 0 {
 				m.flags |= flAppend
 			}
-			// Not nodump: ext4 gives it to links and fifos of a directory that has it, statx tells it, and nobody can set it.
+			// Not nodump: ext4 gives it to links and fifos of a directory that has it, statx tells it, and no one can set it.
 			return nil
 		}
 		m.flags = flagsFromX(uint32(a.xflags)) & flCopied

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Each row is a source that has one thing and a target that lacks one: that is found, and nothing else. The capable target
+// Each row is a source that has one thing and a target that cannot hold it: that is found, and nothing else. The capable target
 // gives nothing but what every copy has.
 func TestPrecheckNamesEachLoss(t *testing.T) {
 	src := newDisk(t, "ext4", 64<<20)

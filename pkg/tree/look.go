@@ -26,11 +26,11 @@ func (s *scanner) look(pathOf func(string) string, name string, m *meta) bool {
 		}
 	}
 	if bad := m.flags &^ c.Flags; bad != 0 {
-		sev, mend := Loss, "a target of the source's filesystem type, or clear them on the source (chattr)"
+		sev, fix := Loss, "a target of the source's filesystem type, or clear them on the source (chattr)"
 		if bad&flCasefold != 0 {
-			sev, mend = Fail, "mkfs.ext4 -O casefold on the target, and a kernel with CONFIG_UNICODE"
+			sev, fix = Fail, "mkfs.ext4 -O casefold on the target, and a kernel with CONFIG_UNICODE"
 		}
-		s.find("tree.flags", sev, path(), mend, "flags %s are unknown on the target's %s", spellBits(bad, flagNames()), c.FS)
+		s.find("tree.flags", sev, path(), fix, "flags %s are unknown on the target's %s", spellBits(bad, flagNames()), c.FS)
 	}
 	if bad := m.fsx.xflags &^ c.XFlags; bad != 0 {
 		s.find("tree.xflags", Loss, path(), "a target of the source's filesystem type", "attributes %s are unknown on the target's %s", spellBits(bad, xflagNames()), c.FS)

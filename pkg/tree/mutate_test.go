@@ -187,7 +187,7 @@ func TestVerifyFindsEachMutation(t *testing.T) {
 	}
 }
 
-// found makes the mutation, wants it found, and makes the copy anew.
+// found makes the mutation, wants it found, and makes the copy again.
 func found(t *testing.T, src, dst disk, m mutation, o Options) {
 	t.Helper()
 	apply(t, dst.dir, m.do...)

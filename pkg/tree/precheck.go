@@ -268,7 +268,7 @@ func (s *scanner) lookShared(w *worker, pathOf func(string) string, name string,
 
 // whole says what is true of every copy by files.
 func (s *scanner) whole() {
-	s.find("tree.identity", Info, "", "copy by blocks (engine extent) where these matter", "inode numbers, birth times and change times are made anew")
+	s.find("tree.identity", Info, "", "copy by blocks (engine extent) where these matter", "inode numbers, birth times and change times are made again")
 	s.wholeProjects()
 	s.wholeQuotas()
 	if c := s.caps; c.FreeBytes > 0 && s.scan.Bytes > c.FreeBytes {

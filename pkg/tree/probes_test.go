@@ -39,7 +39,7 @@ func TestRemoveProbe(t *testing.T) {
 			// With anything else inside it is not ours.
 			apply(t, d.dir, mkdir(left, 0o700), file(left+"/f", 0o600, nil), file(left+"/other", 0o600, nil), chattr("+i", left+"/f"), chattr("+i", left))
 			if err := RemoveProbe(dir); !errors.Is(err, unix.ENOTEMPTY) {
-				t.Errorf("somebody else's directory: %v", err)
+				t.Errorf("someone else's directory: %v", err)
 			}
 			for _, p := range []string{dir, dir + "/f"} {
 				var st stat

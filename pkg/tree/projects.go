@@ -31,13 +31,13 @@ func (s *scanner) lookProject(path func() string, m *meta) {
 	case !c.Project:
 		s.find("tree.project", Loss, path(), "mkfs.xfs, or mkfs.ext4 -O project,quota", "project id %d, and the target's %s has none", id, c.FS)
 	case !m.isReg() && !m.isDir() && !c.ProjectSpecial:
-		s.find("tree.project", Loss, path(), "an xfs target under Linux 6.17, or "+anewMend, "project id %d of what is no file and no directory, which this kernel cannot set on %s", id, c.FS)
+		s.find("tree.project", Loss, path(), "an xfs target under Linux 6.17, or "+recreateFix, "project id %d of what is no file and no directory, which this kernel cannot set on %s", id, c.FS)
 	}
 }
 
-const anewMend = "make them anew on the target: in a directory with chattr +P they get its project id"
+const recreateFix = "make them again on the target: in a directory with chattr +P they get its project id"
 
-// lookUntold counts what has perhaps a project id that nobody can read.
+// lookUntold counts what has perhaps a project id that no one can read.
 func (s *scanner) lookUntold(d *dir, o object, m *meta) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +63,7 @@ func (s *scanner) lookUntold(d *dir, o object, m *meta) {
 	}
 }
 
-// wholeProjects runs when nobody walks any more.
+// wholeProjects runs when no one walks any more.
 func (s *scanner) wholeProjects() {
 	p := &s.projects
 	if !p.used || p.untold == 0 {
@@ -74,7 +74,7 @@ func (s *scanner) wholeProjects() {
 		sev, n = Info, p.untold
 	}
 	const id = "tree.projectunread"
-	s.find(id, sev, "", "copy by blocks (engine extent), an xfs source under Linux 6.17, or "+anewMend,
+	s.find(id, sev, "", "copy by blocks (engine extent), an xfs source under Linux 6.17, or "+recreateFix,
 		"the kernel does not tell the project ids of %d symlinks and special files, %d of them in directories of a project; the copies have none", p.untold, p.insideCount)
 	s.found[id].Count, s.found[id].Paths = n, p.inside
 }

@@ -27,7 +27,7 @@ const (
 
 // queue orders the work. Small files need the CPU and large ones the disk, so
 // both go on at once for as long as there are both: a quarter of the workers has large
-// files, and some tasks come from the oldest directory, as nobody knows where
+// files, and some tasks come from the oldest directory, as no one knows where
 // the large files are. Apart from that the last pushed directory is served first,
 // so that what is open stays proportional to the depth of the tree.
 type queue struct {

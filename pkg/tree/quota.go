@@ -25,14 +25,14 @@ func (s *scanner) wholeQuotas() {
 	if len(q.kinds) == 0 || q.files && s.quotaFiles {
 		return
 	}
-	mend := "note them (repquota -v -u -g -P MOUNT), and set them on the new system (setquota; mkfs.ext4 -O quota,project)"
+	fix := "note them (repquota -v -u -g -P MOUNT), and set them on the new system (setquota; mkfs.ext4 -O quota,project)"
 	switch s.src.magic {
 	case unix.XFS_SUPER_MAGIC:
-		mend = "save them (xfs_quota -x -c 'dump -u -f FILE' MOUNT, and -g, -p), and set them on the new system (xfs_quota -x -c 'restore -u -f FILE' MOUNT)"
+		fix = "save them (xfs_quota -x -c 'dump -u -f FILE' MOUNT, and -g, -p), and set them on the new system (xfs_quota -x -c 'restore -u -f FILE' MOUNT)"
 	case unix.BTRFS_SUPER_MAGIC:
-		mend = "note them (btrfs qgroup show -re MOUNT), and set them on the new system (btrfs quota enable, btrfs qgroup limit)"
+		fix = "note them (btrfs qgroup show -re MOUNT), and set them on the new system (btrfs quota enable, btrfs qgroup limit)"
 	}
-	s.find("tree.quota", Loss, "", mend, "the source's %s keeps %s quotas out of sight of a copy by files: limits and grace times, where some are set, are lost", fsName(s.src.magic), strings.Join(q.kinds, ", "))
+	s.find("tree.quota", Loss, "", fix, "the source's %s keeps %s quotas out of sight of a copy by files: limits and grace times, where some are set, are lost", fsName(s.src.magic), strings.Join(q.kinds, ", "))
 }
 
 // quotasOf asks the kernel for the quotas that are on, and the superblock for those that this mount does not use: ext4 has

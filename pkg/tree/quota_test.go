@@ -79,13 +79,13 @@ func TestPrecheckOfQuotas(t *testing.T) {
 	got["tree.quota"] = f
 	expect(t, got, "tree.quota", Info, 2, "aquota.group", "copied as a file")
 	if !strings.Contains(f.Fix, "quotacheck") {
-		t.Errorf("mend %q", f.Fix)
+		t.Errorf("fix %q", f.Fix)
 	}
 	for magic, tool := range map[int64]string{unix.XFS_SUPER_MAGIC: "xfs_quota", unix.BTRFS_SUPER_MAGIC: "btrfs qgroup limit", unix.EXT4_SUPER_MAGIC: "setquota"} {
 		s := &scanner{src: &root{magic: magic}, quotas: func(*root) quotas { return hidden }, found: map[string]*finding{}}
 		s.wholeQuotas()
 		if f := s.found["tree.quota"]; !strings.Contains(f.Fix, tool) {
-			t.Errorf("%#x: mend %q lacks %s", magic, f.Fix, tool)
+			t.Errorf("%#x: fix %q does not name %s", magic, f.Fix, tool)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (c *copier) sharing(w *worker, d *dir, name string, fd int, m *meta) (x sha
 }
 
 // shared tells that the data of a file with claims is complete at fd, -1 for
-// one that nobody may share, and takes up the files that waited for it.
+// one that no one may share, and takes up the files that waited for it.
 func (c *copier) shared(mine uint32, fd int) {
 	if mine == 0 {
 		return

@@ -65,7 +65,7 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 	return true, nil
 }
 
-var errWasDamaged = errors.New("could not be read whole by the copy that was cut short; list what cannot be read, or begin anew")
+var errWasDamaged = errors.New("could not be read whole by the copy that was cut short; list what cannot be read, or start again")
 
 // resumeDir skips a whole finished directory.
 func (c *copier) resumeDir(d *dir, e entry) (bool, error) {

@@ -259,7 +259,7 @@ func TestLargeFileStartsOverTwice(t *testing.T) {
 		t.Fatalf("first: %v, %+v", err, saved)
 	}
 	first = born()
-	apply(t, dst.dir, chattr("+i", "large")) // it was complete, and nobody had said so
+	apply(t, dst.dir, chattr("+i", "large")) // it was complete, and no one had said so
 	if err := run(1 << 20); !errors.Is(err, context.Canceled) {
 		t.Fatalf("second: %v", err)
 	}

@@ -38,7 +38,7 @@ type sharedFile struct {
 type shareState uint8
 
 const (
-	shareDead   shareState = iota // nobody can share it
+	shareDead   shareState = iota // no one can share it
 	shareBusy                     // under way
 	shareReady                    // by its handle
 	shareStored                   // of the interrupted copy, by its manifest
@@ -191,7 +191,7 @@ func (s *shares) insert(r sharedRec) {
 }
 
 // publish tells that all data of a file with claims is on the target, at h, and
-// returns who waited. With a nil h nobody will share it.
+// returns who waited. With a nil h no one will share it.
 func (s *shares) publish(mine uint32, h *linkRec) []waiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -338,7 +338,7 @@ func TestSharesIsAMap(t *testing.T) {
 		e := extent{off: rnd.Int64N(1000) * block, phys: phys, len: n * block}
 		x, wait := s.plan([]extent{e}, waiter{d: &dir{}})
 		if wait {
-			t.Fatal("waits for nobody")
+			t.Fatal("waits for no one")
 		}
 		got := map[int64]loc{}
 		for _, h := range x.have {

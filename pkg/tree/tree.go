@@ -49,7 +49,7 @@ type Options struct {
 	TargetOnly []string
 
 	// Hashes lets Verify trust the manifest for the source's data. Without it,
-	// or where it lacks a file, the source is read again.
+	// or where a file is missing from it, the source is read again.
 	Hashes *Manifest
 	// Reread lets Verify read the source's data again all the same, and trust
 	// Hashes only for what could not be read when it was copied.

@@ -198,7 +198,7 @@ func TestSubvolume(t *testing.T) {
 	}
 }
 
-// After an error of the disk every further call says "read-only file system", which alone tells nobody why.
+// After an error of the disk every further call says "read-only file system", which alone tells no one why.
 func TestReadOnlyTargetIsExplained(t *testing.T) {
 	err := &Error{Side: Target, Op: "create", Path: "x", Err: unix.EROFS}
 	if s := err.Error(); !strings.Contains(s, "after an I/O error") {

@@ -134,8 +134,8 @@ func (c *copier) problem(p Problem) {
 	}
 }
 
-// lacks lists what the copy lacks for what could not be read.
-func (v *verifier) lacks(path, what string) {
+// missing lists what is not in the copy because it could not be read.
+func (v *verifier) missing(path, what string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.rep.DamagedCount++
@@ -150,7 +150,7 @@ func (v *verifier) compareLinks(path func() string, s, t *meta) {
 	switch {
 	case s.nlink == t.nlink:
 	case t.nlink < s.nlink && v.o.OnReadError == List && v.o.Hashes != nil && v.o.Hashes.gaps:
-		v.lacks(path(), fmt.Sprintf("the copy has %d of its %d names", t.nlink, s.nlink))
+		v.missing(path(), fmt.Sprintf("the copy has %d of its %d names", t.nlink, s.nlink))
 	default:
 		v.differ(path(), "links", fmt.Sprint(s.nlink), fmt.Sprint(t.nlink))
 	}
@@ -166,7 +166,7 @@ func (v *verifier) absent(w *worker, d *dir, e entry) bool {
 	if statAt(d.dst, e.name, &t) != unix.ENOENT {
 		return false
 	}
-	v.lacks(d.path(e.name), "could not be read; the copy does not have it")
+	v.missing(d.path(e.name), "could not be read; the copy does not have it")
 	return true
 }
 
@@ -178,7 +178,7 @@ func (f *pair) hurt(w *worker, sum Sum) error {
 		v.differ(f.path(), "data", "was not readable when it was copied", "incomplete")
 		return nil
 	}
-	v.lacks(f.path(), "could not be read whole; the copy has what could")
+	v.missing(f.path(), "could not be read whole; the copy has what could")
 	if f.s.size != f.t.size {
 		return nil
 	}

@@ -69,7 +69,7 @@ func TestReadsAreTriedAgain(t *testing.T) {
 }
 
 // What the medium refuses for good ends the copy, or is listed: then the rest is copied and proved, and the proof knows
-// what lacks, whether the source gives it now or not.
+// what is missing, whether the source gives it now or not.
 func TestUnreadable(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, oneOfEach()...)
@@ -111,7 +111,7 @@ func TestUnreadable(t *testing.T) {
 				t.Errorf("stop: verify: %v, %d differences", err, rep.Count)
 			}
 
-			// Goes on when the disk was mended, but for a file of two names that lacks something.
+			// Goes on when the disk was repaired, except for an incomplete file of two names.
 			n := int64(man.Len())
 			o = Options{OnReadError: List, Manifest: &man, Resume: &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: n}}
 			res, err = Copy(t.Context(), src.dir, dst.dir, o)

@@ -169,7 +169,7 @@ func (v *verifier) enter(w *worker, d *dir) error {
 	}
 	if v.o.OnReadError == List && v.o.Hashes.isShort(d.key()) {
 		d.hurt.Store(true)
-		v.lacks(path(), "not all its names could be read; the copy has those that could")
+		v.missing(path(), "not all its names could be read; the copy has those that could")
 	}
 	v.prog.dirs.Add(1)
 	return v.read(w, d)
@@ -318,7 +318,7 @@ func (v *verifier) other(d *dir, e entry) (bool, error) {
 	var t stat
 	if err := statAt(d.dst, e.name, &t); err != nil {
 		if err == unix.ENOENT && d.hurt.Load() {
-			v.lacks(d.path(e.name), "its directory did not list it; the copy does not have it")
+			v.missing(d.path(e.name), "its directory did not list it; the copy does not have it")
 			return true, nil
 		}
 		if err == unix.ENOENT {

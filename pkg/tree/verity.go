@@ -100,7 +100,7 @@ func verityMetadata(fd int, what uint64, buf []byte) (int, error) {
 	}
 }
 
-// enableVerity protects a file that nobody has open for writing. fd is read-only.
+// enableVerity protects a file that no one has open for writing. fd is read-only.
 func enableVerity(fd int, v verity) error {
 	arg := verityArg(v)
 	err := ioctl(fd, verityEnableReq(), unsafe.Pointer(&arg[0]))
@@ -127,7 +127,7 @@ func verityArg(v verity) []byte {
 	return b
 }
 
-// protect puts the copy under fs-verity like its source. From then on nobody
+// protect puts the copy under fs-verity like its source. From then on no one
 // writes to it, so the descriptors for writing are closed first; its metadata can still be set.
 func (j *fileJob) protect(w *worker) error {
 	var v verity

@@ -280,7 +280,7 @@ func (c *copier) complete(w *worker, d *dir) error {
 	return c.man.write(d.key(), path(), []record{r})
 }
 
-// pathOnce spares the making of a path that nobody asks for.
+// pathOnce spares the making of a path that no one asks for.
 func pathOnce(d *dir, name string) func() string {
 	return sync.OnceValue(func() string { return d.path(name) })
 }

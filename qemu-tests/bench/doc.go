@@ -2,9 +2,9 @@
 //
 // It makes three source filesystems from a seed on loop devices (root, tiny,
 // large; see source.go), and copies each in turn by every engine and every
-// installed peer, A B A B ..., each time from a source mounted anew, so that
+// installed peer, A B A B ..., each time from a source mounted again, so that
 // nothing of it is cached (the loop devices use direct I/O: the backing file is
-// not cached either), into a filesystem made anew. The sync of the target
+// not cached either), into a filesystem made again. The sync of the target
 // counts. Wall time is that; CPU is user and system time of the processes, and
 // again of the whole machine, which includes the kernel's writeback; memory is
 // the peak of resident memory of all processes of the engine.

@@ -179,7 +179,7 @@ func machineCPU() (busy, user float64) {
 	return busy, user
 }
 
-// quiet waits, but not for ever, until other processes take less than a tenth of the machine.
+// quiet waits, but not forever, until other processes take less than a tenth of the machine.
 func quiet(patience time.Duration) {
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		_, before := machineCPU()

@@ -114,7 +114,7 @@ func (a *agentLink) call(ctx context.Context, r wire.Request, out io.Writer) (wi
 		return wire.Event{}, a.over
 	case <-ctx.Done():
 		a.mu.Lock()
-		delete(a.calls, r.ID) // nobody writes to out after this
+		delete(a.calls, r.ID) // no one writes to out after this
 		a.mu.Unlock()
 		_ = a.send(wire.Request{ID: -r.ID, Op: wire.Kill, Target: r.ID})
 		return wire.Event{}, fmt.Errorf("lab: agent: %s %s %.80q: %w", r.Op, r.Path, r.Script, ctx.Err())

@@ -63,7 +63,7 @@ func (d Disk) args(i int) ([]string, error) {
 		return nil, fmt.Errorf("lab: disk %s: %d bytes of fault rules do not fit one argument; raise Step", d.Serial, len(b))
 	}
 	// 0 is taken by -kernel. On a busy machine QEMU's thread for I/O events can miss a request's event for good, and the
-	// guest waits for ever (seen once in some 60 boots); without that thread the guest's own one begins each request.
+	// guest waits forever (seen once in some 60 boots); without that thread the guest's own one begins each request.
 	device := fmt.Sprintf("virtio-blk-pci,drive=%s,id=%s,bootindex=%d,ioeventfd=off,rerror=report,werror=report", node, d.id(i), i+1)
 	if d.Serial != "" {
 		device += ",serial=" + d.Serial

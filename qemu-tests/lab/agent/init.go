@@ -57,7 +57,7 @@ func loadModules(list string) error {
 	return nil
 }
 
-// halt ends the small guest. Its PID 1 reaps nobody: os/exec waits for the agent's own children, and orphans may stay
+// halt ends the small guest. Its PID 1 reaps no one: os/exec waits for the agent's own children, and orphans may stay
 // zombies for the minute the guest lives.
 func halt() {
 	unix.Sync()
