@@ -110,7 +110,7 @@ func (k marked) find(data []byte) (start, end int, id string, err error) {
 		at = next
 	}
 	if open {
-		return 0, 0, "", fmt.Errorf("custom.cfg: snippet of plan %s has no end", id)
+		return 0, 0, "", fmt.Errorf("custom.cfg: %q has no end", k.begin()+id)
 	}
 	return start, end, id, nil
 }

@@ -99,11 +99,9 @@ func cmdRollback(ctx context.Context, c *call) error {
 		return nil
 	}
 	fmt.Fprintln(c.out, "The migration is rolled back. Changes made here since the migration stay on the new disk.")
-	next, err := c.nextBoot(p, f, rs)
-	if err != nil {
-		return err
-	}
-	if next != nil {
+	if next, err := c.nextBoot(p, f, rs); err != nil {
+		fmt.Fprintf(c.out, "Which system the next boot enters is not known: %v\n", err)
+	} else if next != nil {
 		fmt.Fprintf(c.out, "The next boot enters %s.\n", next.Text)
 	}
 	fmt.Fprintln(c.out, "Next: reboot.")

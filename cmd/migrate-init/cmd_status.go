@@ -60,7 +60,7 @@ func cmdStatus(ctx context.Context, c *call) error {
 	}
 	st := judge(p, f, rs, c.committed(p))
 	if st.NextBoot, err = c.nextBoot(p, f, rs); err != nil {
-		return err
+		st.NextBoot = &plan.NextBoot{System: plan.NextUnknown, Text: "not known: " + err.Error()}
 	}
 	if c.opt.json {
 		return printJSON(c, st)

@@ -11,5 +11,6 @@ const (
 	NextOld       = "old"
 	NextNew       = "new"
 	NextMigration = "migration"
-	NextOpen      = "open" // it depends on what the running system cannot see; the text says on what
+	NextUnknown   = "unknown" // a file that says so cannot be read; the text says why
+	NextOpen      = "open"    // it depends on what the running system cannot see; the text says on what
 )
