@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/gpt"
 	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
@@ -19,8 +20,8 @@ func (w *world) firmware(p *plan.Plan) string {
 	if _, err := d.ReadAt(lba0, 0); err != nil {
 		return err.Error()
 	}
-	if lba0[510] != 0x55 || lba0[511] != 0xaa {
-		return "next"
+	if t, err := gpt.Read(d, d.Size, bootSectorSize); err != nil || !strings.EqualFold(t.ID, p.NewDisks()[0].Disk.Table) {
+		return "next" // what it was before is not ours
 	}
 	switch owner := boot.SectorOwner(lba0); owner {
 	case "migrate-init":
