@@ -21,15 +21,15 @@ func (e *Env) waiting(lba0 []byte) ([]byte, error) {
 	return out, nil
 }
 
-// makeWait gives a new disk that boots already, from an earlier try, the code that goes on to the next disk: while its
-// files are made again, its boot loader may find none.
+// makeWait gives a disk with a signed boot sector the code that goes on to the next disk. One that boots already, from an
+// earlier try, would find no files while they are made again.
 func (e *Env) makeWait(ctx context.Context, d *plan.Device) error {
 	was, err := e.readAt(d.Path, 0, bootSectorSize)
 	if err != nil {
 		return err
 	}
 	lba0, err := e.waiting(was)
-	if err != nil || bytes.Equal(was, lba0) {
+	if signed := was[510] == 0x55 && was[511] == 0xaa; err != nil || !signed || bytes.Equal(was, lba0) {
 		return err
 	}
 	return e.do(ctx, machine.WriteDevice{Dev: d.Path, Why: "boot code that goes on to the next disk", Chunks: []machine.Chunk{{Offset: 0, Data: lba0}}})

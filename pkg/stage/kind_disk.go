@@ -84,6 +84,10 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.Node) error {
 				return err
 			}
 		}
+		// The table's sector 0 comes last: until then an old protective one stays.
+		if err := e.makeWait(ctx, d); err != nil {
+			return err
+		}
 		lba0, err := e.waiting(make([]byte, bootSectorSize))
 		if err != nil {
 			return err
