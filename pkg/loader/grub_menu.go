@@ -55,13 +55,13 @@ func grubFault(subject, fix string, err error) plan.Findings {
 // text is the menu as it will be: before the reboot, what GRUB's own programs make of today's settings, with the new
 // system's identities. Where no program may be run it is the menu of the last update.
 func (pr *grubMenu) text() ([]byte, plan.Findings) {
+	var found plan.Findings
 	if pr.When == plan.Live && pr.Run != nil {
-		b, found := grubMake(pr.Installed)
-		if len(found) > 0 {
-			return nil, found
+		var b []byte
+		if b, found = grubMake(pr.Installed); b != nil || len(found.Refusals()) > 0 {
+			pr.name = "menu of grub-mkconfig"
+			return pr.Renamed(b), found
 		}
-		pr.name = "menu of grub-mkconfig"
-		return pr.Renamed(b), nil
 	}
 	b, err := pr.Read(path.Join(pr.Dir, "grub.cfg"))
 	if err != nil {
@@ -70,7 +70,7 @@ func (pr *grubMenu) text() ([]byte, plan.Findings) {
 	if pr.When != plan.Proving {
 		b = pr.Renamed(b)
 	}
-	return b, nil
+	return b, found
 }
 
 // unreadable is the answer to a text that GRUB may well read.

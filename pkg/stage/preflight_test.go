@@ -172,6 +172,7 @@ func broken(t *testing.T) map[string]trouble {
 
 		// The menu.
 		"a missing quote":          {"boot-menu.made", refuse, "Unterminated quoted string", "update-grub", fails("grub-mkconfig", "/etc/default/grub: 3: Syntax error: Unterminated quoted string")},
+		"a script that writes":     {"boot-menu.made", warn, "which check does not let it", "writes files", fails("grub-mkconfig", "touch: cannot touch '/x': Read-only file system")},
 		"text that GRUB refuses":   {"boot-menu.made", refuse, "Syntax error at line 2", "update-grub", fails("grub-script-check", "Syntax error at line 2")},
 		"text that we cannot read": {"boot-menu.readable", refuse, "brace without end", "/etc/grub.d", menu("", "menuentry x {\n")},
 		"10_linux is off":          {"boot-menu.scripts", warn, "10_linux: it is missing or not executable", "chmod +x", one("etc/grub.d/10_linux", plain(""))},
