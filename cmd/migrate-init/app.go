@@ -30,6 +30,8 @@ type app struct {
 	world func() survey.World
 	// loaders are the boot loaders that are known.
 	loaders loader.Table
+	// direct opens a disk to be measured; nil: as the engines do.
+	direct func(path string) (copy.Direct, error)
 	// machine carries effects out.
 	machine func() machine.Machine
 	// inside opens a directory of the machine as a root out of which no symbolic link leads.

@@ -34,7 +34,8 @@ type options struct {
 	json, dryRun, list, discard, files      bool
 	explain                                 bool
 	to, engine, metadata, onFailure, output string
-	image, label, readError, decode         string
+	image, label, readError, diskKind       string
+	decode                                  string
 	keepUUID, noGrow                        bool
 	rehearse, skipRehearsal                 bool
 	rehearseIn                              string

@@ -82,6 +82,11 @@ func cmdCopy(ctx context.Context, c *call) error {
 	default:
 		return usageError{fmt.Errorf("option --read-error: %q is not a policy; use stop or skip-and-list", c.opt.readError)}
 	}
+	switch c.opt.diskKind {
+	case copy.DiskAuto, copy.DiskFlash, copy.DiskHeads:
+	default:
+		return usageError{fmt.Errorf("disk-kind %q: not known; it is auto, flash or heads", c.opt.diskKind)}
+	}
 	if c.opt.checkpoint < 0 {
 		return usageError{fmt.Errorf("option --checkpoint: %s is negative", c.opt.checkpoint)}
 	}
@@ -105,7 +110,13 @@ func cmdCopy(ctx context.Context, c *call) error {
 		return err
 	}
 	defer d.Close()
-	job := copy.Job{SkipBad: c.skips(), Rotational: rotational(f, src) || rotational(f, dst), CheckpointEvery: c.opt.checkpoint}
+	engines := &copy.Engines{Disk: c.direct}
+	job := copy.Job{SkipBad: c.skips(), DiskKnown: c.opt.diskKind != copy.DiskAuto, CheckpointEvery: c.opt.checkpoint}
+	var why []string
+	job.Rotational, why = engines.Heads(ctx, c.opt.diskKind, disksOf(f, src, dst)...)
+	for _, w := range why {
+		c.note("%s", w)
+	}
 	out := copied{Resumed: d.Resumed()}
 	if out.Findings, err = precheck(ctx, d, job); err != nil {
 		return interrupted(ctx, err, "before anything was copied")
@@ -132,7 +143,7 @@ func cmdCopy(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.out, "%s can be copied to %s; nothing was copied\n", src, dst)
 		return nil
 	}
-	return transfer(ctx, c, f, dirCopy{d, src, dst, job}, out, log)
+	return transfer(ctx, c, f, dirCopy{d, src, dst, job, engines}, out, log)
 }
 
 // directories refuses what is no directory, a target that is the source, and one in it that no mount point parts from
@@ -194,10 +205,14 @@ func precheck(ctx context.Context, d *copy.Dir, j copy.Job) ([]copyFinding, erro
 	return out, nil
 }
 
-// rotational reports whether a directory lies on a disk with heads that move.
-func rotational(f *plan.Facts, dir string) bool {
-	d := deviceOf(f, dir)
-	return d != nil && d.Rotational
+// disksOf lists the devices that directories lie on.
+func disksOf(f *plan.Facts, dirs ...string) (out []copy.Disk) {
+	for _, dir := range dirs {
+		if d := deviceOf(f, dir); d != nil {
+			out = append(out, copy.Disk{Path: d.Path, Rotational: d.Rotational})
+		}
+	}
+	return out
 }
 
 // deviceOf is the device under a directory; nil where it lies on none that is known.
@@ -217,6 +232,7 @@ type dirCopy struct {
 	dir      *copy.Dir
 	src, dst string
 	job      copy.Job
+	engines  *copy.Engines
 }
 
 const toResume = "run the same command again to resume it, as long as the source stays unchanged"
@@ -226,15 +242,18 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, d dirCopy, out copied
 		c.note("target %s: resuming an interrupted copy of %s", d.dst, d.src)
 	}
 	show, job := newProgress(c), d.job
+	job.Tell = func(s string) {
+		show.clear()
+		c.note("%s", s)
+	}
 	watch := func(what, dir string) func(copy.Progress) {
 		return log.Watch(func(p copy.Progress) { show.event(stage.Event{Stage: what, Text: dir, Progress: &p}) })
 	}
 	if err := d.dir.Begin(ctx, &job); err != nil {
 		return err
 	}
-	var engines copy.Engines
 	job.Progress = watch("copy", d.src)
-	done, err := engines.Copy(ctx, job)
+	done, err := d.engines.Copy(ctx, job)
 	show.clear()
 	if errors.Is(err, tree.ErrNotEmpty) {
 		d.dir.Abandon()
@@ -248,7 +267,7 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, d dirCopy, out copied
 	}
 	out.Copied = counted(done)
 	job.Progress = watch("verify", d.dst)
-	verified, err := engines.Verify(ctx, job)
+	verified, err := d.engines.Verify(ctx, job)
 	show.clear()
 	if err != nil {
 		err = fmt.Errorf("target %s: %w\nif the source was written to meanwhile: empty the target, and copy from a source that is not in use", d.dst, err)

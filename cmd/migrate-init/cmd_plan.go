@@ -208,6 +208,7 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 		return nil, err
 	}
 	var out plan.Findings
+	engines := &copy.Engines{Disk: c.direct}
 	for _, cp := range p.Copies() {
 		s, n := p.Source.Node(cp.From), p.Target.Node(cp.To)
 		d, err := f.FS(cp.From.ID())
@@ -221,7 +222,8 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 			continue
 		}
 		c.note("%s: looking at every file", noun)
-		told, err := stage.PrecheckLive(ctx, c.place(at), noun, n, copy.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: d.Rotational})
+		heads, _ := engines.Heads(ctx, copy.DiskAuto, copy.Disk{Path: d.Path, Rotational: d.Rotational})
+		told, err := stage.PrecheckLive(ctx, c.place(at), noun, n, copy.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: heads})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", noun, err)
 		}

@@ -38,7 +38,7 @@ func TestCopyInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	err = transfer(gone, c, &plan.Facts{}, dirCopy{dir: d, src: src, dst: dst}, copied{}, nil)
+	err = transfer(gone, c, &plan.Facts{}, dirCopy{dir: d, src: src, dst: dst, engines: &copy.Engines{}}, copied{}, nil)
 	if code := report(&errw, err); code != 1 || !strings.Contains(errw.String(), "copy: interrupted after 0 files; run the same command again to resume it") {
 		t.Errorf("code %d: %s", code, &errw)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+
+	"migrate-init/pkg/copy"
 )
 
 // Groups of commands, by what a person wants to do, in the order of the help.
@@ -82,6 +84,7 @@ func verbs() []verb {
 			fs.BoolVar(&o.noGrow, "no-grow", false, "extent: keep the source's size")
 			fs.StringVar(&o.label, "label", "", "extent: give the copy this label, `TEXT`; the source's own would be ambiguous if both stay in one machine")
 			fs.StringVar(&o.readError, "read-error", policyStop, "what to do when something cannot be read, `POLICY`: stop; or skip-and-list: copy everything else, list what is missing, and exit with code 3")
+			fs.StringVar(&o.diskKind, "disk-kind", copy.DiskAuto, "tree: what the disks are, `KIND`: heads (one reader, in the order of the disk) or flash (many readers); auto measures both disks with a few dozen reads")
 			fs.BoolVar(&o.dryRun, "dry-run", false, "look for what could not be kept, and copy nothing (tries what the target can hold, in a directory that it removes)")
 			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "save progress every `DURATION`, such as 2s, so that a power cut costs no more; by default every 0.5 to 5 seconds")
 			fs.BoolVar(&o.json, "json", false, "print the result as JSON, and progress to stderr as lines of JSON, each beginning with {")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"migrate-init/pkg/copy"
 	"migrate-init/pkg/loader"
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/survey"
@@ -58,6 +59,7 @@ func madeUp(dir string) *app {
 			Unused: func(string) int64 { return numberIn(dir, "unused") },
 		}
 	}
+	a.direct = func(string) (copy.Direct, error) { return nil, errors.New("the disks are made up") }
 	a.machine = func() machine.Machine { return moved{root: root, keep: filepath.Dir(dir)} }
 	a.inside = func(d string) (fs.FS, error) {
 		r, err := os.OpenRoot(filepath.Join(root, d))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"migrate-init/pkg/extent"
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/tree"
 )
 
@@ -12,6 +13,49 @@ import (
 // its verification.
 type Engines struct {
 	sums map[string]learnt // by Job.ToDev
+	// Disk opens a disk to be measured; nil: the real one.
+	Disk  func(path string) (Direct, error)
+	disks map[Disk]judged // what was decided of each, in this run
+	// behave says whether the disks of a copy by files behaved like heads in the end, by Job.To.
+	behave map[string]bool
+}
+
+// judged is the decision about a disk.
+type judged struct {
+	heads bool
+	why   []string
+}
+
+// Heads decides of two disks as [Judge] does, and measures each once. It is told as why only the first time.
+func (g *Engines) Heads(ctx context.Context, kind string, disks ...Disk) (heads bool, why []string) {
+	open := g.Disk
+	if open == nil {
+		open = openDirect
+	}
+	if kind == DiskHeads || kind == DiskFlash {
+		return Judge(ctx, kind, open)
+	}
+	for _, d := range disks {
+		j, ok := g.disks[d]
+		if !ok {
+			if g.disks == nil {
+				g.disks = map[Disk]judged{}
+			}
+			j.heads, j.why = Judge(ctx, kind, open, d)
+			g.disks[d] = j
+			why = append(why, j.why...)
+		}
+		heads = heads || j.heads
+	}
+	return heads, why
+}
+
+func openDirect(path string) (Direct, error) {
+	d, err := machine.OpenDirect(path)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 type learnt struct {

@@ -28,8 +28,10 @@ type Job struct {
 	NewLabel string
 	NoGrow   bool // a copy by blocks keeps the size of the source
 	SkipBad  bool // read errors are listed, not fatal
-	// Rotational says that one of the disks has heads to move.
+	// Rotational says that one of the disks has heads to move: see Judge. The copy watches whether it behaves so.
 	Rotational bool
+	DiskKnown  bool // the operator says so: the copy does not change its mind
+	Tell       func(string)
 	Progress   func(Progress)
 	// Checkpoint is told how far the copy is on the target's medium: a value that JSON can hold. nil: no one asks.
 	Checkpoint func(data any) error
@@ -72,6 +74,11 @@ type Copier interface {
 	// Verify reads the target back from its disk and compares data, metadata and counts; a difference is an error that
 	// names the file.
 	Verify(ctx context.Context, j Job) (Counts, error)
+}
+
+// Measurer is a Copier that finds out of which kind disks are. kind is DiskAuto, or what the operator knows of them.
+type Measurer interface {
+	Heads(ctx context.Context, kind string, disks ...Disk) (heads bool, why []string)
 }
 
 // Finalizer is a Copier whose copies need something more once they have been verified.

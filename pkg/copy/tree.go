@@ -18,7 +18,7 @@ const ManifestName = ".migrate-init.manifest"
 
 // treeOptions are a job's options for the tree engine.
 func treeOptions(j Job) tree.Options {
-	o := tree.Options{Rotational: j.Rotational, CheckpointEvery: j.CheckpointEvery, Reread: j.Reread,
+	o := tree.Options{Rotational: j.Rotational, DiskKnown: j.DiskKnown, Tell: j.Tell, CheckpointEvery: j.CheckpointEvery, Reread: j.Reread,
 		TargetOnly: append([]string{ManifestName}, j.own...), Exclude: []string{ManifestName}}
 	if j.SkipBad {
 		o.OnReadError = tree.List
@@ -81,11 +81,19 @@ func (g *Engines) copyTree(ctx context.Context, j Job) (c Counts, err error) {
 	if j.Checkpoint != nil {
 		o.Checkpoint = func(c tree.Checkpoint) error { return j.Checkpoint(c) }
 	}
-	return copiedTree(tree.Copy(ctx, j.From, j.To, o))
+	res, err := tree.Copy(ctx, j.From, j.To, o)
+	if g.behave == nil {
+		g.behave = map[string]bool{}
+	}
+	g.behave[j.To] = res.Heads
+	return copiedTree(res, err)
 }
 
 func (g *Engines) verifyTree(ctx context.Context, j Job) (c Counts, err error) {
 	o := treeOptions(j)
+	if heads, ok := g.behave[j.To]; ok {
+		o.Rotational = heads
+	}
 	if f, err := os.Open(filepath.Join(j.To, ManifestName)); err == nil {
 		defer f.Close()
 		st, err := f.Stat()

@@ -21,6 +21,23 @@ func deviceSize(f *os.File) (int64, error) {
 
 func forget(*os.File, int64, int) {}
 
+// Direct is a device that is read past the page cache: only on Linux.
+type Direct struct{}
+
+// OpenDirect fails: only on Linux.
+func OpenDirect(path string) (*Direct, error) {
+	return nil, fmt.Errorf("device %s: only on linux: %w", path, errors.ErrUnsupported)
+}
+
+// Touch fails: only on Linux.
+func (*Direct) Touch(int64) error { return errors.ErrUnsupported }
+
+// Size returns 0: only on Linux.
+func (*Direct) Size() int64 { return 0 }
+
+// Close does nothing.
+func (*Direct) Close() error { return nil }
+
 // DropCache fails: only on Linux.
 func DropCache(dev string) error {
 	return fmt.Errorf("device %s: only on linux: %w", dev, errors.ErrUnsupported)

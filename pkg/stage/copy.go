@@ -183,6 +183,14 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 	if c.Engine == plan.EngineExtent {
 		return j, nil
 	}
+	j.Tell = func(s string) { e.tell(stage, "%s: %s", n.FS.Mount, s) }
+	if m, ok := e.Copier.(copy.Measurer); ok {
+		var why []string
+		j.Rotational, why = m.Heads(ctx, copy.DiskAuto, copy.Disk{Path: from.Path, Rotational: from.Rotational}, copy.Disk{Path: to.Path, Rotational: to.Rotational})
+		for _, w := range why {
+			e.tell(stage, "%s", w)
+		}
+	}
 	if stage == "verify" {
 		if err := e.dropCaches(ctx, n, to); err != nil {
 			return j, err

@@ -86,7 +86,7 @@ func statfsMagic(t *testing.T, dir string) int64 {
 // A file that is not what its inode says is found out also when it was read ahead.
 func TestAheadTellsTheSize(t *testing.T) {
 	for _, got := range []int{99, 101} {
-		j := &fileJob{meta: meta{stat: stat{size: 100}}, early: make([]byte, got), path: func() string { return "x" }, c: &copier{}}
+		j := &fileJob{meta: meta{stat: stat{size: 100}}, early: make([]byte, got), path: func() string { return "x" }, c: &copier{gear: &gear{}}}
 		if err := j.copySmall(nil); err == nil {
 			t.Errorf("%d bytes of a file of 100: no error", got)
 		}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ type copier struct {
 	shares    *shares // nil where source or target cannot share extents
 	man       manifestWriter
 	prog      progress
+	gear      *gear
 	prior     *Manifest // of the interrupted copy
 	exclude   map[string]bool
 	clean     atomic.Bool // the target puts xattrs, such as labels, on new objects
@@ -58,7 +60,7 @@ type worker struct {
 func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &copier{ctx: ctx, o: o, links: newLinks(), jobs: map[*fileJob]struct{}{}, exclude: set(o.Exclude)}
+	c := &copier{ctx: ctx, o: o, links: newLinks(), jobs: map[*fileJob]struct{}{}, exclude: set(o.Exclude), gear: newGear(o, time.Now())}
 	err := c.open(src, dst)
 	if err != nil {
 		return c.res, err
@@ -66,6 +68,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	defer c.closeRoots()
 	defer c.links.ready.free()
 	c.q = newQueue(o.workers())
+	c.q.setLimit(c.gear.limit(o.workers()))
 	c.fds.limit = fdLimit()
 	c.buffered.Store(o.cached)
 	c.bornModes = bornModes()
@@ -86,7 +89,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 		return c.res, err
 	}
 	c.prog.begin(o, c.src, true)
-	quiet, stop := c.prog.start(o.ProgressEvery), c.startCheckpoints()
+	quiet, stop := c.prog.start(o.ProgressEvery, func() { c.gear.shift(&c.o, c.q, &c.prog) }), c.startCheckpoints()
 	err = c.run()
 	if e := stop(); err == nil {
 		err = e
@@ -97,6 +100,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 		err = e
 	}
 	c.prog.report(true)
+	c.res.Heads = c.gear.heads.Load()
 	return c.res, err
 }
 
@@ -112,7 +116,7 @@ func (o *Options) workers() int {
 	switch {
 	case o.Workers > 0:
 		return o.Workers
-	case o.Rotational:
+	case o.Rotational && o.DiskKnown:
 		return 1
 	}
 	return min(16, max(4, 4*runtime.NumCPU())) // most of them wait for a disk

@@ -41,7 +41,7 @@ func (j *fileJob) readBuffered() error {
 // openDirect opens a large new file a second time for direct I/O: no copy
 // through the cache, and no burst of writing at the end. What is not aligned goes through dst.
 func (j *fileJob) openDirect() error {
-	if j.c.o.Rotational || j.c.o.cached { // one reader in one direction wants the kernel's readahead
+	if j.c.gear.heads.Load() || j.c.o.cached { // one reader in one direction wants the kernel's readahead
 		return j.readBuffered()
 	}
 	if j.meta.direct {

@@ -32,7 +32,7 @@ func TestByExtent(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := slices.Clone(es)
-	(&copier{}).byExtent(w, &dir{src: fd}, es)
+	(&copier{gear: &gear{}}).byExtent(w, &dir{src: fd}, es)
 	if slices.Equal(before, es) {
 		t.Fatal("the order of the data is that of the inodes: this shows nothing")
 	}

@@ -145,7 +145,7 @@ func (j *fileJob) copyPieces(w *worker) error {
 	if err := j.prepare(); err != nil {
 		return err
 	}
-	if j.c.o.Rotational {
+	if j.c.gear.heads.Load() {
 		if err := j.readBuffered(); err != nil {
 			return &Error{Side: Source, Op: "read", Path: j.path(), Err: err}
 		}

@@ -80,7 +80,7 @@ func (j *fileJob) take(int) task {
 		return j.release
 	}
 	end := min((off/rangeLen+1)*rangeLen, j.meta.size)
-	if j.c.o.Rotational {
+	if j.c.gear.heads.Load() {
 		end = j.meta.size // one reader, one direction
 	}
 	j.next = end

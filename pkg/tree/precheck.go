@@ -54,6 +54,7 @@ func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, erro
 }
 
 func newScanner(ctx context.Context, src *root, caps Caps, o Options) *scanner {
+	o.DiskKnown = true // it is over too soon to find out otherwise
 	return &scanner{ctx: ctx, src: src, caps: caps, o: o, q: newQueue(o.workers()), fds: dirFDs{limit: fdLimit()}, exclude: set(o.Exclude),
 		quotas: quotasOf, tellsProject: object.tellsProject, found: map[string]*finding{}}
 }
@@ -68,7 +69,7 @@ func (s *scanner) walk() (Scan, error) {
 		return s.scan, err
 	}
 	s.prog.begin(s.o, s.src, false)
-	quiet := s.prog.start(s.o.ProgressEvery)
+	quiet := s.prog.start(s.o.ProgressEvery, nil)
 	err := s.q.run(newWorker)
 	quiet()
 	s.fds.closeAll()

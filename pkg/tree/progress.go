@@ -87,14 +87,20 @@ func isTop(r *root) bool {
 }
 
 // start reports every d until the returned function is called.
-func (p *progress) start(d time.Duration) func() {
+// also, which may be nil, is called as often.
+func (p *progress) start(d time.Duration, also func()) func() {
 	if d <= 0 {
 		d = 250 * time.Millisecond
 	}
-	if p.notify == nil {
+	if p.notify == nil && also == nil {
 		return func() {}
 	}
-	return crew.Every(d, func() { p.report(false) })
+	return crew.Every(d, func() {
+		if also != nil {
+			also()
+		}
+		p.report(false)
+	})
 }
 
 // startCheckpoints saves until the returned function is called, which gives the

@@ -40,11 +40,12 @@ type queue struct {
 	turn    int
 	running int
 	workers int
+	limit   int // of those that work at once
 	err     error
 }
 
 func newQueue(workers int) *queue {
-	q := &queue{workers: workers}
+	q := &queue{workers: workers, limit: workers}
 	q.cond.L = &q.mu
 	return q
 }
@@ -70,33 +71,48 @@ func (q *queue) next() task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.err == nil {
-		t := q.takeFile(max(1, q.workers/4), 0)
-		if t == nil {
-			t = q.takeFile(q.workers, openFiles)
-		}
-		if t == nil {
-			t = q.takeWork()
-		}
-		if t == nil {
-			t = q.takeFile(q.workers, 0)
-		}
-		if t != nil {
-			q.running++
-			return t
-		}
-		if q.running == 0 {
-			return nil
+		if q.limit == q.workers || q.running < q.limit {
+			if t := q.take(); t != nil {
+				q.running++
+				return t
+			}
+			if q.running == 0 {
+				return nil
+			}
 		}
 		q.cond.Wait()
 	}
 	return nil
 }
 
+// take returns the next task, nil when there is none now.
+func (q *queue) take() task {
+	t := q.takeFile(max(1, q.limit/4), 0)
+	if t == nil {
+		t = q.takeFile(q.limit, openFiles)
+	}
+	if t == nil {
+		t = q.takeWork()
+	}
+	if t == nil {
+		t = q.takeFile(q.limit, 0)
+	}
+	return t
+}
+
+// setLimit says how many workers may work at once.
+func (q *queue) setLimit(n int) {
+	q.mu.Lock()
+	q.limit = min(max(1, n), q.workers)
+	q.mu.Unlock()
+	q.cond.Broadcast()
+}
+
 // takeFile hands out a range of a large file, if there are more than waiting of
 // them and fewer than most of their ranges under way.
 func (q *queue) takeFile(most, waiting int) task {
 	for q.ranges < most && len(q.files) > waiting {
-		if t := q.files[0].take(q.workers); t != nil {
+		if t := q.files[0].take(q.limit); t != nil {
 			q.ranges++
 			return func(w *worker) error {
 				err := t(w)
@@ -117,10 +133,10 @@ func (q *queue) takeWork() task {
 	for len(q.stack) > 0 {
 		at := len(q.stack) - 1
 		// One worker is there for disks with heads: it goes deep only.
-		if q.turn++; q.workers > 1 && q.turn%wideTurn == 0 && len(q.stack) < wideWork && q.names < wideNames {
+		if q.turn++; q.limit > 1 && q.turn%wideTurn == 0 && len(q.stack) < wideWork && q.names < wideNames {
 			at = 0
 		}
-		if t := q.stack[at].take(q.workers); t != nil {
+		if t := q.stack[at].take(q.limit); t != nil {
 			return t
 		}
 		if f, ok := q.stack[at].(*frame); ok {

@@ -31,7 +31,7 @@ func someFrame(got *[]string, typ byte, n int, prefix string) *frame {
 }
 
 func bigJob(ranges int64) *fileJob {
-	return &fileJob{c: &copier{}, d: &dir{}, meta: meta{stat: stat{size: ranges * rangeLen}}}
+	return &fileJob{c: &copier{gear: &gear{}}, d: &dir{}, meta: meta{stat: stat{size: ranges * rangeLen}}}
 }
 
 // While there are small files, large ones have a quarter of the workers; after them, all.

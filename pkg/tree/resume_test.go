@@ -381,7 +381,7 @@ func TestNoCheckpointAfterALostFlush(t *testing.T) {
 		}
 	}
 	lost := true
-	c := &copier{dst: &root{}, o: Options{Checkpoint: func(Checkpoint) error { t.Error("a checkpoint"); return nil }}}
+	c := &copier{gear: &gear{}, dst: &root{}, o: Options{Checkpoint: func(Checkpoint) error { t.Error("a checkpoint"); return nil }}}
 	c.o.sync = func(int) error {
 		if lost {
 			lost = false

@@ -17,8 +17,9 @@ const (
 // Options of Copy and Verify. The zero value copies with four workers a CPU and
 // stops at the first thing that cannot be kept.
 type Options struct {
-	Workers     int    // 0: four a CPU, at least 4 and at most 16; 1 when Rotational
+	Workers     int    // 0: four a CPU, at least 4 and at most 16; one of them works while the disks have heads
 	Rotational  bool   // either disk has heads to move: the order of the data, large files one at a time
+	DiskKnown   bool   // Rotational is certain. Otherwise it is what Copy and Verify begin with, and they change to what is faster
 	OnReadError Policy // source data or metadata that cannot be read
 
 	// Progress is called from one goroutine of the engine's, at most every
@@ -55,7 +56,11 @@ type Options struct {
 	// Hashes only for what could not be read when it was copied.
 	Reread bool
 
-	cached bool // no direct I/O; tests take this way too
+	// Tell is called from the goroutine of Progress when it turns out that the disks are of another kind.
+	Tell func(string)
+
+	onGear func(*gear) // tests shift it
+	cached bool        // no direct I/O; tests take this way too
 	// Live has Precheck pass over names that vanish while it looks: the source is in use.
 	Live  bool
 	plain bool   // no clones of the mounts, as without open_tree; tests take this way too
@@ -104,6 +109,7 @@ type Result struct {
 	Skipped                     int64     // names taken from the resumed copy
 	Problems                    []Problem // the first 1000
 	ProblemCount                int64     // of all
+	Heads                       bool      // the disks behaved like heads, at the end
 }
 
 // Problem is a read error that the policy let pass. Offset and Length

@@ -184,7 +184,7 @@ func TestHalfListing(t *testing.T) {
 }
 
 func TestProblemsAreBounded(t *testing.T) {
-	c := &copier{}
+	c := &copier{gear: &gear{}}
 	for range problemsListed + 5 {
 		c.problem(Problem{Path: "p"})
 	}

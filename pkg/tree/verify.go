@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,7 @@ type verifier struct {
 	q        *queue
 	fds      dirFDs
 	prog     progress
+	gear     *gear
 	exclude  map[string]bool
 	own      map[string]bool
 	sameFS   bool
@@ -72,7 +74,7 @@ type linkPair struct{ toLow, toHigh, left uint32 }
 // source's data is what Options.Hashes says, or else is read. The error is for
 // what kept Verify from its end; differences are in the Report.
 //
-// Used of Options: Workers, Rotational, OnReadError, Progress, ProgressEvery,
+// Used of Options: Workers, Rotational, DiskKnown, Tell, OnReadError, Progress, ProgressEvery,
 // Exclude, TargetOnly, Hashes, Reread, MaxDifferences.
 func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -80,7 +82,7 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	if o.MaxDifferences <= 0 {
 		o.MaxDifferences = 1000
 	}
-	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), todo: map[inode]string{}}
+	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), gear: newGear(o, time.Now()), todo: map[inode]string{}}
 	defer v.links.free()
 	var err error
 	if v.src, err = openRoot(Source, src, true, o.plain); err != nil {
@@ -98,8 +100,9 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	v.sameFS = v.src.magic == v.dst.magic && v.src.bsize == v.dst.bsize
 	v.fds.limit = fdLimit()
 	v.q = newQueue(o.workers())
+	v.q.setLimit(v.gear.limit(o.workers()))
 	v.prog.begin(o, v.src, true)
-	stop := v.prog.start(o.ProgressEvery)
+	stop := v.prog.start(o.ProgressEvery, func() { v.gear.shift(&v.o, v.q, &v.prog) })
 	err = v.run()
 	stop()
 	v.prog.report(true)
@@ -207,7 +210,7 @@ func (v *verifier) batch(w *worker, d *dir, es []entry) error {
 			break
 		}
 		// Only where no device can be opened by mistake.
-		if i%aheadFiles == 0 && v.dst.cloned && !v.o.Rotational {
+		if i%aheadFiles == 0 && v.dst.cloned && !v.gear.heads.Load() {
 			w.ahead.fill(d.dst, v.dst.magic, es[i:min(i+aheadFiles, len(es))], w.xattr, func(name string) bool {
 				return len(v.exclude) == 0 || !v.exclude[d.path(name)]
 			})

@@ -72,7 +72,7 @@ func (c *copier) read(w *worker, d *dir) error {
 		d.hurt.Store(true)
 		c.problem(Problem{Path: d.path(""), What: "names", Err: err})
 	}
-	if c.o.Rotational {
+	if c.gear.heads.Load() {
 		c.byExtent(w, d, es)
 	}
 	if !more && d.parent != nil {
@@ -129,7 +129,7 @@ func (c *copier) each(w *worker, d *dir, es []entry) error {
 
 // lookAhead has the next files read. One head of one spinning disk is not faster for more requests.
 func (c *copier) lookAhead(w *worker, d *dir, es []entry) {
-	if c.o.Rotational || c.buffered.Load() {
+	if c.gear.heads.Load() || c.buffered.Load() {
 		return
 	}
 	w.ahead.fill(d.src, c.src.magic, es, w.xattr, func(name string) bool {
