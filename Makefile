@@ -94,6 +94,7 @@ ROUNDS ?= 3
 BENCHFLAGS ?=
 bench: setup ## the copy engines against cp, rsync, tar, partclone, e2image (root; 50 GB, an hour; SCALE=0.05 is quick)
 	@echo "bench: scale $(SCALE), $(ROUNDS) rounds, on this machine as it is"
+	@go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/migrate-init
 	@go build -o bin/bench ./qemu-tests/bench
 	@go test -c -o bin/bench-driver ./qemu-tests/bench
 	@bin/bench -scale $(SCALE) -rounds $(ROUNDS) $(if $(filter 1,$(SCALE)),-o docs/benchmarks.md) $(BENCHFLAGS)

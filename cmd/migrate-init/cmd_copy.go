@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
@@ -33,6 +34,7 @@ type counts struct {
 	Resumed int64    `json:"resumed,omitempty"` // names that an earlier run had copied
 	Skipped []string `json:"skipped,omitempty"` // what could not be read: the first of it
 	Unread  int64    `json:"unread,omitempty"`  // how much of that there is
+	Seconds float64  `json:"seconds,omitempty"` // that it took
 }
 
 // sharedCounts are bytes of files in extents that something else shares; absent where nothing does.
@@ -41,8 +43,8 @@ type sharedCounts struct {
 	Target int64 `json:"target"`
 }
 
-func counted(c copy.Counts) *counts {
-	return &counts{c.Files, c.Dirs, c.Bytes, c.Resumed, c.Skipped, c.Unread}
+func counted(c copy.Counts, took time.Duration) *counts {
+	return &counts{c.Files, c.Dirs, c.Bytes, c.Resumed, c.Skipped, c.Unread, took.Round(time.Millisecond).Seconds()}
 }
 
 type copyFinding struct {
@@ -252,6 +254,7 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, d dirCopy, out copied
 	if err := d.dir.Begin(ctx, &job); err != nil {
 		return err
 	}
+	begin := c.now()
 	job.Progress = watch("copy", d.src)
 	done, err := d.engines.Copy(ctx, job)
 	show.clear()
@@ -265,7 +268,8 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, d dirCopy, out copied
 		}
 		return interrupted(ctx, fmt.Errorf("%w; once that is fixed, %s", err, toResume), fmt.Sprintf("after %d files; %s", done.Files, toResume))
 	}
-	out.Copied = counted(done)
+	out.Copied = counted(done, c.now().Sub(begin))
+	begin = c.now()
 	job.Progress = watch("verify", d.dst)
 	verified, err := d.engines.Verify(ctx, job)
 	show.clear()
@@ -279,7 +283,7 @@ func transfer(ctx context.Context, c *call, f *plan.Facts, d dirCopy, out copied
 	if err := c.damage(f, d.src, d.dst, log, &verified); err != nil {
 		return err
 	}
-	out.Verified = counted(verified)
+	out.Verified = counted(verified, c.now().Sub(begin))
 	if err := d.dir.Finish(); err != nil {
 		return err
 	}

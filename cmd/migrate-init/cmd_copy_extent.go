@@ -153,7 +153,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out.Copied, out.Verified = counted(done), &counts{Bytes: read.Bytes}
+	out.Copied, out.Verified = counted(done, 0), &counts{Bytes: read.Bytes}
 	if err := b.dev.Void(ctx); err != nil { // from here on the target is no longer what was verified
 		return err
 	}

@@ -175,7 +175,7 @@ func (l *lab) size() int64 { return max(512<<20, int64(11*l.o.scale*1024)<<20) }
 // blocks too.
 func occupied(name string) int64 {
 	switch name {
-	case "root":
+	case "real", "root":
 		return 50
 	case "tiny":
 		return 25

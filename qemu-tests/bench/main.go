@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 // options are the flags.
 type options struct {
 	dir, driver, out string
+	binary           string
 	scale            float64
 	rounds           int
 	seed             uint64
@@ -32,12 +34,13 @@ func main() {
 	var sources, fs, engines string
 	flag.StringVar(&o.dir, "dir", ".cache/bench", "directory for the disks' images")
 	flag.StringVar(&o.driver, "driver", "bin/bench-driver", "the engines' process, made by go test -c ./qemu-tests/bench")
+	flag.StringVar(&o.binary, "binary", "bin/migrate-init", "the shipped program, made by make build")
 	flag.StringVar(&o.out, "o", "", "write the tables into this file, between its markers")
 	flag.Float64Var(&o.scale, "scale", 1, "factor for the number of files and the large files' sizes")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of all engines")
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the sources")
 	flag.DurationVar(&o.limit, "limit", 2*time.Hour, "begin no further run after this time")
-	flag.StringVar(&sources, "sources", "root,tiny,large", "sources")
+	flag.StringVar(&sources, "sources", "real,root,tiny,large", "sources")
 	flag.StringVar(&fs, "fs", "ext4,xfs", "filesystems")
 	flag.StringVar(&engines, "engines", "", "engines, default all that are installed")
 	flag.BoolVar(&o.keep, "keep", false, "keep the images for the next run")
@@ -80,6 +83,9 @@ func run(o options) (err error) {
 		return fmt.Errorf("engines' process: %w", err)
 	}
 	if o.driver, err = filepath.Abs(o.driver); err != nil {
+		return err
+	}
+	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
@@ -160,6 +166,9 @@ func (l *lab) engine(book *results, e engine, src, dst *disk, k key) error {
 			return err
 		}
 		book.add(name, s)
+		for _, part := range slices.Sorted(maps.Keys(s.parts)) {
+			book.add(key{k.fs, k.source, "- " + part}, sample{wall: s.parts[part], others: s.others})
+		}
 		fmt.Fprintf(os.Stderr, "bench: %-5s %-6s %-16s %6.2f s, cpu %6.2f s, machine %6.2f s, %4d MiB, others %2.0f %%\n", k.fs, k.source, name.engine, s.wall, s.cpu, s.machine, s.memory>>20, s.others*100)
 	}
 	return errors.Join(src.umount(), dst.umount())

@@ -21,6 +21,7 @@ type sample struct {
 	wall, cpu, machine float64
 	others             float64 // share of the machine that other processes took, as far as it can be seen
 	memory             int64
+	parts              map[string]float64
 }
 
 // disturbed is the share of others above which a run does not count, if there are better ones.
@@ -32,7 +33,7 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 	if !src.mounted {
 		from, to = src.dev, dst.dev
 	}
-	words := strings.NewReplacer("SRC", from, "DST", to, "DRIVER", l.o.driver, "STATE", filepath.Join(l.o.dir, "state"), "FS", src.fs)
+	words := strings.NewReplacer("SRC", from, "DST", to, "DRIVER", l.o.driver, "BINARY", l.o.binary, "STATE", filepath.Join(l.o.dir, "state"), "FS", src.fs)
 	command := func(argv []string) *exec.Cmd {
 		var c []string
 		for _, a := range argv {
@@ -90,6 +91,9 @@ func measure(l *lab, p pass, src, dst *disk) (s sample, err error) {
 	s.others = max(0, user2-user-own) / s.wall / float64(runtime.NumCPU())
 	close(quit)
 	s.memory = <-peak
+	if err == nil && p.parts != nil {
+		s.parts, err = p.parts(said[len(said)-1].Bytes())
+	}
 	return s, err
 }
 

@@ -10,6 +10,20 @@ import (
 	"testing"
 )
 
+// TestCopied: the parts of the shipped program's time are in its result, which comes after lines of progress.
+func TestCopied(t *testing.T) {
+	said := "disk /dev/loop0: flash: x\n" + `{"event":"progress","stage":"copy"}` + "\n{\n  \"copied\": {\"files\": 1, \"seconds\": 2.5},\n  \"verified\": {\"seconds\": 1.5}\n}\n"
+	got, err := copied([]byte(said))
+	if err != nil || len(got) != 2 || got["its copying"] != 2.5 || got["its verification"] != 1.5 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, said := range []string{"", "x\n", "{}\n", "{\n"} {
+		if got, err := copied([]byte(said)); err == nil {
+			t.Errorf("%q: %v", said, got)
+		}
+	}
+}
+
 // Whatever a command that fails has said can be read afterwards, to the last line.
 func TestFailedKeepsAllThatWasSaid(t *testing.T) {
 	l := &lab{o: options{dir: t.TempDir(), driver: "driver"}}

@@ -100,6 +100,8 @@ func (r *results) row(b *strings.Builder, k key) {
 		cp, rs, pc, of = "", "", "", ratio(m, r.wall(k.fs, k.source, copied))
 	} else if k.engine == "raw read" {
 		cp, rs, pc = "", "", ""
+	} else if k.engine == "- its verification" {
+		cp, rs, pc, of = "", "", "", ratio(m, r.wall(k.fs, k.source, "- its copying"))
 	}
 	fmt.Fprintf(b, "| %s | %d of %d | %.2f (%.2f-%.2f) | %.2f | %.2f | %.0f %% | %.0f | %s | %s | %s | %s |\n", k.engine, len(ss), len(all), m, v[0], v[len(v)-1],
 		median(values(ss, func(s sample) float64 { return s.cpu })), median(values(ss, func(s sample) float64 { return s.machine })),
