@@ -23,7 +23,7 @@ type copied struct {
 	Resumed  bool          `json:"resumed,omitempty"`
 	Copied   *counts       `json:"copied,omitempty"`
 	Verified *counts       `json:"verified,omitempty"`
-	Target   *settled      `json:"target,omitempty"` // of a copy by blocks
+	Target   *copyTarget   `json:"target,omitempty"` // of a copy by blocks
 	Shared   *sharedCounts `json:"shared,omitempty"`
 }
 
@@ -296,7 +296,7 @@ func (c *call) copiedDir(src string, out copied, done, verified copy.Counts) err
 	if c.opt.json {
 		return cmp.Or(printJSON(c, out), missing)
 	}
-	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal%s\n", done.Files, done.Dirs, done.Bytes, but(missing))
+	fmt.Fprintf(c.out, "%d files and %d directories, %d bytes: copied, read back and equal%s\n", done.Files, done.Dirs, done.Bytes, exceptUnread(missing))
 	if x := out.Shared; x != nil {
 		fmt.Fprintf(c.out, "%d bytes are in shared extents in the source, %d in the target\n", x.Source, x.Target)
 	}

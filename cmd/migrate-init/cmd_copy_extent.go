@@ -15,8 +15,8 @@ import (
 	"migrate-init/pkg/survey"
 )
 
-// settled is what a copy by blocks has become.
-type settled struct {
+// copyTarget is what a copy by blocks has become.
+type copyTarget struct {
 	Device string `json:"device"`
 	Type   string `json:"type"`
 	UUID   string `json:"uuid"`
@@ -133,9 +133,9 @@ func (b *blockCopy) preview(ctx context.Context, effs []machine.Effect) error {
 }
 
 // becomes is the target in the end; a size of 0 is not known yet.
-func (b *blockCopy) becomes(size int64) *settled {
+func (b *blockCopy) becomes(size int64) *copyTarget {
 	uuid, label := b.dev.Identity(b.job)
-	return &settled{Device: b.dst.Path, Type: b.dev.Alloc.Type, UUID: uuid, Label: label, Size: size}
+	return &copyTarget{Device: b.dst.Path, Type: b.dev.Alloc.Type, UUID: uuid, Label: label, Size: size}
 }
 
 func (b *blockCopy) carryOut(ctx context.Context) error {
@@ -169,7 +169,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 	if b.opt.json {
 		return cmp.Or(printJSON(b.call, out), missing)
 	}
-	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, but(missing), b.dev.Target, a.Type, a.UUID, a.Size)
+	fmt.Fprintf(b.out, "%d bytes of used blocks: copied, read back and equal%s; %s is %s %s of %d bytes\n", read.Bytes, exceptUnread(missing), b.dev.Target, a.Type, a.UUID, a.Size)
 	if was := b.dev.Alloc.Label; was != "" && a.Label == "" {
 		b.note("label: the source's is %q, the copy has none; --label gives it one", was)
 	}

@@ -216,7 +216,7 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 			continue // the checks tell what is not there
 		}
 		noun := "filesystem at " + s.FS.Mount
-		at := wholly(f, d)
+		at := mountedWhole(f, d)
 		if at == "" {
 			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Subject: noun, Detail: "it is not mounted, so its files were not checked", Fix: "mount it, and run check again"})
 			continue
@@ -232,8 +232,8 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 	return out, nil
 }
 
-// wholly is where a device's filesystem is mounted from its root, with nothing mounted over it; "" where it is not.
-func wholly(f *plan.Facts, d *plan.Device) string {
+// mountedWhole is where a device's filesystem is mounted from its root, with nothing mounted over it; "" where it is not.
+func mountedWhole(f *plan.Facts, d *plan.Device) string {
 	seen := map[string]bool{}
 	for _, m := range slices.Backward(f.Mounts) {
 		if m.Device == d.Name && (m.Root == "" || m.Root == "/") && !seen[m.Target] {

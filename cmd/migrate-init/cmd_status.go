@@ -58,7 +58,7 @@ func cmdStatus(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	st := judge(p, f, rs, c.committed(p))
+	st := stateOf(p, f, rs, c.committed(p))
 	if st.NextBoot, err = c.nextBoot(p, f, rs); err != nil {
 		st.NextBoot = &plan.NextBoot{System: plan.NextUnknown, Text: "not known: " + err.Error()}
 	}
@@ -155,8 +155,8 @@ func stopped(p *plan.Plan, r stage.Record) string {
 	return "the machine stopped after " + what
 }
 
-// judge decides where a migration stands, from the journal and from what runs.
-func judge(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state {
+// stateOf decides where a migration stands, from the journal and from what runs.
+func stateOf(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) state {
 	st := state{Plan: p.ID, Records: rs, Times: rs.Times(p), Migrated: runsMigrated(p, f)}
 	for _, n := range p.Target.Arrays() {
 		if a := f.Array(n.Ref.ID()); a != nil && a.Node != "" {

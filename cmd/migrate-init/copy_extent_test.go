@@ -327,9 +327,9 @@ func TestCopyBlocksOfAnotherState(t *testing.T) {
 	d.check("ext4", dst)
 }
 
-// TestCopyBlocksCutWhileSettling: when the power goes among the writes that give the copy its identity, the next run
+// TestCopyBlocksCutWhileFinalizing: when the power goes among the writes that give the copy its identity, the next run
 // starts again.
-func TestCopyBlocksCutWhileSettling(t *testing.T) {
+func TestCopyBlocksCutWhileFinalizing(t *testing.T) {
 	d := newDevices(t, "mkfs.xfs", "xfs_repair", "xfs_growfs")
 	src, dst := d.source("xfs", blocksCases()["xfs"]...), d.loop(64, "512")
 	real := d.app.machine

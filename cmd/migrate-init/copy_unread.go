@@ -48,8 +48,8 @@ func pathOf(d *plan.Device) string {
 	return d.Path
 }
 
-// but qualifies what is printed of a copy from which something is missing.
-func but(missing error) string {
+// exceptUnread qualifies what is printed of a copy from which something is missing.
+func exceptUnread(missing error) string {
 	if missing == nil {
 		return ""
 	}

@@ -24,16 +24,16 @@ import (
 var version = "dev" //nolint:gochecknoglobals // the linker writes it
 
 func main() {
-	waiting()
+	moreProcessors()
 	if isInit(os.Getpid(), os.Args[0]) {
 		bootInit()
 	}
 	os.Exit(command(thisMachine()))
 }
 
-// waiting gives Go two processors for each of the machine's: its system calls wait for disks, and what could go on
+// moreProcessors gives Go two processors for each of the machine's: its system calls wait for disks, and what could go on
 // meanwhile does not have to wait for the scheduler to notice. A twentieth to a tenth of the time of a copy.
-func waiting() {
+func moreProcessors() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(2 * runtime.NumCPU())
 	}

@@ -30,7 +30,7 @@ func Collect(in Input) (*Image, error) {
 		c.modules()
 	}
 	c.tools()
-	items, err := settle(c.items)
+	items, err := merge(c.items)
 	if err != nil {
 		c.errs = append(c.errs, err)
 	}

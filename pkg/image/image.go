@@ -144,9 +144,9 @@ func PlanOf(r io.Reader) (string, error) {
 	return p.ID, nil
 }
 
-// settle makes one list of what was collected: each path through the image's own symbolic links, so that
+// merge makes one list of what was collected: each path through the image's own symbolic links, so that
 // /lib/modules is below usr/lib when /lib is a link; equal items once; sorted.
-func settle(items []item) ([]item, error) {
+func merge(items []item) ([]item, error) {
 	links := map[string]string{}
 	for _, it := range items {
 		if it.link != "" {

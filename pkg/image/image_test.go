@@ -373,10 +373,10 @@ func TestCanonical(t *testing.T) {
 func TestSettleKeepsNoSecondTruth(t *testing.T) {
 	one := item{path: "/a", mode: cpio.ModeRegular, data: []byte("1"), why: "x"}
 	two := item{path: "/a", mode: cpio.ModeRegular, data: []byte("2"), why: "y"}
-	if got, err := settle([]item{one, one}); err != nil || len(got) != 1 {
+	if got, err := merge([]item{one, one}); err != nil || len(got) != 1 {
 		t.Error(got, err)
 	}
-	if _, err := settle([]item{one, two}); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err := merge([]item{one, two}); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }

@@ -31,7 +31,7 @@ func OpenDevice(path string) (*Device, error) {
 // ReadAt reads as io.ReaderAt, from the disk: md writes its superblocks past the page cache, and as long as an array runs
 // the cache keeps for its members what they said when someone first looked.
 func (d *Device) ReadAt(p []byte, off int64) (int, error) {
-	forget(d.f, off, len(p))
+	dropCached(d.f, off, len(p))
 	return d.f.ReadAt(p, off)
 }
 

@@ -258,9 +258,9 @@ func doIoctl(e Ioctl) error {
 	return nil
 }
 
-// forget drops the pages of a range that are clean and not in use. It is no more than a hint: where it does nothing the
+// dropCached drops the pages of a range that are clean and not in use. It is no more than a hint: where it does nothing the
 // cache is read.
-func forget(f *os.File, off int64, n int) {
+func dropCached(f *os.File, off int64, n int) {
 	page := int64(os.Getpagesize())
 	from := off / page * page
 	_ = unix.Fadvise(int(f.Fd()), from, (off+int64(n)+page-1)/page*page-from, unix.FADV_DONTNEED)

@@ -19,7 +19,7 @@ func deviceSize(f *os.File) (int64, error) {
 	return info.Size(), nil
 }
 
-func forget(*os.File, int64, int) {}
+func dropCached(*os.File, int64, int) {}
 
 // Direct is a device that is read past the page cache: only on Linux.
 type Direct struct{}

@@ -77,7 +77,7 @@ type answers struct {
 }
 
 func (a *answers) add(s Severity, subject, fix, format string, args ...any) {
-	a.out = append(a.out, Finding{a.id, s, quiet(subject), quiet(fmt.Sprintf(format, args...)), quiet(fix)})
+	a.out = append(a.out, Finding{a.id, s, withoutControls(subject), withoutControls(fmt.Sprintf(format, args...)), withoutControls(fix)})
 }
 
 func (a *answers) refuse(subject, fix, format string, args ...any) {

@@ -59,7 +59,7 @@ func (e *Env) keepState(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	left, err := forget(root, TargetDir)
+	left, err := removeKept(root, TargetDir)
 	if err != nil {
 		return err
 	}

@@ -40,11 +40,11 @@ func (c copier) Verify(_ context.Context, j copy.Job) (copy.Counts, error) {
 	return copy.Counts{Files: n}, err
 }
 
-// settling is a copier of a plan that copies blocks.
-type settling struct{ copier }
+// finalizing is a copier of a plan that copies blocks.
+type finalizing struct{ copier }
 
 // Finalize implements copy.Finalizer.
-func (c settling) Finalize(j copy.Job) ([]machine.Effect, error) {
+func (c finalizing) Finalize(j copy.Job) ([]machine.Effect, error) {
 	if j.Engine != plan.EngineExtent {
 		return []machine.Effect{machine.Remove{Path: path.Join(j.To, copy.ManifestName)}}, nil
 	}

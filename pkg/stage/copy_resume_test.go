@@ -17,7 +17,7 @@ import (
 // stepwise is a copier that copies one name a step and makes a checkpoint after every fourth: how many names are copied.
 // It goes on from one.
 type stepwise struct {
-	settling
+	finalizing
 	saved   []saved
 	resumed map[string]int // by the new filesystem's UUID: the names that were there already
 }
@@ -74,7 +74,7 @@ func (c *stepwise) Copy(_ context.Context, j copy.Job) (copy.Counts, error) {
 
 func resuming(w *world, p *plan.Plan, text []byte) (*Env, *stepwise) {
 	e := w.env(p, text)
-	c := &stepwise{settling: settling{copier{w}}, resumed: map[string]int{}}
+	c := &stepwise{finalizing: finalizing{copier{w}}, resumed: map[string]int{}}
 	e.Copier = c
 	return e, c
 }

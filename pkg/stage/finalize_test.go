@@ -40,15 +40,15 @@ func tool(t *testing.T, argv ...string) {
 	}
 }
 
-// settlesFor settles with the real engine, which works on two image files; what it says goes to the fake machine's device.
-type settlesFor struct {
-	settling
+// finalizesFor settles with the real engine, which works on two image files; what it says goes to the fake machine's device.
+type finalizesFor struct {
+	finalizing
 	src, dst string
 }
 
-func (s settlesFor) Finalize(j copy.Job) ([]machine.Effect, error) {
+func (s finalizesFor) Finalize(j copy.Job) ([]machine.Effect, error) {
 	if j.Engine != plan.EngineExtent {
-		return s.settling.Finalize(j)
+		return s.finalizing.Finalize(j)
 	}
 	dev := j.ToDev
 	j.FromDev, j.ToDev = s.src, s.dst
@@ -82,7 +82,7 @@ func TestIdentityIsChecked(t *testing.T) {
 		w.Boot()
 		w.Fault = f
 		e := w.env(p, text)
-		e.Copier = settlesFor{settling{copier{w}}, src, dst}
+		e.Copier = finalizesFor{finalizing{copier{w}}, src, dst}
 		err := Run(t.Context(), e)
 		return w, err
 	}

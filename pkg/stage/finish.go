@@ -102,8 +102,8 @@ func runJoin(ctx context.Context, e *Env) error {
 // runResync waits until everything is whole.
 func runResync(ctx context.Context, e *Env) error {
 	for i := range e.Plan.Final {
-		if k := kindOf(&e.Plan.Final[i]); k.settle != nil {
-			if err := k.settle(ctx, e, &e.Plan.Final[i]); err != nil {
+		if k := kindOf(&e.Plan.Final[i]); k.awaitWhole != nil {
+			if err := k.awaitWhole(ctx, e, &e.Plan.Final[i]); err != nil {
 				return err
 			}
 		}

@@ -9,10 +9,10 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// forget makes comments of the lines of fstab and crypttab that mean a partition of a disk which is about to lose it:
+// commentOutOldLines makes comments of the lines of fstab and crypttab that mean a partition of a disk which is about to lose it:
 // one that was left behind, or that someone mounted to look at the old system. A line without nofail would end the next
 // boot in emergency mode.
-func (e *Env) forget(ctx context.Context, d *plan.Device) error {
+func (e *Env) commentOutOldLines(ctx context.Context, d *plan.Device) error {
 	const why = "migrate-init finish: its partition was on the old disk, which is a mirror now"
 	root, err := e.Inside("/")
 	if err != nil {

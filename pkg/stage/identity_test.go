@@ -61,7 +61,7 @@ func TestSpelled(t *testing.T) {
 		"root=PARTUUID=aaaaaaaa-0000-4000-8000-000000000001":             "root=PARTUUID=aaaaaaaa-0000-4000-8000-000000000001",
 	} {
 		r := &rewriter{p: spelledPlan(), ids: identities(spelledPlan())}
-		if got := r.words(value); got != want {
+		if got := r.params(value); got != want {
 			t.Errorf("%s became %s, want %s", value, got, want)
 		}
 	}

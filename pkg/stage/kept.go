@@ -69,7 +69,7 @@ func (k *Kept) Size() int64 {
 
 // keep are the effects that put the result of a rehearsal into the old system, in the place of an earlier one, root being that system.
 func (k *Kept) keep(root fs.FS) ([]machine.Effect, error) {
-	out, err := forget(root, "/")
+	out, err := removeKept(root, "/")
 	if err != nil || k == nil {
 		return out, err
 	}
@@ -86,8 +86,8 @@ func (k *Kept) keep(root fs.FS) ([]machine.Effect, error) {
 	return append(out, machine.WriteFile{Path: keptRecord, Data: append(text, '\n'), Mode: 0o600}), nil
 }
 
-// forget are the effects that remove what a rehearsal left in a system, the record first. dir is where that system is on this machine.
-func forget(root fs.FS, dir string) ([]machine.Effect, error) {
+// removeKept returns the effects that remove what a rehearsal left in a system, the record first. dir is where that system is on this machine.
+func removeKept(root fs.FS, dir string) ([]machine.Effect, error) {
 	at, err := throughLinks(root, KeptDir)
 	if err != nil {
 		return nil, err

@@ -22,8 +22,8 @@ type kind struct {
 	remake func(ctx context.Context, e *Env, n *plan.Node) error
 	// join fills a slot of a running node.
 	join func(ctx context.Context, e *Env, s plan.Slot) error
-	// settle waits until a node of Final has everything that its slots promise, and reports progress.
-	settle func(ctx context.Context, e *Env, n *plan.Node) error
+	// awaitWhole waits until a node of Final has everything that its slots promise, and reports progress.
+	awaitWhole func(ctx context.Context, e *Env, n *plan.Node) error
 }
 
 func kinds() []kind {

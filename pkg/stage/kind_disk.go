@@ -213,7 +213,7 @@ func (e *Env) proveTable(g plan.Graph, n *plan.Node) error {
 
 // replaceTable wipes what an old disk's partitions hold and gives it the new table; the boot sector's code stays.
 func (e *Env) replaceTable(ctx context.Context, d *plan.Device, want gpt.Table) error {
-	if err := e.forget(ctx, d); err != nil {
+	if err := e.commentOutOldLines(ctx, d); err != nil {
 		return err
 	}
 	if err := e.wipeParts(ctx, d); err != nil {

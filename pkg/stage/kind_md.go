@@ -21,10 +21,10 @@ func mdKind() kind {
 			a := e.Facts.Array(n.Ref.ID())
 			return a != nil && a.Node == ""
 		},
-		start:  func(ctx context.Context, e *Env, n *plan.Node) error { return e.assembleArray(ctx, n) },
-		stop:   func(ctx context.Context, e *Env, dev string) error { return e.do(ctx, stopEffect(dev)) },
-		join:   func(ctx context.Context, e *Env, s plan.Slot) error { return e.joinMember(ctx, s) },
-		settle: func(ctx context.Context, e *Env, n *plan.Node) error { return e.watchSync(ctx, n) },
+		start:      func(ctx context.Context, e *Env, n *plan.Node) error { return e.assembleArray(ctx, n) },
+		stop:       func(ctx context.Context, e *Env, dev string) error { return e.do(ctx, stopEffect(dev)) },
+		join:       func(ctx context.Context, e *Env, s plan.Slot) error { return e.joinMember(ctx, s) },
+		awaitWhole: func(ctx context.Context, e *Env, n *plan.Node) error { return e.watchSync(ctx, n) },
 	}
 }
 

@@ -36,7 +36,7 @@ func several(t *testing.T, n int) *world {
 func (w *world) watched(t *testing.T, p *plan.Plan, text []byte) (e *Env, opened map[string]int) {
 	e, opened = w.env(p, text), map[string]int{}
 	e.Known = &survey.Known{}
-	filler := &filling{settling: settling{copier{w}}}
+	filler := &filling{finalizing: finalizing{copier{w}}}
 	e.Copier = filler
 	at, tell := "", e.Tell
 	e.Tell = func(x Event) {
@@ -68,14 +68,14 @@ func (w *world) watched(t *testing.T, p *plan.Plan, text []byte) (e *Env, opened
 
 // filling notes which device a copy has just written to.
 type filling struct {
-	settling
+	finalizing
 	to string
 }
 
 // Copy implements copy.Copier.
 func (c *filling) Copy(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	c.to = j.ToDev
-	return c.settling.Copy(ctx, j)
+	return c.finalizing.Copy(ctx, j)
 }
 
 // TestLooksRememberRightly: what a look remembers is what a look that reads everything finds, at every look of a whole

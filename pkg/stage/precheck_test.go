@@ -155,7 +155,7 @@ func TestTakeBackOrder(t *testing.T) {
 
 // unable is a copier whose engine cannot read one filesystem, at one of its calls.
 type unable struct {
-	settling
+	finalizing
 	at string
 }
 
@@ -165,21 +165,21 @@ func (u unable) Precheck(ctx context.Context, j copy.Job) (tree.Scan, error) {
 	if u.at == "precheck" {
 		return tree.Scan{}, errNoExtent
 	}
-	return u.settling.Precheck(ctx, j)
+	return u.finalizing.Precheck(ctx, j)
 }
 
 func (u unable) Copy(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	if u.at == "copy" {
 		return copy.Counts{}, errNoExtent
 	}
-	return u.settling.Copy(ctx, j)
+	return u.finalizing.Copy(ctx, j)
 }
 
 func (u unable) Finalize(j copy.Job) ([]machine.Effect, error) {
 	if u.at == "finalize" {
 		return nil, errNoExtent
 	}
-	return u.settling.Finalize(j)
+	return u.finalizing.Finalize(j)
 }
 
 // TestUnsupportedSaysMend: a filesystem that its engine does not take is found out in the init at the earliest; the way out is
@@ -190,7 +190,7 @@ func TestUnsupportedSaysMend(t *testing.T) {
 		p, text := planned(t, w, engines()["blocks"])
 		w.Boot()
 		e := w.env(p, text)
-		e.Copier = unable{settling{copier{w}}, at}
+		e.Copier = unable{finalizing{copier{w}}, at}
 		err := Run(t.Context(), e)
 		if err == nil || !strings.Contains(err.Error(), "feature bigalloc: not supported by the extent copy; ") || !strings.Contains(err.Error(), "migrate-init plan --engine tree") {
 			t.Errorf("at %s: %v", at, err)

@@ -85,7 +85,7 @@ func (pr *prover) ask(when plan.Moment) plan.Findings {
 	in := pr.asking
 	in.Files, in.Plan, in.When, in.Proved, in.Say = pr.files(), pr.p, when, pr.proved, pr.say
 	r := &rewriter{p: pr.p, sys: pr.sys, root: pr.root, dir: "/", ids: identities(pr.p), loader: pr.loader}
-	in.Renamed, in.Params = r.successors, r.words
+	in.Renamed, in.Params = r.successors, r.params
 	in.Path = searched(pr.sys.Family.Env)
 	in.Old = func(name string) []byte {
 		b, err := r.read(name)

@@ -31,7 +31,7 @@ func (r *rewriter) rewriting() loader.Rewriting {
 }
 
 func (r *rewriter) renames() loader.Renames {
-	return loader.Renames{UUIDs: r.successors, Becomes: r.becomes, Params: r.words, Variables: r.variables}
+	return loader.Renames{UUIDs: r.successors, Becomes: r.becomes, Params: r.params, Variables: r.variables}
 }
 
 // remember names disks to the packages of the boot loader.

@@ -62,8 +62,8 @@ func (r *rewriter) variables(b []byte, change func(string) string, keys ...strin
 	return b, nil
 }
 
-// words replaces what names an old device in the words of a kernel command line, alone or behind a key. Blanks stay.
-func (r *rewriter) words(v string) string { return boot.EditCmdline(v, r.word) }
+// params replaces what names an old device in the parameters of a kernel command line, alone or behind a key. Blanks stay.
+func (r *rewriter) params(v string) string { return boot.EditCmdline(v, r.word) }
 
 func (r *rewriter) word(p boot.Param) string {
 	if to := r.becomes(fstab.ParseSpec(p.Word())); to != "" {

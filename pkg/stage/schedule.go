@@ -119,7 +119,7 @@ func Cancel(loaders loader.Table, st *Scheduled, root fs.FS) ([]machine.Effect, 
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", ScheduleFile, err)
 	}
-	left, err := forget(root, "/")
+	left, err := removeKept(root, "/")
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (w *world) env(p *plan.Plan, text []byte) *Env {
 	var engine copy.Copier = copier{w}
 	for _, c := range p.Copies() {
 		if c.Engine == plan.EngineExtent {
-			engine = settling{copier{w}}
+			engine = finalizing{copier{w}}
 		}
 	}
 	return &Env{Plan: p, PlanText: text, Loaders: loader.Known(), Machine: w, Look: w.Look, Copier: engine, Self: "/init", Open: w.Open, Inside: w.Inside, Clock: w.Clock, Wait: w.Wait, Load: w.Load, Pause: w.Pause,

@@ -24,8 +24,8 @@ func plain(s string) string {
 	}, s)
 }
 
-// quiet takes from a finding's words what a terminal obeys, and leaves every letter of every script.
-func quiet(s string) string {
+// withoutControls replaces control characters, which a terminal obeys, and keeps letters of every script.
+func withoutControls(s string) string {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "?")
 	}
