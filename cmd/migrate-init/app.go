@@ -120,6 +120,7 @@ func (a *app) lookAgain(ctx context.Context, depth survey.Depth, known *survey.K
 	w.Known = known
 	w.Rules = distro.Known().Rules()
 	w.Rules.Loaders = a.loaders.Rules()
+	w.Rules.Memory = copy.Memory
 	return survey.Look(ctx, w, depth)
 }
 

@@ -27,8 +27,11 @@ func cmdSchedule(ctx context.Context, c *call) error {
 	if err := notArmed(f); err != nil {
 		return err
 	}
-	name, size, err := imageOf(c.opt.image, p)
+	name, size, unpacked, err := imageOf(c.opt.image, p)
 	if err != nil {
+		return err
+	}
+	if err := (plan.Findings{plan.CheckMemory(p, f, size+unpacked)}).Err(); err != nil {
 		return err
 	}
 	need := scheduledSize(p, f, size)
@@ -120,30 +123,30 @@ func carriedOut(c *call, p *plan.Plan, f *plan.Facts) plan.Finding {
 }
 
 // imageOf opens an image and looks for the plan inside: an image of another plan would migrate by that one.
-func imageOf(name string, p *plan.Plan) (abs string, size int64, err error) {
+func imageOf(name string, p *plan.Plan) (abs string, size, unpacked int64, err error) {
 	f, err := os.Open(filepath.Clean(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", 0, fmt.Errorf("image %s: no such file; make it with `migrate-init build`, or pass --image FILE", name)
+		return "", 0, 0, fmt.Errorf("image %s: no such file; make it with `migrate-init build`, or pass --image FILE", name)
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("image: %w", err)
+		return "", 0, 0, fmt.Errorf("image: %w", err)
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return "", 0, fmt.Errorf("image: %w", err)
+		return "", 0, 0, fmt.Errorf("image: %w", err)
 	}
-	id, err := image.PlanOf(f)
+	id, unpacked, err := image.PlanOf(f)
 	if err != nil {
-		return "", 0, fmt.Errorf("image %s: %w; make it again with `migrate-init build`", name, err)
+		return "", 0, 0, fmt.Errorf("image %s: %w; make it again with `migrate-init build`", name, err)
 	}
 	if id != p.ID {
-		return "", 0, fmt.Errorf("image %s: it was built for plan %s, not %s; make it again with `migrate-init build`", name, id, p.ID)
+		return "", 0, 0, fmt.Errorf("image %s: it was built for plan %s, not %s; make it again with `migrate-init build`", name, id, p.ID)
 	}
 	if abs, err = filepath.Abs(name); err != nil {
-		return "", 0, fmt.Errorf("image %s: %w", name, err)
+		return "", 0, 0, fmt.Errorf("image %s: %w", name, err)
 	}
-	return abs, st.Size(), nil
+	return abs, st.Size(), unpacked, nil
 }
 
 // roomSlack is for the boot loader's own files and the filesystem's bookkeeping.

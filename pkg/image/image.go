@@ -115,9 +115,10 @@ func (m *Image) entries() []cpio.Entry {
 	return entries
 }
 
-// PlanOf gives the id of the plan inside of an image that the kernel would unpack completely. An image without our
+// PlanOf gives the id of the plan inside of an image that the kernel would unpack completely, and what it takes unpacked, in
+// bytes of memory. An image without our
 // marker or plan, or with a plan that [plan.Read] refuses, is an error.
-func PlanOf(r io.Reader) (string, error) {
+func PlanOf(r io.Reader) (id string, unpacked int64, err error) {
 	name := strings.TrimPrefix(PlanPath, "/")
 	a, err := cpio.Index(r, cpio.IndexOptions{
 		Options: cpio.Options{MaxBytes: 1 << 30, MaxEntries: 100_000, MaxWindow: 16 << 20}, // ours are far below
@@ -125,23 +126,29 @@ func PlanOf(r io.Reader) (string, error) {
 		MaxKept: 4 << 20,
 	})
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if _, err := a.Lookup(Marker); err != nil {
-		return "", fmt.Errorf("file %s: not inside: this is no image of migrate-init", Marker)
+		return "", 0, fmt.Errorf("file %s: not inside: this is no image of migrate-init", Marker)
 	}
 	if len(a.Dropped) > 0 {
-		return "", fmt.Errorf("file %s: the kernel would leave it out, with %d others", a.Dropped[0], len(a.Dropped)-1)
+		return "", 0, fmt.Errorf("file %s: the kernel would leave it out, with %d others", a.Dropped[0], len(a.Dropped)-1)
 	}
 	text, err := a.ReadFile(PlanPath)
 	if err != nil {
-		return "", fmt.Errorf("plan: %w", err)
+		return "", 0, fmt.Errorf("plan: %w", err)
 	}
 	p, err := plan.Read(bytes.NewReader(text))
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return p.ID, nil
+	const page = 4096
+	for _, e := range a.List() {
+		if e.IsRegular() {
+			unpacked += (e.Size + page - 1) / page * page
+		}
+	}
+	return p.ID, unpacked, nil
 }
 
 // merge makes one list of what was collected: each path through the image's own symbolic links, so that

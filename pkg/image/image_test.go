@@ -167,9 +167,18 @@ func TestSameInputsSameBytes(t *testing.T) {
 
 func TestPlanOf(t *testing.T) {
 	image := packed(t, collect(t, input(t, aHost(), aPlan())))
-	id, err := PlanOf(bytes.NewReader(image))
+	id, unpacked, err := PlanOf(bytes.NewReader(image))
 	if err != nil || id != "6f1c" {
 		t.Errorf("%q, %v", id, err)
+	}
+	var want int64
+	for _, x := range collect(t, input(t, aHost(), aPlan())).List() {
+		if x.Mode.IsRegular() {
+			want += (x.Size + 4095) / 4096 * 4096
+		}
+	}
+	if unpacked != want || want == 0 {
+		t.Errorf("unpacked it takes %d bytes, the files %d", unpacked, want)
 	}
 	file := func(name, data string) cpio.Entry {
 		return cpio.Entry{Name: name, Mode: cpio.ModeRegular | 0o644, Size: int64(len(data)), Body: strings.NewReader(data)}
@@ -194,7 +203,7 @@ func TestPlanOf(t *testing.T) {
 		"broken plan":  {archive(file(Marker, "x"), file(PlanPath, "version = 2\nid = 'x'\n")), "seal"},
 		"huge plan":    {archive(file(Marker, "x"), file(PlanPath, strings.Repeat("#", 5<<20))), "more than"},
 	} {
-		id, err := PlanOf(bytes.NewReader(c.image))
+		id, _, err := PlanOf(bytes.NewReader(c.image))
 		if err == nil || id != "" || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %q, %v", name, id, err)
 		}
@@ -395,7 +404,7 @@ func TestCompressionFollowsTheKernel(t *testing.T) {
 		if a := unpacked(t, image); len(a.Segments) != 1 || a.Segments[0].Format != want {
 			t.Errorf("%q: %v, want %s", config, a.Segments, want)
 		}
-		if _, err := PlanOf(bytes.NewReader(image)); err != nil {
+		if _, _, err := PlanOf(bytes.NewReader(image)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -414,7 +423,7 @@ func FuzzPlanOf(f *testing.F) {
 	}
 	f.Add(plain.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if id, err := PlanOf(bytes.NewReader(data)); err != nil && id != "" {
+		if id, _, err := PlanOf(bytes.NewReader(data)); err != nil && id != "" {
 			t.Errorf("id %q beside an error", id)
 		}
 	})

@@ -47,7 +47,7 @@ func (b *builder) booting() {
 func keptParams(params []Param) []string {
 	drop := []string{"BOOT_IMAGE", "initrd", "root", "rootflags", "rootfstype", "rootwait", "rootdelay", "ro", "rw", "init", "rdinit", "resume", "noresume", "resume_offset",
 		"quiet", "splash", "single", "S", "s", "1", "3", "5", "emergency", "rescue", "break", "crashkernel", "panic", "oops", "raid", "boot", "zfs", "bootfs", "cryptdevice", "cryptopts",
-		"loglevel", "nosplash", "fsck.mode", "fsck.repair", "bootdegraded", "plymouth.enable", "vt.handoff"}
+		"hugepages", "hugepagesz", "default_hugepagesz", "loglevel", "nosplash", "fsck.mode", "fsck.repair", "bootdegraded", "plymouth.enable", "vt.handoff"}
 	var out []string
 	for _, p := range params {
 		if slices.Contains(drop, p.Key) || strings.HasPrefix(p.Key, "systemd.") || strings.HasPrefix(p.Key, "rd.") || strings.HasPrefix(p.Key, "migrate.") || strings.ContainsAny(p.Raw, "'\"\\") {

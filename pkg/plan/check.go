@@ -45,6 +45,7 @@ func checks() []check {
 		{"boot.one-shot", Planning | Live, checkOneShot, okOneShot},
 		{"boot.sectors", Planning | Live, checkSectors, okSectors},
 		{"boot.room", Planning | Live, checkRoom, okRoom},
+		{"memory.room", Planning | Live, checkMemory, okMemory},
 		{"schedule.once", Live, checkScheduled, okScheduled},
 		{"init.confirm", Planning | Live, checkConfirm, okConfirm},
 		{"fstab.same", Planning | Live, checkMounts, okMounts},

@@ -222,7 +222,7 @@ func TestCheckIDs(t *testing.T) {
 		got = append(got, c.id)
 	}
 	stable := []string{"survey.complete", "user.root", "machine.same", "source.present", "source.whole", "table.whole", "source.clean", "swap.hibernation", "target.present", "target.unused", "target.empty", "target.room",
-		"identity.unique", "array.name", "filesystem.type", "package.present", "kernel.modules", "array.kernels", "boot.one-shot", "boot.sectors", "boot.room", "schedule.once", "init.confirm", "fstab.same", "fstab.resolves", "names.resolve", "boot.resume"}
+		"identity.unique", "array.name", "filesystem.type", "package.present", "kernel.modules", "array.kernels", "boot.one-shot", "boot.sectors", "boot.room", "memory.room", "schedule.once", "init.confirm", "fstab.same", "fstab.resolves", "names.resolve", "boot.resume"}
 	if !slices.Equal(got, stable) {
 		t.Errorf("ids are %q", got)
 	}
@@ -234,6 +234,50 @@ func TestCheckIDs(t *testing.T) {
 	}
 	if !slices.Equal(answered, stable) {
 		t.Errorf("answers are %q", answered)
+	}
+}
+
+// TestCheckMemory: what is surely too little is refused, what may be too little is told, each with both sizes.
+func TestCheckMemory(t *testing.T) {
+	f := good()
+	withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/srv", 0)
+	f.Rules.Memory = func(engine string, size, used, inodes int64) (int64, int64) {
+		if engine == "" || size == 0 {
+			t.Errorf("asked for engine %q and a size of %d", engine, size)
+		}
+		if used > gib {
+			return 100 * mib, gib
+		}
+		return 300 * mib, 400 * mib
+	}
+	p := planned(t, f, wish())
+	for _, c := range []struct {
+		have, image int64
+		severity    Severity
+		words       []string
+	}{
+		{0, mib, Warn, []string{"not known"}},
+		{384 * mib, 40 * mib, Refuse, []string{"this machine has 384 MiB", "at least 404 MiB"}},
+		{404 * mib, 40 * mib, Warn, []string{"this machine has 404 MiB", "may need 1.1 GiB", "the copy of /: up to 1.0 GiB"}},
+		{1128 * mib, 40 * mib, OK, []string{"1.1 GiB of memory", "at most 1.1 GiB"}},
+		{404 * mib, 41 * mib, Refuse, []string{"at least 405 MiB"}},
+	} {
+		f.Machine.Memory = c.have
+		want(t, Findings{CheckMemory(p, f, c.image)}, c.severity, "memory.room", c.words...)
+	}
+	f.Machine.Memory = 512 * mib
+	want(t, Check(p, f, Live), Warn, "memory.room", "this machine has 512 MiB", "may need 1.1 GiB")
+	f.Rules.Memory = nil
+	f.Machine.Memory = 100 * mib
+	want(t, Check(p, f, Live), Refuse, "memory.room", "this machine has 100 MiB", "at least 128 MiB")
+}
+
+// Pages that the command line sets aside are missing for the copy.
+func TestKeptParamsKeepNoMemory(t *testing.T) {
+	f := good()
+	f.Kernel.Params = append(f.Kernel.Params, paramsOf("hugepagesz=1G hugepages=16 crashkernel=512M pci=nomsi")...)
+	if got := planned(t, f, wish()).Boot.Params; slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "huge") || strings.Contains(s, "crash") }) || !slices.Contains(got, "pci=nomsi") {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -11,6 +11,8 @@ type Rules struct {
 	Families   []Family
 	Generators []Generator
 	Loaders    []Loader
+	// Memory says how many bytes of memory an engine needs for a filesystem, at least and at most; nil where nothing is copied.
+	Memory func(engine string, size, used, inodes int64) (least, most int64)
 }
 
 // Loader returns the row with a name, or a zero one.
