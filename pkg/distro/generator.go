@@ -14,7 +14,7 @@ type Generator struct {
 	Reads []string
 	// Ahead gives files for making initrds on the running system, in an overlay of it: what the generator would otherwise look up
 	// about devices that do not exist yet. They are not in the migrated system. nil: none.
-	Ahead   func(glob func(pattern string) ([]string, error), read func(name string) ([]byte, error)) ([]File, error)
+	Ahead   func(in plan.Installed) []File
 	Scratch string // the directory in which it works; "" where that is not known
 	Create  string // the command that makes the first initrd of a kernel; RELEASE stands for its release
 	Inside  string // prefix of the names of such files inside an initrd, "" for none

@@ -98,23 +98,14 @@ func initramfsToolsOverlay(p *plan.Plan) []File {
 // it depends on, and the running system's devices are not those of the migrated one. most is what dep would choose and more, so
 // that the initrd boots wherever the other would; it is larger. The system's own setting is not touched: its next update of an
 // initrd follows it again.
-func initramfsToolsAhead(glob func(string) ([]string, error), read func(string) ([]byte, error)) ([]File, error) {
-	names := []string{"etc/initramfs-tools/initramfs.conf"}
-	for _, pattern := range []string{"etc/initramfs-tools/conf.d/*", "usr/share/initramfs-tools/conf.d/*"} {
-		more, err := glob(pattern)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, more...)
-	}
-	for _, n := range names {
-		b, err := read("/" + n)
-		if err == nil && initramfsToolsDep().Match(b) {
+func initramfsToolsAhead(in plan.Installed) []File {
+	for _, f := range initramfsFiles(in) {
+		if b, err := in.Read(f); err == nil && initramfsToolsDep().Match(b) {
 			return []File{{Path: "/etc/initramfs-tools/conf.d/zzz-migrate-init", Data: []byte("MODULES=most\n"), Mode: 0o644,
-				Why: "/" + n + " asks for MODULES=dep, which cannot see the future root from here: these initrds are made with MODULES=most"}}, nil
+				Why: f + " asks for MODULES=dep, which cannot see the future root from here: these initrds are made with MODULES=most"}}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // initramfsToolsDep finds the setting, however it is quoted.

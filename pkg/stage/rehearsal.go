@@ -199,11 +199,7 @@ func (r *rehearsal) initrds(ctx context.Context) error {
 		return err
 	}
 	if r.sys.Generator.Ahead != nil {
-		f := (&prover{root: r.root}).files()
-		files, err := r.sys.Generator.Ahead(f.Glob, f.Read)
-		if err != nil {
-			return err
-		}
+		files := r.sys.Generator.Ahead(plan.Installed{Files: (&prover{root: r.root}).files(), Plan: r.Plan})
 		if err := r.writeInto(ctx, "rehearsal", r.root, rehearsalRoot, files); err != nil {
 			return err
 		}

@@ -70,7 +70,11 @@ func TestOverlay(t *testing.T) {
 		install(name, b)
 	}
 	for _, name := range []string{"cat", "cp", "cpio", "find", "grep", "gzip", "mkdir", "realpath", "rm", "sed", "touch", "chmod"} {
-		if err := os.Symlink("sh", filepath.Join(root, "usr/bin", name)); err != nil {
+		at := filepath.Join(root, "usr/bin", name)
+		if err := os.RemoveAll(at); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("sh", at); err != nil {
 			t.Fatal(err)
 		}
 	}
