@@ -8,13 +8,13 @@ import (
 
 // Text is a text of any syntax in which names of devices are looked for: a shell script, a kernel command line, a boot
 // loader's configuration.
-type Text struct{ plain, low string }
+type Text struct{ raw, plain, low string }
 
 // TextOf takes a text with quotes and escapes undone, so that a name is found however it is spelled.
 func TextOf(b []byte) Text {
 	const layers = 16 // no one escapes a name that often
 	s := plainText(string(b), layers)
-	return Text{s, lowerASCII(s)}
+	return Text{string(b), s, lowerASCII(s)}
 }
 
 // Mentions reports whether a text names what a spec means. Where the syntax would have to be known to tell, the answer is
@@ -39,7 +39,8 @@ func (t Text) Mentions(spec Spec) bool {
 			return found(t.plain, prefix+m.Value, func(before, after byte) bool { return !isName(before) && !isName(after) })
 		})
 	case Device:
-		return found(t.plain, plainText(m.Value, nameLayers), func(_, after byte) bool { return !isName(after) })
+		alone := func(_, after byte) bool { return !isName(after) }
+		return found(t.plain, plainText(m.Value, nameLayers), alone) || found(t.raw, m.String(), alone)
 	case Other:
 		// A number, 8:2 or 802, says which device only behind root= or resume=.
 		return found(t.low, "="+lowerASCII(m.Value), func(_, after byte) bool { return !isName(after) && after != ':' })
