@@ -21,8 +21,22 @@ func (e *Env) waiting(lba0 []byte) ([]byte, error) {
 	return out, nil
 }
 
-// makeWait gives a disk with a signed boot sector the code that goes on to the next disk. One that boots already, from an
-// earlier try, would find no files while they are made again.
+// newDisksWait takes back what an earlier try had come to: a new disk that boots already would find no files while they are
+// made again. The journal must have been found: without it the disk may hold a migrated system, which has to go on booting.
+func (e *Env) newDisksWait(ctx context.Context) error {
+	for _, n := range e.Plan.NewDisks() {
+		d, err := e.disk("target disk", n)
+		if err != nil {
+			return err
+		}
+		if err := e.makeWait(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeWait gives a disk with a signed boot sector the code that goes on to the next disk.
 func (e *Env) makeWait(ctx context.Context, d *plan.Device) error {
 	was, err := e.readAt(d.Path, 0, bootSectorSize)
 	if err != nil {

@@ -95,8 +95,6 @@ func (e *Env) prepareTable(ctx context.Context, t *plan.Node) error {
 		if err := e.writeTable(ctx, d, want, lba0); err != nil {
 			return err
 		}
-	} else if err := e.makeWait(ctx, d); err != nil {
-		return err
 	}
 	if err := e.do(ctx, machine.Partitions{Dev: d.Path, Parts: extents}); err != nil {
 		return err

@@ -40,6 +40,9 @@ func runPrepare(ctx context.Context, e *Env) error {
 
 func (e *Env) prepareJournal(ctx context.Context) error {
 	if e.journal != "" {
+		if err := e.newDisksWait(ctx); err != nil {
+			return err
+		}
 		return e.invalidateStale(ctx)
 	}
 	// It may have appeared with the table: someone had wiped that, and what lies behind it is still there.
