@@ -192,7 +192,7 @@ func cmdCheck(ctx context.Context, c *call) error {
 		}
 	} else {
 		for _, x := range found {
-			fmt.Fprintf(c.out, "%s%s%-20s %s\n", c.severity(x.Severity), strings.Repeat(" ", max(1, 8-len(x.Severity))), x.ID, x)
+			fmt.Fprintf(c.out, "%s%s%-23s %s\n", c.severity(x.Severity), strings.Repeat(" ", max(1, 8-len(x.Severity))), x.ID, x)
 		}
 	}
 	if n := len(found.Refusals()); n > 0 {

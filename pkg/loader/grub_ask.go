@@ -16,7 +16,7 @@ import (
 func grubQuestions() []plan.Question {
 	const live = plan.Planning | plan.Live
 	return []plan.Question{
-		{ID: "boot-loader.place", When: live, OK: "no symbolic link leads to GRUB elsewhere", Ask: grubAskPlace},
+		{ID: "boot-loader.place", When: live, OK: "no symbolic link leads away from GRUB's directory", Ask: grubAskPlace},
 		{ID: "boot-loader.modules", When: live, OK: "GRUB has the modules that the hand-over needs", Ask: grubAskOldModules},
 		{ID: "boot-loader.programs", When: live, OK: "GRUB's programs and files are installed", Ask: grubAskPrograms},
 		{ID: "boot-loader.environment", When: live, OK: "GRUB's environment block has room for what schedule writes", Ask: grubAskEnv},
