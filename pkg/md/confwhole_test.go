@@ -60,6 +60,9 @@ func TestTwins(t *testing.T) {
 		if a, b, twins := (WholeConf{{Name: "x", Conf: ParseConf(set)}}).Twins(); twins && deviceName(a.Device) == "root" {
 			t.Errorf("%q became\n%s%v and %v are twins", c.conf, set, a, b)
 		}
+		if said := judged(t, "DEVICE /nothing\n"+string(set), "--assemble", "--scan"); strings.Contains(said, "have the same name: /dev/md/root") || strings.Contains(said, "/dev/md/root given twice") {
+			t.Errorf("%q became\n%sand mdadm says\n%s", c.conf, set, said)
+		}
 	}
 	two := WholeConf{{Name: "a", Conf: ParseConf([]byte("ARRAY /dev/md/x UUID=" + a1 + "\n"))}, {Name: "b", Conf: ParseConf([]byte("\nARRAY /dev/md/x UUID=" + a2 + "\n"))}}
 	if a, b, twins := two.Twins(); !twins || a.String() != "a line 1" || b.String() != "b line 2" {
