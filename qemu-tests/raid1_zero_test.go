@@ -164,7 +164,7 @@ func (r *rig) scheduledBoot() (kernel, image, words string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.say("kernel's words: %s", words)
+	r.say("kernel command line: %s", words)
 	return kernel, image, words
 }
 
