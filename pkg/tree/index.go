@@ -14,14 +14,15 @@ import (
 // Manifest is an index of a manifest: per directory the places of its blocks.
 // The records stay where they are. It is safe for concurrent use.
 type Manifest struct {
-	r     io.ReaderAt
-	size  int64 // of the good prefix
-	heads tables[uint32]
-	refs  []blockRef
-	done  tables[dirDone]
-	links tables[linkSeen] // inodes of which names are still to come; only for resuming
-	short map[inode]bool   // directories of which not all names could be read
-	gaps  bool             // some names could not be read
+	r      io.ReaderAt
+	size   int64 // of the good prefix
+	heads  tables[uint32]
+	refs   []blockRef
+	done   tables[dirDone]
+	links  tables[linkSeen] // inodes of which names are still to come; only for resuming
+	short  map[inode]bool   // directories of which not all names could be read
+	unread map[inode]bool   // names that could not be read, until a directory of that inode is finished
+	gaps   bool             // some names could not be read
 }
 
 // blockRef says where a block is, and which inodes it is about. next is the
@@ -129,12 +130,20 @@ func (m *Manifest) index(b *block, n int, links bool) error {
 				return err
 			}
 			delete(m.short, b.dir)
+			delete(m.unread, b.dir)
 			continue
+		}
+		if r.kind == kindUnread {
+			if m.unread == nil {
+				m.unread = map[inode]bool{}
+			}
+			m.unread[inode{b.dir.dev, r.ino}] = true
 		}
 		m.gaps = m.gaps || r.kind == kindUnread || r.kind == kindDirHurt && r.size > 0
 		if r.kind == kindDirHurt {
 			m.done.del(b.dir)
 			delete(m.short, b.dir)
+			delete(m.unread, b.dir)
 			if r.size > 0 {
 				if m.short == nil {
 					m.short = map[inode]bool{}

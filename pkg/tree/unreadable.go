@@ -92,10 +92,10 @@ func (c *copier) openMeta(w *worker, m *meta, path func() string, open func() (i
 // listed tells whether the policy lets err pass.
 func (c *copier) listed(err error) bool { return c.o.OnReadError == List && damaged(err) }
 
-// leaveOut lists e of d, of which nothing can be read. The target has no such name then, and the manifest says so.
+// leaveOut lists e of d, of which nothing can be read. The target has no such name then, and the manifest says so. What an
+// earlier try finished is never asked for again, and stays; of a directory that it had begun with, what it made stays.
 func (c *copier) leaveOut(w *worker, d *dir, e entry, x *Error) error {
 	if d.existed { // the copy that was cut short may have begun with it
-		// A directory stays, and Verify will miss what it was compared with.
 		if err := c.remove(d, e.name); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EISDIR) {
 			return &Error{Side: Target, Op: "remove what an interrupted copy left", Path: x.Path, Err: err}
 		}
@@ -156,17 +156,23 @@ func (v *verifier) compareLinks(path func() string, s, t *meta) {
 	}
 }
 
-// absent tells whether a name is not on the target because it could not be read, and lists it then.
+// absent tells whether a name is not on the target because it could not be read, and lists it then. A directory may be there,
+// with what a try made before the one that could not read it: the source has not changed since, so that is kept, but there
+// is nothing to compare it with.
 func (v *verifier) absent(w *worker, d *dir, e entry) bool {
 	r, ok := w.done[e.name]
 	if !ok || r.kind != kindUnread || r.ino != e.ino || v.o.OnReadError != List {
 		return false
 	}
 	var t stat
-	if statAt(d.dst, e.name, &t) != unix.ENOENT {
+	switch err := statAt(d.dst, e.name, &t); {
+	case err == unix.ENOENT:
+		v.missing(d.path(e.name), "could not be read; the copy does not have it")
+	case err == nil && t.isDir() && v.o.Hashes.unread[inode{d.key().dev, e.ino}]:
+		v.missing(d.path(e.name), "could not be read again; the copy has what an earlier try made of it, not compared")
+	default:
 		return false
 	}
-	v.missing(d.path(e.name), "could not be read; the copy does not have it")
 	return true
 }
 

@@ -213,3 +213,40 @@ func TestLeftOutIsRemoved(t *testing.T) {
 		t.Errorf("the target has %q, %v", names, err)
 	}
 }
+
+// A directory that a first try had begun with, and that the next cannot read, keeps what the first made. Verify lists it as
+// not whole, whether the source can be read by then or not, and everything beside it is proved.
+func TestLeftOutDirectoryIsKept(t *testing.T) {
+	src, dst := newDisk(t, "ext4", 32<<20), newDisk(t, "ext4", 32<<20)
+	apply(t, src.dir, mkdir("d", 0o750), file("d/a", 0o600, noise(1, 5000)), file("d/b", 0o600, noise(2, 5000)), file("g", 0o600, noise(3, 100)))
+	apply(t, dst.dir, mkdir("d", 0o700), file("d/a", 0o600, noise(1, 5000)))
+	src.remount(t, unix.MS_RDONLY)
+	var man bytes.Buffer
+	m := &medium{refuses: func(what string, _ int) bool { return what == "open d" }}
+	o := Options{OnReadError: List, Resume: &Resume{}, Manifest: &man, fault: m.fault, cached: true, Workers: 1}
+	res, err := Copy(t.Context(), src.dir, dst.dir, o)
+	if err != nil || len(res.Problems) != 1 || res.Problems[0].Path != "d" {
+		t.Fatalf("%v %v", err, res.Problems)
+	}
+	if names, err := filepath.Glob(filepath.Join(dst.dir, "d", "*")); err != nil || len(names) != 1 {
+		t.Errorf("the target has %q in it, %v", names, err)
+	}
+	for _, fault := range []func(string, string) error{m.fault, nil} {
+		rep, err := Verify(t.Context(), src.dir, dst.dir, Options{OnReadError: List, Hashes: openManifest(t, man.Bytes()), fault: fault})
+		if err != nil || !rep.Equal() || rep.DamagedCount != 1 || !strings.Contains(rep.Damaged[0], "what an earlier try made of it") {
+			t.Errorf("verify: %v %v, damaged %q", err, rep.Differences, rep.Damaged)
+		}
+	}
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.Bytes()), fault: m.fault}); err != nil || rep.Equal() {
+		t.Errorf("policy stop: %v, %d differences", err, rep.Count)
+	}
+	// Once it can be read again, the copy becomes whole.
+	o = Options{OnReadError: List, Manifest: &man, Resume: &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: int64(man.Len())}}
+	if res, err = Copy(t.Context(), src.dir, dst.dir, o); err != nil || len(res.Problems) != 0 {
+		t.Fatalf("resumed: %v %v", err, res.Problems)
+	}
+	if rep, err := Verify(t.Context(), src.dir, dst.dir, Options{OnReadError: List, Hashes: openManifest(t, man.Bytes())}); err != nil || !rep.Equal() || rep.DamagedCount != 0 {
+		t.Errorf("resumed: verify: %v %v, damaged %q", err, rep.Differences, rep.Damaged)
+	}
+	sameTree(t, src.dir, dst.dir)
+}
