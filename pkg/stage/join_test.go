@@ -92,3 +92,68 @@ func TestJoinersHaveTheirOwnIdentity(t *testing.T) {
 		}
 	}
 }
+
+// TestCreationCutBetweenMembers: the power goes after some of three superblocks. What is there is as it was created, so the
+// rest is written; once a member has changed, the array has run, and nothing is.
+func TestCreationCutBetweenMembers(t *testing.T) {
+	const size = 64 << 20
+	const array = "aaaaaaaa:bbbbbbbb:cccccccc:dddddddd"
+	devices := []string{"00000000:00000000:00000000:00000001", "00000000:00000000:00000000:00000002", "00000000:00000000:00000000:00000003"}
+	names := []string{"vda1", "vdb1", "vdc1"}
+	target := plan.Graph{}
+	for _, g := range []plan.Ref{"part:a", "part:b", "part:c"} {
+		target = append(target, plan.Node{Ref: g, Size: size, Layer: plan.Layer{Part: &plan.Part{}}})
+	}
+	target = append(target, plan.Node{Ref: "md:" + array, On: []plan.Ref{"part:a", "part:b", "part:c"},
+		Layer: plan.Layer{MD: &plan.MD{Name: "h:root", Level: 1, Metadata: "1.2", Bitmap: true, Devices: devices}}})
+	world := func(members ...string) (*Env, *joining) {
+		m := &joining{f: &plan.Facts{}, disk: map[string]ram{}}
+		for i, name := range names {
+			m.f.Devices = append(m.f.Devices, plan.Device{Name: name, Path: "/dev/" + name, Kind: plan.KindPart, GUID: string(rune('a' + i)), Size: size, Major: 8, Minor: uint32(i)})
+			m.disk["/dev/"+name] = ram{make([]byte, size)}
+		}
+		if len(members) > 0 {
+			a := plan.Array{UUID: array, Devices: 3}
+			for _, name := range members {
+				a.Members = append(a.Members, plan.Member{Device: name})
+			}
+			m.f.Arrays = []plan.Array{a}
+		}
+		return &Env{Plan: &plan.Plan{Target: target, Created: time.Unix(1700000000, 0)}, Machine: m, Facts: m.f, Tell: func(Event) {},
+			Look: func(context.Context, survey.Depth) (*plan.Facts, error) { return m.f, nil },
+			Open: func(name string) (survey.Device, error) { return m.disk[name], nil }}, m
+	}
+	n := target.Node("md:" + array)
+	e, whole := world()
+	if err := e.makeArray(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	for _, there := range [][]string{{"vda1"}, {"vda1", "vdb1"}, {"vdc1"}, names} {
+		e, m := world(there...)
+		for _, name := range there {
+			copy(m.disk["/dev/"+name].b, whole.disk["/dev/"+name].b)
+		}
+		if err := e.makeArray(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if !bytes.Equal(m.disk["/dev/"+name].b, whole.disk["/dev/"+name].b) {
+				t.Errorf("%q were there: %s is not as it is in a creation without a cut", there, name)
+			}
+		}
+	}
+	for what, change := range map[string]func(e *Env, m *joining){
+		"a member that has run":    func(_ *Env, m *joining) { m.disk["/dev/vda1"].b[4096+200]++ },
+		"an array that is running": func(_ *Env, m *joining) { m.f.Arrays[0].Node = "md0" },
+	} {
+		e, m := world("vda1")
+		copy(m.disk["/dev/vda1"].b, whole.disk["/dev/vda1"].b)
+		change(e, m)
+		if err := e.makeArray(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		if supers, err := md.Scan(m.disk["/dev/vdb1"], size); err != nil || len(supers) > 0 {
+			t.Errorf("%s: a member was made beside it: %v, %v", what, supers, err)
+		}
+	}
+}

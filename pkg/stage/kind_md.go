@@ -1,9 +1,11 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,12 +30,53 @@ func mdKind() kind {
 	}
 }
 
-// makeArray writes the superblocks of an array that has none yet.
+// makeArray writes the superblocks of an array that has none yet, and those that a power cut left out.
 func (e *Env) makeArray(ctx context.Context, n *plan.Node) error {
-	if e.Facts.Array(n.Ref.ID()) != nil {
+	if a := e.Facts.Array(n.Ref.ID()); a != nil {
+		return e.completeArray(ctx, n, a)
+	}
+	images, slots, err := e.arrayImages(n)
+	if err != nil {
+		return err
+	}
+	return e.writeMembers(ctx, n, images, slots)
+}
+
+// completeArray goes on with a creation that was cut after some of several superblocks. It does so only where those that are
+// there are, to the byte, as they were created: then the array has never run, and no member holds anything. Otherwise what is
+// missing is for the start to judge.
+func (e *Env) completeArray(ctx context.Context, n *plan.Node, a *plan.Array) error {
+	if a.Node != "" {
 		return nil
 	}
-	return e.createArray(ctx, n)
+	images, slots, err := e.arrayImages(n)
+	if err != nil {
+		return err
+	}
+	var missing []md.MemberImage
+	for _, img := range images {
+		d := slots[img.Index]
+		if !slices.ContainsFunc(a.Members, func(m plan.Member) bool { return m.Device == d.Name }) {
+			missing = append(missing, img)
+			continue
+		}
+		fresh, err := e.asCreated(d, img)
+		if err != nil || !fresh {
+			return err
+		}
+	}
+	return e.writeMembers(ctx, n, missing, slots)
+}
+
+// asCreated reports whether a member still has what makeArray wrote to it.
+func (e *Env) asCreated(d *plan.Device, img md.MemberImage) (bool, error) {
+	for _, w := range img.Writes {
+		have, err := e.readAt(d.Path, w.Offset, len(w.Data))
+		if err != nil || !bytes.Equal(have, w.Data) {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // specOf is a planned array in md's words; sizes come from the devices, absent members from the same sizes.
@@ -53,10 +96,11 @@ func specOf(n *plan.Node, created time.Time, sizes []int64) (md.Spec, error) {
 	return s, nil
 }
 
-func (e *Env) createArray(ctx context.Context, n *plan.Node) error {
+// arrayImages are the superblocks of the members that are to be there, and the devices of the slots.
+func (e *Env) arrayImages(n *plan.Node) ([]md.MemberImage, []*plan.Device, error) {
 	members, err := e.members(n)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	sizes, slots := make([]int64, len(n.On)), make([]*plan.Device, len(n.On))
 	next := 0
@@ -74,11 +118,18 @@ func (e *Env) createArray(ctx context.Context, n *plan.Node) error {
 	}
 	spec, err := specOf(n, e.Plan.Created, sizes)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	images, err := md.New(spec)
 	if err != nil {
-		return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+		return nil, nil, fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+	}
+	return images, slots, nil
+}
+
+func (e *Env) writeMembers(ctx context.Context, n *plan.Node, images []md.MemberImage, slots []*plan.Device) error {
+	if len(images) == 0 {
+		return nil
 	}
 	for _, img := range images {
 		d := slots[img.Index]
