@@ -42,12 +42,8 @@ const (
 )
 
 func grubLeftovers(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
-	lines, err := grubRelease(p, root)
-	if err != nil {
-		return nil, err
-	}
 	marks, err := removeCommitFiles(p, root)
-	return append(append(lines, machine.Remove{Path: grubDropIn}), marks...), err
+	return append([]machine.Effect{machine.Remove{Path: grubDropIn}}, marks...), err
 }
 
 // grubVolume is how GRUB names a planned volume.

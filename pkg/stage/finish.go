@@ -152,6 +152,12 @@ func runClean(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
+	if len(e.Plan.LaterDisks()) == 0 {
+		// Otherwise takeover did so, before the old disk could no longer answer.
+		if err := e.askNoMore(ctx, l); err != nil {
+			return err
+		}
+	}
 	if l.Leftovers != nil {
 		root, err := e.Inside("/")
 		if err != nil {

@@ -254,7 +254,7 @@ func TestFinishHoldsTheOldDisk(t *testing.T) {
 			t.Error("locked while the arrays are resynced")
 		}
 	}
-	if on || took != 2 || writes < 5 {
+	if on || took != 3 || writes < 5 {
 		t.Errorf("at the end locked %v; locked %d times, %d writes", on, took, writes)
 	}
 	// A failure lets go too.
@@ -267,6 +267,33 @@ func TestFinishHoldsTheOldDisk(t *testing.T) {
 	e.Machine = failingAt{w, &lines, "write partition table"}
 	if err := Finish(t.Context(), e); err == nil || lines[len(lines)-1] != "unlock disk /dev/vda for udev" {
 		t.Errorf("%v, and the last effect is %q", err, lines[len(lines)-1])
+	}
+}
+
+// TestFinishLetsUdevSettle: the events of partitions that are gone wait for the lock. They are handled before a member joins, or
+// none joins: udev's rules would fail the new member, which has the old partition's name.
+func TestFinishLetsUdevSettle(t *testing.T) {
+	w, p, text := migrated(t)
+	if err := w.bootNew(p); err != nil {
+		t.Fatal(err)
+	}
+	pauses := 0
+	e := w.env(p, text)
+	e.Pause = func(ctx context.Context) error { pauses++; return w.Pause(ctx) }
+	w.Trees[p.Boot.Root][udevQueue] = &fstest.MapFile{}
+	if err := Finish(t.Context(), e); err == nil || !strings.Contains(err.Error(), "udev: it is still handling events") || pauses != udevPatience {
+		t.Errorf("%v, after %d looks", err, pauses)
+	}
+	log := strings.Join(w.Log, "\n")
+	if !strings.Contains(log, "write partition table") || strings.Contains(log, ": join done") || strings.Contains(log, "add member") {
+		t.Errorf("the member joined, or there was nothing to join:\n%s", log)
+	}
+	delete(w.Trees[p.Boot.Root], udevQueue)
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if log = strings.Join(w.Log, "\n"); !strings.Contains(log, ": join done") {
+		t.Errorf("finish did not go on:\n%s", log)
 	}
 }
 

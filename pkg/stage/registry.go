@@ -29,6 +29,8 @@ type Stage struct {
 	Commits bool
 	// Holds: it works on the old disks under a running udev, which has to keep off them.
 	Holds bool
+	// Settles: it begins once udev has handled what the stages before it caused.
+	Settles bool
 	// Reserve: its records may take the journal's last slots.
 	Reserve bool
 }
@@ -62,7 +64,7 @@ func registry() []Stage {
 		{Name: "review", Where: system, Looks: true, Text: textReview, Brief: briefReview, Run: runReview},
 		{Name: takeover, Where: system, Holds: true, Reserve: true, Text: textTakeover, Brief: briefTakeover, Run: runTakeover},
 		{Name: repartition, Where: system, Holds: true, Reserve: true, Text: textRepartition, Brief: briefRepartition, Run: runRepartition},
-		{Name: join, Where: system, Holds: true, Reserve: true, Text: textJoin, Brief: briefJoin, Run: runJoin},
+		{Name: join, Where: system, Settles: true, Holds: true, Reserve: true, Text: textJoin, Brief: briefJoin, Run: runJoin},
 		{Name: resync, Where: system, Reserve: true, Text: textResync, Brief: briefResync, Run: runResync},
 		{Name: install, Where: system, Holds: true, Reserve: true, Text: textInstall, Brief: briefInstall, Run: runInstall},
 		{Name: clean, Where: system, Reserve: true, Text: textClean, Brief: briefClean, Run: runClean},
