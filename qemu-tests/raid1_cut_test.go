@@ -27,7 +27,7 @@ type cut struct {
 // What a migration that is started again says of what is done.
 const (
 	copied = "copy: done already"
-	found  = "check: the commit was made in an earlier boot: nothing is copied"
+	found  = "check: the commit was made in an earlier boot"
 )
 
 // stageCuts are the power cuts of the migration, in its order: one machine goes through all of them.

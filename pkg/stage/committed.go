@@ -100,6 +100,7 @@ func (e *Env) noteCommit(ctx context.Context, dir string) error {
 	case there && last != Done && dir == TargetDir && e.usedSince() != "":
 		return fmt.Errorf("plan %s: it was committed, but the power failed before that was recorded, and source filesystem %s has been in use since, so it is unknown which system is current; boot the new one from the boot menu, or, for another copy, run `migrate-init rollback` there and make a new plan", e.Plan.ID, e.usedSince())
 	case there && last != Done:
+		e.tell("check", "the commit was made in an earlier boot, and the power failed before the journal had it")
 		return e.Record(ctx, Record{Stage: "commit", Event: Done, Text: "found on the target"})
 	case !there && last == Done && dir == TargetDir:
 		// The old system has run since, and the copy is of before.
