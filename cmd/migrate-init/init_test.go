@@ -185,7 +185,7 @@ func TestInitPanics(t *testing.T) {
 			r.app.world = func() survey.World { panic("nil map") } // what is let go is looked for
 			return errors.New("no such device")
 		}
-		if said := r.boot(t); !strings.Contains(said, "abandon: panic: nil map") || r.last() != (machine.Reboot{How: "poweroff"}).String() {
+		if said := r.boot(t); !strings.Contains(said, "cleanup: panic: nil map") || r.last() != (machine.Reboot{How: "poweroff"}).String() {
 			t.Errorf("last effect: %s, said:\n%s", r.last(), said)
 		}
 	})
