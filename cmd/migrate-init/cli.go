@@ -32,7 +32,7 @@ type call struct {
 // options is every option of every command; each command registers its own.
 type options struct {
 	json, dryRun, list, discard, files      bool
-	explain                                 bool
+	explain, all                            bool
 	to, engine, metadata, onFailure, output string
 	image, label, readError, diskKind       string
 	decode                                  string

@@ -191,14 +191,28 @@ func cmdCheck(ctx context.Context, c *call) error {
 			return err
 		}
 	} else {
-		for _, x := range found {
-			fmt.Fprintf(c.out, "%s%s%-23s %s\n", c.severity(x.Severity), strings.Repeat(" ", max(1, 8-len(x.Severity))), x.ID, x)
-		}
+		c.answers(found)
 	}
 	if n := len(found.Refusals()); n > 0 {
 		return fmt.Errorf("plan %s: %d of %d checks refuse; fix what they report, or make a new plan; nothing was changed", p.ID, n, len(found))
 	}
 	return nil
+}
+
+// answers prints what the checks have to say; those that passed are only counted, unless all are asked for.
+func (c *call) answers(found plan.Findings) {
+	passed := 0
+	for _, x := range found {
+		if x.Severity == plan.OK {
+			if passed++; !c.opt.all {
+				continue
+			}
+		}
+		fmt.Fprintf(c.out, "%s%s%-23s %s\n", c.severity(x.Severity), strings.Repeat(" ", max(1, 8-len(x.Severity))), x.ID, x)
+	}
+	if !c.opt.all {
+		fmt.Fprintf(c.out, "%d of %d checks passed; --all lists them\n", passed, len(found))
+	}
 }
 
 // precheckLive looks through the mounted sources that are to be copied file by file, for what their copies would not keep: better told

@@ -54,6 +54,7 @@ func verbs() []verb {
 			asJSON(fs, o)
 		}, cmdPlan},
 		{groupPlan, "check", "PLAN", "check a plan against this machine, read-only", onePlan, func(fs *flag.FlagSet, o *options) {
+			fs.BoolVar(&o.all, "all", false, "also list the checks that passed, with what they saw")
 			fs.BoolVar(&o.files, "files", false, "also look at every file for what a copy file by file would not keep; takes as long as the disk needs")
 			fs.BoolVar(&o.rehearse, "rehearse", false, "also make and prove the new system's initrds, in an overlay of this system in memory, as schedule does")
 			above(fs, o)

@@ -128,7 +128,7 @@ func (s *story) planned(ctx context.Context) error {
 	if err := s.run(ctx, "migrate-init plan --to raid1 --disk /dev/vdb", 0); err != nil {
 		return err
 	}
-	if err := s.run(ctx, "migrate-init check plan.toml", 4); err != nil {
+	if err := s.run(ctx, "migrate-init check plan.toml", 2); err != nil {
 		return err
 	}
 	return s.run(ctx, "migrate-init build plan.toml -o migrate.img", 1)
