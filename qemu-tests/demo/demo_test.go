@@ -73,7 +73,7 @@ func TestScreenInAFile(t *testing.T) {
 	s.next("First")
 	s.wait("this moves")
 	s.typed(prompt, "true")
-	s.answered("one\ntwo\nthree\n", 1)
+	s.answered("one\ntwo\nthree\n", 1, 1)
 	if got, want := b.String(), "\n1. First\n"+prompt+" true\none\ntwo\nthree\n"; got != want || s.transcript() != want {
 		t.Errorf("screen %q, transcript %q, want %q", got, s.transcript(), want)
 	}
@@ -83,7 +83,7 @@ func TestScreenInAFile(t *testing.T) {
 			shown = append(shown, l.text)
 		}
 	}
-	if got, want := strings.Join(shown, "|"), "|1. First|"+prompt+" true|three"; got != want {
+	if got, want := strings.Join(shown, "|"), "|1. First|"+prompt+" true|one|three"; got != want {
 		t.Errorf("in the picture: %q, want %q", got, want)
 	}
 }

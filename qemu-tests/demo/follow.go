@@ -64,7 +64,6 @@ func (s *story) follow(ctx context.Context) error {
 			s.put(line{answer, fmt.Sprintf("  %-10s %5.1f s", ended.name, ended.seconds), true})
 		}
 		if entered {
-			s.times = f.times
 			return nil
 		}
 		s.wait("  " + live)
@@ -83,11 +82,7 @@ func (s *story) summary() {
 	row("disks that may fail", s.before.survives, s.after.survives)
 	row("boots from", s.before.boots, s.after.boots)
 	s.blank()
-	var parts []string
-	for _, t := range s.times {
-		parts = append(parts, fmt.Sprintf("%s %.0f", t.name, t.seconds))
-	}
-	s.say("Down for %.0f s, of which %.0f s until the new system was entered (seconds: %s).", s.down.Seconds(), s.migration.Seconds(), strings.Join(parts, ", "))
+	s.say("Downtime: %.0f s, of which %.0f s until the new system was entered.", s.down.Seconds(), s.migration.Seconds())
 	s.say("`finish` ran for %.0f s on the running system. On real hardware all of it is faster.", s.finish.Seconds())
 	s.put(line{remark, "", false})
 	for _, text := range []string{

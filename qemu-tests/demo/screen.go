@@ -87,14 +87,14 @@ func (s *screen) say(format string, args ...any) {
 // typed shows a command as a person types it.
 func (s *screen) typed(prompt, text string) { s.put(line{command, prompt + " " + text, true}) }
 
-// answered shows what a command printed: all of it on the screen, its last lines in the picture.
-func (s *screen) answered(out string, inPicture int) {
-	all := strings.Split(strings.TrimRight(out, "\n"), "\n")
+// answered shows what a command printed: all of it on the screen, its first and last lines in the picture.
+func (s *screen) answered(out string, first, last int) {
 	if out == "" {
 		return
 	}
+	all := strings.Split(strings.TrimRight(out, "\n"), "\n")
 	for i, text := range all {
-		s.put(line{answer, text, i >= len(all)-inPicture})
+		s.put(line{answer, text, i < first || i >= len(all)-last})
 	}
 }
 

@@ -21,7 +21,6 @@ type story struct {
 	vm   *lab.VM
 
 	down, migration, finish time.Duration
-	times                   []stageTime
 	before, after           facts
 }
 
@@ -79,15 +78,15 @@ func (s *story) during(ctx context.Context, what string, f func(context.Context)
 	}
 }
 
-// run types a command into the guest and shows its answer, of which the picture has the last lines.
-func (s *story) run(ctx context.Context, text string, inPicture int) error {
+// run types a command into the guest and shows its answer, of which the picture has the first and last lines.
+func (s *story) run(ctx context.Context, text string, first, last int) error {
 	s.typed(prompt, text)
 	return s.during(ctx, text, func(ctx context.Context) error {
 		out, err := s.vm.MustRun(ctx, "cd /root; "+text+" 2>&1")
 		if err != nil {
 			return err
 		}
-		s.answered(out, inPicture)
+		s.answered(out, first, last)
 		return nil
 	})
 }
@@ -113,7 +112,7 @@ func (s *story) server(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.run(ctx, "lsblk -o NAME,SIZE,FSTYPE,MOUNTPOINTS", 8); err != nil {
+	if err := s.run(ctx, "lsblk -o NAME,SIZE,FSTYPE,MOUNTPOINTS", 0, 8); err != nil {
 		return err
 	}
 	if s.before, err = s.look(ctx); err != nil {
@@ -125,18 +124,18 @@ func (s *story) server(ctx context.Context) error {
 
 func (s *story) planned(ctx context.Context) error {
 	s.next("What would be done: nothing is written yet")
-	if err := s.run(ctx, "migrate-init plan --to raid1 --disk /dev/vdb", 0); err != nil {
+	if err := s.run(ctx, "migrate-init plan --to raid1 --disk /dev/vdb", 9, 0); err != nil {
 		return err
 	}
-	if err := s.run(ctx, "migrate-init check plan.toml", 2); err != nil {
+	if err := s.run(ctx, "migrate-init check plan.toml", 0, 1); err != nil {
 		return err
 	}
-	return s.run(ctx, "migrate-init build plan.toml -o migrate.img", 1)
+	return s.run(ctx, "migrate-init build plan.toml -o migrate.img", 1, 0)
 }
 
 func (s *story) scheduled(ctx context.Context) error {
 	s.next("The next boot migrates, once; `migrate-init cancel` would take that back")
-	return s.run(ctx, "migrate-init schedule plan.toml --image migrate.img", 3)
+	return s.run(ctx, "migrate-init schedule plan.toml --image migrate.img", 0, 2)
 }
 
 func (s *story) migrated(ctx context.Context) error {
@@ -159,20 +158,20 @@ func (s *story) migrated(ctx context.Context) error {
 		return err
 	}
 	s.down = time.Since(down)
-	if err := s.run(ctx, "migrate-init status", 3); err != nil {
+	if err := s.run(ctx, "migrate-init status", 1, 2); err != nil {
 		return err
 	}
-	return s.run(ctx, "lsblk -o NAME,SIZE,FSTYPE,MOUNTPOINTS", 0)
+	return s.run(ctx, "lsblk -o NAME,SIZE,FSTYPE,MOUNTPOINTS", 0, 9)
 }
 
 func (s *story) finished(ctx context.Context) error {
 	s.next("When you trust it: the old disk becomes the second half")
 	start := time.Now()
-	if err := s.run(ctx, "migrate-init finish", 3); err != nil {
+	if err := s.run(ctx, "migrate-init finish", 0, 1); err != nil {
 		return err
 	}
 	s.finish = time.Since(start)
-	if err := s.run(ctx, "cat /proc/mdstat", 8); err != nil {
+	if err := s.run(ctx, "cat /proc/mdstat", 0, 8); err != nil {
 		return err
 	}
 	var err error
@@ -217,9 +216,14 @@ func (s *story) look(ctx context.Context) (facts, error) {
 	}
 	f := facts{root: m.Source, array: "none"}
 	arrays, err := s.vm.Arrays(ctx)
+	if err != nil {
+		return f, err
+	}
 	for _, a := range arrays {
 		if strings.HasSuffix(m.Source, "/"+a.Name) {
 			f.array = fmt.Sprintf("%s [%s]", a.Level, a.Legs)
+			// The node's number differs from boot to boot; the name does not.
+			f.root, err = s.vm.MustRun(ctx, `for l in /dev/md/*; do if [ "$(readlink -f "$l")" = `+lab.Quote(m.Source)+` ]; then echo "$l"; fi; done`)
 		}
 	}
 	return f, err
