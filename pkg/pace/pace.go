@@ -1,27 +1,28 @@
-// Package pace says how fast long work goes and when it will end. There is one way to compute that, for every engine.
+// Package pace computes the rate of a long operation and the time it has left. Every engine uses it.
 //
-// What it promises of its figures: a total that the work exceeds was a wrong estimate, and there is none from then on. There is
-// no rate before a second has passed, and no time left before the rate means something. What is left takes at least a second.
+// Guarantees: once the work exceeds a total, that total was a wrong estimate and is dropped for good. There is no rate before
+// one second has passed, and no ETA before the rate is meaningful. An ETA is never below one second.
 package pace
 
 import "time"
 
 const (
-	// span is the time over which a rate is taken.
+	// span is the interval over which the rate is averaged.
 	span = 10 * time.Second
-	// soonest is the first time at which there is a rate, and surer the first at which there is a time left.
-	soonest, surer = time.Second, 2 * time.Second
-	// nameCost is what a name costs, in bytes that take as long: to open, make and close a file is work, however small it is.
+	// There is no rate before minRateTime and no ETA before minETATime.
+	minRateTime, minETATime = time.Second, 2 * time.Second
+	// nameCost is the cost of one name, in the bytes that could be copied in the same time: opening, creating and closing a
+	// file takes time, however small the file is.
 	nameCost = 64 << 10
-	// longest is more than any work takes: a rate that says so is none.
-	longest = 1000 * 24 * time.Hour
+	// maxETA bounds the ETA. A rate that leads to a longer one is too low to be meaningful.
+	maxETA = 1000 * 24 * time.Hour
 )
 
-// Pace is how one piece of work goes. Call New.
+// Pace tracks one operation. Create it with New.
 type Pace struct {
-	bytes, names int64 // totals; 0: not known
+	bytes, names int64 // totals; 0 means unknown
 	begun        time.Time
-	marks        []mark // of the last span, and one before; they are few, because figures are asked for a few times a second
+	marks        []mark // those within span, and the last one before it; few, because At is called a few times a second
 }
 
 type mark struct {
@@ -29,20 +30,20 @@ type mark struct {
 	bytes, names int64
 }
 
-// Figures are how far the work is.
+// Figures is the progress of an operation.
 type Figures struct {
-	Bytes, Names           int64
-	TotalBytes, TotalNames int64         // estimates, never below what is done; 0: not known
-	Rate                   float64       // bytes a second over the last ten; 0: not known, or none
-	ETA                    time.Duration // at least a second; 0: not known
+	Bytes, Names           int64         // done
+	TotalBytes, TotalNames int64         // estimates, never below Bytes and Names; 0 means unknown
+	Rate                   float64       // bytes per second over the last ten seconds; 0 means unknown, or no progress
+	ETA                    time.Duration // time left, at least one second; 0 means unknown
 }
 
-// New begins work of so many bytes and names; 0: not known.
+// New starts tracking an operation with the given totals; 0 means unknown.
 func New(now time.Time, bytes, names int64) *Pace {
 	return &Pace{bytes: max(0, bytes), names: max(0, names), begun: now, marks: []mark{{at: now}}}
 }
 
-// Skip says that so much of what the next At counts was found done, by an earlier run: it says nothing about the rate.
+// Skip excludes from the rate what an earlier run had done already. The next call of At must count it as done.
 func (p *Pace) Skip(bytes, names int64) {
 	for i := range p.marks {
 		p.marks[i].bytes += bytes
@@ -50,7 +51,7 @@ func (p *Pace) Skip(bytes, names int64) {
 	}
 }
 
-// At returns the figures for what is done now.
+// At records that bytes and names are done at now, and returns the figures.
 func (p *Pace) At(now time.Time, bytes, names int64) Figures {
 	if bytes > p.bytes {
 		p.bytes = 0
@@ -63,28 +64,28 @@ func (p *Pace) At(now time.Time, bytes, names int64) Figures {
 	}
 	f := Figures{Bytes: bytes, Names: names, TotalBytes: p.bytes, TotalNames: p.names}
 	from := p.marks[0]
-	if took := now.Sub(from.at); took >= soonest {
+	if took := now.Sub(from.at); took >= minRateTime {
 		f.Rate = max(0, float64(bytes-from.bytes)/took.Seconds())
-		f.ETA = p.left(mark{now, bytes, names}, from)
+		f.ETA = p.eta(mark{now, bytes, names}, from)
 	}
 	p.marks = append(p.marks, mark{now, bytes, names})
 	return f
 }
 
-// left is the time that the rest takes at the rate since a mark.
-func (p *Pace) left(now, from mark) time.Duration {
+// eta returns how long the rest takes at the rate since from, 0 if that is unknown.
+func (p *Pace) eta(now, from mark) time.Duration {
 	done, moved, total := p.cost(now.bytes, now.names), p.cost(now.bytes-from.bytes, now.names-from.names), p.cost(p.bytes, p.names)
-	if run := now.at.Sub(p.begun); moved <= 0 || done >= total || run < surer || run < span && done < total/100 {
+	if run := now.at.Sub(p.begun); moved <= 0 || done >= total || run < minETATime || run < span && done < total/100 {
 		return 0
 	}
 	left := float64(total-done) / float64(moved) * now.at.Sub(from.at).Seconds()
-	if left > longest.Seconds() {
+	if left > maxETA.Seconds() {
 		return 0
 	}
 	return max(time.Second, time.Duration(left*float64(time.Second)))
 }
 
-// cost is one measure of bytes and names, of those with a total.
+// cost combines bytes and names into one measure. It counts only those whose total is known.
 func (p *Pace) cost(bytes, names int64) (sum int64) {
 	if p.bytes > 0 {
 		sum += bytes
