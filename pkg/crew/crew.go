@@ -1,4 +1,4 @@
-// Package crew runs goroutines so that the panic of one reaches whoever waits for them.
+// Package crew runs goroutines and passes a panic in one of them on to the caller who waits for them.
 package crew
 
 import (
@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// Crew is a group of goroutines like sync.WaitGroup, but a panic of one is raised in Wait, in the goroutine of the
-// caller, who may have a way to end in order: PID 1 has one, and a panic that no one catches would end the kernel's run.
-// The others are not waited for then, since they may wait for a lock that was left behind.
+// Crew is a group of goroutines, like sync.WaitGroup, but a panic in one of them is raised again by Wait, in the caller's
+// goroutine. The caller may be able to shut down in order: PID 1 must, because an uncaught panic there is a kernel panic.
+// After a panic Wait does not wait for the other goroutines, which may be blocked on a lock that will never be released.
 type Crew struct {
-	members sync.WaitGroup
-	fell    chan error
+	members  sync.WaitGroup
+	panicked chan error
 }
 
-// New is a crew without members.
-func New() *Crew { return &Crew{fell: make(chan error, 1)} }
+// New returns an empty crew.
+func New() *Crew { return &Crew{panicked: make(chan error, 1)} }
 
-// Go starts a member.
+// Go runs f in a new goroutine.
 func (c *Crew) Go(f func()) {
 	c.members.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
 				select {
-				case c.fell <- fmt.Errorf("%v\n%s", p, debug.Stack()):
-				default: // the first one counts
+				case c.panicked <- fmt.Errorf("%v\n%s", p, debug.Stack()):
+				default: // only the first one is reported
 				}
 			}
 		}()
@@ -34,7 +34,8 @@ func (c *Crew) Go(f func()) {
 	})
 }
 
-// Wait waits for all members, or panics as soon as one has, with an error that has its words and stack.
+// Wait waits for all goroutines. As soon as one of them panics, Wait panics too, with an error that holds the panic's message
+// and stack.
 func (c *Crew) Wait() {
 	done := make(chan struct{})
 	go func() {
@@ -43,17 +44,17 @@ func (c *Crew) Wait() {
 	}()
 	select {
 	case <-done:
-	case err := <-c.fell:
+	case err := <-c.panicked:
 		panic(err)
 	}
 	select {
-	case err := <-c.fell:
+	case err := <-c.panicked:
 		panic(err)
 	default:
 	}
 }
 
-// Every calls f every d until stop is called, which waits for the last call to end.
+// Every calls f at intervals of d until stop is called. stop waits for a call in progress; it panics if a call has panicked.
 func Every(d time.Duration, f func()) (stop func()) {
 	quit, c := make(chan struct{}), New()
 	c.Go(func() {

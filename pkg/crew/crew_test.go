@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The first to wait is the one who learns of a panic, though another member waits for what was left locked.
+// TestCrew checks that Wait raises a panic, even while another goroutine is blocked on a lock that was never released.
 func TestCrew(t *testing.T) {
 	for _, hung := range []bool{false, true} {
 		c, did, mu := New(), false, sync.Mutex{}
@@ -23,18 +23,18 @@ func TestCrew(t *testing.T) {
 				}
 			}()
 			c.Wait()
-			t.Error("the panic is lost")
+			t.Error("the panic was lost")
 		}()
 		mu.Unlock()
 		c = New()
 		c.Go(func() { did = true })
 		if c.Wait(); !did {
-			t.Error("a member was not waited for")
+			t.Error("Wait returned before a goroutine had finished")
 		}
 	}
 }
 
-// After stop there is no further call; a panic of one reaches whoever stops.
+// TestEvery checks that there are no calls after stop, and that stop raises a panic of a call.
 func TestEvery(t *testing.T) {
 	n, came := 0, make(chan bool, 100)
 	stop := Every(time.Millisecond, func() {
@@ -50,14 +50,14 @@ func TestEvery(t *testing.T) {
 	if n != was || n < 2 {
 		t.Errorf("%d calls, then %d", was, n)
 	}
-	fell := make(chan bool)
-	stop = Every(time.Millisecond, func() { close(fell); panic("index out of range") })
-	<-fell
+	called := make(chan bool)
+	stop = Every(time.Millisecond, func() { close(called); panic("index out of range") })
+	<-called
 	defer func() {
 		if err, ok := recover().(error); !ok || !strings.HasPrefix(err.Error(), "index out of range\n") {
 			t.Errorf("caught %v", err)
 		}
 	}()
 	stop()
-	t.Error("the panic is lost")
+	t.Error("the panic was lost")
 }
