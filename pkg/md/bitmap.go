@@ -13,21 +13,21 @@ const (
 	maxBitmap     = 128 << 20
 )
 
-// Bitmap is the header of an internal write-intent bitmap (md-bitmap.h).
+// Bitmap is the header of an internal write-intent bitmap (bitmap_super_t in drivers/md/md-bitmap.h).
 type Bitmap struct {
 	UUID          UUID
-	Version       Version // of the superblock it belongs to: decides the UUID's byte order
+	Version       Version // of the superblock that it belongs to; it decides the UUID's byte order
 	Events        uint64
 	EventsCleared uint64
 	SyncSize      int64 // bytes covered
-	ChunkSize     int64 // bytes a bit
+	ChunkSize     int64 // bytes per bit
 	DaemonSleep   uint32
 	WriteBehind   uint32
 	State         uint32
 	Nodes         uint32
 }
 
-// Bits is the number of bits in use.
+// Bits returns the number of bits in use.
 func (m Bitmap) Bits() int64 {
 	if m.ChunkSize <= 0 {
 		return 0
@@ -35,10 +35,10 @@ func (m Bitmap) Bits() int64 {
 	return (m.SyncSize + m.ChunkSize - 1) / m.ChunkSize
 }
 
-// Bytes is the space of header and bits, on 4 KiB.
+// Bytes returns the size of header and bits, rounded up to 4 KiB.
 func (m Bitmap) Bytes() int64 { return roundUp((m.Bits()+7)/8+bitmapHeader, 4096) }
 
-// uuidBytes gives the UUID as the bitmap stores it: the superblock's own bytes.
+// uuidBytes returns the UUID as the bitmap stores it: the bytes of the superblock.
 func uuidBytes(v Version, u UUID) UUID {
 	if v != V090 {
 		return u
@@ -50,8 +50,8 @@ func uuidBytes(v Version, u UUID) UUID {
 	return out
 }
 
-// Marshal gives the header and a bit map that is all clean or all dirty; length
-// bytes in all, at least Bytes.
+// Marshal returns the header followed by bits that are all clean or all dirty:
+// length bytes in total, or Bytes if that is more.
 func (m Bitmap) Marshal(dirty bool, length int64) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, max(length, m.Bytes()))
@@ -84,7 +84,7 @@ func parseBitmap(v Version, b []byte) (Bitmap, error) {
 	if g := le.Uint32(b); g != bitmapMagic {
 		return Bitmap{}, fmt.Errorf("md bitmap: magic %#08x, not %#08x", g, uint32(bitmapMagic))
 	}
-	// 5 has a bitmap for each node of a cluster, 6 (lockless) a byte for each chunk: Marshal would make neither.
+	// Version 5 has a bitmap for each node of a cluster, version 6 (lockless) a byte for each chunk. Marshal writes neither.
 	if g := le.Uint32(b[4:]); g != 3 && g != bitmapVersion {
 		return Bitmap{}, fmt.Errorf("md bitmap: version %d, only 3 and %d are known: add members with mdadm --add", g, bitmapVersion)
 	}
@@ -106,7 +106,7 @@ func parseBitmap(v Version, b []byte) (Bitmap, error) {
 }
 
 // ReadBitmap reads the header of a member's internal bitmap and checks that it
-// is this array's. s must come from Scan of the same device.
+// belongs to the member's array. s must come from a Scan of the same device.
 func ReadBitmap(r io.ReaderAt, s Superblock) (Bitmap, error) {
 	if !s.Features.Has(FeatureBitmap) {
 		return Bitmap{}, fmt.Errorf("array %s: no internal bitmap", s.UUID)
@@ -129,8 +129,8 @@ func ReadBitmap(r io.ReaderAt, s Superblock) (Bitmap, error) {
 	return m, nil
 }
 
-// planBitmap picks the chunk as mdadm does: 64 MiB, or the smallest power of two
-// for which the bits fit into room bytes.
+// planBitmap chooses the chunk size as mdadm does: 64 MiB, or the smallest larger
+// power of two for which header and bits fit into room bytes.
 func planBitmap(v Version, u UUID, sync, room int64, events uint64) (Bitmap, error) {
 	m := Bitmap{UUID: u, Version: v, Events: events, EventsCleared: events, SyncSize: sync, ChunkSize: 64 << 20, DaemonSleep: 5}
 	if room <= bitmapHeader {

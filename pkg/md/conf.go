@@ -7,20 +7,20 @@ import (
 
 // Conf is an mdadm.conf, kept byte for byte.
 //
-// The syntax is mdadm's (lib.c conf_word, config.c): words are separated by
-// blanks; a line that begins with a blank goes on with the stanza before it,
-// across comments and empty lines; '#' where a word could begin starts a
-// comment; ' and " quote, anywhere in a word and to the end of the line at most;
-// a keyword may be cut down to three letters, in either case.
+// The syntax is mdadm's (lib.c conf_word, config.c). Blanks separate words. A
+// line that begins with a blank continues the previous stanza, even across
+// comments and empty lines. A '#' where a word could begin starts a comment.
+// ' and " quote anywhere in a word, at most to the end of the line. A keyword may
+// be abbreviated to three letters, in either case.
 type Conf struct {
-	lines   [][]byte // with their line ends
+	lines   [][]byte // with their line endings
 	stanzas []stanza
 }
 
 type stanza struct {
 	keyword string // full, lower case; "" when unknown
 	words   []string
-	lines   []int // physical lines that carry its words
+	lines   []int // indexes of the physical lines that hold its words
 }
 
 // ArrayLine is one ARRAY stanza.
@@ -31,9 +31,9 @@ type ArrayLine struct {
 	Metadata string
 	Devices  []string
 	Minor    int // super-minor=; -1: not given
-	// Container and Member name an array inside of a container.
+	// Container and Member name an array inside a container.
 	Container, Member string
-	Line              int // from 1
+	Line              int // counted from 1
 }
 
 func confKeywords() []string {
@@ -41,7 +41,7 @@ func confKeywords() []string {
 		"policy", "part-policy", "sysfs", "monitordelay", "encryption_no_verify", "probing", "imsm_disable_orom"}
 }
 
-// keyword resolves an abbreviation; the first of the table wins, as in mdadm.
+// keyword resolves an abbreviation; the first match in the table wins, as in mdadm.
 func keyword(word string) string {
 	if len(word) < 3 {
 		return ""
@@ -54,7 +54,7 @@ func keyword(word string) string {
 	return ""
 }
 
-// ParseConf reads an mdadm.conf. Every input is one; unknown words are kept.
+// ParseConf reads an mdadm.conf. It accepts every input and keeps unknown words.
 func ParseConf(b []byte) Conf {
 	var c Conf
 	for line := range bytes.Lines(b) {
@@ -76,7 +76,7 @@ func ParseConf(b []byte) Conf {
 	return c
 }
 
-// confWords splits one physical line; comment includes its '#'.
+// confWords splits one physical line into words; comment includes its '#'.
 func confWords(line []byte) (words []string, comment []byte) {
 	line = bytes.TrimSuffix(line, []byte("\n"))
 	for i := 0; i < len(line); {
@@ -147,8 +147,8 @@ func (s stanza) array() ArrayLine {
 	return a
 }
 
-// Devices lists the words of all DEVICE stanzas that mdadm heeds; none means
-// its default, every partition and container.
+// Devices lists the words of all DEVICE stanzas that mdadm uses. An empty list
+// means mdadm's default: every partition and container.
 func (c Conf) Devices() []string {
 	var out []string
 	for _, s := range c.stanzas {
@@ -164,7 +164,7 @@ func (c Conf) Devices() []string {
 	return out
 }
 
-// homeHost gives the first HOMEHOST word that names a host, such as <system>.
+// homeHost returns the first HOMEHOST word that names a host, such as <system>.
 func (c Conf) homeHost() string {
 	for _, s := range c.stanzas {
 		if s.keyword != "homehost" {
@@ -179,8 +179,8 @@ func (c Conf) homeHost() string {
 	return ""
 }
 
-// Covers reports whether the DEVICE stanzas let mdadm look at a device: none at
-// all, the word partitions, or a pattern that matches.
+// Covers reports whether the DEVICE stanzas let mdadm look at a device: there are
+// none, one has the word partitions, or a pattern matches.
 func (c Conf) Covers(device string) bool { return covers(c.Devices(), device) }
 
 func covers(words []string, device string) bool {

@@ -10,20 +10,22 @@ import (
 type ConfArray struct {
 	Device   string // /dev/md/root, /dev/md0; "" leaves the name to mdadm
 	UUID     UUID
-	Metadata string   // "1.2"; "" says nothing
+	Metadata string   // "1.2"; "" writes no metadata= word
 	Members  []string // paths of its members, which DEVICE must not exclude
 }
 
 // SetArrays rewrites an mdadm.conf so that each given array has exactly one
-// ARRAY line, by UUID alone: a name= or devices= word would be one more thing
-// that can cease to match. The first stanza that meant the array is replaced
-// where it stands, further ones go, new ones follow the last ARRAY line. A
-// stanza means the array if it has its UUID, or if it has no UUID but its device
-// name. From a stanza of another array with that device name the name is taken
-// off: of two arrays with one name mdadm starts none. homehost, unless empty or more than a line, becomes the HOMEHOST. DEVICE stanzas are
-// replaced by "DEVICE partitions containers" only where they exclude a member.
-// Comments and all other lines stay as they are; applied twice, it changes
-// nothing more.
+// ARRAY line, which identifies it by UUID alone: a name= or devices= word would
+// be one more thing that can stop matching.
+//
+// The first stanza for the array is replaced where it stands, later ones are
+// removed, and new ones follow the last ARRAY line. A stanza is for the array if
+// it has its UUID, or if it has no UUID but has its device name. If another
+// array's stanza has that device name, it loses the name: mdadm starts neither of
+// two arrays with one name. homehost becomes the HOMEHOST, unless it is empty or
+// has more than one line. DEVICE stanzas are replaced by "DEVICE partitions
+// containers" only if they exclude a member. Comments and all other lines stay as
+// they are. A second call with the same arguments changes nothing.
 func SetArrays(conf []byte, arrays []ConfArray, homehost string) []byte {
 	c := ParseConf(conf)
 	e := edit{Conf: c, replace: map[int][]byte{}}
@@ -76,7 +78,7 @@ func (a ConfArray) meant(l ArrayLine) bool {
 	return a.Device != "" && deviceName(l.Device) == deviceName(a.Device)
 }
 
-// unnamed is an ARRAY stanza without the device name.
+// unnamed returns an ARRAY stanza as a line without its device name.
 func unnamed(s stanza) []byte {
 	words := []string{s.words[0]}
 	for _, w := range s.words[1:] {
@@ -98,7 +100,7 @@ func (a ConfArray) line() []byte {
 	return []byte(strings.Join(append(words, "UUID="+a.UUID.String()), " ") + "\n")
 }
 
-// quoteWord keeps a word with blanks or a comment sign in one piece.
+// quoteWord quotes a word that holds blanks, quotes or a '#'.
 func quoteWord(w string) string {
 	switch {
 	case !strings.ContainsAny(w, " \t#'\""):
@@ -109,13 +111,13 @@ func quoteWord(w string) string {
 	return "\"" + w + "\""
 }
 
-// edit collects changes by physical line; a line replaced by nothing goes.
+// edit collects changes by physical line; an empty replacement removes the line.
 type edit struct {
 	Conf
 	replace map[int][]byte
-	added   []byte // ARRAY lines, after line number `after`
+	added   []byte // ARRAY lines to insert after line index `after`
 	after   int
-	tail    []byte // at the end
+	tail    []byte // appended at the end
 }
 
 func (e *edit) put(s stanza, line []byte) {
@@ -127,7 +129,7 @@ func (e *edit) put(s stanza, line []byte) {
 	e.replace[first] = line
 }
 
-// drop leaves of a stanza's lines what was said in comments behind the words.
+// drop removes a stanza's lines but keeps the comments behind its words.
 func (e *edit) drop(s stanza) {
 	for _, l := range s.lines {
 		e.replace[l] = nil

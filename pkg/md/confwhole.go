@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// A ConfFile is one of the files that mdadm reads as its configuration: mdadm.conf, and those of mdadm.conf.d whose names
-// end with .conf, in the order of their names.
+// A ConfFile is one of the files that mdadm reads as its configuration: mdadm.conf, and those in mdadm.conf.d whose names
+// end in .conf, in the order of their names.
 type ConfFile struct {
-	Name string // "" for the one that is meant anyway
+	Name string // "" where the context already says which file it is
 	Conf
 }
 
-// A ConfLine is an ARRAY line with the file that it is in.
+// A ConfLine is an ARRAY line and the name of its file.
 type ConfLine struct {
 	File string
 	ArrayLine
@@ -23,10 +23,10 @@ func (l ConfLine) String() string {
 	return strings.TrimPrefix(fmt.Sprintf("%s line %d", l.File, l.Line), " ")
 }
 
-// WholeConf is a configuration as mdadm sees it: the lines of all files.
+// WholeConf is a configuration as mdadm sees it: the lines of all its files.
 type WholeConf []ConfFile
 
-// Arrays lists the ARRAY lines that mdadm keeps, in its order. A line by which no array could be known is left out.
+// Arrays lists the ARRAY lines that mdadm keeps, in its order. It omits a line that cannot identify an array.
 func (w WholeConf) Arrays() []ConfLine {
 	var out []ConfLine
 	for _, f := range w {
@@ -39,9 +39,9 @@ func (w WholeConf) Arrays() []ConfLine {
 	return out
 }
 
-// Twins are the first two lines that give two arrays one device name; ok is false where none do. For such a file
-// `mdadm --assemble --scan` starts nothing at all (conf_verify_devnames in config.c). It compares the names as they are
-// spelled; two spellings of one name would still be two arrays that want it.
+// Twins returns the first two lines that give one device name to two arrays; ok is false if there are none. With such
+// lines `mdadm --assemble --scan` starts nothing at all (conf_verify_devnames in config.c). mdadm compares the names as
+// they are spelled; Twins also finds two spellings of one name, because both arrays would claim it.
 func (w WholeConf) Twins() (a, b ConfLine, ok bool) {
 	seen := map[string]ConfLine{}
 	for _, l := range w.Arrays() {
@@ -57,7 +57,7 @@ func (w WholeConf) Twins() (a, b ConfLine, ok bool) {
 	return a, b, false
 }
 
-// Devices lists the words of all DEVICE lines that mdadm heeds.
+// Devices lists the words of all DEVICE lines that mdadm uses.
 func (w WholeConf) Devices() []string {
 	var out []string
 	for _, f := range w {
@@ -69,8 +69,8 @@ func (w WholeConf) Devices() []string {
 // Covers reports whether the DEVICE lines let mdadm look at a device.
 func (w WholeConf) Covers(device string) bool { return covers(w.Devices(), device) }
 
-// deviceName takes off what mdadm does not compare (devname_matches in config.c): /dev/md/0, /dev/md0 and md0 are one name.
-// "" stands for a line without a name, or one that lets the array be ignored.
+// deviceName removes what mdadm does not compare (devname_matches in config.c): /dev/md/0, /dev/md0 and md0 are one name.
+// It returns "" for <ignore> and for a line without a name.
 func deviceName(device string) string {
 	if strings.EqualFold(device, "<ignore>") {
 		return ""
@@ -85,14 +85,14 @@ func deviceName(device string) string {
 	return name
 }
 
-// identifies reports whether a line says by what its array is known.
+// identifies reports whether a line says how to recognize its array.
 func (l ArrayLine) identifies() bool {
 	return !l.UUID.IsZero() || l.Name != "" || len(l.Devices) > 0 || l.Minor >= 0 || l.Container != "" && l.Member != ""
 }
 
-// Claims reports whether mdadm may take a line for an array with that UUID and name, one of whose members may have one of
-// the paths: everything that the line says has to agree. Incremental assembly compares whole names, --scan also takes
-// a short one for that of an array of this host (conf_match, ident_matches); newer versions heed none at all.
+// Claims reports whether mdadm may match a line to an array with that UUID, name and metadata version, whose members may
+// have the given paths: everything that the line says must agree. Incremental assembly compares whole names; --scan also
+// matches a name without its host part (conf_match, ident_matches); newer versions ignore names.
 func (l ArrayLine) Claims(id UUID, name, metadata string, members []string) bool {
 	_, short, _ := strings.Cut(name, ":")
 	switch {
@@ -119,7 +119,7 @@ func matchesAny(patterns, paths []string) bool {
 	return false
 }
 
-// minor reads super-minor=, -1 for what mdadm does not take.
+// minor reads the value of super-minor=; it returns -1 for a value that mdadm does not accept.
 func minor(v string) int {
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil || n < 0 {

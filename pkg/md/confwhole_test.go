@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// judged runs mdadm with a configuration and returns what it says; without arrays it always fails.
+// judged runs mdadm with a configuration and returns its output; without arrays mdadm always fails.
 func judged(t *testing.T, conf string, args ...string) string {
 	t.Helper()
 	bin, err := exec.LookPath("mdadm")
@@ -25,12 +25,12 @@ func judged(t *testing.T, conf string, args ...string) string {
 
 const a1, a2 = "a1a1a1a1:00000000:00000000:00000001", "a1a1a1a1:00000000:00000000:00000002"
 
-// TestTwins: two arrays of one device name, as mdadm sees them.
+// TestTwins checks two arrays with one device name against mdadm.
 func TestTwins(t *testing.T) {
 	for _, c := range []struct {
 		conf    string
 		twins   bool
-		spelled bool // only the meaning is the same, which mdadm does not see here
+		spelled bool // only the meaning is the same, which mdadm does not notice here
 	}{
 		{"ARRAY /dev/md/root UUID=" + a1 + "\nARRAY /dev/md/root UUID=" + a2 + "\n", true, false},
 		{"ARRAY /dev/md/root UUID=" + a1 + "\nMAILADDR x\n  # c\narr 'UUID=" + a2 + "' /dev/md/root\n", true, false},
@@ -54,7 +54,7 @@ func TestTwins(t *testing.T) {
 		if got := strings.Contains(said, "Duplicate MD device names"); got != (c.twins && !c.spelled) {
 			t.Errorf("%q: mdadm says\n%s", c.conf, said)
 		}
-		// What is set is never a twin of what was there.
+		// SetArrays never leaves two arrays with one name.
 		u, _ := ParseUUID(a1)
 		set := SetArrays([]byte(c.conf), []ConfArray{{Device: "/dev/md/root", UUID: u}}, "")
 		if a, b, twins := (WholeConf{{Name: "x", Conf: ParseConf(set)}}).Twins(); twins && deviceName(a.Device) == "root" {
@@ -70,10 +70,10 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// TestDevicePatterns: which devices DEVICE lines leave to mdadm, as mdadm says.
+// TestDevicePatterns checks against mdadm which devices DEVICE lines include.
 func TestDevicePatterns(t *testing.T) {
 	dir := t.TempDir()
-	// mdadm compares the name that it is given, and the numbers of the devices that a pattern leads to.
+	// mdadm compares the name that it is given, and the numbers of the devices that a pattern matches.
 	for _, name := range []string{"sda1", "sdb", "a[b", "sub"} {
 		at := filepath.Join(dir, name)
 		if name == "sub" {
@@ -107,7 +107,7 @@ func TestDevicePatterns(t *testing.T) {
 	}
 }
 
-// TestClaims: a line is taken for an array where all that it says agrees; a short name is that of this host's array.
+// TestClaims: a line claims an array if everything in it agrees; a name without a host means an array of this host.
 func TestClaims(t *testing.T) {
 	id, _ := ParseUUID(a1)
 	for line, want := range map[string]bool{

@@ -7,21 +7,21 @@ import (
 )
 
 // firstEvents is the event count of a new array. mdadm writes 0 and lets the
-// kernel count on from there; 1 marks a superblock that has been written. The
-// bitmap carries the same count: where it is behind, the kernel forces a full
-// recovery, as it does with mdadm 4.2's own 0.90 arrays (0 under 1).
+// kernel count from there; 1 marks a superblock that has been written. The bitmap
+// has the same count: if it is behind, the kernel forces a full recovery, as it
+// does with the 0.90 arrays of mdadm 4.2 (bitmap 0, superblock 1).
 const firstEvents = 1
 
-// MemberSpec is one device of an array to be made.
+// MemberSpec is one device of an array to be created.
 type MemberSpec struct {
-	Size         int64 // bytes; also honoured for a missing member, so that it fits when it comes
+	Size         int64 // bytes; also used for a missing member, so that it fits when it is added
 	Missing      bool
 	DeviceUUID   UUID   // 1.x
 	Major, Minor uint32 // 0.90 records them; 0 is allowed
 }
 
-// Spec says which array to make. The zero value of Chunk, Layout and DataOffset
-// asks for mdadm's default (RAID5 and 6: left-symmetric; RAID10: near=2).
+// Spec describes the array to create. The zero value of Chunk, Layout and
+// DataOffset selects mdadm's default (RAID5 and 6: left-symmetric; RAID10: near=2).
 type Spec struct {
 	Version        Version
 	UUID           UUID
@@ -30,8 +30,8 @@ type Spec struct {
 	RaidDisks      int
 	Chunk          int64 // bytes, a power of two
 	Layout         uint32
-	Members        []MemberSpec // slot by slot; beyond RaidDisks: spares
-	Size           int64        // bytes a component; 0: the most that fits the smallest member
+	Members        []MemberSpec // slot by slot; those beyond RaidDisks are spares
+	Size           int64        // bytes per component; 0: as much as fits on the smallest member
 	DataOffset     int64        // bytes
 	Bitmap         bool
 	AssumeClean    bool // no resync: the caller knows that the members agree
@@ -46,16 +46,17 @@ type MemberImage struct {
 	Writes []Write // bitmap first, superblock last
 }
 
-// New gives the writes that create the array, for each present member. They do
-// not include the removal of older superblocks: apply Wipe's writes first.
+// New returns the writes that create the array, for each present member. They do
+// not remove older superblocks: apply Wipe's writes first. New returns an error
+// that names the array if md would not accept the Spec.
 //
-// The array is clean, with no resync due, where there is nothing to agree on:
+// The array is clean, with no resync due, if there is nothing to synchronize:
 // AssumeClean, RAID0, RAID1 with one member, RAID4 and 5 with one missing, RAID6
-// with two, RAID10 with one copy of everything. Otherwise the resync starts at 0
-// and every bit of the bitmap is set. RAID6 with one member missing is refused
-// without AssumeClean, since the kernel does not start it dirty and degraded.
-// The bad block log's place is recorded; its bytes stay as they are, as mdadm
-// leaves them: the kernel reads them only once FeatureBadBlocks is set.
+// with two missing, RAID10 with one copy of everything. Otherwise the resync
+// starts at 0 and every bit of the bitmap is set. RAID6 with one member missing is
+// refused without AssumeClean, because the kernel does not start it dirty and
+// degraded. New records the position of the bad block log but does not write the
+// log, like mdadm: the kernel reads it only once FeatureBadBlocks is set.
 func New(spec Spec) ([]MemberImage, error) {
 	if err := spec.complete(); err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func New(spec Spec) ([]MemberImage, error) {
 	return out, nil
 }
 
-// writes puts the superblock last: until it stands, nothing is a member.
+// writes puts the superblock last: until it is written, the device is not a member.
 func (s Superblock) writes(m Bitmap, dirty bool) ([]Write, error) {
 	b, err := s.Marshal()
 	if err != nil {
@@ -129,7 +130,7 @@ func (s Superblock) writes(m Bitmap, dirty bool) ([]Write, error) {
 	return append(out, Write{Offset: s.SuperOffset, Data: b}), nil
 }
 
-// complete fills in defaults and refuses what md would not take.
+// complete fills in defaults and refuses what md would not accept.
 func (p *Spec) complete() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("array %s: %s", p.UUID, fmt.Sprintf(format, args...))
@@ -144,7 +145,7 @@ func (p *Spec) complete() error {
 	minDisks, ok := map[int]int{0: 1, 1: 1, 4: 2, 5: 2, 6: 4, 10: 2}[p.Level]
 	switch {
 	case !ok:
-		return bad("level %d cannot be made", p.Level)
+		return bad("level %d cannot be created", p.Level)
 	case p.UUID.IsZero():
 		return bad("no UUID")
 	case p.CTime.IsZero():
@@ -240,7 +241,7 @@ func (p Spec) firstResync() (uint64, error) {
 	return 0, nil
 }
 
-// roles makes the 1.x table, as long as mdadm makes it: up to a whole sector.
+// roles returns the 1.x role table with mdadm's length: it fills a whole sector.
 func (p Spec) roles() []Role {
 	n := (roundUp(int64(v1Fixed+2*len(p.Members)), Sector) - v1Fixed) / 2
 	out := make([]Role, min(n, maxRoles))
@@ -256,8 +257,8 @@ func (p Spec) roles() []Role {
 	return out
 }
 
-// legacy makes the 0.90 descriptors; a missing one is written as the kernel
-// writes it.
+// legacy returns the 0.90 descriptors; it describes a missing member as the kernel
+// does.
 func (p Spec) legacy() Legacy {
 	l := Legacy{PreferredMinor: p.PreferredMinor}
 	for i, m := range p.Members {
@@ -284,6 +285,7 @@ func (p Spec) legacy() Legacy {
 	return l
 }
 
+// picture draws slots as /proc/mdstat does: [UU_].
 func picture(present []bool) string {
 	b := make([]byte, len(present))
 	for i, p := range present {

@@ -52,7 +52,7 @@ func TestResyncOfANewArray(t *testing.T) {
 	}
 }
 
-// The disk that is to join later is smaller than the one that is here.
+// The disk that will join later is smaller than the present one.
 func TestNewFitsTheMissingMember(t *testing.T) {
 	for _, v := range Versions() {
 		spec := testSpec(v, 1, 2, 1, true)
@@ -65,7 +65,7 @@ func TestNewFitsTheMissingMember(t *testing.T) {
 		bm := bitmapFrom(t, images[0])
 		j := JoinSpec{Size: 150 << 20, DeviceUUID: testUUID(9), Time: spec.CTime, Bitmap: &bm}
 		if _, _, err := Join(old, j); err != nil {
-			t.Errorf("%s: the very size does not fit: %v", v, err)
+			t.Errorf("%s: a disk of exactly that size does not fit: %v", v, err)
 		}
 		j.Size -= 1 << 20
 		if _, _, err := Join(old, j); err == nil {
@@ -79,7 +79,7 @@ func TestNewRefuses(t *testing.T) {
 		"no UUID":                    func(p *Spec) { p.UUID = UUID{} },
 		"no creation time":           func(p *Spec) { p.CTime = time.Time{} },
 		"not one of 0.90":            func(p *Spec) { p.Version = "1.3" },
-		"level 7 cannot be made":     func(p *Spec) { p.Level = 7 },
+		"level 7 cannot be created":  func(p *Spec) { p.Level = 7 },
 		"too many members missing":   func(p *Spec) { p.Members[0].Missing, p.Members[1].Missing = true, true },
 		"used twice":                 func(p *Spec) { p.Members[1].DeviceUUID = p.Members[0].DeviceUUID },
 		"at most 32 bytes":           func(p *Spec) { p.Name = strings.Repeat("x", 33) },
@@ -187,7 +187,7 @@ func TestJoin(t *testing.T) {
 			if d := cmp.Diff(s, got[0]); d != "" {
 				t.Error(d)
 			}
-			// As the kernel sees them before the addition: a degraded array and a spare.
+			// What the kernel sees before the addition: a degraded array and a spare.
 			d := Set{Members: []Member{{"new", s}, {"old", old}}}.Startable(Policy{})
 			if !d.Start || d.Degraded != 1 || d.NewlyDegraded || len(d.Use) != 2 || d.Use[0].Device != "old" {
 				t.Errorf("%+v", d)

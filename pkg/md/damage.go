@@ -2,25 +2,25 @@ package md
 
 import "fmt"
 
-// Damage says what is wrong with bytes that should be a superblock.
+// Damage classifies what is wrong with bytes that should be a superblock.
 type Damage int
 
 // Kinds of damage.
 const (
-	NoMagic      Damage = iota // nothing of md is here
+	NoMagic      Damage = iota // there is no md superblock here
 	Short                      // too few bytes
-	WrongVersion               // the magic, but another format than the position promises
-	BadChecksum                // the magic and a checksum that does not match
-	BadField                   // a good checksum over an impossible value
-	Misplaced                  // a good superblock of another device: a partition's, or a copy's
-	Truncated                  // a good superblock that describes more data than the device has
-	Unsupported                // recognised, not readable here
+	WrongVersion               // the magic matches, but the format is not that of this position
+	BadChecksum                // the magic matches, the checksum does not
+	BadField                   // the checksum matches, but a value is impossible
+	Misplaced                  // a good superblock of another device: of a partition, or of a copy
+	Truncated                  // a good superblock that describes more data than the device holds
+	Unsupported                // recognized, but this package cannot read it
 )
 
-// Damaged is the evidence that a superblock is, or was, here and is unusable.
+// Damaged is the evidence that a superblock is, or was, here and cannot be used.
 type Damaged struct {
-	Version Version // of the position that was looked at
-	Offset  int64   // bytes from the device's start; -1: not known
+	Version Version // the version that has its superblock at this position
+	Offset  int64   // bytes from the start of the device; -1: not known
 	Kind    Damage
 	Detail  string
 }

@@ -5,36 +5,37 @@ import (
 	"strings"
 )
 
-// Policy is what the caller allows beyond an array that starts as it stopped.
-// The zero value starts healthy arrays and those that were degraded already.
+// Policy says what the caller allows besides an array that starts as it stopped.
+// The zero value starts healthy arrays and those that were already degraded.
 type Policy struct {
 	NewlyDegraded bool // start without a member that was active when the array last ran
-	DirtyDegraded bool // start RAID4/5/6 degraded with a resync due: blocks may come back wrong
-	Diverged      bool // take the higher event count of two halves that each ran alone
+	DirtyDegraded bool // start RAID4/5/6 degraded with a resync due: blocks may read back wrong
+	Diverged      bool // use the half with the higher event count if two halves each ran alone
 	Reshaping     bool // start in the middle of a reshape
-	// KnownEvents is a count the array is known to have reached, from a journal; 0: none known. Note it from a clean
-	// superblock: a complete array counts one up when writes begin and takes it back when they end.
+	// KnownEvents is an event count that the array is known to have reached, from a journal; 0: not known. Record it from
+	// a clean superblock: a complete array adds one when writes begin and subtracts it when they end.
 	KnownEvents uint64
 }
 
-// Decision is a reasoned answer: Reason is a sentence for people either way.
+// Decision is an answer with its Reason, which is for people, whether or not Start is set.
 type Decision struct {
 	Start         bool
 	Degraded      int      // slots without a complete member
 	NewlyDegraded bool     // some of them were active when the array last ran
 	Dirty         bool     // a resync is due
-	Use           []Member // to hand to the kernel: fresh ones first, then spares and rebuilding ones
+	Use           []Member // members for the kernel: fresh ones first, then spares and those being rebuilt
 	Leave         []Verdict
 	Reason        string
 }
 
-// Startable decides whether the set may be started from its members alone.
+// Startable decides whether the array may be started from the set's members alone.
 //
 // A lone member is judged by its own table. If the table calls the absent slots
-// missing, the array was degraded before and starts. If it calls them active,
-// they may have gone on without it: that needs Policy.NewlyDegraded, and it is
-// refused whatever the policy when KnownEvents shows that it is behind, by one
-// even: the update that is missing from it may be the one that declared it faulty.
+// missing, the array was already degraded and starts. If it calls them active,
+// they may have continued without this member: that needs Policy.NewlyDegraded.
+// Whatever the policy, Startable refuses a member that KnownEvents shows to be
+// behind, even by one: the update that it missed may be the one that declared it
+// faulty.
 func (s Set) Startable(p Policy) Decision {
 	f := s.Fresh()
 	d := Decision{Leave: f.Stale}
@@ -54,7 +55,7 @@ func (s Set) Startable(p Policy) Decision {
 		}
 		d.Use = append(d.Use, m)
 	}
-	// A power cut may leave the feature on those members only that were written first.
+	// After a power cut only the members that were written first may have the feature.
 	reshaping := ""
 	for _, m := range d.Use {
 		if m.Super.Features.Has(FeatureReshape) {
@@ -87,7 +88,7 @@ func (s Set) Startable(p Policy) Decision {
 	case f.Events < p.KnownEvents:
 		return refuse("all members found are stale: event count %d by %s, known to have reached %d", f.Events, f.Reference.Device, p.KnownEvents)
 	case ref.Features.Has(FeatureClustered):
-		return refuse("clustered, which needs its cluster")
+		return refuse("clustered: it cannot start without its cluster")
 	case reshaping != "" && !p.Reshaping:
 		return refuse("%s", reshaping)
 	case ref.Features.Has(FeatureJournal) && !journal:
@@ -122,8 +123,8 @@ func (s Set) Startable(p Policy) Decision {
 	return d
 }
 
-// rebuilding reports that a slot's device is here and is being filled. A
-// replacement is not: the device it was to replace had the data.
+// rebuilding reports whether a slot's device is present and is being rebuilt. A
+// replacement does not count: the device that it replaces held the data.
 func (f Freshness) rebuilding(slot int) bool {
 	for _, o := range f.Others {
 		if o.Member.Super.Role() == Role(slot) && !o.Member.Super.Features.Has(FeatureReplacement) {
@@ -133,6 +134,7 @@ func (f Freshness) rebuilding(slot int) bool {
 	return false
 }
 
+// also lists the members that are left out, to end a Reason.
 func also(f Freshness) string {
 	if len(f.Stale) == 0 {
 		return ""

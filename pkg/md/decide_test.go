@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// made gives the members of a fresh array as the kernel leaves them running:
+// made returns the members of a new array as the kernel leaves them while it runs:
 // clean, all at the same event count.
 func made(t *testing.T, v Version, level, disks int, events uint64) []Member {
 	t.Helper()
@@ -24,7 +24,7 @@ func made(t *testing.T, v Version, level, disks int, events uint64) []Member {
 	return out
 }
 
-// alone lets members run on without the devices numbered lost.
+// alone lets members continue without the devices whose numbers are in lost.
 func alone(ms []Member, events uint64, lost ...int) []Member {
 	for i := range ms {
 		ms[i].Super.Events = events
@@ -53,7 +53,7 @@ func TestStartable(t *testing.T) {
 			"recorded missing":          {alone(two()[:1], 70, 1), Policy{}, true, "[U_]: degraded as recorded", 1},
 			"newly degraded":            {two()[1:], Policy{}, false, "slot 0 was active when the array last ran (event count 50 by vdb)", 0},
 			"newly degraded, allowed":   {two()[1:], newly, true, "newly degraded", 1},
-			"stale member left":         {append(alone(two()[:1], 70, 1), two()[1]), Policy{}, true, "left out: vdb (event count 50, the array is at 70 by vda)", 1},
+			"stale member left":         {append(alone(two()[:1], 70, 1), two()[1]), Policy{}, true, "left out: vdb (event count 50, the array is at 70 according to vda)", 1},
 			"stale by table":            {append(alone(two()[:1], 51, 1), two()[1]), Policy{}, true, "left out: vdb (calls itself active device 1", 1},
 			"lone, behind the journal":  {two()[1:], Policy{NewlyDegraded: true, KnownEvents: 70}, false, "all members found are stale: event count 50 by vdb, known to have reached 70", 0},
 			"lone, one behind":          {two()[1:], Policy{NewlyDegraded: true, KnownEvents: 51}, false, "known to have reached 51", 0},

@@ -2,7 +2,7 @@ package md
 
 import "fmt"
 
-// levelName gives the kernel's name of a level.
+// levelName returns the kernel's name for a level.
 func levelName(level int) string {
 	switch level {
 	case LevelLinear:
@@ -15,7 +15,8 @@ func levelName(level int) string {
 	return fmt.Sprintf("raid%d", level)
 }
 
-// tolerance is how many slots a level may lack; RAID10 depends on which.
+// tolerance returns how many slots of a level may be missing; ok is false for RAID10, where it matters which, and for
+// levels that this package does not start.
 func tolerance(level, disks int) (int, bool) {
 	switch level {
 	case LevelLinear, 0:
@@ -56,7 +57,7 @@ func enough(level int, layout uint32, present []bool) (bool, error) {
 	}
 	may, ok := tolerance(level, n)
 	if !ok {
-		return false, fmt.Errorf("%s: level %d is not one this tool starts", levelName(level), level)
+		return false, fmt.Errorf("%s: level %d is not supported", levelName(level), level)
 	}
 	return have > 0 && n-have <= may, nil
 }
@@ -71,10 +72,10 @@ func countIn(set []int, present []bool) int {
 	return n
 }
 
-// mirrorSets lists, for each place a chunk may start on a RAID10 of n disks, the
-// disks that hold its copies (raid10.c). The kernel's own test looks at near*far
-// neighbours; with the "improved" far layouts (bits 17, 18) the copies lie
-// elsewhere, so both sets must be served.
+// mirrorSets lists, for each disk on which a chunk may start on a RAID10 of n
+// disks, the disks that hold its copies (raid10.c). The kernel's own test looks at
+// near*far neighbours. With the "improved" far layouts (bits 17, 18) the copies lie
+// elsewhere, so each of both sets needs a disk that is present.
 func mirrorSets(layout uint32, n int) ([][]int, error) {
 	near, far := copies(layout)
 	if near < 1 || far < 1 || near*far < 2 || near*far > n {

@@ -2,8 +2,8 @@ package md
 
 import "strings"
 
-// fnmatch matches a path as fnmatch(3) does with FNM_PATHNAME, in the C locale: no sign matches a slash, '!' or '^' begin
-// what a bracket leaves out, a backslash takes a sign for itself, and a bracket without end is a letter like others.
+// fnmatch matches a path as fnmatch(3) does with FNM_PATHNAME in the C locale: no wildcard matches a slash, '!' or '^'
+// negates a bracket, a backslash quotes the next character, and a bracket that does not end is an ordinary character.
 func fnmatch(pattern, name string) bool {
 	for pattern != "" {
 		switch c := pattern[0]; {
@@ -47,8 +47,8 @@ func fnmatch(pattern, name string) bool {
 	return name == ""
 }
 
-// bracket reads a bracket at the beginning of a pattern and reports whether a byte is in it. ok is false where it does not
-// end, or not before a slash.
+// bracket reads the bracket expression that begins a pattern and reports whether c is in it. ok is false if the bracket
+// does not end, or does not end before a slash.
 func bracket(pattern string, c byte) (in bool, rest string, ok bool) {
 	i, not := 1, false
 	if i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^') {

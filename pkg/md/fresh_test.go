@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// A power cut between the superblock writes of two members, and a start without the other one: both end at one count.
+// A power cut between the superblock writes of two members, and a start without the other one, end at the same count.
 func TestEqualCountsDoNotHideALoneRun(t *testing.T) {
 	for _, v := range []Version{V12, V090} {
-		for _, gone := range []Role{RoleFaulty, RoleSpare} { // as kernels of different age write a device that is not there
+		for _, gone := range []Role{RoleFaulty, RoleSpare} { // older and newer kernels record an absent device differently
 			ms := made(t, v, 1, 2, 71)
 			ms[1].Super.Roles[0] = gone
 			for _, order := range [][]Member{{ms[0], ms[1]}, {ms[1], ms[0]}} {
@@ -23,7 +23,7 @@ func TestEqualCountsDoNotHideALoneRun(t *testing.T) {
 	}
 }
 
-// The kernel takes a role from the freshest superblock: a spare that never heard of its role would be taken for complete.
+// The kernel takes roles from the freshest superblock: it would treat a spare that does not know its role as complete.
 func TestSpareThatTheArrayHasActivated(t *testing.T) {
 	spec := testSpec(V12, 1, 2, 1, false)
 	images, err := New(spec)
@@ -42,7 +42,7 @@ func TestSpareThatTheArrayHasActivated(t *testing.T) {
 	for _, events := range []uint64{0, 7} {
 		s.Events = events
 		d := Set{Members: []Member{{"old", now}, {"new", s}}}.Startable(Policy{NewlyDegraded: true})
-		if !d.Start || len(d.Use) != 1 || d.Use[0].Device != "old" || !strings.Contains(d.Reason, "what it holds is not known") {
+		if !d.Start || len(d.Use) != 1 || d.Use[0].Device != "old" || !strings.Contains(d.Reason, "its contents are not known") {
 			t.Errorf("at %d: %+v", events, d)
 		}
 		if d := (Set{Members: []Member{{"old", now}, {"new", s}}}).Startable(Policy{}); d.Start {
@@ -51,7 +51,7 @@ func TestSpareThatTheArrayHasActivated(t *testing.T) {
 	}
 }
 
-// What a replacement replaces had the data, and is not here.
+// The device that a replacement replaces held the data, and is absent.
 func TestReplacementDoesNotStandForItsOriginal(t *testing.T) {
 	ms := made(t, V12, 1, 2, 9)
 	ms[1].Super.Features |= FeatureReplacement | FeatureRecoveryOffset

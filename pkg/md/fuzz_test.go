@@ -13,8 +13,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte{0xfc, 0x4e, 0x2b, 0xa9})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, v := range Versions() {
-			// Nearly no random input has a good checksum: fix it, so that the
-			// fields behind it are reached.
+			// Almost no random input has a good checksum: fix it, so that the
+			// parser reaches the fields.
 			c := bytes.Clone(b)
 			if v == V090 && len(c) >= superBytes {
 				putLE(c[38*4:], checksum0(c))
@@ -33,7 +33,7 @@ func FuzzParse(f *testing.F) {
 			}
 			s2, err := parse(v, again)
 			if err != nil {
-				t.Fatalf("%s: own bytes do not parse: %v", v, err)
+				t.Fatalf("%s: marshaled bytes do not parse: %v", v, err)
 			}
 			if d := cmp.Diff(s, s2); d != "" {
 				t.Fatalf("%s: %s", v, d)
@@ -75,8 +75,8 @@ func FuzzScan(f *testing.F) {
 	f.Add(raw1(0), int64(1<<20))
 	f.Add(raw0(), int64(4096))
 	f.Fuzz(func(t *testing.T, b []byte, size int64) {
-		// The tail of the device is the input again, so that the positions at
-		// the end are reached as well.
+		// The device ends with the input too, so that the positions at the end
+		// are also reached.
 		if size < 0 || size > 1<<40 {
 			return
 		}

@@ -16,17 +16,17 @@ const (
 	badBlockLog  = 4 * kib
 )
 
-// frame is where things lie on the members: the same on each, but for the
-// superblock's own place.
+// frame is the layout of the members, in bytes: the same on each, except for the
+// position of the superblock.
 type frame struct {
 	dataOffset int64
 	size       int64 // component
 	bitmap     Bitmap
 	bitmapAt   int64 // relative; 0: none
-	bitmapRoom int64 // bytes kept for a bitmap, used or not
+	bitmapRoom int64 // reserved for a bitmap, used or not
 }
 
-// bitmapSpace is what mdadm keeps free for a bitmap on a device of n bytes.
+// bitmapSpace returns the bytes that mdadm reserves for a bitmap on a device of n bytes.
 func bitmapSpace(n int64) int64 {
 	switch {
 	case n < 64*kib:
@@ -39,9 +39,9 @@ func bitmapSpace(n int64) int64 {
 	return 4 * kib
 }
 
-// dataOffsetFor is mdadm's data offset for 1.1 and 1.2: room for the metadata
-// and about a thousandth of the device, at most 128 MiB, as headroom for a later
-// reshape, on whole MiB.
+// dataOffsetFor returns mdadm's data offset for 1.1 and 1.2, rounded up to 1 MiB:
+// space for the metadata, and about a thousandth of the device, at most 128 MiB,
+// as headroom for a later reshape.
 func dataOffsetFor(size, chunk int64) int64 {
 	headroom := int64(128 * mib)
 	for headroom<<10 > size && (chunk == 0 || headroom/2 >= chunk*2) {
@@ -50,12 +50,12 @@ func dataOffsetFor(size, chunk int64) int64 {
 	return roundUp(12*kib+bitmapSpace(size)+headroom, mib)
 }
 
-// copies gives a RAID10 layout's near and far counts.
+// copies returns a RAID10 layout's near and far counts.
 func copies(layout uint32) (near, far int) {
 	return int(layout & 255), int(layout >> 8 & 255)
 }
 
-// syncSize is how many bytes the bitmap covers: a component, or all of a RAID10.
+// syncSize returns how many bytes the bitmap covers: a component, or all of a RAID10.
 func syncSize(level int, layout uint32, disks int, size, chunk int64) int64 {
 	if level != 10 || chunk == 0 {
 		return size
@@ -136,7 +136,7 @@ func frameFor(spec Spec, sizes []int64) (frame, error) {
 	return f, nil
 }
 
-// place fills in what depends on the member's own size.
+// place fills in the fields that depend on the member's own size.
 func (f frame) place(s *Superblock, size int64) error {
 	off, ok := superPosition(s.Version, size)
 	if !ok {

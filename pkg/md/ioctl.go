@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Ioctl is one request to an md node. Arg nil means that the third argument is
+// Ioctl is one request to an md device node. If Arg is nil, the third argument is
 // Value itself; otherwise it points to Arg, which the kernel reads.
 type Ioctl struct {
 	Name  string
@@ -17,7 +17,7 @@ type Ioctl struct {
 // Dev is a block device's number.
 type Dev struct{ Major, Minor uint32 }
 
-// Request numbers: md_u.h with the generic encoding of _IO, _IOR and _IOW
+// Request numbers of md_u.h in the generic encoding of _IO, _IOR and _IOW
 // (x86, arm, riscv; not mips, powerpc or sparc).
 const (
 	reqAddNewDisk     = 0x40140921
@@ -30,12 +30,12 @@ const (
 	diskInfoBytes  = 20
 )
 
-// encode gives the 20 bytes of ADD_NEW_DISK.
+// encode returns the 20 bytes of ADD_NEW_DISK (mdu_disk_info_t).
 func (d Disk) encode() []byte {
 	return encodeWords([]int32{int32(d.Number), int32(d.Major), int32(d.Minor), d.RaidDisk, int32(d.State)})
 }
 
-// DecodeDiskInfo is the inverse of Encode.
+// DecodeDiskInfo reads a mdu_disk_info_t of 20 bytes, the argument of ADD_NEW_DISK.
 func DecodeDiskInfo(b []byte) (Disk, error) {
 	if len(b) != diskInfoBytes {
 		return Disk{}, fmt.Errorf("md disk info: %d bytes, not %d", len(b), diskInfoBytes)
@@ -52,31 +52,31 @@ func encodeWords(ws []int32) []byte {
 	return b
 }
 
-// setArrayInfo names the metadata version of an array that is to be assembled
-// from its superblocks; everything else then comes from them.
+// setArrayInfo sets the metadata version of an array that will be assembled from
+// its superblocks; the kernel takes everything else from them.
 func setArrayInfo(v Version) (Ioctl, error) {
 	major, minor, err := v.numbers()
 	if err != nil {
 		return Ioctl{}, err
 	}
-	// mdu_array_info_t; the kernel reads the version and, as that is given, nothing else.
+	// mdu_array_info_t: if the version is set, the kernel reads nothing else.
 	info := make([]int32, arrayInfoBytes/4)
 	info[0], info[1] = major, minor
 	return Ioctl{Name: "SET_ARRAY_INFO", Req: reqSetArrayInfo, Arg: encodeWords(info)}, nil
 }
 
-// addNewDisk gives a member with a superblock to an array being assembled.
+// addNewDisk adds a member that has a superblock to an array that is being assembled.
 func addNewDisk(dev Dev) Ioctl {
 	return Ioctl{Name: "ADD_NEW_DISK", Req: reqAddNewDisk, Arg: Disk{Major: dev.Major, Minor: dev.Minor}.encode()}
 }
 
-// HotAdd gives a running array a device that carries Join's superblock.
+// HotAdd adds a device with Join's superblock to a running array.
 func HotAdd(dev Dev, number int) Ioctl {
 	return Ioctl{Name: "ADD_NEW_DISK", Req: reqAddNewDisk,
 		Arg: Disk{Number: uint32(number), Major: dev.Major, Minor: dev.Minor, RaidDisk: -1}.encode()}
 }
 
-// runArray starts an array from the superblocks given so far.
+// runArray starts an array from the members added so far.
 func runArray() Ioctl { return Ioctl{Name: "RUN_ARRAY", Req: reqRunArray} }
 
 // StopArray stops an array that no one has open.
@@ -86,8 +86,8 @@ func StopArray() Ioctl { return Ioctl{Name: "STOP_ARRAY", Req: reqStopArray} }
 func RestartArrayRW() Ioctl { return Ioctl{Name: "RESTART_ARRAY_RW", Req: reqRestartArrayRW} }
 
 // AssembleIoctls lists the requests that assemble and start an array; the
-// freshest member comes first. When RUN_ARRAY fails the array stays behind
-// inactive and holds its members: send StopArray.
+// freshest member must come first. If RUN_ARRAY fails, the array remains inactive
+// and holds its members: send StopArray.
 func AssembleIoctls(v Version, members []Dev) ([]Ioctl, error) {
 	if len(members) == 0 {
 		return nil, fmt.Errorf("md %s array: no members to assemble", v)

@@ -8,18 +8,18 @@ import (
 // JoinSpec is a device to be hot-added.
 type JoinSpec struct {
 	Size         int64     // bytes
-	DevNumber    int       // the array's next free device number; 0: the first unused one past RaidDisks
+	DevNumber    int       // the array's next free device number; 0: the first unused one from RaidDisks on
 	DeviceUUID   UUID      // 1.x
 	Time         time.Time // of the addition
 	Bitmap       *Bitmap   // the array's, from ReadBitmap; needed where the array has one
 	Major, Minor uint32    // 0.90
 }
 
-// Join gives the superblock that mdadm --add writes on a new device before it
-// hands it to the running array, as a spare, and the writes for it. existing is
-// a fresh, in-sync member of the array. The 1.x spare has event count 0, so
-// nothing takes it for an old member; the kernel fills in the rest and rebuilds
-// the whole device. Apply Wipe's writes first, Join's next, then HotAdd.
+// Join returns the superblock that mdadm --add writes to a new device before it
+// adds the device to the running array as a spare, and the writes for it. existing
+// is a fresh, in-sync member of the array. The 1.x spare has event count 0, so that
+// it cannot be mistaken for an old member; the kernel fills in the rest and rebuilds
+// the whole device. Apply Wipe's writes first, then Join's, then HotAdd.
 func Join(existing Superblock, j JoinSpec) (Superblock, []Write, error) {
 	s := existing
 	bad := func(format string, args ...any) (Superblock, []Write, error) {
@@ -29,7 +29,7 @@ func Join(existing Superblock, j JoinSpec) (Superblock, []Write, error) {
 	case s.Features.Has(FeatureReshape):
 		return bad("a reshape is under way")
 	case s.Features.Has(FeatureClustered | FeaturePPL | FeatureMultiplePPLs):
-		return bad("features %s, whose place on a new member is not known here: add it with mdadm --add", s.Features)
+		return bad("features %s are not supported on a new member: add it with mdadm --add", s.Features)
 	}
 	if j.Time.IsZero() {
 		return bad("no time given")
@@ -88,8 +88,8 @@ func Join(existing Superblock, j JoinSpec) (Superblock, []Write, error) {
 	return s, ws, nil
 }
 
-// fitsBitmap makes sure that a header read from a disk cannot make us write over
-// anything but the place kept for the bitmap.
+// fitsBitmap makes sure that a bitmap header that was read from a disk cannot
+// cause a write outside the space reserved for the bitmap.
 func (s Superblock) fitsBitmap(m Bitmap) error {
 	n, from := m.Bytes(), s.SuperOffset+s.BitmapOffset
 	limit := s.DataOffset

@@ -33,7 +33,7 @@ func mdadm(t *testing.T, args ...string) map[string]string {
 	return facts
 }
 
-// putImage makes a sparse file of size bytes with the image's writes.
+// putImage creates a sparse file of size bytes with the image's writes.
 func putImage(t *testing.T, dir string, size int64, im MemberImage) string {
 	t.Helper()
 	path := filepath.Join(dir, fmt.Sprintf("member%d", im.Index))
@@ -182,7 +182,7 @@ func examine(t *testing.T, spec Spec) {
 	}
 }
 
-// loop attaches a file: on a plain file mdadm looks for an external bitmap.
+// loop attaches a file to a loop device: in a plain file mdadm looks for an external bitmap.
 func loop(t *testing.T, path string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// resum changes one member's superblock and gives it a checksum that fits.
+// resum changes one member's superblock and updates its checksum.
 func resum(t *testing.T, im MemberImage, change func(b []byte)) device {
 	t.Helper()
 	w := im.Writes[len(im.Writes)-1]
@@ -18,7 +18,7 @@ func resum(t *testing.T, im MemberImage, change func(b []byte)) device {
 	return device{w.Offset: b}
 }
 
-// What the kernel's super_1_load turns away with a good checksum is no member for us either, and can still be wiped.
+// A superblock that the kernel's super_1_load refuses despite a good checksum is not a member, but can be wiped.
 func TestScanRefusesWhatTheKernelDoes(t *testing.T) {
 	le := binary.LittleEndian
 	for _, v := range []Version{V10, V11, V12} {
@@ -59,7 +59,7 @@ func TestScanRefusesWhatTheKernelDoes(t *testing.T) {
 	}
 }
 
-// Linux 6.19 records the array's logical block size; a member joined from that superblock says the same.
+// Linux 6.19 records the array's logical block size; a member joined from that superblock records the same.
 func TestBlockSizeIsKept(t *testing.T) {
 	spec := testSpec(V12, 1, 2, 1, false)
 	images, err := New(spec)

@@ -6,8 +6,9 @@ import (
 	"io"
 )
 
-// parse reads one superblock of the given version. Its error is a *Damaged.
-// For 0.90 the position is not in the bytes: SuperOffset and DataSize stay 0.
+// parse reads one superblock of the given version. Its error is a *Damaged, unless
+// the version is unknown. A 0.90 superblock does not record its position:
+// SuperOffset and DataSize stay 0.
 func parse(v Version, b []byte) (Superblock, error) {
 	switch v {
 	case V090:
@@ -19,8 +20,8 @@ func parse(v Version, b []byte) (Superblock, error) {
 	return Superblock{}, err
 }
 
-// Marshal gives the superblock's bytes with a fresh checksum: 4096 for 0.90, a
-// multiple of 512 for 1.x. Parse of the result gives the same view.
+// Marshal returns the superblock's bytes with a new checksum: 4096 bytes for 0.90,
+// a multiple of 512 for 1.x. Parsing the result gives the same Superblock.
 func (s Superblock) Marshal() ([]byte, error) {
 	switch s.Version {
 	case V090:
@@ -32,8 +33,8 @@ func (s Superblock) Marshal() ([]byte, error) {
 	return nil, err
 }
 
-// superPosition gives the byte where a version keeps its superblock on a device
-// of size bytes; ok is false when the device is too small for one.
+// superPosition returns the offset in bytes of a version's superblock on a device
+// of size bytes; ok is false if the device is too small for one.
 func superPosition(v Version, size int64) (off int64, ok bool) {
 	switch v {
 	case V090:
@@ -52,23 +53,23 @@ func superPosition(v Version, size int64) (off int64, ok bool) {
 	return 0, false
 }
 
-// found is one position that carries md's magic.
+// found is one position that has md's magic.
 type found struct {
 	off    int64
-	length int64 // bytes the superblock occupies, as far as it can be told
+	length int64 // bytes that the superblock occupies, as far as is known
 	super  Superblock
 	damage *Damaged
 }
 
 // Scan looks at every position where md keeps a superblock on a device of size
-// bytes and returns all valid ones, 1.2 first. Whatever has md's magic and is
-// not valid is in the error, joined, one *Damaged each, as are read errors; the
-// superblocks returned beside an error are good. Reads four blocks of 4 KiB.
+// bytes and returns all valid ones, 1.2 first. The error joins a *Damaged for each
+// position that has md's magic but is not valid, and the read errors; superblocks
+// that are returned with an error are good. Scan reads at most four blocks of 4 KiB.
 //
-// More than one result means ghosts of earlier arrays. A 0.90 result may belong
-// to the last partition as well as to the whole disk: the caller, who knows
-// both devices, must decide. The members of a running array have to be read past
-// the page cache: the kernel's writes to superblock and bitmap do not pass it.
+// More than one result means that superblocks of earlier arrays remain. A 0.90
+// result may belong to the last partition or to the whole disk: the caller, which
+// knows both devices, must decide. Read the members of a running array past the
+// page cache: the kernel writes superblock and bitmap without going through it.
 func Scan(r io.ReaderAt, size int64) ([]Superblock, error) {
 	all, err := look(r, size)
 	var out []Superblock
@@ -109,7 +110,7 @@ func look(r io.ReaderAt, size int64) ([]found, error) {
 	return out, errors.Join(errs...)
 }
 
-// inspect judges one position; ok is false when nothing of md is there.
+// inspect checks one position; ok is false if there is no md superblock.
 func inspect(v Version, b []byte, off, size int64) (f found, ok bool) {
 	f = found{off: off, length: Sector}
 	s, err := parse(v, b)
@@ -166,17 +167,16 @@ func inspect(v Version, b []byte, off, size int64) (f found, ok bool) {
 	return f, true
 }
 
-// Write is bytes for a place on a device.
+// Write is a range of bytes to write to a device.
 type Write struct {
-	Offset int64
+	Offset int64 // bytes from the start of the device
 	Data   []byte
 }
 
-// Wipe gives the writes that remove every md superblock of this device and
-// nothing else: valid, damaged and truncated ones, for exactly the bytes they
-// occupy. A misplaced one is left: it is another device's, which has to be wiped
-// through that device. Bitmaps and data stay; without a superblock md ignores
-// them.
+// Wipe returns the writes that remove every md superblock of this device and
+// nothing else: valid, damaged and truncated ones, for exactly the bytes that they
+// occupy. It leaves a misplaced one, which belongs to another device and has to be
+// wiped there. Bitmaps and data stay; without a superblock md ignores them.
 func Wipe(r io.ReaderAt, size int64) ([]Write, error) {
 	all, err := look(r, size)
 	var out []Write

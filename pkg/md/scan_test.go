@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// ghosts is a device that carries a superblock of every version at once.
+// ghosts returns a device with a superblock of every version.
 func ghosts(t *testing.T, size int64) device {
 	t.Helper()
 	dev := device{}
@@ -106,8 +106,8 @@ func TestScanReportsReadErrors(t *testing.T) {
 	}
 }
 
-// A 1.0 or 0.90 superblock at the end of the last partition: seen through the
-// whole disk the one is misplaced, the other cannot be told apart.
+// A 1.0 or 0.90 superblock at the end of the last partition, seen through the
+// whole disk: the 1.0 superblock is misplaced, the 0.90 one cannot be told apart.
 func TestPartitionAtTheEndOfADisk(t *testing.T) {
 	const disk, start = 256 << 20, 64 << 20
 	for _, v := range []Version{V10, V090} {

@@ -8,18 +8,18 @@ import (
 
 // Member is one superblock as found on one device.
 type Member struct {
-	Device string // whatever the caller calls it
+	Device string // the caller's name for it
 	Super  Superblock
 }
 
-// Set is all members that carry one array UUID.
+// Set is all members that have one array UUID.
 type Set struct {
 	UUID    UUID
 	Members []Member
 }
 
-// Group sorts members into arrays by UUID: sets by UUID, members by device
-// number, then by the caller's order.
+// Group sorts members into arrays by UUID. It orders sets by UUID, and members by
+// device number, then by the caller's order.
 func Group(members []Member) []Set {
 	at := map[UUID]int{}
 	var out []Set
@@ -47,20 +47,21 @@ type Verdict struct {
 	Reason string
 }
 
-// Freshness sorts a set's members by what their event counts and tables say.
+// Freshness sorts a set's members by their event counts and role tables.
 type Freshness struct {
 	Events    uint64    // the highest count
-	Reference Member    // the member that is believed: the freshest
-	Fresh     []Member  // agree with the reference, and hold a slot's complete data
+	Reference Member    // the freshest member, by which the others are judged
+	Fresh     []Member  // agree with the reference and hold a slot's complete data
 	Others    []Verdict // current, but without complete data: spares, rebuilding, journals
-	Stale     []Verdict // behind the array: never to be started with it
-	Conflicts []string  // two devices claim one place: no one can tell which is right
-	Diverged  []string  // two halves that each ran alone
+	Stale     []Verdict // behind the array: must never be started with it
+	Conflicts []string  // contradictions that no event count can resolve, such as two devices in one slot
+	Diverged  []string  // halves that each ran alone
 }
 
-// later tells of two members at one event count which to believe. A member that
-// knows the other as gone, while the other still knows it as active, went on
-// alone: a cut update and a start without the other add up to the same count.
+// later reports whether to prefer a over b, two members with the same event count.
+// A member whose table says that the other is gone, while the other's table still
+// calls it active, continued alone: an interrupted update and a start without the
+// other add up to the same count.
 func later(a, b Superblock) bool {
 	if a.InSync() != b.InSync() {
 		return a.InSync()
@@ -69,15 +70,15 @@ func later(a, b Superblock) bool {
 }
 
 // Fresh picks the freshest member by event count and judges the others by it.
-// A count one behind is still fresh, as the kernel has it: a power cut between
-// the superblock writes of two members leaves that. A member that the reference
-// calls faulty, or knows in another role, is stale whatever its count.
+// A count that is one behind is still fresh, as in the kernel: a power cut between
+// the superblock writes of two members has that effect. A member that the reference
+// calls faulty, or lists in another role, is stale whatever its count.
 func (s Set) Fresh() Freshness {
 	var f Freshness
 	first := true
 	for _, m := range s.Members {
 		if m.Super.Role() == RoleSpare && m.Super.Events == 0 {
-			continue // hot-added a moment ago, knows nothing yet
+			continue // just hot-added: the kernel has not updated its superblock yet
 		}
 		better := m.Super.Events > f.Events || m.Super.Events == f.Events && later(m.Super, f.Reference.Super)
 		if first || better {
@@ -89,7 +90,7 @@ func (s Set) Fresh() Freshness {
 			f.Reference = s.Members[0]
 		}
 		for _, m := range s.Members {
-			f.Others = append(f.Others, Verdict{m, "spare that the array has not taken yet"})
+			f.Others = append(f.Others, Verdict{m, "spare that the array has not accepted yet"})
 		}
 		return f
 	}
@@ -107,7 +108,7 @@ func (s Set) Fresh() Freshness {
 	return f
 }
 
-// behind reports an event count from before the array's last but one.
+// behind reports whether an event count is more than one behind the array's.
 func (f Freshness) behind(s Superblock) bool { return s.Events < f.Events && s.Events+1 < f.Events }
 
 func (f Freshness) stale(m Member) (string, bool) {
@@ -115,7 +116,7 @@ func (f Freshness) stale(m Member) (string, bool) {
 	switch own.Role() {
 	case RoleSpare:
 		if r := ref.roleOf(own.DevNumber); r.Active() {
-			return fmt.Sprintf("calls itself spare at event count %d, but %s, at %d, has device number %d as %s: what it holds is not known",
+			return fmt.Sprintf("calls itself spare at event count %d, but %s, at %d, lists device number %d as %s: its contents are not known",
 				own.Events, f.Reference.Device, f.Events, own.DevNumber, r), true
 		}
 		return "", false
@@ -123,10 +124,10 @@ func (f Freshness) stale(m Member) (string, bool) {
 		return "calls itself faulty", true
 	}
 	if f.behind(own) {
-		return fmt.Sprintf("event count %d, the array is at %d by %s", own.Events, f.Events, f.Reference.Device), true
+		return fmt.Sprintf("event count %d, the array is at %d according to %s", own.Events, f.Events, f.Reference.Device), true
 	}
 	if r := ref.roleOf(own.DevNumber); r != own.Role() {
-		return fmt.Sprintf("calls itself %s, but %s, at event count %d, has device number %d as %s",
+		return fmt.Sprintf("calls itself %s, but %s, at event count %d, lists device number %d as %s",
 			own.Role(), f.Reference.Device, f.Events, own.DevNumber, r), true
 	}
 	return "", false
@@ -148,7 +149,7 @@ func incomplete(s Superblock) (string, bool) {
 	return "", false
 }
 
-// conflicts lists what no event count can settle.
+// conflicts lists contradictions that no event count can resolve.
 func conflicts(s Set, f Freshness) []string {
 	var out []string
 	ref := f.Reference.Super
@@ -177,7 +178,7 @@ func conflicts(s Set, f Freshness) []string {
 			continue
 		}
 		if other, dup := seen[m.Super.DeviceUUID]; dup {
-			out = append(out, fmt.Sprintf("%s and %s carry the same device UUID %s: one is a copy of the other, or both are one device",
+			out = append(out, fmt.Sprintf("%s and %s have the same device UUID %s: one is a copy of the other, or both are one device",
 				other.Device, m.Device, m.Super.DeviceUUID))
 		}
 		seen[m.Super.DeviceUUID] = m
@@ -185,8 +186,8 @@ func conflicts(s Set, f Freshness) []string {
 	return out
 }
 
-// diverged lists stale members that do not know the reference as active either:
-// each side has been written without the other, so the higher event count is the
+// diverged lists stale members whose own tables do not call the reference active:
+// each side was written without the other, so the higher event count marks the
 // longer history, not the only one.
 func (f Freshness) diverged() []string {
 	var out []string

@@ -20,7 +20,7 @@ type Status struct {
 	Degraded    int    // slots without a working, complete member
 	Size        int64  // bytes of the array
 	Component   int64  // bytes used on each member
-	SyncAction  string // the kernel's word, also for what has not begun
+	SyncAction  string // sync_action; the kernel also names an action that has not begun
 	Sync        Progress
 	Clean       bool // no resync due
 	ResyncStart uint64
@@ -29,20 +29,20 @@ type Status struct {
 
 // MemberStatus is one device of a running array.
 type MemberStatus struct {
-	Name   string   // kernel's name, vda2
-	Dev    string   // major:minor, where sysfs shows it
+	Name   string   // kernel name: vda2
+	Dev    string   // major:minor, if sysfs shows it
 	Slot   int      // -1: none
 	States []string // in_sync, faulty, spare, write_mostly, ...
 	Size   int64    // bytes
 	Errors int64
 }
 
-// Progress is how far a resync, recovery, check or reshape has come.
+// Progress is the progress of a resync, recovery, check or reshape.
 type Progress struct {
 	Active     bool
 	Delayed    bool   // waits for another array that shares a disk
 	Done, Size uint64 // sectors
-	Rate       int64  // bytes a second; 0: not known
+	Rate       int64  // bytes per second; 0: not known
 }
 
 // Has reports whether the member is in a state such as "in_sync" or "faulty".
@@ -55,7 +55,7 @@ func (m MemberStatus) Has(state string) bool {
 	return false
 }
 
-// Running reports that the array serves data.
+// Running reports whether the array serves data.
 func (s Status) Running() bool {
 	switch s.State {
 	case "readonly", "read-auto", "clean", "active", "write-pending", "active-idle":
@@ -64,10 +64,11 @@ func (s Status) Running() bool {
 	return false
 }
 
-// ReadSysfs reads the state of an array from a file system rooted at /sys.
-// Attributes that a level or kernel does not have stay zero; array_state must be there.
-// Members that vanish while they are read are left out. An array that the kernel
-// is removing after its stop gives an error, EBUSY at first: it is no array.
+// ReadSysfs reads the state of an array from a file system rooted at /sys
+// (Documentation/admin-guide/md.rst). Attributes that a level or kernel does not
+// have stay zero; array_state must exist. Members that vanish while they are read
+// are left out. For an array that was stopped and that the kernel is removing,
+// ReadSysfs returns an error, at first EBUSY.
 func ReadSysfs(sys fs.FS, name string) (Status, error) {
 	s := Status{Name: name}
 	if strings.ContainsAny(name, "/\x00") || !fs.ValidPath(name) {
@@ -80,7 +81,7 @@ func ReadSysfs(sys fs.FS, name string) (Status, error) {
 		return s, fmt.Errorf("array %s: %w", name, err)
 	}
 	s.State, s.Level, s.Version = state, r.text("level"), r.text("metadata_version")
-	// While a reshape runs the kernel shows "new (old)".
+	// During a reshape the kernel shows "new (old)".
 	n, _, _ := strings.Cut(r.text("raid_disks"), " ")
 	s.RaidDisks = int(number(n))
 	s.Degraded = int(number(r.text("degraded")))
@@ -130,7 +131,7 @@ func ReadSysfs(sys fs.FS, name string) (Status, error) {
 		}
 		return a.Slot < b.Slot || a.Slot == b.Slot && a.Name < b.Name
 	})
-	// A degraded array says "recover" from its start until the kernel has found that there is nothing to recover to.
+	// A degraded array says "recover" from its start until the kernel finds that there is no device to recover to.
 	if s.SyncAction == "recover" && !s.rebuildable() {
 		s.Sync = Progress{}
 	}
@@ -188,7 +189,7 @@ func (r reader) text(file string) string {
 	return s
 }
 
-// number reads a leading non-negative count; anything else is 0.
+// number reads a non-negative count; it returns 0 for anything else.
 func number(s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n > 1<<50 {

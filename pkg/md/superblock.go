@@ -17,10 +17,10 @@ const (
 	V12  Version = "1.2"
 )
 
-// Versions lists every native format in the order Scan looks for them.
+// Versions lists every native format in the order in which Scan looks for them.
 func Versions() []Version { return []Version{V12, V11, V10, V090} }
 
-// numbers gives the major and minor version of SET_ARRAY_INFO.
+// numbers returns the major and minor version of SET_ARRAY_INFO.
 func (v Version) numbers() (major, minor int32, err error) {
 	switch v {
 	case V090:
@@ -35,13 +35,13 @@ func (v Version) numbers() (major, minor int32, err error) {
 	return 0, 0, fmt.Errorf("metadata version %q: not one of 0.90, 1.0, 1.1, 1.2", string(v))
 }
 
-// MaxSector as a resync or recovery position means that everything is in sync.
+// MaxSector is the resync or recovery position that means that everything is in sync.
 const MaxSector = ^uint64(0)
 
 // Sector is the unit of md's positions, in bytes.
 const Sector = 512
 
-// Levels that are not a plain number.
+// Levels that have a name instead of a RAID number.
 const (
 	LevelLinear    = -1
 	LevelMultipath = -4
@@ -75,8 +75,8 @@ func (r Role) String() string {
 	return fmt.Sprintf("active device %d", uint16(r))
 }
 
-// Feature is the feature map of a 1.x superblock. For 0.90 only FeatureBitmap
-// and FeatureReshape occur, from its state word and minor version.
+// Feature is the feature map of a 1.x superblock. A 0.90 superblock has only
+// FeatureBitmap, from its state word, and FeatureReshape, from its minor version.
 type Feature uint32
 
 // Feature bits (md_p.h).
@@ -128,7 +128,7 @@ type Superblock struct {
 	UUID      UUID
 	Name      string // 1.x: "host:name", at most 32 bytes
 	Level     int    // 0, 1, 4, 5, 6, 10 or a Level constant
-	Layout    uint32 // raw, as the personality reads it
+	Layout    uint32 // raw; its meaning depends on the level
 	ChunkSize int64  // bytes; 0 for RAID1
 	RaidDisks int
 
@@ -140,10 +140,10 @@ type Superblock struct {
 	ResyncOffset uint64 // sectors; MaxSector: the array is clean
 	CTime, UTime time.Time
 
-	DataOffset  int64 // bytes from the device's start
-	DataSize    int64 // bytes usable for data; for 0.90 set by Scan only
-	Size        int64 // bytes used on each component; 0: each its own (linear, RAID0)
-	SuperOffset int64 // bytes from the device's start; for 0.90 set by Scan only
+	DataOffset  int64 // bytes from the start of the device
+	DataSize    int64 // bytes usable for data; for 0.90 only Scan sets it
+	Size        int64 // bytes used on each component; 0: each has its own (linear, RAID0)
+	SuperOffset int64 // bytes from the start of the device; for 0.90 only Scan sets it
 
 	Features       Feature
 	RecoveryOffset uint64 // sectors, with FeatureRecoveryOffset; the journal's tail on a journal device
@@ -154,19 +154,19 @@ type Superblock struct {
 	Reshape        Reshape // with FeatureReshape
 	DevFlags       uint8   // 1: write-mostly, 2: fail-fast
 	CorrectedReads uint32
-	BlockSize      uint32 // bytes of the array's logical block, since Linux 6.19; 0: not recorded
+	BlockSize      uint32 // logical block size in bytes, since Linux 6.19; 0: not recorded
 
 	Legacy Legacy // 0.90
 }
 
-// BadBlockLog is where a member keeps its list of bad blocks; Size 0: nowhere.
+// BadBlockLog is the position of a member's list of bad blocks; Size 0: it has none.
 type BadBlockLog struct {
 	Offset int64 // bytes, relative
 	Size   int64 // bytes
-	Shift  uint8 // sectors to blocks
+	Shift  uint8 // a block has 1<<Shift sectors
 }
 
-// Reshape describes a change of geometry under way.
+// Reshape describes a change of geometry that is in progress.
 type Reshape struct {
 	Position   uint64 // sectors of the array
 	Level      int
@@ -185,11 +185,11 @@ type Legacy struct {
 	This                                     Disk
 }
 
-// Disk is a 0.90 device descriptor, and the shape of GET_DISK_INFO.
+// Disk is a 0.90 device descriptor (mdp_disk_t); ADD_NEW_DISK has the same fields (mdu_disk_info_t).
 type Disk struct {
 	Number, Major, Minor uint32
 	RaidDisk             int32
-	State                uint32 // DiskState bits
+	State                uint32 // bits: DiskFaulty, DiskActive, ...
 }
 
 // Bits of Disk.State (md_p.h).
@@ -202,10 +202,10 @@ const (
 	DiskJournal     = 1 << 18
 )
 
-// Clean reports that no resync is due.
+// Clean reports whether no resync is due.
 func (s Superblock) Clean() bool { return s.ResyncOffset == MaxSector }
 
-// Role is this device's own role by its own table.
+// Role returns this device's role according to its own table.
 func (s Superblock) Role() Role { return s.roleOf(s.DevNumber) }
 
 func (s Superblock) roleOf(dev int) Role {
@@ -215,13 +215,13 @@ func (s Superblock) roleOf(dev int) Role {
 	return s.Roles[dev]
 }
 
-// InSync reports that the device holds a complete share of the data: it has a
-// slot, is not being rebuilt and is not a replacement still being filled.
+// InSync reports whether the device holds a complete share of the data: it has a
+// slot, is not being rebuilt and is not a replacement that is still being filled.
 func (s Superblock) InSync() bool {
 	return s.Role().Active() && int(s.Role()) < s.RaidDisks && !s.Features.Has(FeatureRecoveryOffset|FeatureReplacement)
 }
 
-// Believes says which slots the device's own table calls active, by slot.
+// Believes reports for each slot whether the device's own table calls it active.
 func (s Superblock) Believes() []bool {
 	out := make([]bool, min(max(s.RaidDisks, 0), maxRoles))
 	for _, r := range s.Roles {
@@ -232,7 +232,7 @@ func (s Superblock) Believes() []bool {
 	return out
 }
 
-// ArrayState is mdadm's picture of the table: 'A' active, '.' missing.
+// ArrayState returns the role table as mdadm --examine shows it: 'A' active, '.' missing.
 func (s Superblock) ArrayState() string {
 	var b strings.Builder
 	for _, a := range s.Believes() {

@@ -39,7 +39,7 @@ func (d device) apply(ws []Write) device {
 	return d
 }
 
-// The offsets below are counted in md_p.h, not taken from the code under test.
+// The offsets below come from md_p.h, not from the code under test.
 func raw1(super uint64) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, 256+2*4)

@@ -5,25 +5,24 @@ import (
 	"path"
 )
 
-// SysfsWrite is a value for an attribute; Path is relative to /sys.
+// SysfsWrite is a value to write to an attribute; Path is relative to /sys.
 type SysfsWrite struct{ Path, Value string }
 
 func attr(name, file string) string { return path.Join("block", name, "md", file) }
 
-// CreateNode makes the kernel create the array /dev/<name>, name being md and a
-// number or md_ and a word (the latter needs a kernel of 4.12 or later).
-// md_mod must be loaded. An error EEXIST means that the node is there already.
+// CreateNode makes the kernel create the array /dev/<name>. The name is md and a
+// number, or md_ and a word (Linux 4.12 or later). md_mod must be loaded. The write
+// fails with EEXIST if the array already exists.
 func CreateNode(name string) SysfsWrite {
 	return SysfsWrite{"module/md_mod/parameters/new_array", name}
 }
 
 // StartReadOnly sets whether arrays start as read-auto: until the first write to
-// the array no superblock and no data are written to any member, and no resync
-// begins. One write remains, seen with 6.1 in every read-only mode, that of
-// read-only members included: at each start the kernel writes an internal
-// bitmap's first block again, with the superblock's event count put into it. The
-// bytes stay the same where the counts already agree, as they do after a stop
-// and after a power cut.
+// the array, the kernel writes neither superblocks nor data to any member, and
+// begins no resync. There is one exception, seen with Linux 6.1 in every read-only
+// mode, even with read-only members: at each start the kernel rewrites the first
+// block of an internal bitmap, with the superblock's event count. The bytes do not
+// change if the counts already agree, as they do after a stop and after a power cut.
 func StartReadOnly(on bool) SysfsWrite { return flag("start_ro", on) }
 
 // StartDirtyDegraded sets whether RAID4/5/6 may start degraded with a resync due.
@@ -37,9 +36,9 @@ func flag(name string, on bool) SysfsWrite {
 	return SysfsWrite{"module/md_mod/parameters/" + name, v}
 }
 
-// AssembleSysfs is AssembleIoctls without ioctls. With readOnly the array starts
-// as "readonly", which no write can end, rather than "active", which start_ro
-// turns into "read-auto". About bitmaps see StartReadOnly.
+// AssembleSysfs does what AssembleIoctls does, through sysfs. With readOnly the
+// array starts as "readonly", which no write can end, instead of "active", which
+// start_ro turns into "read-auto". For bitmaps see StartReadOnly.
 func AssembleSysfs(name string, v Version, members []Dev, readOnly bool) ([]SysfsWrite, error) {
 	if _, _, err := v.numbers(); err != nil {
 		return nil, err
@@ -58,12 +57,12 @@ func AssembleSysfs(name string, v Version, members []Dev, readOnly bool) ([]Sysf
 	return append(out, SysfsWrite{attr(name, "array_state"), state}), nil
 }
 
-// StopSysfs stops an array and forgets it.
+// StopSysfs stops an array and removes it from the kernel.
 func StopSysfs(name string) SysfsWrite { return SysfsWrite{attr(name, "array_state"), "clear"} }
 
-// Modules lists the kernel modules of a level, in loading order. md_mod comes
-// first by name, since the kernel cannot load a personality by itself where
-// there is no /sbin/modprobe.
+// Modules lists the kernel modules of a level, in loading order. The personality
+// is listed by name, because the kernel cannot load it by itself if there is no
+// /sbin/modprobe.
 func Modules(level int) ([]string, error) {
 	p, ok := map[int]string{LevelLinear: "linear", 0: "raid0", 1: "raid1", 4: "raid456", 5: "raid456", 6: "raid456", 10: "raid10"}[level]
 	if !ok {

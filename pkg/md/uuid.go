@@ -5,22 +5,23 @@ import (
 	"fmt"
 )
 
-// UUID is an array's or a device's identity in the order mdadm prints it. On a
-// 1.x superblock these are the bytes on the disk; on 0.90 each group of four is
-// a native-endian word, which this package turns round when it reads and writes.
+// UUID identifies an array or a device; its bytes are in the order in which mdadm
+// prints them. A 1.x superblock has the same bytes on disk. In a 0.90 superblock
+// each group of four is a native-endian word, which this package swaps when it
+// reads and writes.
 type UUID [16]byte
 
-// String gives mdadm's form, aaaaaaaa:bbbbbbbb:cccccccc:dddddddd.
+// String returns mdadm's form, aaaaaaaa:bbbbbbbb:cccccccc:dddddddd.
 func (u UUID) String() string {
 	h := u.Hex()
 	return h[0:8] + ":" + h[8:16] + ":" + h[16:24] + ":" + h[24:32]
 }
 
-// Hex gives 32 lower-case digits, the form of GRUB's mduuid/… device names.
-// It holds for 0.90 as well: GRUB swaps those words just as mdadm prints them.
+// Hex returns 32 lower-case digits, the form of GRUB's mduuid/… device names.
+// It is right for 0.90 too: GRUB swaps those words, as mdadm does.
 func (u UUID) Hex() string { return hex.EncodeToString(u[:]) }
 
-// IsZero reports whether no identity is set.
+// IsZero reports whether the UUID is not set.
 func (u UUID) IsZero() bool { return u == UUID{} }
 
 // ParseUUID reads 32 hexadecimal digits and ignores every ':' and '-'.

@@ -26,8 +26,8 @@ func checksum0(b []byte) uint32 {
 	return sumWords(c)
 }
 
-// fold16 reduces a sum to 16 bits: old kernels on other machines stored
-// differently folded sums, and the kernel compares only this much.
+// fold16 reduces a checksum to 16 bits. Kernels on some architectures stored
+// checksums that were folded differently, so the kernel compares only this much.
 func fold16(c uint32) uint32 {
 	c = c&0xffff + c>>16
 	return c&0xffff + c>>16
@@ -106,7 +106,7 @@ func parse0(b []byte) (Superblock, error) {
 	return s, nil
 }
 
-// roles reads the descriptors as a 1.x role table.
+// roles converts the descriptors to a 1.x role table.
 func (l Legacy) roles() []Role {
 	out := make([]Role, len(l.Disks))
 	for i, d := range l.Disks {

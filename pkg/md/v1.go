@@ -10,12 +10,12 @@ import (
 const (
 	magic      = 0xa92b4efc
 	v1Fixed    = 256
-	superBytes = 4096 // no superblock is longer
+	superBytes = 4096 // the longest superblock
 	maxRoles   = (superBytes - v1Fixed) / 2
 	maxSectors = 1 << 52 // keeps sums of byte counts inside an int64
 )
 
-// sumWords adds little-endian 32-bit words, and a trailing 16-bit one, and
+// sumWords adds little-endian 32-bit words, and a trailing 16-bit word, and
 // folds the carry in once, as md does for both formats.
 func sumWords(b []byte) uint32 {
 	var sum uint64
@@ -185,8 +185,8 @@ func (s Superblock) marshal1() ([]byte, error) {
 	return b, nil
 }
 
-// A 1.x time has 40 bits of seconds and 24 of microseconds. A million of those
-// and more is nonsense, and would carry into the seconds: it is dropped.
+// fromTime1 reads a 1.x time: 40 bits of seconds and 24 of microseconds. It drops
+// a value of a million microseconds or more, which would carry into the seconds.
 func fromTime1(t uint64) time.Time {
 	micro := int64(t >> 40)
 	if micro >= 1_000_000 {
