@@ -13,7 +13,7 @@ const usageColumns = 80
 
 // usage is the help of the whole program.
 func usage(w io.Writer) {
-	fmt.Fprintf(w, "migrate-init moves a running Linux onto RAID1 with one reboot, and can go back.\n\nusage: migrate-init COMMAND [options]\n")
+	fmt.Fprintf(w, "migrate-init moves a running server onto RAID1 with one reboot, and can go back.\n\nusage: migrate-init COMMAND [options]\n")
 	for _, g := range groups() {
 		fmt.Fprintf(w, "\n%s\n", g)
 		for _, v := range verbs() {

@@ -27,27 +27,27 @@ func groups() []string {
 func verbs() []verb {
 	asJSON := func(fs *flag.FlagSet, o *options) { fs.BoolVar(&o.json, "json", false, "print JSON") }
 	dry := func(fs *flag.FlagSet, o *options) {
-		fs.BoolVar(&o.dryRun, "dry-run", false, "print each action, and the diffs of files, and change nothing")
+		fs.BoolVar(&o.dryRun, "dry-run", false, "print each action and the diffs of files, and change nothing")
 	}
 	above := func(fs *flag.FlagSet, o *options) {
-		fs.StringVar(&o.rehearseIn, "rehearse-in", "", "the rehearsal writes into this `DIR`, on a filesystem that is not moved, and not into memory; it is removed again")
+		fs.StringVar(&o.rehearseIn, "rehearse-in", "", "let the rehearsal write below `DIR` instead of into memory (it removes what it wrote); an absolute path on a filesystem that is not moved")
 	}
 	onePlan := []string{"PLAN"}
 	return []verb{
 		{groupLook, "inspect", "", "describe this machine on one page", nil, asJSON, cmdInspect},
-		{groupLook, "status", "", "show what happened, from the journal, and what to do next", nil, asJSON, cmdStatus},
-		{groupLook, "report", "", "print the journal in full; or read the report of a failure from a console's log", nil, func(fs *flag.FlagSet, o *options) {
-			fs.StringVar(&o.decode, "decode", "", "read the report that a failed migration printed, from a captured log of its console, `FILE`; - is standard input")
+		{groupLook, "status", "", "show what happened, what the next boot enters, and what to do next", nil, asJSON, cmdStatus},
+		{groupLook, "report", "", "print the journal in full, or read a failure report from a console log", nil, func(fs *flag.FlagSet, o *options) {
+			fs.StringVar(&o.decode, "decode", "", "read the report that a failed migration printed, from `FILE`, a captured log of its console; - is standard input")
 			asJSON(fs, o)
 		}, cmdReport},
 		{groupPlan, "plan", "--to raid1 --disk DEV", "make a plan, and show it on one screen", nil, func(fs *flag.FlagSet, o *options) {
-			fs.StringVar(&o.to, "to", "", "the new layout, `LAYOUT`: raid1")
-			fs.Var(&o.disks, "disk", "the new disk, `DEV`; may be repeated")
-			fs.Var(&o.wipe, "wipe", "a new disk, `DEV`, whose contents may be destroyed; may be repeated")
-			fs.Var(&o.leave, "leave", "leave behind this partition of the old disk, `DEV` (finish erases it); may be repeated")
-			fs.StringVar(&o.engine, "engine", "", "copy every filesystem by this `ENGINE`: tree or extent; by default the plan chooses for each")
+			fs.StringVar(&o.to, "to", "", "the new `LAYOUT`: raid1")
+			fs.Var(&o.disks, "disk", "the new disk `DEV`; may be repeated")
+			fs.Var(&o.wipe, "wipe", "allow the contents of the new disk `DEV` to be destroyed; may be repeated")
+			fs.Var(&o.leave, "leave", "leave the partition `DEV` of the old disk behind (finish erases it); may be repeated")
+			fs.StringVar(&o.engine, "engine", "", "copy every filesystem with this `ENGINE`: tree (file by file) or extent (used blocks); by default the plan chooses for each")
 			fs.StringVar(&o.metadata, "metadata", "", "md metadata `VERSION`: 1.2 (default), 1.1 or 1.0")
-			fs.StringVar(&o.onFailure, "on-failure", "", "what a failed migration ends in, `ACTION`: reboot (default), shell or poweroff")
+			fs.StringVar(&o.onFailure, "on-failure", "", "the `ACTION` after a failed migration: reboot (the default, into the old system), shell or poweroff")
 			fs.BoolVar(&o.explain, "explain", false, "explain the plan in full: each stage, how to go back, what is never done, how long it takes")
 			fs.StringVar(&o.output, "o", "plan.toml", "write the plan to this `FILE`")
 			dry(fs, o)
@@ -55,40 +55,40 @@ func verbs() []verb {
 		}, cmdPlan},
 		{groupPlan, "check", "PLAN", "check a plan against this machine, read-only", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.BoolVar(&o.all, "all", false, "also list the checks that passed, with what they saw")
-			fs.BoolVar(&o.files, "files", false, "also look at every file for what a copy file by file would not keep; takes as long as the disk needs")
-			fs.BoolVar(&o.rehearse, "rehearse", false, "also make and prove the new system's initrds, in an overlay of this system in memory, as schedule does")
+			fs.BoolVar(&o.files, "files", false, "also look at every file for what a copy file by file would lose; takes as long as the disk needs")
+			fs.BoolVar(&o.rehearse, "rehearse", false, "also make and prove the new system's initrds, as schedule does, in an overlay of this system in memory")
 			above(fs, o)
 			asJSON(fs, o)
 		}, cmdCheck},
-		{groupImage, "build", "PLAN", "build the initramfs that migrates", onePlan, func(fs *flag.FlagSet, o *options) {
+		{groupImage, "build", "PLAN", "build the initramfs that carries out the migration", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.output, "o", "migrate.img", "write the image to this `FILE`")
-			fs.BoolVar(&o.list, "list", false, "list what would be inside, and why, and write nothing")
+			fs.BoolVar(&o.list, "list", false, "list what the image would contain, and why, and write nothing")
 			fs.BoolVar(&o.dryRun, "dry-run", false, "make the image in memory, print what would be written, and write nothing")
 		}, cmdBuild},
-		{groupMigrate, "schedule", "PLAN", "install kernel, image and a boot entry that runs once, at the next reboot", onePlan, func(fs *flag.FlagSet, o *options) {
+		{groupMigrate, "schedule", "PLAN", "make the new initrds, and add a boot entry that runs the migration once", onePlan, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.image, "image", "migrate.img", "the image `FILE` that build made")
-			fs.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "do not make and prove the new system's initrds now; they are made during the migration, which takes a minute or more longer and may fail there")
+			fs.BoolVar(&o.skipRehearsal, "skip-rehearsal", false, "do not make and prove the new system's initrds now, but during the migration, which then takes a minute or more longer and may fail there")
 			above(fs, o)
 			dry(fs, o)
 		}, cmdSchedule},
 		{groupAfter, "confirm", "", "mark this boot of the migrated system as good (a systemd unit runs this)", nil, dry, cmdConfirm},
 		{groupAfter, "finish", "", "make the old disk a mirror of the new one; this destroys the old system", nil, func(fs *flag.FlagSet, o *options) {
-			fs.BoolVar(&o.discard, "discard-changes", false, "lose what was changed on the old disk since the copy")
+			fs.BoolVar(&o.discard, "discard-changes", false, "go on even if files on the old disk changed since the copy; the changes are lost")
 			dry(fs, o)
 		}, cmdFinish},
 		{groupBack, "cancel", "", "undo schedule: restore the boot loader's files exactly", nil, dry, cmdCancel},
 		{groupBack, "rollback", "", "make the old system the default again (until finish)", nil, dry, cmdRollback},
-		{groupCopy, "copy", "SRC DST", "copy a directory tree or a device's filesystem, and verify the copy", []string{"SRC", "DST"}, func(fs *flag.FlagSet, o *options) {
-			fs.StringVar(&o.engine, "engine", "tree", "`ENGINE`: tree copies file by file, between directories; extent copies the used blocks of ext2, ext3, ext4 or xfs, between devices that are not mounted")
-			fs.Var(&o.wipe, "wipe", "extent: the target `DEV`, if what is on it may be destroyed")
+		{groupCopy, "copy", "SRC DST", "copy a directory tree, or the filesystem on a device, and verify the copy", []string{"SRC", "DST"}, func(fs *flag.FlagSet, o *options) {
+			fs.StringVar(&o.engine, "engine", "tree", "the `ENGINE`: tree copies file by file, between directories; extent copies the used blocks of ext2, ext3, ext4 or xfs, between devices that are not mounted")
+			fs.Var(&o.wipe, "wipe", "extent: allow the contents of the target `DEV` to be destroyed")
 			fs.BoolVar(&o.keepUUID, "keep-uuid", false, "extent: keep the source's UUID, label and size; by default the copy gets a new UUID, no label, and the size of its device")
 			fs.BoolVar(&o.noGrow, "no-grow", false, "extent: keep the source's size")
-			fs.StringVar(&o.label, "label", "", "extent: give the copy this label, `TEXT`; the source's own would be ambiguous if both stay in one machine")
-			fs.StringVar(&o.readError, "read-error", policyStop, "what to do when something cannot be read, `POLICY`: stop; or skip-and-list: copy everything else, list what is missing, and exit with code 3")
-			fs.StringVar(&o.diskKind, "disk-kind", copy.DiskAuto, "tree: what the disks are, `KIND`: heads (one reader, in the order of the disk) or flash (many readers); auto measures both disks with a few dozen reads")
-			fs.BoolVar(&o.dryRun, "dry-run", false, "look for what could not be kept, and copy nothing (tries what the target can hold, in a directory that it removes)")
-			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "save progress every `DURATION`, such as 2s, so that a power cut costs no more; by default every 0.5 to 5 seconds")
-			fs.BoolVar(&o.json, "json", false, "print the result as JSON, and progress to stderr as lines of JSON, each beginning with {")
+			fs.StringVar(&o.label, "label", "", "extent: give the copy the label `TEXT`; by default it has none, since two filesystems with one label are ambiguous")
+			fs.StringVar(&o.readError, "read-error", policyStop, "the `POLICY` when something cannot be read: stop; or skip-and-list: copy everything else, list what is missing, and exit with code 3")
+			fs.StringVar(&o.diskKind, "disk-kind", copy.DiskAuto, "tree: the `KIND` of disks: heads (one reader, in the order of the disk), flash (many readers), or auto (measure both disks with a few dozen reads)")
+			fs.BoolVar(&o.dryRun, "dry-run", false, "look for what the copy could not keep, and copy nothing; with tree, tries out what the target can hold, in a directory that it removes")
+			fs.DurationVar(&o.checkpoint, "checkpoint", 0, "save progress every `DURATION`, such as 2s, so that a power cut costs no more than that; by default every 0.5 to 5 seconds")
+			fs.BoolVar(&o.json, "json", false, "print the result as JSON; progress goes to stderr, as lines of JSON that begin with {")
 		}, cmdCopy},
 		{groupHelp, "help", "[COMMAND]", "show this help, or a command's options", nil, nil, nil},
 		{groupHelp, "version", "", "print the version", nil, nil, func(_ context.Context, c *call) error {
