@@ -84,7 +84,8 @@ func parseBitmap(v Version, b []byte) (Bitmap, error) {
 	if g := le.Uint32(b); g != bitmapMagic {
 		return Bitmap{}, fmt.Errorf("md bitmap: magic %#08x, not %#08x", g, uint32(bitmapMagic))
 	}
-	// Version 5 has a bitmap for each node of a cluster, version 6 (lockless) a byte for each chunk. Marshal writes neither.
+	// Version 5 has a bitmap for each node of a cluster, version 6 (lockless) a byte for each chunk. Marshal writes
+	// neither.
 	if g := le.Uint32(b[4:]); g != 3 && g != bitmapVersion {
 		return Bitmap{}, fmt.Errorf("md bitmap: version %d, only 3 and %d are known: add members with mdadm --add", g, bitmapVersion)
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A ConfFile is one of the files that mdadm reads as its configuration: mdadm.conf, and those in mdadm.conf.d whose names
-// end in .conf, in the order of their names.
+// A ConfFile is one of the files that mdadm reads as its configuration: mdadm.conf, and those in mdadm.conf.d whose
+// names end in .conf, in the order of their names.
 type ConfFile struct {
 	Name string // "" where the context already says which file it is
 	Conf
@@ -69,8 +69,8 @@ func (w WholeConf) Devices() []string {
 // Covers reports whether the DEVICE lines let mdadm look at a device.
 func (w WholeConf) Covers(device string) bool { return covers(w.Devices(), device) }
 
-// deviceName removes what mdadm does not compare (devname_matches in config.c): /dev/md/0, /dev/md0 and md0 are one name.
-// It returns "" for <ignore> and for a line without a name.
+// deviceName removes what mdadm does not compare (devname_matches in config.c): /dev/md/0, /dev/md0 and md0 are one
+// name. It returns "" for <ignore> and for a line without a name.
 func deviceName(device string) string {
 	if strings.EqualFold(device, "<ignore>") {
 		return ""
@@ -90,9 +90,9 @@ func (l ArrayLine) identifies() bool {
 	return !l.UUID.IsZero() || l.Name != "" || len(l.Devices) > 0 || l.Minor >= 0 || l.Container != "" && l.Member != ""
 }
 
-// Claims reports whether mdadm may match a line to an array with that UUID, name and metadata version, whose members may
-// have the given paths: everything that the line says must agree. Incremental assembly compares whole names; --scan also
-// matches a name without its host part (conf_match, ident_matches); newer versions ignore names.
+// Claims reports whether mdadm may match a line to an array with that UUID, name and metadata version, whose members
+// may have the given paths: everything that the line says must agree. Incremental assembly compares whole names; --scan
+// also matches a name without its host part (conf_match, ident_matches); newer versions ignore names.
 func (l ArrayLine) Claims(id UUID, name, metadata string, members []string) bool {
 	_, short, _ := strings.Cut(name, ":")
 	switch {
