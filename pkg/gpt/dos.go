@@ -6,12 +6,12 @@ import (
 	"io"
 )
 
-// As many logical partitions as Linux shows on one disk.
+// maxLogical is how many logical partitions Linux shows on one disk.
 const maxLogical = 251
 
 type dosEntry struct {
 	active, typ  byte
-	start, count uint32 // sectors; start relative to a base that depends on where the entry lies
+	start, count uint32 // sectors; start is relative to a base that depends on where the entry is
 }
 
 func dosEntries(b []byte) [4]dosEntry {
@@ -46,8 +46,8 @@ func isHybrid(boot []byte) bool {
 	return false
 }
 
-// looksLikeFAT tells a volume boot record, which carries the same signature as a table.
-func looksLikeFAT(b []byte) bool {
+// isVolumeBootRecord reports whether b is the boot record of a volume, which has the same signature as a table.
+func isVolumeBootRecord(b []byte) bool {
 	return string(b[54:57]) == "FAT" || string(b[82:87]) == "FAT32" || string(b[3:7]) == "NTFS" || string(b[3:8]) == "EXFAT"
 }
 
@@ -59,12 +59,12 @@ func readDOS(r io.ReaderAt, boot []byte, size int64, ss int) (Table, error) {
 	used := false
 	for i, e := range entries {
 		if e.active&0x7f != 0 {
-			return Table{}, fmt.Errorf("sector 0: boot indicator 0x%02x in entry %d, so a boot record: %w", e.active, i+1, ErrNone)
+			return Table{}, fmt.Errorf("sector 0: boot indicator 0x%02x in entry %d: a boot record: %w", e.active, i+1, ErrNone)
 		}
 		used = used || e.typ != 0 && e.count != 0
 	}
 	id := binary.LittleEndian.Uint32(boot[440:])
-	if looksLikeFAT(boot) && !used || !used && id == 0 {
+	if isVolumeBootRecord(boot) && !used || !used && id == 0 {
 		return Table{}, fmt.Errorf("sector 0: a boot record without entries: %w", ErrNone)
 	}
 	t := Table{Scheme: SchemeDOS, ID: fmt.Sprintf("%08x", id), SectorSize: ss, FirstUsable: int64(ss), LastUsable: min(size/int64(ss), 1<<32)*int64(ss) - 1}
@@ -92,14 +92,14 @@ func readDOS(r io.ReaderAt, boot []byte, size int64, ss int) (Table, error) {
 	return t, nil
 }
 
-// readChain follows the extended boot records. In each, data entries count from the record itself and the link counts
-// from the start of the extended partition. It gives the places of the records.
+// readChain follows the extended boot records. In each, data entries count from the record itself, and the link counts
+// from the start of the extended partition. It returns the positions of the records, in bytes.
 func (t *Table) readChain(r io.ReaderAt, ext Partition) (records []int64, err error) {
 	ss := int64(t.SectorSize)
 	seen := map[int64]bool{}
 	for at := ext.Start; ; {
 		if seen[at] {
-			return nil, fmt.Errorf("record at byte %d: the chain comes back to it", at)
+			return nil, fmt.Errorf("record at byte %d: the chain loops back to it", at)
 		}
 		if len(seen) >= maxLogical {
 			return nil, fmt.Errorf("chain of more than %d records", maxLogical)
@@ -112,12 +112,12 @@ func (t *Table) readChain(r io.ReaderAt, ext Partition) (records []int64, err er
 		}
 		if !signed(b) {
 			if at == ext.Start {
-				return nil, nil // Linux takes an extended partition without a record as empty
+				return nil, nil // Linux treats an extended partition without a record as empty
 			}
 			return nil, fmt.Errorf("record at byte %d: signature 0x%02x%02x instead of 0x55aa", at, b[510], b[511])
 		}
 		next := int64(-1)
-		// The third and fourth entries are unused in the format, and Linux too reads garbage there with suspicion.
+		// The format does not use the third and fourth entries, and Linux expects garbage there too.
 		entries := dosEntries(b)
 		for _, e := range entries[:2] {
 			switch {
@@ -150,13 +150,13 @@ func (t *Table) readChain(r io.ReaderAt, ext Partition) (records []int64, err er
 	}
 }
 
-// recordsInside notes records that lie inside a logical partition, as fdisk 2.34 could make them: what is written to that
-// partition may overwrite the record, and then every later logical partition is gone.
+// recordsInside adds to Damage each record that lies inside a logical partition, which fdisk 2.34 could create. A write
+// to that partition may overwrite the record, and then every later logical partition is lost.
 func (t *Table) recordsInside(records []int64) {
 	for _, at := range records {
 		for _, p := range t.Partitions {
 			if p.Logical && p.Start <= at && at < p.end() {
-				t.Damage = append(t.Damage, fmt.Sprintf("the record at byte %d, which says where a logical partition is, lies inside partition %d (bytes %d-%d)", at, p.Number, p.Start, p.end()-1))
+				t.Damage = append(t.Damage, fmt.Sprintf("the record at byte %d, which locates a logical partition, lies inside partition %d (bytes %d-%d)", at, p.Number, p.Start, p.end()-1))
 			}
 		}
 	}

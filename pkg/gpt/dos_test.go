@@ -48,7 +48,7 @@ func TestReadDOS(t *testing.T) {
 		{"chain with an empty first record", []Write{{0, record(entry{0, 0x85, 4096, 20000})},
 			{4096 * 512, record(entry{}, entry{0, 0x05, 2000, 3000})}, {6096 * 512, record(entry{0, 0x82, 1, 500})}}, []int{1, 5}, "", false},
 		{"loop", []Write{{0, record(entry{0, 0x05, 4096, 20000})},
-			{4096 * 512, record(entry{0, 0x83, 1, 5}, entry{0, 0x05, 2000, 100})}, {6096 * 512, record(entry{0, 0x83, 1, 5}, entry{0, 0x05, 0, 100})}}, nil, "comes back", false},
+			{4096 * 512, record(entry{0, 0x83, 1, 5}, entry{0, 0x05, 2000, 100})}, {6096 * 512, record(entry{0, 0x83, 1, 5}, entry{0, 0x05, 0, 100})}}, nil, "loops back", false},
 		{"link outside", []Write{{0, record(entry{0, 0x05, 4096, 20000})}, {4096 * 512, record(entry{0, 0x83, 1, 5}, entry{0, 0x05, 20000, 9})}}, nil, "links to byte", false},
 		{"logical outside", []Write{{0, record(entry{0, 0x05, 4096, 20000})}, {4096 * 512, record(entry{0, 0x83, 1, 50000})}}, nil, "lies outside it", false},
 		{"broken record", []Write{{0, record(entry{0, 0x05, 4096, 20000})}, {4096 * 512, record(entry{0, 0x83, 1, 5}, entry{0, 0x05, 2000, 9})}}, nil, "record at byte 3121152: signature", false},
@@ -81,7 +81,7 @@ func TestReadDOS(t *testing.T) {
 	}
 }
 
-// A chain of records as long as the extended partition must end early.
+// Read must stop early in a chain of records as long as the extended partition.
 func TestReadDOSBoundsTheChain(t *testing.T) {
 	pieces := []Write{{0, record(entry{0, 0x05, 8, 100000})}}
 	for i := range int64(2000) {
@@ -103,8 +103,8 @@ func TestHybridIsNoted(t *testing.T) {
 	}
 }
 
-// fdisk 2.34 could put a record into the partition before it. The table can be read all the same, and a write to that
-// partition would lose every later one: said once for each record.
+// fdisk 2.34 could put a record into the partition before it. The table is still readable, but a write to that
+// partition would lose every later one. Damage says so once for each record.
 func TestRecordInsidePartition(t *testing.T) {
 	const size = 64 * MiB
 	disk := func(second uint32) image {
@@ -115,7 +115,7 @@ func TestRecordInsidePartition(t *testing.T) {
 		}}
 	}
 	for second, want := range map[uint32]string{ // sectors from the start of the extended partition
-		10239: fmt.Sprintf("record at byte %d, which says where a logical partition is, lies inside partition 5 (bytes %d-%d)", (2048+10239)*512, 4096*512, (4096+8192)*512-1),
+		10239: fmt.Sprintf("record at byte %d, which locates a logical partition, lies inside partition 5 (bytes %d-%d)", (2048+10239)*512, 4096*512, (4096+8192)*512-1),
 		10240: "", // just behind it
 		2047:  "", // just before it
 	} {
@@ -159,7 +159,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// fixSums lets the fuzzer past the checksums: 128 entries of 128 bytes, zeros after what it gave.
+// fixSums lets the fuzzer past the checksums: 128 entries of 128 bytes, zeros after its input.
 func fixSums(header, array []byte) {
 	full := make([]byte, 128*128)
 	copy(full, array)

@@ -15,9 +15,10 @@ type Write struct {
 	Data   []byte
 }
 
-// Encode spells a GPT for a disk of diskSize bytes, as whole sectors, in the order they must be written and flushed
-// (see the package comment). bootSector is the old sector 0, or nil: its boot code is kept. FirstUsable, LastUsable and
-// Entries may be zero and then get the values every tool uses.
+// Encode returns the writes of a GPT for a disk of diskSize bytes, as whole sectors, in the order in which they must be
+// written and flushed (see the package comment). bootSector is the old sector 0, or nil; Encode keeps its boot code.
+// FirstUsable, LastUsable and Entries may be zero: they then get the values that every tool uses. Encode returns an
+// error for a table that is not a GPT, does not fit the disk, or has partitions that are invalid or overlap.
 func Encode(t Table, diskSize int64, bootSector []byte) ([]Write, error) {
 	if t.Scheme != SchemeGPT {
 		return nil, fmt.Errorf("table of scheme %q: only gpt can be written", t.Scheme)
@@ -71,7 +72,7 @@ func Encode(t Table, diskSize int64, bootSector []byte) ([]Write, error) {
 	}, nil
 }
 
-// complete fills what may be left out and checks the rest against the disk.
+// complete fills in the optional fields and checks the others against the disk.
 func (t Table) complete(diskSize int64) (Table, error) {
 	if err := checkSector(t.SectorSize); err != nil {
 		return t, err
@@ -101,7 +102,7 @@ func (t Table) complete(diskSize int64) (Table, error) {
 	return t, nil
 }
 
-// usable is the widest range partitions may have beside both copies of the table.
+// usable returns the widest range that both copies of the table leave to partitions, in bytes; last is inclusive.
 func usable(slots, sectorSize int, diskSize int64) (first, last int64) {
 	ss := int64(sectorSize)
 	n := arraySectors(slots, sectorSize)
@@ -134,7 +135,7 @@ func (t Table) encodeEntries() ([]byte, error) {
 		case typ.IsZero() || id.IsZero():
 			return nil, fmt.Errorf("partition %d: type or id is zero", p.Number)
 		case ids[id] != 0:
-			return nil, fmt.Errorf("partition %d: id %s is that of partition %d", p.Number, id, ids[id])
+			return nil, fmt.Errorf("partition %d: partition %[3]d has the same id, %[2]s", p.Number, id, ids[id])
 		case p.Logical:
 			return nil, fmt.Errorf("partition %d: logical in a gpt", p.Number)
 		case p.Start%ss != 0 || p.Size%ss != 0 || p.Size <= 0:
@@ -166,18 +167,18 @@ func encodeName(s string) ([]uint16, error) {
 	}
 	for _, c := range u {
 		if c == 0 {
-			return nil, fmt.Errorf("name %q: has a NUL", s)
+			return nil, fmt.Errorf("name %q: contains a NUL", s)
 		}
 	}
 	return u, nil
 }
 
-// protective builds sector 0. The disk id (bytes 440-445) goes: UEFI wants it zero, and a copied one would be ambiguous.
+// protective builds sector 0. It clears the disk id (bytes 440-445): UEFI requires zero, and a copy would be ambiguous.
 func protective(old []byte, ss int, last int64) ([]byte, error) {
 	if old != nil && len(old) != 512 && len(old) != ss {
 		return nil, fmt.Errorf("boot sector of %d bytes: neither 512 nor %d", len(old), ss)
 	}
-	// On sectors of 4096 bytes what follows may be the header of a table written for 512.
+	// On a disk with sectors of 4096 bytes, the rest of the sector may hold the header of a table written for 512.
 	b := make([]byte, ss)
 	copy(b[:440], old)
 	e := b[446:]

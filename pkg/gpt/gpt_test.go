@@ -126,7 +126,7 @@ func TestEncodeSurvivesACutAnywhere(t *testing.T) {
 		done := will.writes[:n]
 		cuts := [][]Write{done}
 		if n < len(will.writes) {
-			// The next write torn after its first sector, which holds all the entries in use, and in its middle.
+			// The next write is torn after its first sector, which holds all the entries in use, or in its middle.
 			for _, k := range []int{512, len(will.writes[n].Data) / 1024 * 512} {
 				torn := Write{will.writes[n].Offset, will.writes[n].Data[:k]}
 				cuts = append(cuts, append(append([]Write(nil), done...), torn))
@@ -229,7 +229,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"outside":        {func(t *Table) { t.Partitions[3].Start = size - MiB }, "outside the usable"},
 		"huge":           {func(t *Table) { t.Partitions[3].Size = math.MaxInt64 / 512 * 512 }, "outside the usable"},
 		"number twice":   {func(t *Table) { t.Partitions[1].Number = 1 }, "number used twice"},
-		"id twice":       {func(t *Table) { t.Partitions[1].ID = guidOf(1) }, "is that of partition 1"},
+		"id twice":       {func(t *Table) { t.Partitions[1].ID = guidOf(1) }, "partition 1 has the same id"},
 		"number":         {func(t *Table) { t.Partitions[1].Number = 129 }, "not in 1-128"},
 		"unaligned":      {func(t *Table) { t.Partitions[1].Start += 100 }, "not whole sectors"},
 		"long name":      {func(t *Table) { t.Partitions[1].Name = strings.Repeat("𝄞", 19) }, "38 UTF-16 units"},
@@ -250,7 +250,7 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
-// sgdisk judges what we wrote, and we read what it wrote.
+// sgdisk checks what Encode wrote, and Read reads what sgdisk wrote.
 func TestOracleSgdisk(t *testing.T) {
 	need(t, "sgdisk")
 	const size = 512 * MiB
@@ -278,7 +278,7 @@ func TestOracleSgdisk(t *testing.T) {
 	compareSfdisk(t, path, got)
 }
 
-// compareSfdisk holds the table against `sfdisk --json`, partition by partition.
+// compareSfdisk compares the table with `sfdisk --json`, partition by partition.
 func compareSfdisk(t *testing.T, path string, tab Table) {
 	t.Helper()
 	need(t, "sfdisk")
@@ -320,7 +320,7 @@ func compareSfdisk(t *testing.T, path string, tab Table) {
 	}
 }
 
-// A real chain of logical partitions as sfdisk makes it.
+// A real chain of logical partitions, as sfdisk creates it.
 func TestOracleDOS(t *testing.T) {
 	need(t, "sfdisk")
 	const size = 512 * MiB

@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// guid holds the 16 bytes as they lie on disk: the first three fields little-endian, the rest in order.
+// guid holds the 16 bytes as they are on disk: the first three fields little-endian, the rest in order.
 type guid [16]byte
 
-// parseGUID reads the 8-4-4-4-12 form in either case, and nothing else: no braces, no urn prefix, no missing hyphens.
+// parseGUID reads only the 8-4-4-4-12 form, in either case: no braces, no urn prefix, no missing hyphens.
 func parseGUID(s string) (guid, error) {
 	var g guid
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
@@ -26,11 +26,11 @@ func parseGUID(s string) (guid, error) {
 	return g, nil
 }
 
-// String is the canonical form of this project: lower case, as udev names links under by-partuuid.
+// String returns the canonical form of this project: lower case, as udev names links under by-partuuid.
 func (g guid) String() string {
 	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(g[0:]),
 		binary.LittleEndian.Uint16(g[4:]), binary.LittleEndian.Uint16(g[6:]), g[8:10], g[10:16])
 }
 
-// IsZero tells an unused entry.
+// IsZero reports whether the GUID is all zeros, which marks an unused entry.
 func (g guid) IsZero() bool { return g == guid{} }

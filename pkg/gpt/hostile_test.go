@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Headers whose checksums are right and whose fields lie. Both copies say the same, so that neither can help.
+// Headers with valid checksums and false fields. Both copies say the same, so that neither can replace the other.
 func TestHostileHeaders(t *testing.T) {
 	const size = 512 * MiB
 	le := binary.LittleEndian
@@ -25,9 +25,9 @@ func TestHostileHeaders(t *testing.T) {
 		{"entry size 256", func(h, _ []byte) { le.PutUint32(h[84:], 256) }, "128 entries of 256"},
 		{"entry size 0", func(h, _ []byte) { le.PutUint32(h[84:], 0) }, "128 entries of 0"},
 		{"entry size 2^31", func(h, _ []byte) { le.PutUint32(h[84:], 1<<31) }, "entries of 2147483648"},
-		{"array at the end of the address space", func(h, _ []byte) { le.PutUint64(h[72:], math.MaxUint64) }, "outside its place"},
-		{"array over the partitions", func(h, _ []byte) { le.PutUint64(h[72:], 5000) }, "outside its place"},
-		{"array over sector 0", func(h, _ []byte) { le.PutUint64(h[72:], 0) }, "outside its place"},
+		{"array at the end of the address space", func(h, _ []byte) { le.PutUint64(h[72:], math.MaxUint64) }, "invalid position"},
+		{"array over the partitions", func(h, _ []byte) { le.PutUint64(h[72:], 5000) }, "invalid position"},
+		{"array over sector 0", func(h, _ []byte) { le.PutUint64(h[72:], 0) }, "invalid position"},
 		{"usable range beyond the disk", func(h, _ []byte) { le.PutUint64(h[48:], math.MaxUint64) }, "usable sectors"},
 		{"usable range over the header", func(h, _ []byte) { le.PutUint64(h[40:], 0) }, "usable sectors"},
 		{"usable range backwards", func(h, _ []byte) { le.PutUint64(h[40:], 900000); le.PutUint64(h[48:], 800000) }, "usable sectors"},
@@ -64,7 +64,7 @@ func TestHostileHeaders(t *testing.T) {
 	}
 }
 
-// The backup header at the place the primary names, on a disk that grew, and one that belongs to an older table.
+// The backup header where the primary says, on a disk that grew, and one that belongs to an older table.
 func TestAlternateHeader(t *testing.T) {
 	const size, grown = 512 * MiB, 768 * MiB
 	old := encode(t, sample(t, size, 512), size, nil)
@@ -102,7 +102,7 @@ func TestAlternateHeader(t *testing.T) {
 	}
 }
 
-// What differs is said with both values: only the operator knows which of them is right.
+// Damage reports both values of a difference: only the operator knows which of them is right.
 func TestDifferingCopiesAreNamed(t *testing.T) {
 	const size = 512 * MiB
 	was := sample(t, size, 512)
@@ -137,7 +137,8 @@ func TestDifferingCopiesAreNamed(t *testing.T) {
 	}
 }
 
-// As block/partitions/efi.c: a protective entry in any of the four places, whatever its size or the boot indicators say.
+// As in block/partitions/efi.c, a protective entry counts in any of the four slots, whatever its size or boot
+// indicators.
 func TestProtectiveVariants(t *testing.T) {
 	const size = 512 * MiB
 	m := encode(t, sample(t, size, 512), size, nil)

@@ -13,7 +13,7 @@ type Kind struct {
 	DOS  byte   // the nearest DOS type; 0 when there is none
 }
 
-// kinds lists the types this tool meets. The first row with a DOS byte is the one that byte translates to.
+// kinds lists the partition types that this program knows. A DOS byte translates to the first row that has it.
 func kinds() []Kind {
 	return []Kind{
 		{"linux", "0fc63daf-8483-4772-8e79-3d69d8477de4", 0x83},
@@ -43,7 +43,7 @@ func kinds() []Kind {
 	}
 }
 
-// TypeOf gives the [Partition.Type] of a short name in a scheme: a GUID for "gpt", "0x83" for "dos".
+// TypeOf returns the [Partition.Type] for a [Kind.Name] in a scheme: a GUID for [SchemeGPT], "0x83" for [SchemeDOS].
 func TypeOf(scheme, name string) (string, error) {
 	for _, k := range kinds() {
 		switch {
@@ -57,8 +57,8 @@ func TypeOf(scheme, name string) (string, error) {
 	return "", fmt.Errorf("partition type %q: unknown in a %s table", name, scheme)
 }
 
-// KindOf looks a [Partition.Type] of either scheme up; false when the table does not have it.
-func KindOf(typ string) (Kind, bool) {
+// KindOf returns the row for a [Partition.Type] of either scheme; ok is false if the table has none.
+func KindOf(typ string) (k Kind, ok bool) {
 	typ = strings.ToLower(typ)
 	for _, k := range kinds() {
 		if k.GUID != "" && k.GUID == typ || k.DOS != 0 && dosType(k.DOS) == typ {

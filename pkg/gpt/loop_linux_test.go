@@ -30,7 +30,7 @@ func loop(t *testing.T, size int64, sectorSize int) string {
 	return dev
 }
 
-// Both tools take our table on a disk with sectors of 4096 bytes, and we take theirs.
+// Both tools read our table on a disk with sectors of 4096 bytes, and Read reads theirs.
 func TestOracleSectors4096(t *testing.T) {
 	need(t, "sgdisk")
 	need(t, "sfdisk")

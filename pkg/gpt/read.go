@@ -10,8 +10,9 @@ import (
 	"unicode/utf16"
 )
 
-// Read finds the table of a disk of size bytes. The error wraps [ErrNone] when there is none; any other error means
-// that there is one but it cannot be trusted. Of a DOS table the whole chain of logical partitions is read.
+// Read reads the partition table of a disk of size bytes with logical sectors of sectorSize bytes. The error wraps
+// [ErrNone] if there is no table; any other error means that there is one but that it cannot be trusted. For a DOS
+// table Read follows the whole chain of logical partitions.
 func Read(r io.ReaderAt, size int64, sectorSize int) (Table, error) {
 	if err := checkSector(sectorSize); err != nil {
 		return Table{}, err
@@ -27,7 +28,7 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (Table, error) {
 		t, err := readDOS(r, boot, size, sectorSize)
 		if errors.Is(err, ErrNone) {
 			if _, herr := readHeader(r, size, sectorSize, 1); herr == nil {
-				return t, fmt.Errorf("%w, and a GPT header at byte %d without a protective entry in sector 0 does not count", err, sectorSize)
+				return t, fmt.Errorf("%w; the GPT header at byte %d does not count without a protective entry in sector 0", err, sectorSize)
 			}
 		}
 		return t, err
@@ -50,7 +51,7 @@ func readGPT(r io.ReaderAt, boot []byte, size int64, ss int) (Table, error) {
 	}
 	backup, berr := readCopy(r, size, ss, at)
 	if berr != nil && perr == nil && at != lastLBA {
-		// A disk that grew or was cloned: the header may point nowhere while the end has a copy.
+		// After a disk grew or was cloned, the header may point to nothing while the end of the disk has a copy.
 		if b, err := readCopy(r, size, ss, lastLBA); err == nil {
 			backup, berr = b, nil
 		}
@@ -93,7 +94,7 @@ func readGPT(r io.ReaderAt, boot []byte, size int64, ss int) (Table, error) {
 	return t, nil
 }
 
-// tableCopy is one header with its entry array, checksums verified.
+// tableCopy is one header with its entry array; both checksums are verified.
 type tableCopy struct {
 	header
 	raw []byte
@@ -111,7 +112,7 @@ func readCopy(r io.ReaderAt, size int64, ss int, lba uint64) (tableCopy, error) 
 	}
 	need := (n + uint64(ss) - 1) / uint64(ss)
 	if h.array < 2 || h.array >= sectors || need > sectors-h.array || h.array <= h.last && h.array+need > h.first {
-		return tableCopy{}, fmt.Errorf("header at byte %d: entry array at sector %d lies outside its place", lba*uint64(ss), h.array)
+		return tableCopy{}, fmt.Errorf("header at byte %d: entry array at an invalid position, sector %d", lba*uint64(ss), h.array)
 	}
 	c := tableCopy{header: h, raw: make([]byte, n)}
 	if err := readAt(r, c.raw, int64(h.array)*int64(ss)); err != nil {
@@ -151,16 +152,16 @@ func readHeader(r io.ReaderAt, size int64, ss int, lba uint64) (header, error) {
 		array: le.Uint64(b[72:]), disk: guid(b[56:72]), count: le.Uint32(b[80:]), entry: le.Uint32(b[84:]), arraySum: le.Uint32(b[88:])}
 	switch {
 	case h.lba != lba:
-		return h, fmt.Errorf("header at byte %d: says that it lies at sector %d", at, h.lba)
+		return h, fmt.Errorf("header at byte %d: it says that it is at sector %d", at, h.lba)
 	case h.first < 2 || h.last < h.first || h.last >= sectors || h.first <= lba && lba <= h.last:
 		return h, fmt.Errorf("header at byte %d: usable sectors %d-%d of a disk of %d", at, h.first, h.last, sectors)
 	case h.entry != entryBytes || h.count == 0:
-		return h, fmt.Errorf("header at byte %d: %d entries of %d bytes; Linux reads none but those of %d", at, h.count, h.entry, entryBytes)
+		return h, fmt.Errorf("header at byte %d: %d entries of %d bytes; Linux reads only entries of %d", at, h.count, h.entry, entryBytes)
 	}
 	return h, nil
 }
 
-// differ says in what the primary copy a and the backup b differ, "" for nothing.
+// differ describes how the primary copy a and the backup b differ; it returns "" if they do not.
 func differ(a, b tableCopy) string {
 	switch {
 	case a.disk != b.disk:
@@ -175,7 +176,7 @@ func differ(a, b tableCopy) string {
 	return ""
 }
 
-// differAt names the first entry in which two arrays differ, with what each of them has there.
+// differAt describes the first entry in which two arrays differ, with what each of them has there.
 func differAt(a, b []byte) string {
 	le := binary.LittleEndian
 	place := func(e []byte) string {
@@ -225,7 +226,7 @@ func (c tableCopy) partitions(ss int) ([]Partition, error) {
 	return out, nil
 }
 
-// readAt fills b or says why not; io.EOF with a full buffer is success.
+// readAt fills b or returns an error; io.EOF with a full buffer is success.
 func readAt(r io.ReaderAt, b []byte, at int64) error {
 	n, err := r.ReadAt(b, at)
 	switch {

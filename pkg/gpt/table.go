@@ -6,13 +6,13 @@ import (
 	"sort"
 )
 
-// The schemes of [Table.Scheme].
+// The values of [Table.Scheme].
 const (
 	SchemeGPT = "gpt"
 	SchemeDOS = "dos"
 )
 
-// MiB is the alignment of everything this package lays out.
+// MiB is the alignment of partitions, in bytes.
 const MiB = 1 << 20
 
 const (
@@ -23,7 +23,7 @@ const (
 	nameUnits      = 36
 )
 
-// ErrNone says that there is no partition table; the wrapping error tells what was there instead.
+// ErrNone means that there is no partition table; the wrapping error says what is there instead.
 var ErrNone = errors.New("no partition table")
 
 // Table is a partition table of either scheme.
@@ -31,39 +31,40 @@ type Table struct {
 	Scheme      string // SchemeGPT or SchemeDOS
 	ID          string // disk GUID in lower case, or the DOS disk id as 8 hex digits
 	SectorSize  int    // logical, in bytes
-	FirstUsable int64  // first byte a partition may take
-	LastUsable  int64  // last byte a partition may take (inclusive)
+	FirstUsable int64  // first byte that a partition may use
+	LastUsable  int64  // last byte that a partition may use (inclusive)
 	Entries     int    // slots of the GPT entry array; 0 means 128; always 0 for DOS
 	Partitions  []Partition
 
-	Damage []string // what Read found wrong and got around; nil for a table in order
-	Backup bool     // the primary copy is no good, and this is the backup: neither kernel nor boot loader looks there by itself
-	Hybrid bool     // GPT whose sector 0 has more than the protective entry
+	Damage []string // faults that Read could work around; nil for an intact table
+	Backup bool     // this is the backup, as the primary is damaged: neither kernel nor boot loader uses it unasked
+	Hybrid bool     // a GPT whose sector 0 has other entries besides the protective one
 }
 
 // Partition is one entry in use. Start and Size are bytes.
 type Partition struct {
 	Number     int    // as the kernel numbers it; logical ones start at 5
 	Type       string // GUID in lower case, or "0x83"
-	ID         string // what the kernel calls PARTUUID: a GUID, or "DISKID-NN" with NN in hex
+	ID         string // the kernel's PARTUUID: a GUID, or "DISKID-NN" with NN in hex
 	Name       string // GPT only
 	Start      int64
 	Size       int64
 	Attributes uint64 // GPT attribute bits; for DOS the boot indicator (0x80 is active)
-	Logical    bool   // DOS: lies in the extended partition
+	Logical    bool   // DOS: inside the extended partition
 }
 
-// Extended tells the DOS container of logical partitions, which holds no data of its own.
+// Extended reports whether p is a DOS extended partition, which contains logical partitions and no data of its own.
 func (p Partition) Extended() bool { return isExtended(p.Type) }
 
-// end is the first byte after the partition.
+// end returns the first byte after the partition.
 func (p Partition) end() int64 { return p.Start + p.Size }
 
-// overlap names the first two partitions that share a byte. A logical partition and its container do not count.
+// overlap returns an error that names the first two partitions that share a byte. A logical partition may lie in its
+// extended partition.
 func overlap(parts []Partition) error {
 	byStart := append([]Partition(nil), parts...)
 	sort.SliceStable(byStart, func(i, j int) bool { return byStart[i].Start < byStart[j].Start })
-	var last [2]Partition // of the primaries and the logical ones: the one that reaches furthest
+	var last [2]Partition // the primary and the logical partition that reach furthest so far
 	for _, p := range byStart {
 		for i, q := range last {
 			contained := p.Logical && q.Extended() || i == 1 && p.Extended()
@@ -90,7 +91,7 @@ func (t Table) slots() int {
 	return t.Entries
 }
 
-// arraySectors is the room one copy of the entry array takes.
+// arraySectors returns how many sectors one copy of the entry array takes.
 func arraySectors(entries, sectorSize int) int64 {
 	return roundUp(int64(entries)*entryBytes, int64(sectorSize)) / int64(sectorSize)
 }
