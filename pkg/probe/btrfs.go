@@ -7,20 +7,20 @@ import (
 	"hash/crc32"
 )
 
-// Btrfs is what a btrfs superblock tells.
+// Btrfs holds facts from a btrfs superblock.
 type Btrfs struct {
 	FSID       string // of the whole filesystem
 	DeviceUUID string // of this device
 	DeviceID   uint64
-	Devices    uint64 // how many belong to it
-	LogTree    bool   // log_root is not 0: an fsync log waits to be replayed
+	Devices    uint64 // number of devices of the filesystem
+	LogTree    bool   // log_root is not 0: an fsync log has yet to be replayed
 	Generation uint64
 }
 
 const btrfsSuper = 4096
 
 // probeBtrfs reads the superblock at 64 KiB and its mirrors at 64 MiB and 256 GiB (fs/btrfs/disk-io.h,
-// include/uapi/linux/btrfs_tree.h). Mirrors without the first are ghosts: nothing mounts from them unasked.
+// include/uapi/linux/btrfs_tree.h). Mirrors without the first are ghosts: nothing uses them for a mount unasked.
 func probeBtrfs(d *device) []Signature {
 	le := binary.LittleEndian
 	var out []Signature
@@ -41,7 +41,7 @@ func probeBtrfs(d *device) []Signature {
 				LogTree: le.Uint64(b[96:]) != 0, Generation: le.Uint64(b[72:])}}
 		s.Stamp = fmt.Sprintf("generation %d", s.Btrfs.Generation)
 		if s.Btrfs.LogTree {
-			s.Dirty = fmt.Sprintf("log tree at %d waits to be replayed", le.Uint64(b[96:]))
+			s.Dirty = fmt.Sprintf("log tree at %d has yet to be replayed", le.Uint64(b[96:]))
 		}
 		switch le.Uint16(b[196:]) {
 		case 0:

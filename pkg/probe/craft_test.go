@@ -188,14 +188,14 @@ func zfsDisk(size int64, pool string, guid, txg uint64) disk {
 	return d
 }
 
-// What no tool can make here without a kernel is crafted, and blkid has to agree with us about it.
+// What no tool can create here without a kernel is crafted, and blkid has to agree about it.
 func TestOracleCrafted(t *testing.T) {
 	const size = 16*mib + 12288
 	for _, c := range []struct {
 		name string
 		disk disk
 		want Signature
-		ids  map[string]string // blkid's words
+		ids  map[string]string // blkid's keys
 	}{
 		{"md 1.0", disk{size, map[int64][]byte{size - 8192: craftMD1(size - 8192)}},
 			Signature{Kind: RAID, Type: "linux_raid_member", Version: "1.0", UUID: "30313233-3435-3637-3839-616263646566", Label: "host:root", Offset: size - 8192, Length: 4, Checksum: Valid}, nil},

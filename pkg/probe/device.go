@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// device reads within its bounds and keeps the first I/O error, so that a format's code need not.
+// device reads within its bounds and keeps the first I/O error, so that the code of a format does not have to.
 type device struct {
 	r    io.ReaderAt
 	size int64
 	err  error
 
-	part  bool // of a disk
-	known bool // something was found already
+	part  bool // a partition of a disk
+	known bool // something has already been found
 }
 
-// read gives n bytes from off, or nil when they do not lie on the device or an error happened.
+// read returns n bytes from off, or nil if they are not all on the device or if there was an error.
 func (d *device) read(off int64, n int) []byte {
 	if d.err != nil || off < 0 || n <= 0 || off > d.size || int64(n) > d.size-off {
 		return nil
@@ -36,12 +36,12 @@ func (d *device) read(off int64, n int) []byte {
 	return nil
 }
 
-// clip cuts a range to the device.
+// clip limits a range to the device.
 func (d *device) clip(off, n int64) Range {
 	return Range{off, min(n, d.size-off)}
 }
 
-// text is a fixed field up to its first NUL, trailing blanks cut, always valid UTF-8.
+// text returns a fixed field up to its first NUL, without trailing blanks, always as valid UTF-8.
 func text(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]
@@ -53,7 +53,7 @@ func text(b []byte) string {
 	return s
 }
 
-// uuid is the 8-4-4-4-12 form of bytes in order; "" for all zeros.
+// uuid returns the 8-4-4-4-12 form of 16 bytes in order; "" for all zeros.
 func uuid(b []byte) string {
 	if len(b) != 16 || bytes.Equal(b, make([]byte, 16)) {
 		return ""
@@ -70,7 +70,7 @@ func check(ok bool) Check {
 
 func powerOfTwo(n uint64) bool { return n != 0 && n&(n-1) == 0 }
 
-// product is a*b*c as a size, or 0 when it is not one.
+// product returns a*b as a size, or 0 if it does not fit into an int64.
 func product(a, b uint64) int64 {
 	if a == 0 || b == 0 || a > (1<<63-1)/b {
 		return 0

@@ -6,16 +6,16 @@ import (
 	"hash/crc32"
 )
 
-// Ext is what an ext2, ext3 or ext4 superblock tells. Times are seconds since 1970, 0 for never.
+// Ext holds facts from an ext2, ext3 or ext4 superblock. Sizes are bytes; times are seconds since 1970, 0 for never.
 type Ext struct {
-	NeedsRecovery bool // the journal holds changes that are not in the filesystem yet
-	Clean         bool // the state word's own claim
-	Errors        bool // the kernel met an inconsistency
+	NeedsRecovery bool // the journal holds changes that are not yet in the filesystem
+	Clean         bool // the state word says that it was cleanly unmounted
+	Errors        bool // the kernel found an inconsistency
 	ErrorCount    uint32
 	OrphanInode   uint32 // first inode of the orphan list; 0 for none
 
 	Compat, Incompat, ROCompat uint32
-	Features                   []string // as dumpe2fs prints them, in its order
+	Features                   []string // names and order as in dumpe2fs
 
 	BlockSize            int64
 	Blocks, FreeBlocks   uint64
@@ -27,12 +27,13 @@ type Ext struct {
 	LastMounted          string // path
 	MountTime, WriteTime int64
 	CheckTime, MakeTime  int64
-	ChecksumSeed         uint32 // counts when Features has metadata_csum_seed
+	ChecksumSeed         uint32 // valid if Features has metadata_csum_seed
 	JournalInode         uint32
 	JournalDevice        string // UUID of the external journal; "" for an internal one
 }
 
-// ExternalJournal tells whether the journal is on another device. JournalDevice alone does not: it may have been left there.
+// ExternalJournal reports whether the journal is on another device. JournalDevice alone does not say so: it may be
+// stale.
 func (e *Ext) ExternalJournal() bool { return e.Compat&extHasJournal != 0 && e.JournalInode == 0 }
 
 const (
@@ -44,12 +45,12 @@ const (
 
 	extMaxROCompat   = 0x7  // sparse_super, large_file, btree_dir: all an ext3 may have
 	ext2MaxIncompat  = 0x12 // filetype, meta_bg
-	ext3MaxIncompat  = 0x16 // and needs_recovery
+	ext3MaxIncompat  = 0x16 // those and needs_recovery
 	extSuperblockAt  = 1024
 	extSuperblockLen = 1024
 )
 
-// probeExt reads the superblock of fs/ext4/ext4.h.
+// probeExt reads the superblock (struct ext4_super_block of fs/ext4/ext4.h).
 func probeExt(d *device) []Signature {
 	le := binary.LittleEndian
 	b := d.read(extSuperblockAt, extSuperblockLen)
@@ -93,7 +94,7 @@ func probeExt(d *device) []Signature {
 	}
 	s.Dirty = extDirty(e)
 	s.Stamp = fmt.Sprintf("mounts %d, mounted %d, written %d, KiB %d", e.MountCount, e.MountTime, e.WriteTime, le.Uint64(b[376:]))
-	// A backup copy that a moved partition now starts with.
+	// A superblock with a group number is a backup copy, with which a moved partition may now start.
 	s.Ghost = le.Uint16(b[90:]) != 0
 	return []Signature{s}
 }
@@ -108,7 +109,7 @@ func extDirty(e *Ext) string {
 	case !e.Clean:
 		return "superblock: not cleanly unmounted"
 	case e.OrphanInode != 0 || e.ROCompat&orphanPresent != 0:
-		return "orphaned inodes wait to be deleted"
+		return "orphaned inodes have yet to be deleted"
 	}
 	return ""
 }
@@ -125,8 +126,8 @@ func extType(e *Ext) string {
 	return "ext2"
 }
 
-// extFeatures names the bits, lowest first, with e2fsprogs' own names (lib/e2p/feature.c); what it has no name for is
-// FEATURE_C, _I or _R and the bit.
+// extFeatures names the bits, lowest first, as e2fsprogs does (lib/e2p/feature.c): a bit without a name is FEATURE_C,
+// FEATURE_I or FEATURE_R and its number.
 func extFeatures(compat, incompat, roCompat uint32) []string {
 	var out []string
 	for _, w := range []struct {

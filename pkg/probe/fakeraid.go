@@ -2,8 +2,9 @@ package probe
 
 import "encoding/binary"
 
-// probeFakeRAID finds the metadata of firmware RAID, most of it at the end of the disk. md runs the first two formats,
-// dmraid knew the others; to all of them the disk is theirs whatever else is on it. Only DDF is asked of partitions too.
+// probeFakeRAID finds the metadata of firmware RAID, most of which is at the end of the disk. md supports DDF and
+// Intel's format (isw), dmraid supported the others. All of them claim the disk, whatever else is on it. On a partition
+// only DDF counts.
 func probeFakeRAID(d *device) []Signature {
 	ddf := []foreignMagic{
 		{"ddf_raid_member", RAID, -512, "\xde\x11\xde\x11"},
@@ -29,7 +30,7 @@ func probeFakeRAID(d *device) []Signature {
 	return append(d.magics(append(all, ddf...)), summedRAID(d)...)
 }
 
-// summedRAID knows three formats whose magic is too short to be believed without its checksum.
+// summedRAID finds three formats whose magic is too short to be trusted without a checksum or other fields.
 func summedRAID(d *device) []Signature {
 	at := d.size&^511 - 512
 	b := d.read(at, 512)

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// What the tests hold a Result against: would its device be taken for one filesystem, and for which?
+// The tests ask of a Result whether its device would be mounted as one filesystem, and as which.
 
 // ErrNoFilesystem is wrapped by the errors of [Result.Filesystem] that say that there is none to mount.
 var ErrNoFilesystem = errors.New("no filesystem")
 
-// AmbiguousError lists what competes for a device.
+// AmbiguousError lists the signatures that compete for a device.
 type AmbiguousError struct {
 	Candidates []Signature
 }
@@ -20,9 +20,9 @@ func (e *AmbiguousError) Error() string {
 	return "ambiguous: " + list(e.Candidates)
 }
 
-// Filesystem gives the one filesystem of the device. A device that carries an md, LVM, LUKS or ZFS label, swap, or a
-// partition table is never one (the error wraps [ErrNoFilesystem] and names the label, even when a filesystem's magic
-// is there too); several filesystems are an [*AmbiguousError].
+// Filesystem returns the one filesystem of the device. A device with an md, LVM, LUKS or ZFS label, swap, or a
+// partition table is never a filesystem (the error wraps [ErrNoFilesystem] and names the label, even if it also has the
+// magic of a filesystem); several filesystems are an [*AmbiguousError].
 func (r Result) Filesystem() (Signature, error) {
 	var fs, claims []Signature
 	for _, s := range r.Signatures {

@@ -3,13 +3,13 @@ package probe
 type foreignMagic struct {
 	typ   string
 	kind  Kind
-	at    int64 // negative: back from the end of the last whole sector
+	at    int64 // bytes; negative: counted back from the end of the last whole sector
 	magic string
 }
 
-// foreignMagics are those of util-linux's libblkid (src/superblocks, src/partitions) that this tool never handles but
-// must not overwrite unasked, where the magic is long enough to be believed by itself. A partition table of another kind
-// of machine is Other, for nothing reads it here.
+// foreignMagics lists the formats of util-linux's libblkid (src/superblocks, src/partitions) that this program does not
+// handle but must not overwrite unasked, and whose magic is long enough to be trusted by itself. A partition table of
+// another kind of machine is Other, because no one reads it here.
 func foreignMagics() []foreignMagic {
 	return []foreignMagic{
 		{"ntfs", Filesystem, 3, "NTFS    "},
@@ -92,7 +92,8 @@ func foreignMagics() []foreignMagic {
 	}
 }
 
-// ufsMagics: six kinds of it, in either byte order, where four machines put the superblock; and System V's four places.
+// ufsMagics lists the six magics of UFS, in both byte orders, at the four positions of its superblock, and System V's
+// magic at its four positions.
 func ufsMagics() []foreignMagic {
 	var out []foreignMagic
 	for _, at := range []int64{0, 8 << 10, 64 << 10, 256 << 10} {
@@ -108,7 +109,7 @@ func ufsMagics() []foreignMagic {
 	return out
 }
 
-// probeForeign reports each type once, with all its copies: the first one may be gone and the others still count.
+// probeForeign reports each type once, with all its copies: if the first is gone, the others still count.
 func probeForeign(d *device) []Signature {
 	out := d.magics(append(foreignMagics(), ufsMagics()...))
 	for i := range out {
@@ -119,8 +120,8 @@ func probeForeign(d *device) []Signature {
 	return out
 }
 
-// isoLabel is the volume's name in the primary descriptor (ECMA-119, 8.4), by which cloud-init knows a disc of its own.
-// libblkid prefers the one of the Joliet descriptor, in other letters.
+// isoLabel returns the volume name from the primary descriptor (ECMA-119, 8.4), by which cloud-init recognizes its
+// discs. libblkid prefers the name from the Joliet descriptor, which may be spelled differently.
 func (d *device) isoLabel() string {
 	const primary = 1
 	if b := d.read(32<<10, 72); b != nil && b[0] == primary && string(b[1:6]) == "CD001" {
@@ -153,8 +154,8 @@ func (d *device) magics(all []foreignMagic) []Signature {
 	return out
 }
 
-// bcachefs reports whether what has bcache's magic is the filesystem that came from it: it took over the magic and the
-// place, but says where its superblock lies (sector 8) in another field.
+// bcachefs reports whether a superblock with bcache's magic belongs to bcachefs, which has the same magic at the same
+// position but stores the position of its superblock (sector 8) in another field.
 func (d *device) bcachefs() bool {
 	const sector = "\x08\x00\x00\x00\x00\x00\x00\x00"
 	return string(d.read(4096+8, 8)) != sector && string(d.read(4096+104, 8)) == sector

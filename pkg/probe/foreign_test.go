@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What this tool does not handle is found all the same, is no empty disk, and is gone once it is wiped.
+// Formats that this program does not handle are still found, make a disk not empty, and are gone once they are wiped.
 func TestForeign(t *testing.T) {
 	const size = 64 * mib
 	for _, f := range append(foreignMagics(), ufsMagics()...) {
@@ -36,7 +36,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// libblkid calls the same what it believes by the magic alone, as we do.
+// libblkid gives the same names to formats that it, too, identifies by the magic alone.
 func TestOracleForeign(t *testing.T) {
 	if _, err := exec.LookPath("blkid"); err != nil {
 		t.Skipf("ORACLE MISSING: %v", err)
@@ -49,7 +49,7 @@ func TestOracleForeign(t *testing.T) {
 			at += size
 		}
 		c := exec.Command("blkid", "-p", "-o", "value", "-s", "TYPE", disk{size, map[int64][]byte{at: []byte(f.magic)}}.file(t))
-		out, _ := c.Output() // it fails where the magic alone does not do
+		out, _ := c.Output() // it fails if the magic alone is not enough
 		theirs := strings.TrimSpace(string(out))
 		if theirs == "" {
 			continue
@@ -106,7 +106,7 @@ func TestFirmwareRAID(t *testing.T) {
 			t.Errorf("%s, wiped: %v, %v", c.typ, left, err)
 		}
 	}
-	// libblkid asks for all but DDF on whole disks only. In the last sectors of a partition they are data.
+	// libblkid looks for all but DDF only on whole disks. In the last sectors of a partition they are data.
 	for _, row := range []struct {
 		at   int64
 		data []byte
@@ -148,7 +148,7 @@ func TestOldBcachefs(t *testing.T) {
 	}
 }
 
-// The boot sector's label is not the filesystem's: Windows leaves it behind when it erases or changes the label.
+// The label in the boot sector does not count: Windows leaves it there when it erases or changes the label.
 func TestFATLabel(t *testing.T) {
 	const size, root = 16 * mib, (1 + 2*20) * 512
 	boot := craftFAT()
@@ -201,7 +201,7 @@ func TestWeakMagics(t *testing.T) {
 			t.Errorf("%s beside ext: %v, %v", c.typ, res.Signatures, err)
 		}
 	}
-	// The counter of free inodes lies where minix has its magic.
+	// The counter of free inodes is where minix has its magic.
 	ext := craftExt(4096)
 	le.PutUint32(ext, 5000)
 	le.PutUint32(ext[4:], 1<<20)
@@ -221,7 +221,7 @@ func TestOracleMinix(t *testing.T) {
 	}
 }
 
-// What no magic tells is told by not being empty.
+// Data without a magic is noticed because the device is not empty.
 func TestUnnamed(t *testing.T) {
 	for _, c := range []struct {
 		at, size int64

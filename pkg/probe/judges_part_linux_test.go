@@ -18,8 +18,8 @@ func firmwareRAID() []string {
 	return []string{"adaptec", "ddf", "hpt37x", "hpt45x", "isw", "jmicron", "lsi", "nvidia", "promise", "silicon", "via"}
 }
 
-// TestJudgeBlkidPartition gives blkid each image of firmware RAID as a whole disk, and as a partition of one: libblkid asks
-// for all of these but DDF on whole disks only, and so does the firmware.
+// TestJudgeBlkidPartition gives blkid each image of firmware RAID as a whole disk, and as a partition of one: libblkid
+// and the firmware look for all of these but DDF only on whole disks.
 func TestJudgeBlkidPartition(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("ROOT MISSING: cannot attach a loop device")
@@ -64,7 +64,7 @@ func loopOf(t *testing.T, im *fixtures.Image, at int64) string {
 	return dev
 }
 
-// judgeDevice compares what is seen on a device with what blkid sees there; raid says that firmware RAID must be.
+// judgeDevice compares what look finds on a device with what blkid finds; raid says that there must be firmware RAID.
 func judgeDevice(t *testing.T, dev string, size int64, look func(io.ReaderAt, int64) (Result, error), raid bool) {
 	t.Helper()
 	f, err := os.Open(dev)

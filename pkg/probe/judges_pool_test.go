@@ -11,8 +11,8 @@ import (
 	"migrate-init/pkg/fixtures"
 )
 
-// judgeIdentity holds type, UUID, label and device UUID of the first thing found on an image against what blkid says of
-// the same bytes. It reports whether blkid says anything.
+// judgeIdentity compares type, UUID, label and device UUID of the first signature on an image with what blkid says
+// about the same bytes. It reports whether blkid says anything.
 func judgeIdentity(t *testing.T, s Signature, sub, path string) bool {
 	t.Helper()
 	out, _ := exec.Command("blkid", "-p", "-o", "export", path).Output() // it fails where it finds nothing
@@ -32,12 +32,12 @@ func judgeIdentity(t *testing.T, s Signature, sub, path string) bool {
 	return true
 }
 
-// whole tells which images of pools are read to their ends, with the two labels there: bzip2 is slow.
+// whole reports which images of pools are read to the end, with the two labels there: bzip2 is slow.
 func whole(name string) bool {
 	return strings.Contains(name, "import_") || strings.Contains(name, "hotspare") || strings.Contains(name, "broken")
 }
 
-// TestJudgePools reads members of pools that other systems made, of version 1 to 5000.
+// TestJudgePools reads members of pools that other systems created, of version 1 to 5000.
 func TestJudgePools(t *testing.T) {
 	if _, err := exec.LookPath("blkid"); err != nil {
 		t.Skipf("ORACLE MISSING: %v", err)
@@ -51,7 +51,7 @@ func TestJudgePools(t *testing.T) {
 				limit = 0
 			}
 			im := fixtures.Open(t, path, limit)
-			im.Size = max(im.Size, 64*mib) // blkid knows no smaller ones
+			im.Size = max(im.Size, 64*mib) // blkid does not recognize smaller ones
 			res, err := Probe(im, im.Size)
 			if err != nil || len(res.Signatures) != 1 || res.Signatures[0].ZFS == nil {
 				t.Fatalf("%v, %v; want one member", res.Signatures, err)
@@ -80,7 +80,7 @@ func TestJudgePools(t *testing.T) {
 	}
 }
 
-// judgePoolName: the images are named after their pools: "zfs-pool-v3raidz21" is device 1 of "pool-v3raidz2".
+// judgePoolName checks that an image is named after its pool: "zfs-pool-v3raidz21" is device 1 of "pool-v3raidz2".
 func judgePoolName(t *testing.T, name string, m *ZFSMember) {
 	t.Helper()
 	if m.State == "spare" {
@@ -92,7 +92,7 @@ func judgePoolName(t *testing.T, name string, m *ZFSMember) {
 	p := regexp.MustCompile(`zfs-pool-(v([0-9]+))([a-z]*)`).FindStringSubmatch(name)
 	switch {
 	case name == "import_blockfiles_unclean_export":
-		// In use by another system, as far as one can know.
+		// As far as the label says, another system uses it.
 		if m.Pool != "unclean_export" || m.State != "active" || m.HostID != 13240505 || m.HostName != "dlpx" {
 			t.Errorf("%+v", m)
 		}
@@ -106,8 +106,8 @@ func judgePoolName(t *testing.T, name string, m *ZFSMember) {
 	}
 }
 
-// TestJudgeBtrfs reads btrfs-progs' images, most of them from a fuzzer: the identity is what blkid shows, and the state of
-// the superblock what `btrfs inspect-internal dump-super` does.
+// TestJudgeBtrfs reads btrfs-progs' images, most of them from a fuzzer. The identity must be what blkid shows, and the
+// state of the superblock what `btrfs inspect-internal dump-super` shows.
 func TestJudgeBtrfs(t *testing.T) {
 	for _, prog := range []string{"blkid", "btrfs"} {
 		if _, err := exec.LookPath(prog); err != nil {

@@ -11,8 +11,8 @@ import (
 	"migrate-init/pkg/fixtures"
 )
 
-// detailed are the types of which this program reads more than the type. Of the others it must only know that the device
-// is theirs.
+// detailed reports whether this program reads more than the type of a format. Of the others it must only know that they
+// claim the device.
 func detailed(typ string) bool {
 	switch typ {
 	case "btrfs", "crypto_LUKS", "ext2", "ext3", "ext4", "jbd", "LVM2_member", "linux_raid_member", "swap", "swsuspend", "vfat", "xfs", "zfs_member":
@@ -21,7 +21,8 @@ func detailed(typ string) bool {
 	return false
 }
 
-// blkidDifferences are the fields of util-linux's images in which this program differs on purpose: field -> ours and why.
+// blkidDifferences lists the fields of util-linux's images in which this program differs on purpose: field -> our value
+// and the reason.
 func blkidDifferences() map[string][2]string {
 	const bridge = "a bridge disc has ISO 9660's descriptors before UDF's; both are foreign and neither is ever written"
 	return map[string][2]string{
@@ -39,7 +40,7 @@ func blkidDifferences() map[string][2]string {
 	}
 }
 
-// expected reads what util-linux's own test wants of an image: udev's properties.
+// expected reads what util-linux's own test expects of an image: udev's properties.
 func expected(t *testing.T, images, name string) map[string]string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(images)), "blkid-expected", "low-probe-"+name))
@@ -51,7 +52,7 @@ func expected(t *testing.T, images, name string) map[string]string {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
 		want[strings.TrimPrefix(k, "ID_FS_")] = v
 	}
-	// The other form of a label has blanks and odd letters replaced.
+	// The other form of a label replaces blanks and unusual characters.
 	want["LABEL"] = regexp.MustCompile(`\\x[0-9a-f]{2}`).ReplaceAllStringFunc(want["LABEL_ENC"], func(s string) string {
 		n, err := strconv.ParseUint(s[2:], 16, 8)
 		if err != nil {
@@ -63,13 +64,13 @@ func expected(t *testing.T, images, name string) map[string]string {
 	return want
 }
 
-// TestJudgeBlkid holds what is found on util-linux's images against what its own tests expect there.
+// TestJudgeBlkid compares what Probe finds on util-linux's images with what util-linux's own tests expect.
 func TestJudgeBlkid(t *testing.T) {
 	const least = 129
 	differences, judged := blkidDifferences(), 0
 	for _, path := range fixtures.Glob(t, "blkid", "images-fs_*.xz", least) {
 		name := strings.TrimPrefix(fixtures.Name(path), "images-fs_")
-		// Discs of several sessions: what the first one is expected to be.
+		// Discs of several sessions: the type expected of the first session.
 		if kind, tool, ok := multiSession(name); ok {
 			name = kind + "-multi-" + tool + "-0"
 		}
@@ -84,7 +85,7 @@ func TestJudgeBlkid(t *testing.T) {
 		got := ours(t, name, res)
 		fields := []string{"TYPE"}
 		if want["TYPE"] == "iso9660" && want["VERSION"] == "" {
-			fields = append(fields, "LABEL") // with Joliet's descriptor, the label is that one's
+			fields = append(fields, "LABEL") // libblkid prefers the label from Joliet's descriptor
 		}
 		if detailed(want["TYPE"]) {
 			fields = []string{"TYPE", "UUID", "LABEL", "VERSION"}
@@ -116,7 +117,7 @@ func multiSession(name string) (kind, tool string, ok bool) {
 	return m[1], m[2], true
 }
 
-// ours is what was found, as util-linux calls it.
+// ours returns what was found, by util-linux's names.
 func ours(t *testing.T, name string, res Result) map[string]string {
 	t.Helper()
 	if len(res.Signatures) == 0 {
@@ -139,10 +140,10 @@ func ours(t *testing.T, name string, res Result) map[string]string {
 	return map[string]string{"TYPE": typ, "UUID": s.UUID, "LABEL": s.Label, "VERSION": s.Version}
 }
 
-// TestJudgeTables: a disk with a partition table of whatever machine is never an empty one.
+// TestJudgeTables: a disk with a partition table of any kind of machine is never empty.
 func TestJudgeTables(t *testing.T) {
 	want := map[string]string{"gpt": "gpt", "dos+bsd": "dos", "bsd": "bsd", "sgi": "sgi", "sun": "sun",
-		// Of Atari's and IBM's only that there is something: no machine that runs this program has them.
+		// Of Atari's and IBM's tables only that there is something: no machine that runs this program has them.
 		"atari-primary": UnknownData, "atari-xgm": UnknownData, "dasd-cdl": UnknownData, "dasd-ldl": UnknownData}
 	for _, path := range fixtures.Glob(t, "blkid", "images-pt_*.xz", len(want)) {
 		name := strings.TrimPrefix(fixtures.Name(path), "images-pt_")

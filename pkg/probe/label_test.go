@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A device that carries a label is never the filesystem that is there too, whichever comes first on it.
+// A device with a label is never a filesystem, even if it has one too, whichever comes first.
 func TestLabelOverFilesystem(t *testing.T) {
 	const size = 16*mib + 12288
 	zfs := craftZFS(0, "rpool", 5, 9)
@@ -43,7 +43,7 @@ func TestLabelOverFilesystem(t *testing.T) {
 	}
 }
 
-// A 0.90 superblock has the byte order of its machine, and a sum of which only 16 folded bits count.
+// A 0.90 superblock has the byte order of its machine, and a checksum of which only 16 folded bits count.
 func TestMD090Variants(t *testing.T) {
 	const size = 16 * mib
 	swapped := craftMD0()
@@ -68,7 +68,7 @@ func TestMD090Variants(t *testing.T) {
 	}
 }
 
-// Every image that libblkid calls swsuspend, on every size of page, whatever the tenth byte is.
+// Every image that libblkid calls swsuspend, for every page size, whatever the tenth byte is.
 func TestHibernationImages(t *testing.T) {
 	const size = 16 * mib
 	for page := int64(4096); page <= 65536; page *= 2 {
@@ -98,7 +98,7 @@ func TestHibernationImages(t *testing.T) {
 	}
 }
 
-// The kernel reads a GPT behind a protective entry whatever the boot indicators say.
+// The kernel reads a GPT if there is a protective entry, whatever the boot indicators say.
 func TestProtectiveEntryAmongOddOnes(t *testing.T) {
 	const size = 16 * mib
 	for name, boot := range map[string][]byte{

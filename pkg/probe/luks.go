@@ -3,7 +3,8 @@ package probe
 import "encoding/binary"
 
 // probeLUKS finds the headers of the LUKS1 and LUKS2 on-disk formats (cryptsetup's docs/on-disk-format*.pdf). LUKS2 has
-// a second header at one of nine places; alone it still is a LUKS device, for cryptsetup repairs the first from it.
+// a second header at one of nine positions. A device with only the second header is still LUKS: cryptsetup repairs the
+// first header from it.
 func probeLUKS(d *device) []Signature {
 	be := binary.BigEndian
 	var first *Signature

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// LVMMember is what a physical volume says of its volume group, by the start of its metadata text. The text's checksum is
-// not looked at: pkg/lvm reads it whole.
+// LVMMember is what a physical volume says about its volume group, from the start of its metadata text. It does not
+// verify the checksum of the text: pkg/lvm reads the whole text.
 type LVMMember struct {
 	VG    string
 	VGID  string
-	Seqno uint64 // of the text: the group's newest has the highest
+	Seqno uint64 // of the text; the newest text of a group has the highest
 }
 
 // probeLVM looks for a physical volume's label in the first four sectors (LVM2 lib/format_text/layout.h, label.h).
@@ -40,10 +40,10 @@ func probeLVM(d *device) []Signature {
 	return out
 }
 
-// lvmSum is CRC-32 with LVM's own start value and without the final complement.
+// lvmSum is CRC-32 with LVM's initial value and without the final complement.
 func lvmSum(b []byte) uint32 { return ^crc32.Update(^uint32(0xf597a6cf), crc32.IEEETable, b) }
 
-// lvmMember takes the newest text of the metadata areas in a label's second list; nil where there is none.
+// lvmMember returns the newest text of the metadata areas in a label's second list, or nil.
 func lvmMember(d *device, lists []byte) *LVMMember {
 	le := binary.LittleEndian
 	var out *LVMMember
@@ -60,7 +60,7 @@ func lvmMember(d *device, lists []byte) *LVMMember {
 	return out
 }
 
-// lvmText reads the beginning of the text that a metadata area holds in a ring behind its header.
+// lvmText reads the beginning of the text in a metadata area, which is a ring buffer behind the area's header.
 func lvmText(d *device, at int64) *LVMMember {
 	le := binary.LittleEndian
 	h := d.read(at, 512)
@@ -85,7 +85,7 @@ func lvmText(d *device, at int64) *LVMMember {
 	return &LVMMember{string(name), text([]byte(id)), n2}
 }
 
-// lvmValue is what stands in the text between a line that begins with one string, and another.
+// lvmValue returns the text between the string from at the beginning of a line and the next occurrence of to.
 func lvmValue(b []byte, from, to string) string {
 	_, rest, _ := bytes.Cut(append([]byte("\n"), b...), []byte("\n"+from))
 	v, _, _ := bytes.Cut(rest, []byte(to))

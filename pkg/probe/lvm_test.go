@@ -46,7 +46,7 @@ func lvmBegin(name string, seqno int) string {
 	return fmt.Sprintf("%s {\nid = \"D9xBq4-9Xj1-nssY-lAAK-yomW-Ssai-TfFWWj\"\nseqno = %d\nformat = \"lvm2\"\nstatus = [\"READ\"]\n%s", name, seqno, strings.Repeat("x", 600))
 }
 
-// The group of a PV is named by the newest text of its metadata areas, wherever in their rings these begin.
+// The newest text of a PV's metadata areas names its group, wherever in the ring the text begins.
 func TestLVMGroup(t *testing.T) {
 	const size, id = 16 * mib, "D9xBq4-9Xj1-nssY-lAAK-yomW-Ssai-TfFWWj"
 	area := func(at int64, off int, flags uint32, text string) map[int64][]byte {
@@ -76,7 +76,7 @@ func TestLVMGroup(t *testing.T) {
 	} {
 		var at []int64
 		for _, p := range []int64{4096, 1 << 20, 1 << 40} {
-			if c.areas[p] != nil || p == 1<<40 { // one area is outside of the device
+			if c.areas[p] != nil || p == 1<<40 { // one area is outside the device
 				at = append(at, p)
 			}
 		}
@@ -92,7 +92,7 @@ func TestLVMGroup(t *testing.T) {
 			t.Errorf("%s: label %q", c.name, s.Label)
 		}
 	}
-	// An area that cannot be read is an error: what it hides is not known.
+	// An area that cannot be read is an error, because its contents are not known.
 	_, err := Probe(broken{disk{size, map[int64][]byte{512: craftLVMWith(8192)}}, 8192}, size)
 	if err == nil || !strings.Contains(err.Error(), "probe for lvm") {
 		t.Errorf("unreadable area: %v", err)

@@ -7,8 +7,8 @@ import (
 
 const mdMagic = 0xa92b4efc
 
-// probeMD looks at the four places a superblock may be (include/uapi/linux/raid/md_p.h): 1.1 at the start, 1.2 at 4 KiB,
-// 1.0 8 KiB before the end rounded down to 4 KiB, 0.90 in the last whole 64 KiB.
+// probeMD looks at the four positions of a superblock (include/uapi/linux/raid/md_p.h): 1.1 at the start, 1.2 at 4 KiB,
+// 1.0 at 8 KiB before the end, rounded down to 4 KiB, and 0.90 in the last whole 64 KiB.
 func probeMD(d *device) []Signature {
 	var out []Signature
 	sectors := d.size / 512
@@ -35,7 +35,7 @@ func md1(d *device, version string, at int64) (Signature, bool) {
 	if b == nil || le.Uint32(b) != mdMagic || le.Uint32(b[4:]) != 1 {
 		return Signature{}, false
 	}
-	// A 1.1 array's data, or an image of a member, may show a superblock where it is not meant to be.
+	// The data of a 1.1 array, or an image of a member, may have a superblock at a position where it does not belong.
 	if le.Uint64(b[144:]) != uint64(at/512) {
 		return Signature{}, false
 	}
@@ -62,7 +62,7 @@ func md0(d *device, at int64) (Signature, bool) {
 	if b == nil {
 		return Signature{}, false
 	}
-	// The words are in the order of the machine that wrote them.
+	// The words have the byte order of the machine that wrote them.
 	var order binary.ByteOrder = binary.LittleEndian
 	if binary.BigEndian.Uint32(b) == mdMagic {
 		order = binary.BigEndian
@@ -88,7 +88,7 @@ func md0(d *device, at int64) (Signature, bool) {
 		Checksum: check(fold16(uint32(total&math.MaxUint32)+uint32(total>>32)) == fold16(want)), copies: []Range{{at, 4096}}}, true
 }
 
-// fold16 is all that the kernel compares of a 0.90 checksum: some machines stored it folded.
+// fold16 reduces a 0.90 checksum to the 16 bits that the kernel compares: some machines stored it folded.
 func fold16(c uint32) uint32 {
 	c = c&0xffff + c>>16
 	return c&0xffff + c>>16

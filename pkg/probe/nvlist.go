@@ -2,14 +2,14 @@ package probe
 
 import "encoding/binary"
 
-// The value types of an nvlist that labels need (include/sys/nvpair.h).
+// The value types of an nvlist that occur in labels (include/sys/nvpair.h).
 const (
 	nvUint64 = 8
 	nvString = 9
 	nvList   = 19
 )
 
-// zfsPairs reads the XDR-packed nvlist of a label; false when it is none or has no device guid.
+// zfsPairs reads the XDR-packed nvlist of a label; ok is false if it is not one or has no device guid.
 func zfsPairs(b []byte) (ZFSMember, bool) {
 	var m ZFSMember
 	const xdr = 1
@@ -41,7 +41,7 @@ func zfsPairs(b []byte) (ZFSMember, bool) {
 		case typ == nvString && name == "hostname":
 			m.HostName, _, _ = xdrString(v)
 		case typ == nvList && name == "vdev_tree":
-			// Its own children are not needed, so this is as deep as it goes.
+			// The children of the tree are not needed.
 			nvWalk(v, func(name string, typ uint32, v []byte) {
 				switch {
 				case typ == nvUint64 && len(v) >= 8 && name == "ashift":
@@ -55,8 +55,8 @@ func zfsPairs(b []byte) (ZFSMember, bool) {
 	return m, ok && m.VdevGUID != ""
 }
 
-// nvWalk calls f for each pair of a packed list: version and flags, then pairs that each start with their packed size,
-// until one of size zero. False when the list breaks its bounds.
+// nvWalk calls f for each pair of a packed list. The list has a version, flags, and pairs that each begin with their
+// packed size; a size of zero ends it. nvWalk returns false if the list exceeds its bounds.
 func nvWalk(b []byte, f func(name string, typ uint32, value []byte)) bool {
 	if len(b) < 8 {
 		return false
@@ -80,7 +80,7 @@ func nvWalk(b []byte, f func(name string, typ uint32, value []byte)) bool {
 	return false
 }
 
-// xdrString cuts a counted string, padded to four bytes, off b.
+// xdrString reads a counted string, padded to four bytes, and returns it with the rest of b.
 func xdrString(b []byte) (string, []byte, bool) {
 	if len(b) < 4 {
 		return "", nil, false

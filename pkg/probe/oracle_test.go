@@ -83,7 +83,8 @@ func blkid(t *testing.T, path string) map[string]string {
 	return m
 }
 
-// What each tool makes is named as blkid names it, and zeroing our wipes leaves nothing for blkid, wipefs or us.
+// What each tool creates gets the name that blkid gives it. After Wipes, neither blkid nor wipefs nor Probe finds
+// anything.
 func TestOracleBlkid(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -177,7 +178,7 @@ func wipe(t *testing.T, path string, r Result) {
 	}
 }
 
-// The figures of an ext4 superblock, one by one, against dumpe2fs.
+// The fields of an ext4 superblock, one by one, against dumpe2fs.
 func TestOracleDumpe2fs(t *testing.T) {
 	path := made(t, 64*mib, "mke2fs", "-q", "-t", "ext4", "-O", "metadata_csum_seed,bigalloc,quota,project", "-M", "/var/lib/x", "@")
 	s := probeFile(t, path).Signatures[0]
@@ -213,7 +214,7 @@ func TestOracleDumpe2fs(t *testing.T) {
 	}
 }
 
-// A journal on another device, as mke2fs makes it.
+// A journal on another device, as mke2fs creates it.
 func TestOracleExternalJournal(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("ROOT MISSING: mke2fs takes a journal only on a block device")

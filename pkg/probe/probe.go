@@ -1,20 +1,23 @@
-// Package probe spells what lies on a block device: filesystems, swap, hibernation images, md, LVM, LUKS and ZFS
-// labels, and whether there is a partition table. Bytes in, values out; it opens nothing and writes nothing.
+// Package probe identifies the contents of a block device: filesystems, swap, hibernation images, md, LVM, LUKS and ZFS
+// labels, and whether there is a partition table. It reads bytes and returns values; it opens nothing and writes
+// nothing.
 //
 // What a caller must know:
-//   - Everything found is reported, in the order of precedence of the table in registry.go: what claims the device
-//     before what merely could be mounted from it. Nothing is picked: [Result.Filesystem] gives the one filesystem only
-//     if nothing else claims the device, and else an error that lists the candidates.
-//   - A [Signature] with Ghost set is a remainder that no kernel or tool acts on as it stands (a btrfs mirror without its
-//     first superblock, a GPT header without protective MBR, a label without content). Ghosts do not make a filesystem
-//     ambiguous, but they count for [Result.Empty] and [Result.Wipes].
-//   - Magics alone are trusted only after the fields around them make sense. A checksum that does not match is told in
-//     Signature.Checksum, not hidden: a damaged superblock still marks data that someone may want.
-//   - Counters (Used, free blocks, mount count) are what the superblock says; of a mounted filesystem that is old.
-//   - Reads are bounded: at most some 3 MiB at fixed places, and for an XFS log a binary search and its last 2 MiB.
-//   - An I/O error ends the probe: what could not be read cannot be called empty.
+//   - Probe reports everything that it finds, in the order of the table in registry.go: first what claims the device,
+//     then what could merely be mounted from it. It does not choose: a filesystem may be mounted only if nothing else
+//     claims the device.
+//   - A [Signature] with Ghost set is a remnant that no kernel or tool uses as it is (a btrfs mirror without its first
+//     superblock, a GPT header without protective MBR, a label without content). A ghost claims nothing, but it counts
+//     for [Result.Empty] and [Result.Wipes].
+//   - A magic is trusted only if the fields around it make sense. A checksum that does not match is reported in
+//     Signature.Checksum and does not hide the signature: a damaged superblock still marks data that someone may want.
+//   - Counters (Used, free blocks, mount count) are those of the superblock, which is out of date while the filesystem
+//     is mounted.
+//   - Reads are bounded: at most about 3 MiB at fixed positions, and for an XFS log a binary search and its last 2 MiB.
+//   - An I/O error ends the probe: a device that could not be read must not be called empty.
 //
-// Sources are named in each format's file. The md part knows only what identifies a member; pkg/md knows the rest.
+// The file of each format names its source. For md, this package reads only what identifies a member; pkg/md reads the
+// rest.
 package probe
 
 import (
@@ -23,7 +26,7 @@ import (
 	"sort"
 )
 
-// Kind says what a signature claims the device for.
+// Kind says what kind of use a signature claims the device for.
 type Kind string
 
 // The kinds of [Signature.Kind].
@@ -41,34 +44,34 @@ const (
 // Check is the verdict on a superblock's checksum.
 type Check string
 
-// The verdicts. The zero value means that the format has none.
+// The verdicts. The zero value means that the format has no checksum.
 const (
 	Valid   Check = "valid"
 	Invalid Check = "invalid"
-	Unknown Check = "unknown" // an algorithm this package does not know
+	Unknown Check = "unknown" // this package does not know the algorithm
 )
 
-// Range is a run of bytes on the device.
+// Range is a range of bytes on the device.
 type Range struct {
-	Offset, Length int64
+	Offset, Length int64 // bytes
 }
 
 // Signature is one thing found on a device.
 type Signature struct {
 	Kind      Kind
 	Type      string // as blkid names it ("ext4", "linux_raid_member"); "hibernation" for a suspended system's image
-	Version   string // "1.2" for md, "FAT32", the swap header's; "" when there is but one
+	Version   string // "1.2" for md, "FAT32", the swap header's version; "" if the format has only one
 	UUID      string // as blkid prints it: lower case 8-4-4-4-12, vfat XXXX-XXXX, LVM's own form, ZFS pool guid in decimal
 	Label     string // filesystem label, md array name, LVM group, ZFS pool name
 	Offset    int64  // first byte of the magic
-	Length    int64  // of the magic; without it this copy is not found again, but Wipes is thorough
-	Size      int64  // the content's own idea of its size in bytes; 0 when it has none
-	BlockSize int64  // bytes; 0 when unknown
-	Used      int64  // bytes in use by the superblock's account; 0 when unknown
-	Ghost     bool
+	Length    int64  // of the magic, in bytes; to erase the signature, use Wipes
+	Size      int64  // size of the contents in bytes, as recorded there; 0 if not recorded
+	BlockSize int64  // bytes; 0 if unknown
+	Used      int64  // bytes in use according to the superblock; 0 if unknown
+	Ghost     bool   // a remnant that nothing uses: see the package comment
 	Checksum  Check
-	Dirty     string // evidence that it was not left clean, or that this cannot be told; "" for clean
-	Stamp     string // differs after any mount for writing; "" when the format has nothing of the kind
+	Dirty     string // evidence that it was not left clean, or that this cannot be determined; "" for clean
+	Stamp     string // differs after any mount for writing; "" if the format has nothing suitable
 
 	Ext   *Ext
 	XFS   *XFS
@@ -77,10 +80,10 @@ type Signature struct {
 	ZFS   *ZFSMember
 	LVM   *LVMMember
 
-	copies []Range // every place to wipe
+	copies []Range // every range to wipe
 }
 
-// Wipes gives the ranges of this signature alone, every copy included.
+// Wipes returns the ranges to zero for this signature alone, with every copy; see [Result.Wipes].
 func (s Signature) Wipes() []Range { return Result{[]Signature{s}}.Wipes() }
 
 // Result is what [Probe] found, in order of precedence.
@@ -88,14 +91,15 @@ type Result struct {
 	Signatures []Signature
 }
 
-// Probe looks at a device or file of size bytes. Of a partition, ask [Partition].
+// Probe identifies the contents of a disk, volume or file of size bytes. For a partition of a disk use [Partition]. The
+// error is an I/O error and names the format that was being looked for.
 func Probe(r io.ReaderAt, size int64) (Result, error) {
 	return look(&device{r: r, size: size})
 }
 
-// Partition is [Probe] for a partition of a disk. It does not ask for the metadata of firmware RAID that libblkid wants
-// on whole disks only: the firmware reads it from the end of the disk, so that in a partition it is data, or a remnant of
-// a disk of another size.
+// Partition is [Probe] for a partition of a disk. Like libblkid, it does not look for the metadata of firmware RAID
+// other than DDF: the firmware reads it from the end of the disk, so in a partition it is data, or a remnant of a disk
+// of another size.
 func Partition(r io.ReaderAt, size int64) (Result, error) {
 	return look(&device{r: r, size: size, part: true})
 }
@@ -115,10 +119,10 @@ func look(d *device) (Result, error) {
 	return res, nil
 }
 
-// Empty says that no known signature, not even a ghost, is there.
+// Empty reports whether there is no known signature, not even a ghost.
 func (r Result) Empty() bool { return len(r.Signatures) == 0 }
 
-// Find gives the signatures of a kind, ghosts left out.
+// Find returns the signatures of a kind, without ghosts.
 func (r Result) Find(kind Kind) []Signature {
 	var out []Signature
 	for _, s := range r.Signatures {
@@ -129,8 +133,8 @@ func (r Result) Find(kind Kind) []Signature {
 	return out
 }
 
-// Wipes gives the ranges to zero so that nothing of what was found is found again: sorted, not overlapping, every copy
-// included (both ends, mirrors, backup headers). Boot code before a superblock and the data itself are left alone.
+// Wipes returns the ranges to zero so that no signature is found again. They are sorted, do not overlap, and include
+// every copy (both ends, mirrors, backup headers), but not boot code before a superblock, nor the data itself.
 func (r Result) Wipes() []Range {
 	var all []Range
 	for _, s := range r.Signatures {

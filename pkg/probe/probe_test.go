@@ -80,7 +80,7 @@ func names(s []Signature) []string {
 	return out
 }
 
-// What a device carries, in order, and what Filesystem says of it.
+// What a device holds, in order, and what Filesystem says about it.
 func TestProbe(t *testing.T) {
 	const size = 80 * mib
 	ext := map[int64][]byte{1024: craftExt(4096)}
@@ -199,7 +199,7 @@ func TestSwapDetails(t *testing.T) {
 	}
 }
 
-func TestChecksumsThatDoNotMatchAreTold(t *testing.T) {
+func TestChecksumsThatDoNotMatchAreReported(t *testing.T) {
 	md, lvm, zfs := craftMD1(4096), craftLVM(), craftZFS(0, "p", 1, 9)
 	md[33]++
 	lvm[100]++
@@ -224,7 +224,7 @@ func (b broken) ReadAt(p []byte, at int64) (int, error) {
 	return b.disk.ReadAt(p, at)
 }
 
-// A place that cannot be read is never called empty.
+// A device that cannot be read is never called empty.
 func TestReadErrorsAreErrors(t *testing.T) {
 	const size = 80 * mib
 	for _, bad := range []int64{0, 1024, 4096, 65536, 64 * mib, size - 8192, size - 65536, size - zfsLabel + 20000, size - 512} {
@@ -278,7 +278,7 @@ func FuzzProbe(f *testing.F) {
 		d := disk{size, map[int64][]byte{}}
 		a, b := int64(at1)%size, int64(at2)%size
 		if a+int64(len(p1)) > size || b+int64(len(p2)) > size || a <= b && a+int64(len(p1)) > b || b <= a && b+int64(len(p2)) > a {
-			return // the pieces must not overlap, or which one counts would be left to chance
+			return // if the pieces overlapped, chance would decide which one counts
 		}
 		d.pieces[a], d.pieces[b] = p1, p2
 		res, err := Probe(d, size)
@@ -293,7 +293,7 @@ func FuzzProbe(f *testing.F) {
 				t.Fatalf("%+v", s)
 			}
 		}
-		// Zeroing one signature may uncover another (a table under a boot record), but it ends.
+		// Zeroing one signature may uncover another (a table under a boot record), but not without end.
 		for range 8 {
 			if res.Empty() {
 				return
@@ -336,7 +336,7 @@ func craftXFS() []byte {
 	return b
 }
 
-// craftXFSLog is what mkfs leaves: one unmount record at the log's start.
+// craftXFSLog returns the log that mkfs creates: one unmount record at its start.
 func craftXFSLog() []byte {
 	b := make([]byte, 1024)
 	be.PutUint32(b, xfsRecord)

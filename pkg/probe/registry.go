@@ -5,8 +5,8 @@ type format struct {
 	probe func(*device) []Signature
 }
 
-// registry is the order of precedence: first what owns the device as a member of something, then tables, then swap,
-// then filesystems. A new format is one file and one row.
+// registry lists the formats in order of precedence: first those that make the device a member of something, then
+// tables, then swap, then filesystems. A new format is one file and one row.
 func registry() []format {
 	return []format{
 		{"md", probeMD},

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// mounted runs f while path is mounted, and gives a copy of the device as it was before the unmount.
+// mounted runs f while path is mounted, and returns a copy of the device from before the unmount.
 func mounted(t *testing.T, path string, f func(dir string)) (crashed string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -37,7 +37,7 @@ func mounted(t *testing.T, path string, f func(dir string)) (crashed string) {
 	return crashed
 }
 
-// churn makes files and leaves the last of them synced.
+// churn creates files and syncs the last of them.
 func churn(t *testing.T, dir string, n int) {
 	t.Helper()
 	for i := range n {
@@ -59,7 +59,7 @@ func churn(t *testing.T, dir string, n int) {
 	}
 }
 
-// A filesystem caught while mounted is dirty, and clean after its unmount; its stamp moves.
+// A filesystem copied while mounted is dirty; after its unmount it is clean and its stamp has changed.
 func TestDirtyAndClean(t *testing.T) {
 	for _, c := range []struct {
 		name  string

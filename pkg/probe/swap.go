@@ -2,21 +2,21 @@ package probe
 
 import "encoding/binary"
 
-// SwapState tells a swap area apart from one that a suspended system sleeps in.
+// SwapState describes a swap area, and whether it holds the image of a hibernated system.
 type SwapState struct {
-	PageSize   int64
-	Pages      int64  // usable ones and the header; 0 when unknown
+	PageSize   int64  // bytes
+	Pages      int64  // usable pages and the header; 0 if unknown
 	Hibernated string // the magic of the image; "" for plain swap
 }
 
 const tuxOnIce = "\xed\xc3\x02\xe9\x98\x56\xe5\x0c"
 
-// probeSwap looks at the last ten bytes of the first page, for every page size Linux has (mm/swapfile.c,
-// kernel/power/swap.c, and the older suspenders that replaced the same magic). The header behind byte 1024 survives
-// a suspend, so UUID and label do too.
+// probeSwap looks at the last ten bytes of the first page, for every page size of Linux (mm/swapfile.c,
+// kernel/power/swap.c, and older hibernation code that replaced the same magic). The header at byte 1024 survives
+// hibernation, and with it UUID and label.
 func probeSwap(d *device) []Signature {
 	var out []Signature
-	// libblkid knows TuxOnIce by its magic at the very start; whatever then ends the page.
+	// libblkid recognizes TuxOnIce by its magic at the very start, whatever the end of the page is.
 	suspended := string(d.read(0, 8)) == tuxOnIce
 	for page := int64(4096); page <= 65536; page *= 2 {
 		m := d.read(page-10, 10)

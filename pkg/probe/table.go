@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// probeTable tells whether a partition table is there; pkg/gpt reads it. A GPT counts where sector 0 has a protective
-// entry, as for the kernel (block/partitions/efi.c); a header without it is a ghost. A DOS table is told from a boot
-// record, which ends in the same 0x55aa, by its entries.
+// probeTable reports whether there is a partition table; pkg/gpt reads it. As in the kernel (block/partitions/efi.c), a
+// GPT counts only if sector 0 has a protective entry; a header without it is a ghost. The entries distinguish a DOS
+// table from a boot record, which also ends in 0x55aa.
 func probeTable(d *device) []Signature {
 	var gpt *Signature
 	for _, ss := range []int64{512, 4096} {
@@ -42,8 +42,8 @@ func probeTable(d *device) []Signature {
 	return out
 }
 
-// entries judges the four entries of sector 0. Of a protective one the kernel looks at type and start only, and pkg/gpt
-// does the same.
+// entries checks the four entries of sector 0. For a protective entry it looks only at type and start, like the kernel
+// and pkg/gpt.
 func entries(b []byte) (protective, dos bool) {
 	used, odd := false, false
 	for i := range 4 {
@@ -56,16 +56,16 @@ func entries(b []byte) (protective, dos bool) {
 			odd = odd || start == 0
 		}
 	}
-	// Without entries only a disk id tells an empty table from a boot record.
+	// Without entries, only a disk id distinguishes an empty table from a boot record.
 	return protective, !odd && (used || binary.LittleEndian.Uint32(b[440:]) != 0 && !bootRecord(b))
 }
 
-// bootRecord knows the volumes whose first sector ends in 0x55aa too.
+// bootRecord reports whether b begins a volume whose first sector also ends in 0x55aa.
 func bootRecord(b []byte) bool {
 	return string(b[54:57]) == "FAT" || string(b[82:87]) == "FAT32" || string(b[3:7]) == "NTFS" || string(b[3:8]) == "EXFAT" || string(b[3:11]) == "-FVE-FS-"
 }
 
-// guid prints the mixed-endian form.
+// guid returns the text form of a GUID in GPT's mixed-endian order.
 func guid(b []byte) string {
 	le := binary.LittleEndian
 	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), b[8:10], b[10:16])

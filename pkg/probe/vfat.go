@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// probeVFAT reads the boot sector of FAT12, FAT16 and FAT32 (Microsoft's FAT specification 1.03). The label is that of
-// the root directory alone, as for /dev/disk/by-label and LABEL= since util-linux 2.33: the boot sector keeps an old one
-// when Windows erases or changes it.
+// probeVFAT reads the boot sector of FAT12, FAT16 and FAT32 (Microsoft's FAT specification 1.03). The label comes only
+// from the root directory, as for /dev/disk/by-label and LABEL= since util-linux 2.33: when Windows erases or changes
+// the label, the boot sector keeps the old one.
 func probeVFAT(d *device) []Signature {
 	le := binary.LittleEndian
 	b := d.read(0, 512)

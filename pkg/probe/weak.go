@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// probeWeak knows formats by so little that other formats' data, an ext superblock's counters above all, may look like
-// them. They are looked for only where nothing else was found, and with what other fields allow.
+// probeWeak finds formats with magics so short that data of other formats may look like them, above all the counters of
+// an ext superblock. It looks for them only if nothing else was found, and checks other fields where there are any.
 func probeWeak(d *device) []Signature {
 	if d.known {
 		return nil
@@ -39,7 +39,7 @@ func probeWeak(d *device) []Signature {
 			add(Filesystem, "minix", 1024+at, 2)
 		}
 	}
-	// The second superblock of NILFS2, in the last whole block of 4 KiB.
+	// NILFS2 has its second superblock in the last whole block of 4 KiB.
 	if at := d.size/4096*4096 - 4096; at > 4096 && string(d.read(at, 8)) == "\x02\x00\x00\x00\x00\x00\x34\x34" {
 		add(Filesystem, "nilfs2", at, 8)
 	}
@@ -48,8 +48,8 @@ func probeWeak(d *device) []Signature {
 
 func macEntry(b []byte) bool { return string(b) == "PM" || string(b) == "TS" }
 
-// minixMagic gives the place of the magic in a minix superblock, 0 for none: three versions in either byte order. As
-// fsck.minix has it, zones are blocks and the inode map has a bit for each inode.
+// minixMagic returns the offset of the magic in a minix superblock, or 0. There are three versions, in either byte
+// order. As in fsck.minix, a zone must be a block, and the inode map must have a bit for each inode.
 func minixMagic(b []byte) int64 {
 	for _, o := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 		at, inodes, maps, zone := int64(16), uint32(o.Uint16(b)), o.Uint16(b[4:]), o.Uint16(b[10:])
@@ -68,7 +68,7 @@ func minixMagic(b []byte) int64 {
 	return 0
 }
 
-// xfsExternalLog finds the log that an XFS keeps on a device of its own: record headers among its first sectors.
+// xfsExternalLog finds an XFS log on a device of its own, by record headers in the first sectors.
 func xfsExternalLog(d *device) []Signature {
 	const span, least = 256 << 10, 10 << 20
 	if d.size < least {
@@ -91,12 +91,12 @@ func xfsExternalLog(d *device) []Signature {
 	return out
 }
 
-// UnknownData is the type of what [Unnamed] finds.
+// UnknownData is the Type of the signature that [Unnamed] returns.
 const UnknownData = "unknown data"
 
-// Unnamed tells of a disk on which [Probe] found nothing whether its first MiB is empty all the same: an encrypted
-// disk without header, or a database's own volume, is known by nothing else. What it gives is a ghost that Wipes
-// leaves alone, since nothing says how much there is.
+// Unnamed reports whether the first MiB of a disk on which [Probe] found nothing holds any data. Nothing else reveals
+// an encrypted disk without header, or the raw volume of a database. The signature is a ghost without ranges to wipe,
+// because nothing says how much data there is.
 func Unnamed(r io.ReaderAt, size int64) (Signature, bool, error) {
 	d := &device{r: r, size: size}
 	b := d.read(0, int(min(size, 1<<20)))

@@ -6,23 +6,23 @@ import (
 	"hash/crc32"
 )
 
-// XFS is what an XFS superblock and its log tell.
+// XFS holds facts from an XFS superblock and its log.
 type XFS struct {
 	Log                Log
 	LogOffset, LogSize int64  // bytes; 0 for an external log
-	LogNote            string // what was seen when Log is not LogClean
+	LogNote            string // the reason if Log is not LogClean
 	Version            int    // 4 or 5
-	InProgress         bool   // mkfs or copy did not finish
+	InProgress         bool   // mkfs or a copy did not finish
 	Blocks, FreeBlocks uint64
 	Inodes, FreeInodes uint64
-	MetaUUID           string // v5: what the metadata carries when it is not the user-visible UUID
+	MetaUUID           string // v5: the UUID in the metadata, if it differs from the user-visible UUID
 	Features2          uint32
 	Compat, ROCompat   uint32
 	Incompat           uint32
 	LogIncompat        uint32
 }
 
-// probeXFS reads struct xfs_dsb of fs/xfs/libxfs/xfs_format.h; all of it is big-endian but the checksum.
+// probeXFS reads struct xfs_dsb of fs/xfs/libxfs/xfs_format.h, which is big-endian except for the checksum.
 func probeXFS(d *device) []Signature {
 	be := binary.BigEndian
 	b := d.read(0, 512)

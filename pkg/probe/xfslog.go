@@ -11,22 +11,23 @@ type Log string
 // The states.
 const (
 	LogClean   Log = "clean"   // the last record is that of a clean unmount
-	LogDirty   Log = "dirty"   // records follow which a mount would replay
-	LogUnknown Log = "unknown" // could not be told; treat it as dirty
+	LogDirty   Log = "dirty"   // a mount would replay records
+	LogUnknown Log = "unknown" // cannot be determined; treat it as dirty
 )
 
 const (
-	xfsBasic      = 512     // the log counts in these, whatever the sector size
-	xfsInFlight   = 2 << 20 // eight buffers of 256 KiB may have been under way at a crash
+	xfsBasic      = 512     // the log's unit in bytes, whatever the sector size
+	xfsInFlight   = 2 << 20 // eight buffers of 256 KiB may be in flight at a crash
 	xfsRecord     = 0xfeedbabe
 	xfsUnmount    = 0x20 // XLOG_UNMOUNT_TRANS
 	xfsHeaderSpan = 32 << 10
 )
 
-// xfsLog finds the log's head as fs/xfs/xfs_log_recover.c does, by the cycle number every 512-byte block starts with:
-// blocks before the head carry the current cycle, blocks behind it the one before (or zeros in a log never filled). The
-// log is clean if the last record before the head is a lone unmount record that ends exactly there. Anything the rules do
-// not foresee is unknown; nothing is guessed clean. at names the head, which every write moves.
+// xfsLog finds the head of the log as fs/xfs/xfs_log_recover.c does, by the cycle number at the start of every 512-byte
+// block: blocks before the head have the current cycle, blocks behind it the previous one (or zeros, if the log was
+// never filled). The log is clean if the last record before the head is a lone unmount record that ends exactly at the
+// head. It is unknown if these rules do not decide; xfsLog never assumes that a log is clean. at identifies the head,
+// which every write moves.
 func xfsLog(d *device, off, size int64) (state Log, note, at string) {
 	blocks := size / xfsBasic
 	cycle := func(i int64) uint32 {
@@ -46,7 +47,7 @@ func xfsLog(d *device, off, size int64) (state Log, note, at string) {
 	if first == 0 {
 		return LogUnknown, "the log is all zeros", ""
 	}
-	head := blocks // where the next record would go, if the whole log is of one cycle
+	head := blocks // where the next record would go if the whole log has one cycle
 	if first != last {
 		if last != first-1 && last != 0 {
 			return LogUnknown, fmt.Sprintf("cycles %d and %d at the log's ends", first, last), ""
@@ -98,7 +99,7 @@ func xfsLog(d *device, off, size int64) (state Log, note, at string) {
 	case op+12 > int64(len(window)):
 		return LogUnknown, "the last record has no room for its operation", at
 	case window[op+9]&xfsUnmount == 0:
-		return LogDirty, "the last record is not that of an unmount", at
+		return LogDirty, "the last record is not an unmount record", at
 	}
 	return LogClean, "", at
 }

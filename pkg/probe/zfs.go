@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// ZFSMember is what the labels of a pool's device tell. Guids are decimal, as every ZFS tool prints them.
+// ZFSMember holds facts from the labels of a pool's device. GUIDs are decimal, as every ZFS tool prints them.
 type ZFSMember struct {
 	Pool     string // name; "" for spares and caches
 	PoolGUID string
@@ -19,7 +19,7 @@ type ZFSMember struct {
 	Version  uint64
 	Ashift   uint64
 	TopType  string // "mirror", "raidz", "disk" ...
-	Labels   []int  // which of the four are whole: 0-3
+	Labels   []int  // which of the four are readable: 0-3
 }
 
 const zfsLabel = 256 << 10
@@ -34,9 +34,9 @@ func zfsState(n uint64) string {
 
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// probeZFS reads the four labels (include/sys/vdev_impl.h): two at the start, two at the end rounded down to 256 KiB;
-// in each, packed pairs at 16 KiB and uberblocks from 128 KiB on. Labels of different pools or devices are reported
-// apart. A label with uberblocks only is a ghost.
+// probeZFS reads the four labels (include/sys/vdev_impl.h): two at the start, and two at the end, rounded down to 256
+// KiB. Each has packed pairs at 16 KiB and uberblocks from 128 KiB on. probeZFS reports labels of different pools or
+// devices separately. A label that has only uberblocks is a ghost.
 func probeZFS(d *device) []Signature {
 	var out []Signature
 	var orphans []Range
@@ -68,7 +68,7 @@ func probeZFS(d *device) []Signature {
 			known = true
 			s.copies = append(s.copies, here)
 			labels := append(s.ZFS.Labels, i)
-			// The newest label that checks out speaks for the device.
+			// The newest label with a valid checksum describes the device.
 			if s.Checksum == Invalid && sum == Valid || s.Checksum == sum && m.TXG > s.ZFS.TXG {
 				*s.ZFS, s.Checksum, s.Label = m, sum, m.Pool
 			}
@@ -97,8 +97,8 @@ func zfsUberblock(ring []byte) bool {
 	return false
 }
 
-// zfsChecksum verifies the SHA-256 that ends a label's pairs: it covers them with the place on the device standing in
-// for the checksum itself (zio_eck_t, module/zfs/zio_checksum.c).
+// zfsChecksum verifies the SHA-256 at the end of a label's pairs. It is computed with the position on the device in
+// place of the checksum itself (zio_eck_t, module/zfs/zio_checksum.c).
 func zfsChecksum(b []byte, at uint64) Check {
 	tail := b[len(b)-40:]
 	var order binary.ByteOrder = binary.LittleEndian
