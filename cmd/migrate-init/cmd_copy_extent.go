@@ -154,7 +154,7 @@ func (b *blockCopy) carryOut(ctx context.Context) error {
 		return err
 	}
 	out.Copied, out.Verified = counted(done, 0), &counts{Bytes: read.Bytes}
-	if err := b.dev.Void(ctx); err != nil { // from here on the target is no longer what was verified
+	if err := b.dev.Invalidate(ctx); err != nil { // from here on the target is no longer what was verified
 		return err
 	}
 	if err := b.dev.Finalize(ctx, m, &b.engines, b.job); err != nil {
@@ -201,7 +201,7 @@ func (b *blockCopy) transfer(ctx context.Context) (done, read copy.Counts, err e
 	err = fmt.Errorf("target %s: %w", b.dev.Target, err)
 	if errors.Is(err, extent.ErrDiffers) {
 		const how = "%w\nif the source was written to meanwhile: copy from a source that is not in use; the same command starts again"
-		return done, read, errors.Join(fmt.Errorf(how, err), b.dev.Void(ctx))
+		return done, read, errors.Join(fmt.Errorf(how, err), b.dev.Invalidate(ctx))
 	}
 	return done, read, interrupted(ctx, err, "during the verification; "+toResume)
 }

@@ -319,7 +319,7 @@ func TestCopyBlocksOfAnotherState(t *testing.T) {
 	d.says(said, "source "+src+": it is mounted at ")
 	unmount()
 	_, said = d.copy(t.Context(), 1, src, dst)
-	d.says(said, "the source was in use since: resuming would mix two states; to start again, add --wipe "+dst)
+	d.says(said, "the source has been in use since: resuming would mix two states; to start again, add --wipe "+dst)
 	_, said = d.copy(t.Context(), 0, "--wipe", dst, src, dst)
 	if strings.Contains(said, "resuming") {
 		t.Errorf("said %s", said)
@@ -361,9 +361,9 @@ func TestCopyBlocksRefuses(t *testing.T) {
 	d := newDevices(t, "mke2fs", "tune2fs", "debugfs")
 	small := d.source("ext2", blocksCases()["ext2"]...)
 	_, said := d.copy(t.Context(), 1, small, d.loop(32, "512"))
-	d.says(said, "it has 33554432 bytes, the filesystem on "+small+" has 67108864 and cannot shrink; use a larger device, or --engine tree")
+	d.says(said, "it has 33554432 bytes, but the filesystem on "+small+" has 67108864 and cannot be shrunk; use a larger device, or --engine tree")
 	_, said = d.copy(t.Context(), 1, small, d.loop(64, "4096"))
-	d.says(said, "its sectors have 4096 bytes, but the filesystem on "+small+" writes units of 1024 and could not be mounted there")
+	d.says(said, "its sectors have 4096 bytes, but the filesystem on "+small+" is written in units of 1024 and could not be mounted there")
 	dst := d.loop(64, "512")
 	held, err := os.OpenFile(small, os.O_RDONLY|os.O_EXCL, 0)
 	if err != nil {

@@ -10,23 +10,23 @@ import (
 
 const checkpointMark = "MIJC"
 
-// Checkpoint is how far one copy is on its target's medium.
+// Checkpoint records which part of a copy is durable on the target.
 type Checkpoint struct {
-	N      uint64          `json:"n"`                // of two, the one with the larger number counts
-	Key    string          `json:"key"`              // which copy it is of, in the caller's terms
-	Stamp  string          `json:"stamp"`            // the state of the source: a checkpoint of another state does not count
-	Source string          `json:"source,omitempty"` // where the source was, for a person
-	Data   json.RawMessage `json:"data"`             // the engine's own; null: nothing on the target counts
+	N      uint64          `json:"n"`                // sequence number; the higher of two is the newer one
+	Key    string          `json:"key"`              // identifies the copy, in the caller's terms
+	Stamp  string          `json:"stamp"`            // the state of the source; a checkpoint with another stamp is ignored
+	Source string          `json:"source,omitempty"` // where the source was; only for messages
+	Data   json.RawMessage `json:"data"`             // the engine's own state; null: nothing on the target is valid
 }
 
-// Slots are the two places of a medium that checkpoints are written to in turn, so that a torn write leaves the one before.
+// Slots are two places on a medium. Checkpoints are written to them in turn, so that a torn write leaves the previous one.
 type Slots struct {
-	At   [2]int64
-	Size int
-	Salt string // see EncodeSlot: slots of another plan do not count
+	At   [2]int64 // byte offsets
+	Size int      // bytes, for each
+	Salt string   // see EncodeSlot: slots of another plan are ignored
 }
 
-// Encode returns a checkpoint's slot and where it belongs.
+// Encode returns the slot that holds c, and the byte offset to write it to.
 func (s Slots) Encode(c Checkpoint) (offset int64, slot []byte, err error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -36,8 +36,8 @@ func (s Slots) Encode(c Checkpoint) (offset int64, slot []byte, err error) {
 	return s.At[c.N%2], slot, err
 }
 
-// Read returns the newest whole checkpoint, nil when there is none. With an error there may be a newer one that could not
-// be read; a medium that is too short for a slot is no error.
+// Read returns the newest intact checkpoint, or nil if there is none. If err is not nil, a slot could not be read, and best
+// may not be the newest. A medium too short for a slot is not an error.
 func (s Slots) Read(r io.ReaderAt) (best *Checkpoint, err error) {
 	for _, at := range s.At {
 		b := make([]byte, s.Size)
@@ -56,18 +56,17 @@ func (s Slots) Read(r io.ReaderAt) (best *Checkpoint, err error) {
 	return best, err
 }
 
-// Checkpoints keeps the checkpoints of copies that are made one after the other.
+// Checkpoints reads and writes the checkpoints of copies that run one after the other.
 type Checkpoints struct {
 	Slots Slots
-	// Write writes a slot; when it returns, the slot is on the medium.
+	// Write writes a slot at a byte offset. The slot must be durable when Write returns.
 	Write func(ctx context.Context, c Checkpoint, offset int64, slot []byte) error
-	Last  *Checkpoint // nil: none was read or written
+	Last  *Checkpoint // the last one read or written; nil if there is none
 }
 
-// Attach makes a job write its checkpoints here, and go on from the last one when that is of the same copy and of the same
-// state of the source.
+// Attach makes j write its checkpoints here. If the last checkpoint has the Key and Stamp of c, j resumes from it.
 func (k *Checkpoints) Attach(ctx context.Context, j *Job, c Checkpoint) {
-	if l := k.Last; l != nil && l.Key == c.Key && l.Stamp == c.Stamp && l.counts() {
+	if l := k.Last; l != nil && l.Key == c.Key && l.Stamp == c.Stamp && l.resumable() {
 		j.Resume = l.Data
 	}
 	j.Checkpoint = func(data any) (err error) {
@@ -75,8 +74,8 @@ func (k *Checkpoints) Attach(ctx context.Context, j *Job, c Checkpoint) {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 		err = k.Save(ctx, c)
-		// One that lists more unreadable ranges than fit its slot is left out: what comes after the last one that was kept
-		// is copied again, and listed again.
+		// A checkpoint with more unreadable ranges than fit the slot is not written: whatever follows the last one that was
+		// written is copied, and listed, again.
 		if errors.Is(err, errSlotTooSmall) {
 			return nil
 		}
@@ -84,7 +83,7 @@ func (k *Checkpoints) Attach(ctx context.Context, j *Job, c Checkpoint) {
 	}
 }
 
-// Save writes a checkpoint, whose number it sets. The older of the two is overwritten.
+// Save assigns c the next sequence number and writes it over the older of the two slots.
 func (k *Checkpoints) Save(ctx context.Context, c Checkpoint) error {
 	c.N = 1
 	if k.Last != nil {
@@ -101,13 +100,14 @@ func (k *Checkpoints) Save(ctx context.Context, c Checkpoint) error {
 	return nil
 }
 
-// Void says, in both slots, that nothing on the target counts. Last is not nil afterwards: a copy was begun there.
-func (k *Checkpoints) Void(ctx context.Context, c Checkpoint) error {
+// Invalidate records in both slots that nothing on the target is valid. Last is not nil afterwards: it shows that a copy was
+// started there.
+func (k *Checkpoints) Invalidate(ctx context.Context, c Checkpoint) error {
 	c.Data = json.RawMessage("null")
 	return errors.Join(k.Save(ctx, c), k.Save(ctx, c))
 }
 
-// counts reports whether there is something to go on with.
-func (c *Checkpoint) counts() bool {
+// resumable reports whether a copy can resume from c.
+func (c *Checkpoint) resumable() bool {
 	return c != nil && len(c.Data) > 0 && string(c.Data) != "null"
 }

@@ -14,7 +14,7 @@ import (
 	"migrate-init/pkg/extent"
 )
 
-// medium is what slots are written to.
+// medium is a device in memory.
 type medium []byte
 
 func (m medium) ReadAt(b []byte, off int64) (int, error) { return bytes.NewReader(m).ReadAt(b, off) }
@@ -26,7 +26,7 @@ func (m medium) on(s Slots) *Checkpoints {
 	}}
 }
 
-// TestSlotRoundTrip: a payload comes back, and does not under another mark or salt, or after a change of any byte of it.
+// TestSlotRoundTrip checks that a slot decodes to its payload, but not with another mark or salt, nor after a byte has changed.
 func TestSlotRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		payload, salt := rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "payload"), rapid.String().Draw(t, "salt")
@@ -57,7 +57,7 @@ func TestSlotRoundTrip(t *testing.T) {
 	}
 }
 
-// TestCheckpointTorn: after each write the newest checkpoint counts; when that write was torn, the one before does.
+// TestCheckpointTorn checks that Read returns the newest checkpoint after each write, and the previous one if the write was torn.
 func TestCheckpointTorn(t *testing.T) {
 	m, s := make(medium, 1000), Slots{At: [2]int64{0, 500}, Size: 400, Salt: "plan"}
 	k := m.on(s)
@@ -71,7 +71,7 @@ func TestCheckpointTorn(t *testing.T) {
 			t.Fatalf("after %d: %+v, %v", i, last, err)
 		}
 		torn := bytes.Clone(m)
-		copy(torn[s.At[last.N%2]+20:], before[s.At[last.N%2]+20:]) // its first bytes are new, the rest is old
+		copy(torn[s.At[last.N%2]+20:], before[s.At[last.N%2]+20:]) // the first bytes are new, the rest is old
 		switch last, err = s.Read(medium(torn)); {
 		case err != nil:
 			t.Fatal(err)
@@ -96,7 +96,8 @@ type broken struct{}
 
 func (broken) ReadAt([]byte, int64) (int, error) { return 0, errBroken }
 
-// TestAttach: only a checkpoint of the same copy, of the same state of its source, that was not voided, is gone on from.
+// TestAttach checks that a job resumes only from a checkpoint of the same copy and the same state of its source that was not
+// invalidated.
 func TestAttach(t *testing.T) {
 	m, s := make(medium, 1000), Slots{At: [2]int64{0, 500}, Size: 400}
 	of := Checkpoint{Key: "copy:a", Stamp: "mounts 5", Source: "/dev/x"}
@@ -127,20 +128,20 @@ func TestAttach(t *testing.T) {
 			t.Errorf("%+v resumes from %s", other, got)
 		}
 	}
-	if err := k.Void(t.Context(), of); err != nil {
+	if err := k.Invalidate(t.Context(), of); err != nil {
 		t.Fatal(err)
 	}
 	if got := resumes(of); got != "" {
 		t.Errorf("voided, and resumes from %s", got)
 	}
 	clear(m[s.At[k.Last.N%2]:][:s.Size])
-	if last, err := s.Read(m); err != nil || last == nil || last.counts() {
+	if last, err := s.Read(m); err != nil || last == nil || last.resumable() {
 		t.Errorf("voided, and the newest slot is gone: %+v, %v", last, err)
 	}
 }
 
-// TestCheckpointOfBadDisk: a disk with many unreadable places is copied to its end. A checkpoint that does not fit its slot
-// is left out, and the one before it still counts.
+// TestCheckpointOfBadDisk checks that a disk with many unreadable ranges is copied to its end. A checkpoint that does not fit
+// its slot is not written, and the previous one stays valid.
 func TestCheckpointOfBadDisk(t *testing.T) {
 	const id = "11111111-2222-4333-8444-555555555555"
 	bad := func(n int) (c extent.Checkpoint) {

@@ -12,13 +12,14 @@ import (
 	"migrate-init/pkg/machine"
 )
 
-// ErrOldState says that a target holds the state of an interrupted copy by an older version, which cannot be resumed.
-var ErrOldState = errors.New("an interrupted copy by an older migrate-init is there, which this one cannot resume")
+// ErrOldState means that the target holds an interrupted copy by an older version, which cannot be resumed.
+var ErrOldState = errors.New("an older migrate-init left an interrupted copy there, which this version cannot resume")
 
-// ErrSourceChanged says that the source of an interrupted copy was in use since.
-var ErrSourceChanged = errors.New("a copy of this source was interrupted there, and the source was in use since: resuming would mix two states")
+// ErrSourceChanged means that the source of an interrupted copy has been in use since.
+var ErrSourceChanged = errors.New("a copy of this source was interrupted there, and the source has been in use since: resuming would mix two states")
 
-// DeviceState returns what an interrupted copy by blocks left on a target, nil for nothing.
+// DeviceState returns the checkpoint that an interrupted block copy left on a target, or nil if there is none. The error is
+// ErrOldState for the state of an older version.
 func DeviceState(r io.ReaderAt) (*Checkpoint, error) {
 	last, err := deviceSlots().Read(r)
 	if last != nil || err != nil {
@@ -34,49 +35,50 @@ func DeviceState(r io.ReaderAt) (*Checkpoint, error) {
 	return nil, nil
 }
 
-// Device is a copy of the filesystem on one device to another device in a running system. Its state lies in the first 4096
-// bytes of the target.
+// Device is a copy of a filesystem from one device to another in a running system. It keeps its state in the first 4096 bytes
+// of the target.
 type Device struct {
 	Source, Target string
 	Alloc          *extent.Allocation // of the source
 
-	hold  *os.File
-	state *stateFile
-	kept  Checkpoints
+	src         *os.File // open exclusively
+	state       *stateFile
+	checkpoints Checkpoints
 }
 
-// OpenDevice opens the source for as long as the copy takes, so that no one can mount it or start something on it, and
-// reads its allocation. Close releases it.
+// OpenDevice opens the source exclusively until Close, so that it cannot be mounted or become part of a device stack during
+// the copy, and reads its allocation.
 func OpenDevice(source, target string) (*Device, error) {
-	hold, err := os.OpenFile(source, os.O_RDONLY|os.O_EXCL, 0)
+	f, err := os.OpenFile(source, os.O_RDONLY|os.O_EXCL, 0)
 	if err != nil {
-		return nil, fmt.Errorf("source %s: it must not be in use during the copy: %w; fuser -v %s shows who uses it", source, err, source)
+		return nil, fmt.Errorf("source %s: it must not be in use during the copy: %w; find what uses it: fuser -v %s", source, err, source)
 	}
-	d := &Device{Source: source, Target: target, hold: hold, kept: Checkpoints{Slots: deviceSlots()}}
-	size, err := hold.Seek(0, io.SeekEnd)
+	d := &Device{Source: source, Target: target, src: f, checkpoints: Checkpoints{Slots: deviceSlots()}}
+	size, err := f.Seek(0, io.SeekEnd)
 	if err == nil {
-		d.Alloc, err = extent.Read(hold, size)
+		d.Alloc, err = extent.Read(f, size)
 	}
 	if err != nil {
-		_ = hold.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("source %s: %w", source, err)
 	}
 	return d, nil
 }
 
-// Fits refuses a target on which the filesystem could not be mounted.
+// Fits returns an error if the filesystem could not be mounted on a target of size bytes whose logical sectors have sector
+// bytes.
 func (d *Device) Fits(size, sector int64) error {
 	if size < d.Alloc.Size {
-		return fmt.Errorf("target %s: it has %d bytes, the filesystem on %s has %d and cannot shrink; use a larger device, or --engine tree", d.Target, size, d.Source, d.Alloc.Size)
+		return fmt.Errorf("target %s: it has %d bytes, but the filesystem on %s has %d and cannot be shrunk; use a larger device, or --engine tree", d.Target, size, d.Source, d.Alloc.Size)
 	}
 	if d.Alloc.SectorSize < sector {
-		return fmt.Errorf("target %s: its sectors have %d bytes, but the filesystem on %s writes units of %d and could not be mounted there; use --engine tree", d.Target, sector, d.Source, d.Alloc.SectorSize)
+		return fmt.Errorf("target %s: its sectors have %d bytes, but the filesystem on %s is written in units of %d and could not be mounted there; use --engine tree", d.Target, sector, d.Source, d.Alloc.SectorSize)
 	}
 	return nil
 }
 
-// Load reads what an interrupted copy left on the target. What cannot be resumed is an error; the caller may start again all
-// the same.
+// Load reads the state that an interrupted copy left on the target. It returns an error if that copy cannot be resumed; the
+// caller may still start from the beginning.
 func (d *Device) Load(r io.ReaderAt) error {
 	last, err := DeviceState(r)
 	if err != nil {
@@ -84,7 +86,7 @@ func (d *Device) Load(r io.ReaderAt) error {
 	}
 	switch {
 	case last == nil || last.Stamp == d.Alloc.Identity:
-		d.kept.Last = last
+		d.checkpoints.Last = last
 		return nil
 	case last.Key == d.Alloc.UUID:
 		return ErrSourceChanged
@@ -92,42 +94,44 @@ func (d *Device) Load(r io.ReaderAt) error {
 	return fmt.Errorf("a copy of %s on %s was interrupted there; name that source to resume it", last.Key, last.Source)
 }
 
-// Resumed reports whether there is something to go on with. A copy that was interrupted among its last writes left a state
-// that says that nothing counts.
-func (d *Device) Resumed() bool { return d.kept.Last.counts() }
+// Resumed reports whether the copy resumes an earlier one. It does not if the earlier one was interrupted during Finalize: its
+// checkpoints were invalidated before.
+func (d *Device) Resumed() bool { return d.checkpoints.Last.resumable() }
 
 func (d *Device) checkpoint() Checkpoint {
 	return Checkpoint{Key: d.Alloc.UUID, Stamp: d.Alloc.Identity, Source: d.Source}
 }
 
-// Wipe is the first effect of a copy that is not resumed: it removes what chunks say, and an earlier state.
+// Wipe returns the first effect of a copy that is not resumed. It writes chunks, which erase old signatures, and erases the
+// state of an earlier copy.
 func (d *Device) Wipe(chunks []machine.Chunk) machine.WriteDevice {
 	return machine.WriteDevice{Dev: d.Target, Why: "wipe old signatures", Chunks: append(chunks, machine.Chunk{Zero: deviceStateSize})}
 }
 
-// Begin makes a job keep its checkpoints on the target. A target that is not resumed has been wiped before.
+// Begin makes j write its checkpoints to the target. Unless the copy is resumed, the caller must have carried out Wipe.
 func (d *Device) Begin(ctx context.Context, j *Job) (err error) {
 	if d.state, err = openStateDevice(d.Target); err != nil {
 		return fmt.Errorf("target %s: %w", d.Target, err)
 	}
-	d.kept.Write = d.state.write
-	d.kept.Attach(ctx, j, d.checkpoint())
+	d.checkpoints.Write = d.state.write
+	d.checkpoints.Attach(ctx, j, d.checkpoint())
 	if d.Resumed() {
 		return nil
 	}
-	return d.Void(ctx)
+	return d.Invalidate(ctx)
 }
 
-// Void says on the target that nothing on it counts, so that the next copy starts again. It is not interrupted.
-func (d *Device) Void(ctx context.Context) error {
-	if err := d.kept.Void(context.WithoutCancel(ctx), d.checkpoint()); err != nil {
+// Invalidate records on the target that nothing on it is valid, so that the next copy starts from the beginning. It ignores
+// cancellation of ctx.
+func (d *Device) Invalidate(ctx context.Context) error {
+	if err := d.checkpoints.Invalidate(context.WithoutCancel(ctx), d.checkpoint()); err != nil {
 		return fmt.Errorf("target %s: %w", d.Target, err)
 	}
 	return nil
 }
 
-// Finalize makes a verified copy a filesystem of its own. It is not interrupted, because a tool that is killed while it
-// rewrites metadata leaves no filesystem.
+// Finalize turns a verified copy into a filesystem with its own identity. It ignores cancellation of ctx: a tool that is
+// killed while it rewrites metadata leaves a broken filesystem.
 func (d *Device) Finalize(ctx context.Context, m machine.Machine, f Finalizer, j Job) error {
 	ctx = context.WithoutCancel(ctx)
 	effs, err := f.Finalize(j)
@@ -143,14 +147,14 @@ func (d *Device) Finalize(ctx context.Context, m machine.Machine, f Finalizer, j
 		return err
 	}
 	if err != nil && extent.GrowsMounted(j.Type) {
-		_, _ = m.Do(ctx, machine.Unmount{Target: j.To}) // the first error counts; it may not be mounted at all
+		_, _ = m.Do(ctx, machine.Unmount{Target: j.To}) // the first error is reported; it may not even be mounted
 	}
 	_, rm := m.Do(ctx, machine.Remove{Path: j.To})
 	return errors.Join(err, rm)
 }
 
-// Result reads the finished target, and refuses one that did not become what the job asks for: xfs_admin exits with 0
-// even when it did nothing.
+// Result reads the allocation of the finished target. It returns an error if the target does not have the type, UUID and label
+// that j asks for: xfs_admin exits with 0 even if it did nothing.
 func (d *Device) Result(j Job, size int64) (*extent.Allocation, error) {
 	f, err := os.Open(d.Target)
 	if err != nil {
@@ -168,7 +172,7 @@ func (d *Device) Result(j Job, size int64) (*extent.Allocation, error) {
 	return a, nil
 }
 
-// Identity is what the target has in the end.
+// Identity returns the UUID and label that the finished target has.
 func (d *Device) Identity(j Job) (uuid, label string) {
 	if j.NewUUID == "" {
 		return d.Alloc.UUID, d.Alloc.Label
@@ -176,9 +180,9 @@ func (d *Device) Identity(j Job) (uuid, label string) {
 	return j.NewUUID, j.NewLabel
 }
 
-// Close releases source and state.
+// Close closes the source and the state on the target.
 func (d *Device) Close() {
-	_ = d.hold.Close()
+	_ = d.src.Close()
 	if d.state != nil {
 		d.state.close()
 	}

@@ -13,29 +13,29 @@ import (
 	"migrate-init/pkg/tree"
 )
 
-// Dir is a copy of one directory into another in a running system. While it is under way its state lies in the root of the
-// target: the engine's manifest and a file with two checkpoint slots, which goes when all is verified.
+// Dir is a copy of one directory into another in a running system. Until the copy has been verified, its state is in the root
+// of the target: the engine's manifest, and a file with two checkpoint slots.
 type Dir struct {
-	src, dst string
-	state    *stateFile
-	kept     Checkpoints
-	resumed  bool
+	src, dst    string
+	state       *stateFile
+	checkpoints Checkpoints
+	resumed     bool
 }
 
-// OpenDir finds out whether a copy of src was interrupted in dst, and changes nothing. Both are absolute paths. A target in
-// which a copy of another source was interrupted is refused, and so is a source that is itself an unfinished copy.
+// OpenDir looks in dst for an interrupted copy of src, and changes nothing. Both must be absolute paths. It returns an error if
+// dst holds an interrupted copy of another source, or if src is itself an unfinished copy.
 func OpenDir(src, dst string) (*Dir, error) {
 	for _, n := range stateNames() {
 		if _, err := os.Lstat(filepath.Join(src, n)); err == nil {
-			return nil, fmt.Errorf("source %s: it holds %s, so a copy into it was interrupted; finish that copy first, or remove the file", src, n)
+			return nil, fmt.Errorf("source %s: it contains %s, so a copy into it was interrupted; finish that copy first, or remove the file", src, n)
 		}
 	}
 	for _, n := range oldStateNames() {
 		if _, err := os.Lstat(filepath.Join(dst, n)); err == nil {
-			return nil, fmt.Errorf("target %s: %s is left of a copy by an older migrate-init, which this one cannot resume; empty the target and copy again", dst, n)
+			return nil, fmt.Errorf("target %s: %s is left over from a copy by an older migrate-init, which this version cannot resume; empty the target and copy again", dst, n)
 		}
 	}
-	d := &Dir{src: src, dst: dst, kept: Checkpoints{Slots: fileSlots()}}
+	d := &Dir{src: src, dst: dst, checkpoints: Checkpoints{Slots: fileSlots()}}
 	f, err := os.Open(filepath.Join(dst, stateName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
@@ -44,25 +44,25 @@ func OpenDir(src, dst string) (*Dir, error) {
 		return nil, fmt.Errorf("target %s: %w", dst, err)
 	}
 	defer f.Close()
-	if d.kept.Last, err = d.kept.Slots.Read(f); err != nil {
+	if d.checkpoints.Last, err = d.checkpoints.Slots.Read(f); err != nil {
 		return nil, fmt.Errorf("target %s: %w", dst, err)
 	}
-	// A file without a checkpoint is of a copy that ended before it copied anything; if not, the engine refuses the target
-	// because it is not empty.
-	if d.kept.Last == nil {
+	// A state file without a checkpoint belongs to a copy that ended before it copied anything. If it did copy something, the
+	// engine refuses the target because it is not empty.
+	if d.checkpoints.Last == nil {
 		return d, nil
 	}
-	if d.kept.Last.Key != src {
-		return nil, fmt.Errorf("target %s: a copy of %s was interrupted there; name that source to resume it, or empty the target", dst, d.kept.Last.Key)
+	if d.checkpoints.Last.Key != src {
+		return nil, fmt.Errorf("target %s: a copy of %s was interrupted there; name that source to resume it, or empty the target", dst, d.checkpoints.Last.Key)
 	}
 	d.resumed = true
 	return d, nil
 }
 
-// Resumed reports whether the copy goes on where an earlier one was interrupted.
+// Resumed reports whether the copy resumes an interrupted one.
 func (d *Dir) Resumed() bool { return d.resumed }
 
-// Precheck reports what the target will not hold.
+// Precheck reports what the target will not keep of the source.
 func (d *Dir) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
 	if err := d.removeProbes(); err != nil {
 		return tree.Scan{}, err
@@ -72,13 +72,13 @@ func (d *Dir) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
 		return tree.Scan{}, err
 	}
 	if d.resumed {
-		caps.FreeBytes, caps.FreeInodes = 0, 0 // unknown: part of the copy is there already
+		caps.FreeBytes, caps.FreeInodes = 0, 0 // unknown, as part of the copy is already there
 	}
 	return tree.Precheck(ctx, d.src, caps, treeOptions(j))
 }
 
-// removeProbes removes the directories in which an interrupted Precheck was trying out what the target can hold. A
-// directory of that name in the source is part of the copy.
+// removeProbes removes the probe directories that an interrupted Precheck left in the target. A directory that has the same
+// name in the source is part of the copy, and stays.
 func (d *Dir) removeProbes() error {
 	top, err := os.ReadDir(d.dst)
 	if err != nil {
@@ -98,22 +98,22 @@ func (d *Dir) removeProbes() error {
 	return nil
 }
 
-// Begin completes a job that names neither side yet, so that it keeps its checkpoints in the target. After an interruption
-// the verification reads the source again: no stamp says that it did not change.
+// Begin sets the engine and both sides of j, and makes it write its checkpoints to the target. If the copy is resumed, the
+// verification reads the source again, because nothing proves that a directory has not changed.
 func (d *Dir) Begin(ctx context.Context, j *Job) (err error) {
 	if d.state, err = openStateFile(filepath.Join(d.dst, stateName)); err != nil {
 		return fmt.Errorf("target %s: %w", d.dst, err)
 	}
-	d.kept.Write = d.state.write
+	d.checkpoints.Write = d.state.write
 	j.Engine, j.From, j.To, j.Reread, j.own = Tree, d.src, d.dst, d.resumed, []string{stateName}
 	c := Checkpoint{Key: d.src}
-	d.kept.Attach(ctx, j, c)
+	d.checkpoints.Attach(ctx, j, c)
 	if d.resumed {
 		return nil
 	}
-	// From here on the files in the target are this copy's.
+	// From here on the files in the target belong to this copy.
 	if c.Data, err = json.Marshal(tree.Checkpoint{}); err == nil {
-		err = d.kept.Save(ctx, c)
+		err = d.checkpoints.Save(ctx, c)
 	}
 	if err != nil {
 		return fmt.Errorf("target %s: %w", d.dst, err)
@@ -121,17 +121,17 @@ func (d *Dir) Begin(ctx context.Context, j *Job) (err error) {
 	return nil
 }
 
-// Abandon removes the state of a copy that was refused before it copied anything. One that was resumed keeps it.
+// Abandon removes the state of a copy that was refused before it copied anything. A resumed copy keeps its state.
 func (d *Dir) Abandon() {
 	if !d.resumed {
-		_ = d.Finish() // the refusal is what the caller reports
+		_ = d.Finish() // the caller reports the refusal
 	}
 }
 
-// Finish removes the state of a copy that was verified, and gives the target's root its times back.
+// Finish removes the state of a verified copy, and keeps the modification time of the target's root.
 func (d *Dir) Finish() error { return removeState(d.dst) }
 
-// Close releases the state file.
+// Close closes the state file.
 func (d *Dir) Close() {
 	if d.state != nil {
 		d.state.close()

@@ -14,7 +14,7 @@ import (
 	"migrate-init/pkg/tree"
 )
 
-// sides are a source with two files and an empty target.
+// sides returns a source with two files and an empty target.
 func sides(t *testing.T) (src, dst string) {
 	t.Helper()
 	src, dst = t.TempDir(), t.TempDir()
@@ -47,8 +47,8 @@ func names(t *testing.T, dir string) string {
 	return strings.Join(out, " ")
 }
 
-// TestDirResume: a copy that is cut is resumed by the next one of the same source, which reads the source again for its
-// verification; another source is refused, and so is one that is an unfinished copy. Nothing of the state is left.
+// TestDirResume checks that the next copy of the same source resumes an interrupted one, and reads the source again for its
+// verification. Another source is refused, and so is a source that is an unfinished copy. No state is left in the end.
 func TestDirResume(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED, NOT TESTED: copying needs root")
@@ -65,7 +65,7 @@ func TestDirResume(t *testing.T) {
 	if _, err := engines.Copy(gone, j); !errors.Is(err, context.Canceled) {
 		t.Fatalf("it was not cut: %v", err)
 	}
-	d.Abandon() // as of a copy that was refused: the next one finds an empty target
+	d.Abandon() // as after a refusal: the next copy finds an empty target
 	if got := names(t, dst); got != "" {
 		t.Fatalf("abandoned, and the target has %s", got)
 	}
@@ -82,7 +82,7 @@ func TestDirResume(t *testing.T) {
 		t.Errorf("from an unfinished copy: %v", err)
 	}
 
-	// The power failed in the middle of a file, and while something was tried out.
+	// The power failed in the middle of a file, and while the target was being probed.
 	probe := filepath.Join(dst, ".migrate-init-probe-1")
 	if err := errors.Join(os.WriteFile(filepath.Join(dst, "a"), []byte("half"), 0o600), os.Mkdir(probe, 0o700), os.WriteFile(filepath.Join(probe, "f"), nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestDirResume(t *testing.T) {
 	if err := d.Begin(t.Context(), &j); err != nil || j.Resume == nil || !j.Reread || !d.Resumed() {
 		t.Fatalf("%+v, %v", j, err)
 	}
-	d.Abandon() // a copy that was resumed keeps what it has
+	d.Abandon() // a resumed copy keeps its state
 	for _, do := range []func(context.Context, Job) (Counts, error){engines.Copy, engines.Verify} {
 		if _, err := do(t.Context(), j); err != nil {
 			t.Fatal(err)
@@ -115,7 +115,8 @@ func TestDirResume(t *testing.T) {
 	}
 }
 
-// TestDirState: a state without a checkpoint resumes nothing, and lets no copy into a target that is not empty.
+// TestDirState checks that a state file without a checkpoint resumes nothing, and does not allow a copy into a target that is
+// not empty.
 func TestDirState(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED, NOT TESTED: copying needs root")
@@ -136,7 +137,7 @@ func TestDirState(t *testing.T) {
 	}
 }
 
-// TestOldState: the state of an older version is recognized, and never resumed.
+// TestOldState checks that the state of an older version is recognized, and never resumed.
 func TestOldState(t *testing.T) {
 	src, dst := sides(t)
 	for _, n := range oldStateNames() {
@@ -144,10 +145,10 @@ func TestOldState(t *testing.T) {
 		if err := os.WriteFile(name, []byte(`{"source":"`+src+`","manifest":0}`+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenDir(src, dst); err == nil || !strings.Contains(err.Error(), n+" is left of a copy by an older migrate-init") {
+		if _, err := OpenDir(src, dst); err == nil || !strings.Contains(err.Error(), n+" is left over from a copy by an older migrate-init") {
 			t.Errorf("target with %s: %v", n, err)
 		}
-		if _, err := OpenDir(dst, src); err == nil || !strings.Contains(err.Error(), "it holds "+n) {
+		if _, err := OpenDir(dst, src); err == nil || !strings.Contains(err.Error(), "it contains "+n) {
 			t.Errorf("source with %s: %v", n, err)
 		}
 		if err := os.Remove(name); err != nil {
@@ -163,18 +164,18 @@ func TestOldState(t *testing.T) {
 	}
 }
 
-// TestDeviceLoad: the state on a target is resumed with the same state of the same source alone.
+// TestDeviceLoad checks that a copy resumes only from the same state of the same source.
 func TestDeviceLoad(t *testing.T) {
 	m := make(medium, deviceStateSize)
 	of := func(uuid, identity string) *Device {
-		return &Device{Source: "/dev/x", Alloc: &extent.Allocation{UUID: uuid, Identity: identity}, kept: *m.on(deviceSlots())}
+		return &Device{Source: "/dev/x", Alloc: &extent.Allocation{UUID: uuid, Identity: identity}, checkpoints: *m.on(deviceSlots())}
 	}
 	d := of("u", "i")
 	if err := d.Load(m); err != nil || d.Resumed() {
 		t.Fatalf("of nothing: resumed %v, %v", d.Resumed(), err)
 	}
 	var j Job
-	d.kept.Attach(t.Context(), &j, d.checkpoint())
+	d.checkpoints.Attach(t.Context(), &j, d.checkpoint())
 	if err := j.Checkpoint(extent.Checkpoint{Identity: "i", Windows: math.MaxInt32}); err != nil {
 		t.Fatal(err)
 	}
@@ -187,10 +188,10 @@ func TestDeviceLoad(t *testing.T) {
 	if d = of("v", "k"); d.Load(m) == nil || !strings.Contains(d.Load(m).Error(), "a copy of u on /dev/x was interrupted there") || d.Resumed() {
 		t.Errorf("of another source: %v", d.Load(m))
 	}
-	if d = of("u", "i"); d.Load(m) != nil || d.Void(t.Context()) != nil {
-		t.Fatal("not voided")
+	if d = of("u", "i"); d.Load(m) != nil || d.Invalidate(t.Context()) != nil {
+		t.Fatal("not invalidated")
 	}
-	if d = of("u", "i"); d.Load(m) != nil || d.Resumed() || d.kept.Last == nil {
-		t.Error("what was voided is resumed")
+	if d = of("u", "i"); d.Load(m) != nil || d.Resumed() || d.checkpoints.Last == nil {
+		t.Error("resumes from an invalidated checkpoint")
 	}
 }

@@ -9,39 +9,39 @@ import (
 	"migrate-init/pkg/tree"
 )
 
-// Engines is the Copier of a real machine: pkg/tree and pkg/extent. It keeps the sums that a copy by blocks has taken, for
-// its verification.
+// Engines is the Copier of a real machine: pkg/tree and pkg/extent. It keeps the checksums of a block copy for the
+// verification of that copy.
 type Engines struct {
-	sums map[string]learnt // by Job.ToDev
-	// Disk opens a disk to be measured; nil: the real one.
+	sums map[string]checksums // by Job.ToDev
+	// Disk opens a disk to measure it; nil means machine.OpenDirect.
 	Disk  func(path string) (Direct, error)
-	disks map[Disk]judged // what was decided of each, in this run
-	// behave says whether the disks of a copy by files behaved like heads in the end, by Job.To.
-	behave map[string]bool
+	disks map[Disk]diskClass // measured in this run
+	// sawHeads records whether the disks of a copy by files behaved like heads at its end, by Job.To.
+	sawHeads map[string]bool
 }
 
-// judged is the decision about a disk.
-type judged struct {
+// diskClass is what was found out about a disk.
+type diskClass struct {
 	heads bool
 	why   []string
 }
 
-// Heads decides of two disks as [Judge] does, and measures each once. It is told as why only the first time.
+// Heads classifies disks as [Classify] does, but measures each disk only once. why explains a disk only the first time.
 func (g *Engines) Heads(ctx context.Context, kind string, disks ...Disk) (heads bool, why []string) {
 	open := g.Disk
 	if open == nil {
 		open = openDirect
 	}
 	if kind == DiskHeads || kind == DiskFlash {
-		return Judge(ctx, kind, open)
+		return Classify(ctx, kind, open)
 	}
 	for _, d := range disks {
 		j, ok := g.disks[d]
 		if !ok {
 			if g.disks == nil {
-				g.disks = map[Disk]judged{}
+				g.disks = map[Disk]diskClass{}
 			}
-			j.heads, j.why = Judge(ctx, kind, open, d)
+			j.heads, j.why = Classify(ctx, kind, open, d)
 			g.disks[d] = j
 			why = append(why, j.why...)
 		}
@@ -58,7 +58,8 @@ func openDirect(path string) (Direct, error) {
 	return d, nil
 }
 
-type learnt struct {
+// checksums are those of a finished block copy, one for each window of alloc.
+type checksums struct {
 	alloc *extent.Allocation
 	sums  []extent.Sum
 }
@@ -74,7 +75,7 @@ func (g *Engines) Copy(ctx context.Context, j Job) (Counts, error) {
 	return Counts{}, fmt.Errorf("engine %s: not known to this migrate-init", j.Engine)
 }
 
-// Precheck implements Copier. A copy by blocks keeps everything, if it can read the filesystem at all.
+// Precheck implements Copier. A block copy keeps everything, provided that it supports the filesystem.
 func (g *Engines) Precheck(ctx context.Context, j Job) (tree.Scan, error) {
 	switch j.Engine {
 	case Tree, "":

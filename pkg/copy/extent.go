@@ -11,7 +11,7 @@ import (
 	"migrate-init/pkg/extent"
 )
 
-// readExtent reads the source's allocation.
+// readExtent opens the source and reads its allocation.
 func readExtent(j Job) (src *os.File, whole *extent.Allocation, err error) {
 	if src, err = os.Open(j.FromDev); err != nil {
 		return nil, nil, err
@@ -30,7 +30,7 @@ func readExtent(j Job) (src *os.File, whole *extent.Allocation, err error) {
 	return src, whole, nil
 }
 
-// openExtent opens both sides, and hides the source's superblock from the copy.
+// openExtent opens both sides. hidden is the allocation to copy: whole without the superblock.
 func openExtent(j Job) (src *os.File, dst *os.File, whole, hidden *extent.Allocation, err error) {
 	if src, whole, err = readExtent(j); err != nil {
 		return nil, nil, nil, nil, err
@@ -68,9 +68,9 @@ func (g *Engines) copyExtent(ctx context.Context, j Job) (c Counts, err error) {
 	if j.Checkpoint != nil {
 		o.Checkpoint = func(c extent.Checkpoint) error {
 			if c.Windows == 0 {
-				return nil // nothing to go on with
+				return nil // nothing to resume from
 			}
-			// The sums stay out, because they would not fit a slot: a window without a sum is only read again.
+			// The sums are left out because they would not fit a slot. A window without a sum is read again.
 			c.First, c.Sums = c.Windows, nil
 			return j.Checkpoint(c)
 		}
@@ -78,23 +78,23 @@ func (g *Engines) copyExtent(ctx context.Context, j Job) (c Counts, err error) {
 	res, err := extent.Copy(ctx, src, dst, hidden, o)
 	if err == nil {
 		if g.sums == nil {
-			g.sums = map[string]learnt{}
+			g.sums = map[string]checksums{}
 		}
-		g.sums[j.ToDev] = learnt{hidden, res.Sums}
+		g.sums[j.ToDev] = checksums{hidden, res.Sums}
 	}
 	c.Bytes, c.Resumed = res.Written, res.Bytes-res.Written
-	c.unread(j.FromDev, res.Bad)
+	c.addUnread(j.FromDev, res.Bad)
 	return c, err
 }
 
-// mostSkipped bounds the list in Counts, as the tree engine does.
-const mostSkipped = 1000
+// maxSkipped bounds Counts.Skipped, as in the tree engine.
+const maxSkipped = 1000
 
-// unread lists ranges of a device. The tools of the filesystem (debugfs with icheck and ncheck, xfs_db) find the
-// files that they belong to.
-func (c *Counts) unread(dev string, bad []extent.Range) {
+// addUnread lists ranges of a device that could not be read. The filesystem's tools (debugfs with icheck and ncheck, xfs_db)
+// find the files that they belong to.
+func (c *Counts) addUnread(dev string, bad []extent.Range) {
 	c.Unread = int64(len(bad))
-	for _, r := range bad[:min(len(bad), mostSkipped)] {
+	for _, r := range bad[:min(len(bad), maxSkipped)] {
 		c.Skipped = append(c.Skipped, fmt.Sprintf("%s: %v: could not be read; the copy has zeros instead", dev, r))
 	}
 }
@@ -105,21 +105,21 @@ func (g *Engines) verifyExtent(ctx context.Context, j Job) (c Counts, err error)
 		return c, err
 	}
 	defer func() { err = errors.Join(err, src.Close(), dst.Close()) }()
-	know, ok := g.sums[j.ToDev]
-	if !ok || know.alloc.Identity != hidden.Identity {
-		// The copy was made by an earlier run: its sums are taken from the source again, which is only read.
+	sums, ok := g.sums[j.ToDev]
+	if !ok || sums.alloc.Identity != hidden.Identity {
+		// An earlier run made the copy. Compute the sums from the source again; nothing is written.
 		o := extentOptions(j)
 		o.Resume = &extent.Checkpoint{Identity: hidden.Identity, Windows: hidden.Windows(), First: hidden.Windows(), Bytes: hidden.CopyBytes()}
 		res, err := extent.Copy(ctx, src, dst, hidden, o)
 		if err != nil {
 			return c, err
 		}
-		know = learnt{hidden, res.Sums}
-		c.unread(j.FromDev, res.Bad)
+		sums = checksums{hidden, res.Sums}
+		c.addUnread(j.FromDev, res.Bad)
 	}
 	o := extentOptions(j)
 	o.Source = src
-	rep, err := extent.Verify(ctx, dst, hidden, know.sums, o)
+	rep, err := extent.Verify(ctx, dst, hidden, sums.sums, o)
 	c.Bytes = rep.Bytes
 	return c, err
 }

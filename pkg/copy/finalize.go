@@ -9,8 +9,8 @@ import (
 	"migrate-init/pkg/machine"
 )
 
-// Finalize implements Finalizer. Of a copy by files the manifest is removed. A copy by blocks gets its identity and the
-// size of its volume; without a new UUID it keeps the source's UUID, label and size.
+// Finalize implements Finalizer. It removes the manifest of a copy by files. It gives a block copy its identity and grows it
+// to the size of its volume; if j.NewUUID is empty, the copy keeps the UUID, label and size of the source.
 func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	if j.Engine != Extent {
 		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, ManifestName)}}, nil
@@ -21,8 +21,8 @@ func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	}
 	defer src.Close()
 	defer dst.Close()
-	if know, ok := g.sums[j.ToDev]; ok && know.alloc.Identity != hidden.Identity {
-		return nil, fmt.Errorf("source %s: it changed since it was copied; copy it again, from a source that is not in use", j.FromDev)
+	if sums, ok := g.sums[j.ToDev]; ok && sums.alloc.Identity != hidden.Identity {
+		return nil, fmt.Errorf("source %s: it has changed since it was copied; make sure that nothing uses it, and copy it again", j.FromDev)
 	}
 	writes, cmds, err := whole.Reveal(src, j.ToDev, j.NewUUID)
 	if err != nil {
@@ -41,7 +41,7 @@ func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 		if err != nil {
 			return nil, err
 		}
-		grow, err := grown(j, whole, size)
+		grow, err := growEffects(j, whole, size)
 		if err != nil {
 			return nil, err
 		}
@@ -53,8 +53,8 @@ func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	return append(out, execs(j, []extent.Command{whole.Check(j.ToDev)})...), nil
 }
 
-// grown are the effects that give a filesystem the whole of its volume. Some types have to be mounted for that.
-func grown(j Job, a *extent.Allocation, size int64) ([]machine.Effect, error) {
+// growEffects returns the effects that grow a filesystem to size bytes. Some types must be mounted for that.
+func growEffects(j Job, a *extent.Allocation, size int64) ([]machine.Effect, error) {
 	if j.NoGrow || size-a.Size < a.BlockSize {
 		return nil, nil
 	}

@@ -6,21 +6,21 @@ import (
 	"migrate-init/pkg/tree"
 )
 
-// Forbids reports whether a finding of Precheck ends a job before it begins: what cannot be copied, and what the target
-// will not hold, because a copy by files stops at the first loss.
+// Forbids reports whether a finding of Precheck must prevent the job. That is so for what cannot be copied, and for what the
+// target will not keep, because a copy by files stops at the first loss.
 func Forbids(f tree.Finding, j Job) bool {
 	switch f.ID {
 	case "tree.xattrs":
-		return false // the room for them is a lower bound; where they do not fit the copy stops
+		return false // the limit is a lower bound; if they do not fit, the copy stops
 	case "tree.quota", "tree.projectunread":
-		return false // a copy does not meet them: they are listed, also in the report, and can be set again
+		return false // the copy does not stop at them: they are listed, also in the report, and can be set again
 	case "tree.unreadable":
 		return !j.SkipBad
 	}
 	return f.Severity != tree.Info
 }
 
-// Line spells a finding on one line: severity, id, detail and fix.
+// Line formats a finding as one line: severity, id, detail and fix.
 func Line(f tree.Finding) string {
 	s := f.Severity.String() + " " + f.ID + ": " + Detail(f)
 	if f.Fix != "" {
@@ -29,7 +29,7 @@ func Line(f tree.Finding) string {
 	return s
 }
 
-// Detail of a finding, with the name of the first file it is about.
+// Detail returns the detail of a finding, preceded by the first file it is about.
 func Detail(f tree.Finding) string {
 	switch {
 	case len(f.Paths) == 0:

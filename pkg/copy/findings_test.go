@@ -33,7 +33,7 @@ func TestForbids(t *testing.T) {
 	}
 }
 
-// TestEnginesPrecheck looks with the real engine: at the source, for what the target can hold, and leaves nothing there.
+// TestEnginesPrecheck checks that Precheck with the real engine scans the source, and leaves nothing on the target.
 func TestEnginesPrecheck(t *testing.T) {
 	src, dst := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(src, "aquota.user"), []byte("q"), 0o600); err != nil {

@@ -11,97 +11,97 @@ import (
 	"migrate-init/pkg/crew"
 )
 
-// The kinds of disk, as the command line names them. Heads that move want one reader who goes in the order of the disk;
-// flash, and whatever serves many reads at once, wants many readers.
+// The kinds of disk, as the command line names them. A disk with moving heads is fastest with one reader that follows the
+// order of the data on the disk. Flash, and any disk that serves many reads at once, is fastest with many readers.
 const (
 	DiskAuto  = "auto"
 	DiskFlash = "flash"
 	DiskHeads = "heads"
 )
 
-// Reads is what direct reads at random places of a disk took.
-type Reads struct {
-	Alone    []time.Duration // one after the other
-	Together time.Duration   // each of those that were made several at once took so much of the time; 0: none were made
+// ReadTimes is how long direct reads at random places of a disk took.
+type ReadTimes struct {
+	Serial   []time.Duration // of each read, one after the other
+	Parallel time.Duration   // average per read when several ran at once: total time by number of reads; 0: not measured
 }
 
 // Direct is a disk that is read past the page cache.
 type Direct interface {
-	Touch(off int64) error
-	Size() int64
+	Touch(off int64) error // reads a few bytes at offset off
+	Size() int64           // bytes
 	Close() error
 }
 
 const (
-	readsAlone    = 24
-	readsTogether = 4 // for each of atOnce
-	atOnce        = 8
-	fewest        = 6 // below that many there is no judgement
-	// enough ends the reads one after the other; those at once take a part of it.
-	enough = 500 * time.Millisecond
-	// slow is more than flash needs for a read, even behind a network, and less than heads need to get anywhere.
-	slow = 2 * time.Millisecond
-	// gain is how much faster several reads at once are on what has no heads, at least. Heads that may choose the order
-	// of a few reads gain less than a factor of two.
-	gain = 3
+	serialReads   = 24
+	parallelReads = 4 // by each of the parallel readers
+	readers       = 8
+	minReads      = 6 // of the serial ones, however long they take
+	// serialTime bounds the serial reads. The parallel ones take a fraction of it.
+	serialTime = 500 * time.Millisecond
+	// slowRead is more than flash needs for a read, even behind a network, and less than a seek takes.
+	slowRead = 2 * time.Millisecond
+	// minGain is how many times as fast parallel reads are, at least, on a disk without heads. Heads that may reorder a few
+	// reads gain less than a factor of two.
+	minGain = 3
 )
 
-// MeasureDisk reads a disk at random places, for well under a second. What cannot be read is passed over.
-func MeasureDisk(ctx context.Context, d Direct) (Reads, error) {
+// MeasureDisk reads a disk at random places, for well under a second. It ignores one read error and fails at the second.
+func MeasureDisk(ctx context.Context, d Direct) (ReadTimes, error) {
 	place := func() int64 { return rand.Int64N(max(1, d.Size())) }
 	// The first read may wake the disk.
 	if err := d.Touch(place()); err != nil {
-		return Reads{}, err
+		return ReadTimes{}, err
 	}
-	var r Reads
+	var r ReadTimes
 	var failed error
-	for begin := time.Now(); len(r.Alone) < readsAlone && (time.Since(begin) < enough || len(r.Alone) < fewest); {
+	for begin := time.Now(); len(r.Serial) < serialReads && (time.Since(begin) < serialTime || len(r.Serial) < minReads); {
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}
 		at := time.Now()
 		if err := d.Touch(place()); err != nil {
 			if failed != nil {
-				return r, errors.Join(failed, err) // a disk that fails is not asked again and again
+				return r, errors.Join(failed, err) // do not keep reading from a failing disk
 			}
 			failed = err
 			continue
 		}
-		r.Alone = append(r.Alone, time.Since(at))
+		r.Serial = append(r.Serial, time.Since(at))
 	}
-	if upper(r.Alone) < slow {
+	if upperQuartile(r.Serial) < slowRead {
 		return r, nil
 	}
 	begin, wg := time.Now(), crew.New()
-	for range atOnce {
+	for range readers {
 		wg.Go(func() {
-			for range readsTogether {
-				_ = d.Touch(place()) // the time counts, and what reads are good for the copy says
+			for range parallelReads {
+				_ = d.Touch(place()) // only the time matters here; the copy itself reports read errors
 			}
 		})
 	}
 	wg.Wait()
-	r.Together = time.Since(begin) / (atOnce * readsTogether)
+	r.Parallel = time.Since(begin) / (readers * parallelReads)
 	return r, nil
 }
 
-// upper is the upper quartile: of a disk that is made by need a part of the places was never written, and answers at once.
-func upper(d []time.Duration) time.Duration {
+// upperQuartile is used instead of the mean because a part of a thinly provisioned disk was never written, and answers at once.
+func upperQuartile(d []time.Duration) time.Duration {
 	if len(d) == 0 {
 		return 0
 	}
 	return slices.Sorted(slices.Values(d))[len(d)*3/4]
 }
 
-// Heads reports whether the reads are those of heads that move, and says why.
-func (r Reads) Heads() (heads bool, why string) {
-	each := upper(r.Alone)
-	text := fmt.Sprintf("%d direct reads at random places, three of four within %s", len(r.Alone), rounded(each))
-	if each < slow || r.Together == 0 {
+// Heads reports whether the times are those of a disk with moving heads, and explains why.
+func (r ReadTimes) Heads() (heads bool, why string) {
+	each := upperQuartile(r.Serial)
+	text := fmt.Sprintf("%d direct reads at random places, three of four within %s", len(r.Serial), rounded(each))
+	if each < slowRead || r.Parallel == 0 {
 		return false, text
 	}
-	faster := float64(mean(r.Alone)) / float64(max(1, r.Together))
-	return faster < gain, fmt.Sprintf("%s; %d at once are %.1f times as fast", text, atOnce, faster)
+	faster := float64(mean(r.Serial)) / float64(max(1, r.Parallel))
+	return faster < minGain, fmt.Sprintf("%s; %d at once are %.1f times as fast", text, readers, faster)
 }
 
 func mean(d []time.Duration) time.Duration {
@@ -122,11 +122,12 @@ func rounded(d time.Duration) time.Duration {
 // Disk is a device that a copy reads or writes.
 type Disk struct {
 	Path       string
-	Rotational bool // by the kernel's flag, which says so of most virtual disks, whatever they are made of
+	Rotational bool // the kernel's flag, which is also set for most virtual disks, whatever they are made of
 }
 
-// Judge decides how a copy between disks works, and says of each why. kind is DiskAuto, or what the operator knows.
-func Judge(ctx context.Context, kind string, open func(path string) (Direct, error), disks ...Disk) (heads bool, why []string) {
+// Classify reports whether any of the disks has moving heads, and explains the result for each disk. kind is DiskAuto to
+// measure them, or the kind that the operator gave.
+func Classify(ctx context.Context, kind string, open func(path string) (Direct, error), disks ...Disk) (heads bool, why []string) {
 	if kind == DiskHeads || kind == DiskFlash {
 		return kind == DiskHeads, []string{"disks: " + kind + ", as --disk-kind says"}
 	}
@@ -134,18 +135,18 @@ func Judge(ctx context.Context, kind string, open func(path string) (Direct, err
 		if slices.Contains(disks[:i], d) || d.Path == "" {
 			continue
 		}
-		h, text := judge(ctx, open, d)
+		h, text := classify(ctx, open, d)
 		heads = heads || h
-		word := DiskFlash
+		class := DiskFlash
 		if h {
-			word = DiskHeads
+			class = DiskHeads
 		}
-		why = append(why, fmt.Sprintf("disk %s: %s: %s", d.Path, word, text))
+		why = append(why, fmt.Sprintf("disk %s: %s: %s", d.Path, class, text))
 	}
 	return heads, why
 }
 
-func judge(ctx context.Context, open func(path string) (Direct, error), d Disk) (bool, string) {
+func classify(ctx context.Context, open func(path string) (Direct, error), d Disk) (bool, string) {
 	flag := func(err error) (bool, string) {
 		return d.Rotational, fmt.Sprintf("by the kernel's flag, because it could not be measured (%v)", err)
 	}

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// latency is a made-up disk: so long for each read, and so many at once.
+// latency is a simulated disk.
 type latency struct {
-	read  func() time.Duration
-	lanes chan bool
-	wake  time.Duration // of the first read
-	bad   int           // one read of so many fails; 0: none
+	read  func() time.Duration // how long the next read takes
+	lanes chan bool            // its capacity is the number of reads served at once
+	wake  time.Duration        // additional time of the first read
+	bad   int                  // every bad-th read fails; 0: none
 
 	mu sync.Mutex
 	n  int
@@ -56,8 +56,8 @@ func (d *latency) Touch(off int64) error {
 	return nil
 }
 
-// TestHeads: heads are told from everything else by what reads at random places take, and how well they go at once, in well
-// under a second.
+// TestHeads checks that MeasureDisk recognizes moving heads by the times of serial and parallel reads at random places, and
+// that it takes well under a second.
 func TestHeads(t *testing.T) {
 	const us, ms = time.Microsecond, time.Millisecond
 	for name, c := range map[string]struct {
@@ -98,7 +98,7 @@ func TestHeads(t *testing.T) {
 	}
 }
 
-// mixed is the one or the other.
+// mixed returns b for the given share of the reads, and a for the others.
 func mixed(a, b func() time.Duration, share float64) func() time.Duration {
 	return func() time.Duration {
 		if rand.Float64() > share {
@@ -108,19 +108,20 @@ func mixed(a, b func() time.Duration, share float64) func() time.Duration {
 	}
 }
 
-// shorter is a disk that reads in the order that is best for it as soon as there are several.
+// shorter simulates a disk that reorders the reads as soon as there are several at once.
 func shorter(read func() time.Duration) func() time.Duration {
 	n := 0
 	return func() time.Duration {
-		if n++; n > readsAlone+1 {
+		if n++; n > serialReads+1 {
 			return read() * 2 / 3
 		}
 		return read()
 	}
 }
 
-// TestJudge: what cannot be measured goes by the kernel's flag, the operator knows better than both, and each is told.
-func TestJudge(t *testing.T) {
+// TestClassify checks that the kernel's flag decides if a disk cannot be measured, that the operator's choice overrides both,
+// and that each decision is explained.
+func TestClassify(t *testing.T) {
 	opens := 0
 	open := func(path string) (Direct, error) {
 		opens++
@@ -154,7 +155,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				opens = 0
-				got, why := Judge(t.Context(), c.kind, open, c.disks...)
+				got, why := Classify(t.Context(), c.kind, open, c.disks...)
 				if got != c.want || opens != c.opens || !slices.EqualFunc(why, c.why, strings.HasPrefix) {
 					t.Errorf("heads %v, %d opened, %q; want %v, %d, %q", got, opens, why, c.want, c.opens, c.why)
 				}
@@ -164,11 +165,11 @@ func TestJudge(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := MeasureDisk(ctx, disk(1, between(1, 2))); !errors.Is(err, context.Canceled) {
-		t.Errorf("a measurement that is ended: %v", err)
+		t.Errorf("cancelled measurement: %v", err)
 	}
 }
 
-// TestLoopDeviceIsMeasured: the kernel says of a loop device that it has heads; what it reads from memory has none.
+// TestLoopDeviceIsMeasured checks that a loop device in memory counts as flash, although the kernel's flag says rotational.
 func TestLoopDeviceIsMeasured(t *testing.T) {
 	b := newBench(t)
 	dev := b.loop("flash", 64)

@@ -19,33 +19,33 @@ const (
 type Job struct {
 	Engine   string // Tree or Extent; "" is Tree
 	From, To string // directories: where both sides are mounted
-	FromDev  string // devices, for an engine that copies blocks
+	FromDev  string // devices, for the block copy
 	ToDev    string
 	Type     string
-	// NewUUID and NewLabel are the identity of the new filesystem, for a copy by blocks brings the old one along. An empty
-	// NewUUID keeps the source's UUID, label and size.
+	// NewUUID and NewLabel are the identity to give to a block copy, which would otherwise have that of the source. If NewUUID
+	// is empty, the copy keeps the UUID, label and size of the source.
 	NewUUID  string
 	NewLabel string
-	NoGrow   bool // a copy by blocks keeps the size of the source
+	NoGrow   bool // a block copy keeps the size of the source
 	SkipBad  bool // read errors are listed, not fatal
-	// Rotational says that one of the disks has heads to move: see Judge. The copy watches whether it behaves so.
+	// Rotational means that one of the disks has moving heads: see Classify. The copy watches whether they behave like it.
 	Rotational bool
-	DiskKnown  bool // the operator says so: the copy does not change its mind
+	DiskKnown  bool // Rotational is what the operator gave; the copy does not second-guess it
 	Tell       func(string)
 	Progress   func(Progress)
-	// Checkpoint is told how far the copy is on the target's medium: a value that JSON can hold. nil: no one asks.
+	// Checkpoint, if not nil, is called with how much of the copy is durable on the target, as a value to encode as JSON.
 	Checkpoint func(data any) error
-	// CheckpointEvery is the time between two checkpoints; 0: the engine's own.
+	// CheckpointEvery is the time between two checkpoints; 0 means the engine's default.
 	CheckpointEvery time.Duration
-	Resume          json.RawMessage // what the last checkpoint of an interrupted copy said; nil: from the start
-	// Reread makes Verify read the source again instead of trusting the sums that were taken while copying: for a source
-	// that may have changed since an interruption.
+	Resume          json.RawMessage // the data of the last checkpoint of an interrupted copy; nil: start from the beginning
+	// Reread makes Verify read the source again instead of trusting the sums that were computed while copying. It is for a
+	// source that may have changed after an interruption.
 	Reread bool
 
 	own []string // names in the root of the target that are not part of the copy
 }
 
-// Progress of a long job. Totals are estimates; Rate is bytes a second, ETA seconds.
+// Progress of a long job. Totals are estimates; Rate is in bytes per second, ETA in seconds.
 type Progress struct {
 	Files, TotalFiles, Bytes, TotalBytes int64
 	Rate                                 float64
@@ -56,33 +56,33 @@ type Progress struct {
 // Counts of a finished job.
 type Counts struct {
 	Files, Dirs, Bytes int64
-	Resumed            int64    // bytes or names that an earlier run had copied already
-	Skipped            []string // what could not be read, when the policy allows that: the first of it
-	Unread             int64    // how much of that there is
+	Resumed            int64    // bytes or names that an earlier run had already copied
+	Skipped            []string // what could not be read, if the policy allows that; only the first 1000
+	Unread             int64    // how many there are in all
 	Hash               string   // over the manifest
-	// Bytes of files in extents that something else shares, as a verification by files saw them.
+	// Bytes of files in extents that something else shares, as the verification of a copy by files found them.
 	SharedSource, SharedTarget int64
 }
 
 // Copier does jobs. [Engines] is the real one.
 type Copier interface {
-	// Precheck reports, before anything is copied, what of a source its target will not hold. The target is a new
-	// filesystem; whatever is tried out there is gone when it returns.
+	// Precheck reports, before anything is copied, what the target will not keep of the source. The target is a new
+	// filesystem. Precheck tries things out on it, and removes them before it returns.
 	Precheck(ctx context.Context, j Job) (tree.Scan, error)
 	// Copy copies a whole filesystem into an empty one and syncs it.
 	Copy(ctx context.Context, j Job) (Counts, error)
-	// Verify reads the target back from its disk and compares data, metadata and counts; a difference is an error that
-	// names the file.
+	// Verify reads the target back from its disk and compares data, metadata and counts. A difference is an error that names
+	// the file.
 	Verify(ctx context.Context, j Job) (Counts, error)
 }
 
-// Measurer is a Copier that finds out of which kind disks are. kind is DiskAuto, or what the operator knows of them.
+// Measurer is a Copier that can find out whether disks have moving heads. kind is DiskAuto, or the kind that the operator gave.
 type Measurer interface {
 	Heads(ctx context.Context, kind string, disks ...Disk) (heads bool, why []string)
 }
 
-// Finalizer is a Copier whose copies need something more once they have been verified.
+// Finalizer is a Copier whose copies need a last step after they have been verified.
 type Finalizer interface {
-	// Finalize returns the effects that make a verified copy the filesystem that was asked for.
+	// Finalize returns the effects that turn a verified copy into the requested filesystem.
 	Finalize(j Job) ([]machine.Effect, error)
 }

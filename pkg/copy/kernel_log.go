@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// mostKept bounds the lines that a KernelLog keeps.
-const mostKept = 100
+// maxKept bounds the lines that a KernelLog keeps.
+const maxKept = 100
 
-// KernelLog collects the kernel's messages about damaged filesystems. Some damage is reported nowhere else: ext4 passes
-// over a directory block whose checksum is wrong, and whoever lists the directory gets its other names and no error.
+// KernelLog collects the kernel's messages about damaged filesystems. Some damage is reported nowhere else: ext4 skips a
+// directory block whose checksum is wrong, and a program that lists the directory gets the other names and no error.
 // A nil KernelLog collects nothing. Safe for concurrent use.
 type KernelLog struct {
-	// Read returns the lines logged since the last call that keep accepts; lost reports that others were overwritten.
+	// Read returns those lines logged since the last call that keep accepts. lost reports that some were overwritten unread.
 	Read func(keep func(string) bool) (lines []string, lost bool, err error)
 
 	mu    sync.Mutex
@@ -25,7 +25,7 @@ type KernelLog struct {
 	err   error
 }
 
-// Poll reads what is new. It has to be called every few seconds, because the kernel's buffer is limited.
+// Poll reads the new lines. It must be called every few seconds, because the kernel's buffer is limited.
 func (k *KernelLog) Poll() {
 	if k == nil {
 		return
@@ -36,11 +36,11 @@ func (k *KernelLog) Poll() {
 		return
 	}
 	lines, lost, err := k.Read(func(l string) bool { _, ok := damagedDevice(l); return ok })
-	k.lines = append(k.lines, lines[:min(len(lines), mostKept-len(k.lines))]...)
+	k.lines = append(k.lines, lines[:min(len(lines), maxKept-len(k.lines))]...)
 	k.lost, k.err = k.lost || lost, err
 }
 
-// Watch polls at every progress report and passes it on to next, which may be nil.
+// Watch returns a progress function that polls and then calls next, which may be nil.
 func (k *KernelLog) Watch(next func(Progress)) func(Progress) {
 	return func(p Progress) {
 		k.Poll()
@@ -50,7 +50,7 @@ func (k *KernelLog) Watch(next func(Progress)) func(Progress) {
 	}
 }
 
-// FilesystemErrors returns the lines about two devices, named by their paths. An error says that some may be missing.
+// FilesystemErrors returns the lines about two devices, which are given by their paths. An error means that some may be missing.
 func (k *KernelLog) FilesystemErrors(from, to string) (ofFrom, ofTo []string, err error) {
 	if k == nil {
 		return nil, nil, nil
@@ -65,8 +65,8 @@ func (k *KernelLog) FilesystemErrors(from, to string) (ofFrom, ofTo []string, er
 	return errorsOf(k.lines, path.Base(from)), errorsOf(k.lines, path.Base(to)), err
 }
 
-// AddKernelErrors counts what the kernel logged about the source device as unread, and returns an error when it logged
-// something about the target. A path is "" where there is no device. unsure says that some lines may be missing.
+// AddKernelErrors counts the errors that the kernel logged about the source device as unread, and returns an error if it logged
+// any about the target. A path is "" if there is no device. unsure is not nil if some lines may be missing.
 func (c *Counts) AddKernelErrors(k *KernelLog, from, to string) (unsure, err error) {
 	ofFrom, ofTo, unsure := k.FilesystemErrors(from, to)
 	if len(ofTo) > 0 {
@@ -79,7 +79,7 @@ func (c *Counts) AddKernelErrors(k *KernelLog, from, to string) (unsure, err err
 	return unsure, nil
 }
 
-// errorsOf selects the lines about a device, by the kernel's name of it.
+// errorsOf selects the lines about a device, which is given by its kernel name.
 func errorsOf(lines []string, dev string) []string {
 	var out []string
 	for _, l := range lines {
@@ -90,12 +90,12 @@ func errorsOf(lines []string, dev string) []string {
 	return out
 }
 
-// damagedDevice returns the device that a line reports as damaged. The texts are those of fs/ext4/super.c,
+// damagedDevice returns the device that a line reports as damaged. The messages are from the kernel's fs/ext4/super.c,
 // fs/ext2/super.c, fs/xfs/xfs_error.c and fs/xfs/xfs_message.c, fs/btrfs/messages.c, fs/f2fs/super.c.
 func damagedDevice(line string) (dev string, ok bool) {
 	for _, c := range []struct {
 		head string
-		any  []string // one of these follows; nil: the head is enough
+		any  []string // one of these must follow; nil: the head is enough
 	}{
 		{"EXT4-fs error (device ", nil},
 		{"EXT3-fs error (device ", nil},

@@ -33,14 +33,14 @@ func TestDamagedDevice(t *testing.T) {
 	}
 }
 
-// TestKernelLog: lines that were lost, or a log that cannot be read, are reported; more than the bound is not kept.
+// TestKernelLog checks that lost lines and an unreadable log are reported, and that the number of lines kept is bounded.
 func TestKernelLog(t *testing.T) {
 	var none *KernelLog
 	none.Poll()
 	if a, b, err := none.FilesystemErrors("/dev/a", "/dev/b"); len(a)+len(b) != 0 || err != nil {
 		t.Error(a, b, err)
 	}
-	many := make([]string, mostKept+5)
+	many := make([]string, maxKept+5)
 	for i := range many {
 		many[i] = "EXT4-fs error (device a): bad"
 	}
@@ -54,7 +54,7 @@ func TestKernelLog(t *testing.T) {
 		e.Watch(nil)(Progress{})
 		var c Counts
 		unsure, err := c.AddKernelErrors(e, "/dev/a", "/dev/b")
-		if err != nil || c.Unread != mostKept || (unsure != nil) != (tt.lost || tt.err != nil) || errors.Is(unsure, fails) != (tt.err != nil) {
+		if err != nil || c.Unread != maxKept || (unsure != nil) != (tt.lost || tt.err != nil) || errors.Is(unsure, fails) != (tt.err != nil) {
 			t.Errorf("%+v: %v, %v, %d", tt, unsure, err, c.Unread)
 		}
 		if want := 2; asked != want && tt.err == nil || tt.err != nil && asked != 1 {

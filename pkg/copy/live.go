@@ -16,17 +16,17 @@ type Planned struct {
 	Inodes    int64
 }
 
-// PrecheckLive looks at every file below dir, while the system is in use, for what a copy into a planned filesystem would
-// not keep. What the filesystem can hold is derived from its description. Files that vanish meanwhile are no finding.
-// Precheck, in the migration itself, looks again and tries out the real filesystem.
+// PrecheckLive checks every file below dir, while the system is in use, for what a copy into a planned filesystem would not
+// keep. It derives the capabilities of that filesystem from its description. It ignores files that vanish meanwhile. During
+// the migration, Precheck checks again with the real filesystem.
 func PrecheckLive(ctx context.Context, dir string, to Planned, j Job) (tree.Scan, error) {
 	o := treeOptions(j)
 	o.Live = true
 	return tree.Precheck(ctx, dir, to.caps(), o)
 }
 
-// caps is what a planned filesystem can hold. It has the type, features and inode size of its source, so what fits the
-// one fits the other.
+// caps returns the capabilities of a planned filesystem. It has the type, features and inode size of its source, so the limits
+// of the type do not matter: they already hold for the source.
 func (p Planned) caps() tree.Caps {
 	has := func(feature string) bool { return slices.Contains(p.Features, feature) }
 	c := tree.Caps{FS: p.Type, TimeMin: -1 << 31, TimeMax: 1<<31 - 1, Flags: ^uint32(0), XFlags: ^uint32(0),

@@ -2,7 +2,7 @@ package copy
 
 import "testing"
 
-// TestPlannedCaps: what the plan does not give a filesystem, that filesystem cannot hold.
+// TestPlannedCaps checks that a planned filesystem has only the capabilities of its planned features.
 func TestPlannedCaps(t *testing.T) {
 	const casefold = 0x40000000
 	bare, all := Planned{Type: "ext4"}.caps(), Planned{Type: "ext4", InodeSize: 256, Features: []string{"casefold", "verity", "project"}}.caps()

@@ -2,12 +2,12 @@ package copy
 
 import "migrate-init/pkg/extent"
 
-// Memory says how many bytes of memory the copy and the verification of a filesystem take: at least, which is sure, and at
-// most. Its size, what is used of it and its inodes are in bytes and numbers as its superblock has them.
+// Memory returns bounds, in bytes, of the memory that it takes to copy and verify a filesystem: it surely needs least, and no
+// more than most. size and used are in bytes; they and inodes are those of the filesystem's superblock.
 //
-// By files: some 75 MiB were measured for 51,000 names and ten workers; names with further links take up to 34 bytes an inode more
-// (TestTenMillionLinksFitTheBudget), and no more inodes are in use than used kibibytes. By blocks: a window for each worker, ranges
-// of at most 64 MiB, sums, and then the check by the programs of its type, which keep bitmaps of its blocks and inodes.
+// By files: about 75 MiB were measured for 51,000 names and ten workers. Each inode with several links takes up to 34 bytes more
+// (TestTenMillionLinksFitTheBudget), and there is at most one inode in use for each used KiB. By blocks: one window per worker,
+// at most 64 MiB of ranges, the sums, and then the checker of the filesystem's type, which keeps bitmaps of blocks and inodes.
 func Memory(engine string, size, used, inodes int64) (least, most int64) {
 	const (
 		mib     = int64(1) << 20

@@ -2,7 +2,7 @@ package copy
 
 import "testing"
 
-// The figures that a machine of 1 GiB of memory and one of some terabytes of disk get.
+// TestMemory checks the bounds for small disks and for some terabytes.
 func TestMemory(t *testing.T) {
 	const mib, tib = int64(1) << 20, int64(1) << 40
 	for _, c := range []struct {

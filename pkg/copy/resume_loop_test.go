@@ -19,7 +19,7 @@ import (
 	"migrate-init/pkg/tree"
 )
 
-// bench has loop devices, what is mounted of them, and a file that takes checkpoints, all gone with the test.
+// bench makes loop devices, mounts and a file for checkpoints, and removes them at the end of the test.
 type bench struct {
 	t   *testing.T
 	dir string
@@ -111,7 +111,7 @@ func (b *bench) source() string {
 	return dev
 }
 
-// files are the names of a filesystem with what they hold, and the digest of its device before and after.
+// files returns the digest of each regular file of a filesystem, by its path.
 func (b *bench) files(dev string) map[string][32]byte {
 	b.t.Helper()
 	dir, unmount := b.mount(dev, machine.ReadOnly)
@@ -142,8 +142,9 @@ func (b *bench) digest(dev string) [32]byte {
 
 var errPower = errors.New("the power is gone")
 
-// kept are checkpoints in a file, as another boot finds them. After one for which last holds no write reaches it.
-func (b *bench) kept(name string, last func(Checkpoint) bool) *Checkpoints {
+// checkpoints returns the checkpoints in a file, as the next boot finds them. After a checkpoint for which last returns true,
+// all writes fail.
+func (b *bench) checkpoints(name string, last func(Checkpoint) bool) *Checkpoints {
 	b.t.Helper()
 	gone := false
 	k := &Checkpoints{Slots: Slots{At: [2]int64{0, 4096}, Size: 4096, Salt: "plan"}}
@@ -168,14 +169,15 @@ func (b *bench) kept(name string, last func(Checkpoint) bool) *Checkpoints {
 
 func never(Checkpoint) bool { return false }
 
-// partly holds for a checkpoint of either engine that says that something is copied.
+// partly reports whether a checkpoint of either engine says that something has been copied.
 func partly(c Checkpoint) bool {
 	var at struct{ Files, Windows int }
 	return json.Unmarshal(c.Data, &at) == nil && (at.Files >= 20 || at.Windows > 0)
 }
 
-// TestEnginesResume: each engine is cut after a checkpoint in its middle, the one by files by a full target at the latest. With that checkpoint alone, as after a power cut,
-// another run goes on, is verified and finalized, and the copy is whole. A source in another state is not gone on with.
+// TestEnginesResume interrupts each engine after a checkpoint in the middle of a copy; for the tree engine, a full target does
+// so at the latest. With nothing but that checkpoint, as after a power cut, another run resumes, is verified and finalized, and
+// the copy is complete. A copy of a source in another state does not resume.
 func TestEnginesResume(t *testing.T) {
 	for _, engine := range []string{Tree, Extent} {
 		t.Run(engine, func(t *testing.T) { enginesResume(t, engine) })
@@ -201,7 +203,7 @@ func enginesResume(t *testing.T, engine string) {
 	of := Checkpoint{Key: "copy:" + j.NewUUID, Stamp: "mounts 1"}
 
 	cut := j
-	b.kept(slots, partly).Attach(t.Context(), &cut, of)
+	b.checkpoints(slots, partly).Attach(t.Context(), &cut, of)
 	if cut.Resume != nil {
 		t.Fatalf("nothing was copied, and %s", cut.Resume)
 	}
@@ -216,14 +218,14 @@ func enginesResume(t *testing.T, engine string) {
 	}
 
 	changed := j
-	b.kept(slots, never).Attach(t.Context(), &changed, Checkpoint{Key: of.Key, Stamp: "mounts 2"})
+	b.checkpoints(slots, never).Attach(t.Context(), &changed, Checkpoint{Key: of.Key, Stamp: "mounts 2"})
 	if changed.Resume != nil {
 		t.Fatalf("the source was in use since, and the copy would go on from %s", changed.Resume)
 	}
 
 	mounts()
 	again := j
-	k := b.kept(slots, never)
+	k := b.checkpoints(slots, never)
 	saved := k.Last
 	k.Attach(t.Context(), &again, of)
 	if again.Resume == nil {

@@ -8,14 +8,14 @@ import (
 	"io"
 )
 
-// SlotHeader is what a slot has before its payload: a mark of four bytes, the payload's length (u32, little endian) and
-// the CRC-32C of salt and payload (u32, little endian). What follows the payload is zero.
+// SlotHeader is the size, in bytes, of the header before the payload of a slot: a mark of four bytes, the length of the payload
+// (u32, little endian) and the CRC-32C of salt and payload (u32, little endian). Zeros follow the payload.
 const SlotHeader = 12
 
 var errSlotTooSmall = errors.New("slot is too small")
 
-// EncodeSlot makes a slot of size bytes. The salt is in the checksum alone: a slot that was written with another one does
-// not decode, wherever it turns up.
+// EncodeSlot returns a slot of size bytes. The salt is not stored, but is part of the checksum: a slot that was written with
+// another salt does not decode.
 func EncodeSlot(mark, salt string, payload []byte, size int) ([]byte, error) {
 	if n := size - SlotHeader; len(payload) > n {
 		return nil, fmt.Errorf("%w: payload of %d bytes, at most %d fit", errSlotTooSmall, len(payload), n)
@@ -28,7 +28,7 @@ func EncodeSlot(mark, salt string, payload []byte, size int) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeSlot returns the payload of a slot; ok is false for one that is torn, foreign or written with another salt.
+// DecodeSlot returns the payload of a slot. ok is false if b is torn, not a slot with that mark, or written with another salt.
 func DecodeSlot(mark, salt string, b []byte) (payload []byte, ok bool) {
 	if len(b) < SlotHeader || string(b[:4]) != mark {
 		return nil, false

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// stateName is the file, in the root of a target, that takes the checkpoints of a copy in a running system.
+// stateName is the file in the root of a target that holds the checkpoints of a copy in a running system.
 const stateName = ".migrate-init-copy.state"
 
 func stateNames() []string { return append([]string{stateName, ManifestName}, oldStateNames()...) }
@@ -19,19 +19,18 @@ func oldStateNames() []string {
 	return []string{".migrate-init-copy.marks", ".migrate-init-copy.manifest"}
 }
 
-// fileSlots are the places in a state file.
+// fileSlots returns the slots of a state file.
 func fileSlots() Slots { return Slots{At: [2]int64{0, 4096}, Size: 4096} }
 
-// deviceSlots are the places on a target device: in its first 4096 bytes, which a copy by blocks holds back until it is
-// finalized. The write that makes the copy a filesystem replaces them. The places of superblocks and partition tables
-// between and behind them are zero, so no probe takes a slot for anything.
+// deviceSlots returns the slots on a target device: in its first 4096 bytes, which a block copy holds back until it is
+// finalized. The write that makes the copy a filesystem overwrites them. The places of superblocks and partition tables
+// between and after them are zero, so no probe mistakes a slot for a filesystem.
 func deviceSlots() Slots { return Slots{At: [2]int64{0, 2048}, Size: 1024} }
 
-// deviceStateSize is what deviceSlots span, in bytes.
+// deviceStateSize is the number of bytes that deviceSlots span.
 const deviceStateSize = 4096
 
-// stateFile is a file or device that takes slots. It is written in place, so that a directory that it lies in keeps its
-// times.
+// stateFile is a file or device that holds slots. It is written in place, so that the times of its directory do not change.
 type stateFile struct{ f *os.File }
 
 func openStateFile(path string) (*stateFile, error) {
@@ -42,8 +41,8 @@ func openStateFile(path string) (*stateFile, error) {
 	return &stateFile{f}, nil
 }
 
-// openStateDevice is called on a target that is ours: empty, wiped, or begun before. The engine has it open exclusively
-// meanwhile.
+// openStateDevice must only be called for a target that is empty, wiped or an earlier copy. The engine holds it open
+// exclusively meanwhile.
 func openStateDevice(path string) (*stateFile, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -52,7 +51,7 @@ func openStateDevice(path string) (*stateFile, error) {
 	return &stateFile{f}, nil
 }
 
-// write is a Checkpoints.Write.
+// write implements Checkpoints.Write.
 func (s *stateFile) write(_ context.Context, _ Checkpoint, offset int64, slot []byte) error {
 	if _, err := s.f.WriteAt(slot, offset); err != nil {
 		return err
@@ -62,7 +61,7 @@ func (s *stateFile) write(_ context.Context, _ Checkpoint, offset int64, slot []
 
 func (s *stateFile) close() { _ = s.f.Close() } // all of it was synced
 
-// removeState removes manifest and state from the root of a target, which keeps its modification time.
+// removeState removes the manifest and the state file from the root of a target, and restores the root's modification time.
 func removeState(dir string) error {
 	st, err := os.Stat(dir)
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"migrate-init/pkg/tree"
 )
 
-// ManifestName is where the tree engine keeps its hashes, in the root of the target: a sync of the copy makes them durable,
-// too. The last step of either caller removes it.
+// ManifestName is the file in which the tree engine keeps its hashes. It is in the root of the target, so that a sync of the
+// copy makes it durable too. The last step of either caller removes it.
 const ManifestName = ".migrate-init.manifest"
 
-// treeOptions are a job's options for the tree engine.
+// treeOptions returns the options of a job for the tree engine.
 func treeOptions(j Job) tree.Options {
 	o := tree.Options{Rotational: j.Rotational, DiskKnown: j.DiskKnown, Tell: j.Tell, CheckpointEvery: j.CheckpointEvery, Reread: j.Reread,
 		TargetOnly: append([]string{ManifestName}, j.own...), Exclude: []string{ManifestName}}
@@ -31,7 +31,7 @@ func treeOptions(j Job) tree.Options {
 	return o
 }
 
-// copiedTree counts what the tree engine copied; everything but a directory counts as a file.
+// copiedTree converts the result of a copy by the tree engine. Everything except directories counts as a file.
 func copiedTree(res tree.Result, err error) (Counts, error) {
 	c := Counts{Files: res.Files + res.Links + res.Special, Dirs: res.Dirs, Bytes: res.Bytes, Resumed: res.Skipped, Unread: res.ProblemCount}
 	for _, p := range res.Problems {
@@ -40,7 +40,7 @@ func copiedTree(res tree.Result, err error) (Counts, error) {
 	return c, err
 }
 
-// verifiedTree counts what the tree engine compared. A difference is an error that names the file.
+// verifiedTree converts the report of a verification by the tree engine. A difference becomes an error that names the file.
 func verifiedTree(rep tree.Report, err error) (Counts, error) {
 	c := Counts{Files: rep.Files, Dirs: rep.Dirs, Bytes: rep.Read, Skipped: rep.Damaged, Unread: rep.DamagedCount, SharedSource: rep.SharedSource, SharedTarget: rep.SharedTarget}
 	if err == nil && !rep.Equal() {
@@ -82,16 +82,16 @@ func (g *Engines) copyTree(ctx context.Context, j Job) (c Counts, err error) {
 		o.Checkpoint = func(c tree.Checkpoint) error { return j.Checkpoint(c) }
 	}
 	res, err := tree.Copy(ctx, j.From, j.To, o)
-	if g.behave == nil {
-		g.behave = map[string]bool{}
+	if g.sawHeads == nil {
+		g.sawHeads = map[string]bool{}
 	}
-	g.behave[j.To] = res.Heads
+	g.sawHeads[j.To] = res.Heads
 	return copiedTree(res, err)
 }
 
 func (g *Engines) verifyTree(ctx context.Context, j Job) (c Counts, err error) {
 	o := treeOptions(j)
-	if heads, ok := g.behave[j.To]; ok {
+	if heads, ok := g.sawHeads[j.To]; ok {
 		o.Rotational = heads
 	}
 	if f, err := os.Open(filepath.Join(j.To, ManifestName)); err == nil {
