@@ -84,7 +84,7 @@ func thisMachine() *app {
 		inside:  newInside,
 		place:   func(dir string) string { return dir },
 		alone:   func() (func(), error) { return machine.Lock("/run/migrate-init.lock") },
-		apart:   machine.Apart,
+		apart:   machine.InMountNamespace,
 		self:    os.Executable,
 		now:     time.Now,
 		uptime:  machine.Uptime,

@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tempName is one fixed name for a file: what a power cut left behind is replaced by the next try, not joined by more.
+// tempName returns the name of the temporary file for base. It is always the same, so that a file that a power cut left behind
+// is replaced by the next attempt.
 func tempName(base string) string {
 	const longest = 255
 	const suffix = ".migrate-init-new"
 	return "." + base[:min(len(base), longest-len(suffix)-1)] + suffix
 }
 
-// replaceFile makes path a regular file with what fill writes, or leaves it as it was. Everything happens relative to
-// one descriptor of the directory, so that it is that directory which is synced.
+// replaceFile atomically replaces path with a regular file that fill writes. After an error path is as it was. All calls are
+// relative to one descriptor of the directory, so that the directory that is synced is the one that was changed.
 func replaceFile(path string, mode fs.FileMode, fill func(*os.File) error) (err error) {
 	dirname, base := filepath.Split(filepath.Clean(path))
 	dir, err := os.OpenFile(orElse(dirname, "."), os.O_RDONLY|unix.O_DIRECTORY, 0)
@@ -52,7 +53,7 @@ func replaceFile(path string, mode fs.FileMode, fill func(*os.File) error) (err 
 	if err := fill(f); err != nil {
 		return pathErrorOnce("write", path, err)
 	}
-	if err := dress(f, path, old, mode); err != nil {
+	if err := setMetadata(f, path, old, mode); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -67,7 +68,7 @@ func replaceFile(path string, mode fs.FileMode, fill func(*os.File) error) (err 
 	return dir.Sync()
 }
 
-// existing returns the file that base is now, nil when there is none, and refuses what is no regular file.
+// existing returns the state of the file base, or nil if it does not exist. It is an error if base is not a regular file.
 func existing(dirfd int, base, path string) (*unix.Stat_t, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dirfd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -86,9 +87,10 @@ func existing(dirfd int, base, path string) (*unix.Stat_t, error) {
 	return nil, pathError("replace", path, errors.New("is not a regular file"))
 }
 
-// dress gives the new file the old one's owner, mode and extended attributes. It comes after the data, whose writing
-// clears capabilities and set-id bits, and in this order, because chown clears them too and chmod edits the ACL.
-func dress(f *os.File, path string, old *unix.Stat_t, mode fs.FileMode) error {
+// setMetadata gives the new file the owner, mode and extended attributes of the old one. It must be called after the data has
+// been written, because a write clears capabilities and set-id bits. The order matters: chown clears them too, and chmod
+// changes the ACL.
+func setMetadata(f *os.File, path string, old *unix.Stat_t, mode fs.FileMode) error {
 	fd := int(f.Fd())
 	if old == nil {
 		if err := unix.Fchmod(fd, unixMode(mode)); err != nil {
@@ -103,7 +105,7 @@ func dress(f *os.File, path string, old *unix.Stat_t, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	// A default ACL of the directory gave the new file entries, which the mode does not tell of.
+	// The new file may have inherited ACL entries from a default ACL of the directory; the mode does not show them.
 	if !slices.Contains(names, accessACL) {
 		if err := unix.Fremovexattr(fd, accessACL); err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
 			return pathError("remove the ACL of", path, err)
@@ -119,7 +121,7 @@ func dress(f *os.File, path string, old *unix.Stat_t, mode fs.FileMode) error {
 		}
 		now := make([]byte, len(value)+1)
 		if n, err := unix.Fgetxattr(fd, name, now); err == nil && bytes.Equal(now[:n], value) {
-			continue // a label that the kernel gave it already, and that we might not be allowed to set
+			continue // a label that the kernel has already set, and that we may not be allowed to set
 		}
 		if err := unix.Fsetxattr(fd, name, value, 0); err != nil {
 			return pathError("set attribute "+name+" of", path, err)
@@ -153,7 +155,7 @@ func attributes(path string) ([]string, error) {
 	}
 	var names []string
 	for name := range strings.SplitSeq(string(list), "\x00") {
-		// hashes of the old data, which the kernel makes again
+		// hashes of the old data, which the kernel computes again
 		if name != "" && name != "security.ima" && name != "security.evm" {
 			names = append(names, name)
 		}
@@ -171,7 +173,7 @@ func attribute(path, name string) ([]byte, error) {
 	return value[:n], nil
 }
 
-// pathErrorOnce names the path unless the error does.
+// pathErrorOnce adds the path unless err already has one.
 func pathErrorOnce(op, path string, err error) error {
 	var named *fs.PathError
 	if errors.As(err, &named) {

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// block is a block device as sysfs tells of it.
+// block is a block device as sysfs shows it.
 type block struct {
 	name string // "sda1"
-	dir  string // its directory of sysfs
+	dir  string // its directory in sysfs
 	rdev uint64
 }
 
@@ -56,11 +56,11 @@ func blockAt(dir string) (block, error) {
 	return block{name: filepath.Base(dir), dir: dir, rdev: unix.Mkdev(uint32(a), uint32(b))}, nil
 }
 
-// node is the name that devtmpfs gives it.
+// node returns the path of its node in devtmpfs.
 func (b block) node() string { return "/dev/" + strings.ReplaceAll(b.name, "!", "/") }
 
-// partitions reads the kernel's view; sysfs counts in 512 bytes whatever the sector size. One that vanishes under the
-// reader is left out.
+// partitions reads the kernel's view of the partitions. sysfs counts in units of 512 bytes, whatever the sector size. A
+// partition that vanishes meanwhile is left out.
 func (b block) partitions() ([]partition, error) {
 	files, err := filepath.Glob(filepath.Join(b.dir, "*", "partition"))
 	if err != nil {
@@ -97,7 +97,7 @@ func sysInt(path string) (int64, error) {
 	return n, nil
 }
 
-// users says who keeps the device itself (not its partitions) busy: devices on top, mounts, swap.
+// users describes what keeps the device itself (not its partitions) busy: devices on top of it, mounts and swap.
 func (b block) users() []string {
 	var out []string
 	holders, _ := os.ReadDir(filepath.Join(b.dir, "holders"))
@@ -106,7 +106,7 @@ func (b block) users() []string {
 	}
 	mounts, _ := mountinfo.GetMounts(nil)
 	for _, m := range mounts {
-		// btrfs shows an anonymous number, so its source decides
+		// btrfs mounts have an anonymous device number, so compare the source as well
 		if unix.Mkdev(uint32(m.Major), uint32(m.Minor)) == b.rdev || strings.HasPrefix(m.Source, "/") && b.is(m.Source) {
 			out = append(out, b.name+" is mounted on "+m.Mountpoint)
 		}
@@ -114,7 +114,7 @@ func (b block) users() []string {
 	swaps, _ := os.ReadFile("/proc/swaps")
 	for line := range strings.Lines(string(swaps)) {
 		if f := strings.Fields(line); len(f) > 0 && strings.HasPrefix(f[0], "/") && b.is(f[0]) {
-			out = append(out, b.name+" is swap")
+			out = append(out, b.name+" is used as swap")
 		}
 	}
 	return out
@@ -125,7 +125,7 @@ func (b block) is(path string) bool {
 	return unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFBLK && uint64(st.Rdev) == b.rdev
 }
 
-// openers names the processes that have the device's node open: evidence for a device that is busy without users.
+// openers describes the processes that have the device's node open. It helps to explain a device that is busy without users.
 func (b block) openers() []string {
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	seen := map[string]bool{}
@@ -142,7 +142,7 @@ func (b block) openers() []string {
 	return out
 }
 
-// poll asks until done, an error, the end of ctx, or limit; running into the limit is no error.
+// poll calls ask until it returns true or an error, or ctx ends, or limit has passed. Reaching limit is not an error.
 func poll(ctx context.Context, limit time.Duration, ask func() (bool, error)) error {
 	err := waitUntil(ctx, limit, pollEvery, nil, ask)
 	var late *TimeoutError

@@ -10,13 +10,13 @@ const (
 	maxLine    = 4 << 10
 )
 
-// tail is a writer that keeps the last bytes: keep of them, or keepOutput.
+// tail is a writer that keeps the last keep bytes; 0 means keepOutput.
 type tail struct {
 	buf  []byte
 	keep int
 }
 
-func (t *tail) most() int {
+func (t *tail) limit() int {
 	if t.keep > 0 {
 		return t.keep
 	}
@@ -24,21 +24,21 @@ func (t *tail) most() int {
 }
 
 func (t *tail) Write(p []byte) (int, error) {
-	n, most := len(p), t.most()
-	if len(p) > most {
-		p = p[len(p)-most:]
+	n, limit := len(p), t.limit()
+	if len(p) > limit {
+		p = p[len(p)-limit:]
 	}
-	if len(t.buf)+len(p) > 2*most {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-most:]...)
+	if len(t.buf)+len(p) > 2*limit {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-limit:]...)
 	}
 	t.buf = append(t.buf, p...)
 	return n, nil
 }
 
-func (t *tail) bytes() []byte { return t.buf[max(0, len(t.buf)-t.most()):] }
+func (t *tail) bytes() []byte { return t.buf[max(0, len(t.buf)-t.limit()):] }
 
-// lineWriter hands on whole lines; a carriage return ends one too, because progress is printed so. Lines longer than
-// maxLine come in pieces. Blank lines are dropped.
+// lineWriter passes whole lines to f. A carriage return also ends a line, because progress output uses it. Lines longer than
+// maxLine are split, and empty lines are dropped.
 type lineWriter struct {
 	mu   *sync.Mutex
 	f    func(string)

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A terminal whose other end takes nothing, as after XOFF, is given up at the deadline and not waited for.
+// TestConsoleThatTakesNothing checks that a write to a terminal whose other end reads nothing, as after XOFF, ends at its
+// deadline.
 func TestConsoleThatTakesNothing(t *testing.T) {
 	_, name := terminal(t)
 	f, err := OpenConsole(name)
@@ -22,11 +23,11 @@ func TestConsoleThatTakesNothing(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || n >= 1<<20 {
 		t.Errorf("wrote %d bytes, %v", n, err)
 	}
-	// A fifo stands for a line without carrier: opening it waits for the other end unless it is told not to.
+	// A fifo simulates a line without carrier: without O_NONBLOCK, opening it waits for the other end.
 	fifo := filepath.Join(t.TempDir(), "line")
 	must(t, unix.Mkfifo(fifo, 0o600))
 	if f, err := OpenConsole(fifo); err == nil {
 		_ = f.Close()
-		t.Error("a line without another end was opened")
+		t.Error("a line without carrier was opened")
 	}
 }

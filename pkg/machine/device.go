@@ -14,7 +14,7 @@ type Device struct {
 
 var _ io.ReaderAt = (*Device)(nil)
 
-// OpenDevice opens path read-only. Close it.
+// OpenDevice opens path read-only. The caller must close it.
 func OpenDevice(path string) (*Device, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -28,20 +28,20 @@ func OpenDevice(path string) (*Device, error) {
 	return &Device{f: f, size: size}, nil
 }
 
-// ReadAt reads as io.ReaderAt, from the disk: md writes its superblocks past the page cache, and as long as an array runs
-// the cache keeps for its members what they said when someone first looked.
+// ReadAt implements io.ReaderAt. It reads from the disk and not from the page cache, which may be stale: md writes its
+// superblocks past the cache, and while an array runs, the cache keeps what its members held when they were first read.
 func (d *Device) ReadAt(p []byte, off int64) (int, error) {
 	dropCached(d.f, off, len(p))
 	return d.f.ReadAt(p, off)
 }
 
-// Size returns its length in bytes.
+// Size returns the size in bytes.
 func (d *Device) Size() int64 { return d.size }
 
-// Close closes it.
+// Close closes the device.
 func (d *Device) Close() error { return d.f.Close() }
 
-// checkChunks refuses what does not lie within size bytes.
+// checkChunks returns an error if a chunk is not within size bytes.
 func checkChunks(dev string, size int64, chunks []Chunk) error {
 	for i, c := range chunks {
 		n := int64(len(c.Data))

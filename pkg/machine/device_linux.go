@@ -17,7 +17,7 @@ import (
 const (
 	zeroStep  = 1 << 20
 	pollEvery = 50 * time.Millisecond
-	busyGrace = 3 * time.Second // how long a probing program may hold a device
+	busyGrace = 3 * time.Second // how long a program that probes a device may hold it
 )
 
 func deviceSize(f *os.File) (int64, error) {
@@ -91,9 +91,9 @@ func writeChunk(ctx context.Context, f *os.File, c Chunk) error {
 	return f.Sync()
 }
 
-// openForWriting opens a block device exclusively, so that nothing mounted or assembled is overwritten. A whole disk
-// is also refused when only a partition of it is in use; then it is opened all the same if no chunk touches a
-// partition: that is how a boot sector is written next to a running array.
+// openForWriting opens a block device exclusively, so that a mounted filesystem or an assembled array is never overwritten. The
+// kernel refuses that for a whole disk if one of its partitions is in use. In that case the disk is opened without O_EXCL,
+// provided that no chunk touches a partition. This is how a boot sector is written beside a running array.
 func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
 	info, err := statNode(ctx, e.Dev)
 	if err != nil {
@@ -129,11 +129,11 @@ func openForWriting(ctx context.Context, e WriteDevice) (*os.File, error) {
 	return f, err
 }
 
-// vanished tells of a node that is not there, or has no device behind it any more.
+// vanished reports whether err means that a node is missing, or no longer has a device behind it.
 func vanished(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENXIO) }
 
-// statNode waits for a node that is away for a moment: udev re-reads the table of a disk as soon as a writer closes it,
-// and all its partitions are gone and made again then.
+// statNode waits for a node that is missing for a moment: as soon as a writer closes a disk, udev re-reads its partition
+// table, which removes all its partitions and adds them again.
 func statNode(ctx context.Context, dev string) (info os.FileInfo, err error) {
 	late := poll(ctx, nodeGrace, func() (bool, error) {
 		info, err = os.Stat(dev)
@@ -142,20 +142,20 @@ func statNode(ctx context.Context, dev string) (info os.FileInfo, err error) {
 	return info, errors.Join(err, late)
 }
 
-// exclusivelyHeld is the error for a busy device that neither sysfs nor a mount explains.
+// exclusivelyHeld returns the error for a device that is busy without visible users.
 func exclusivelyHeld(dev string) error {
 	var who []string
 	if b, err := blockOf(dev); err == nil {
 		who = b.openers()
 	}
 	if len(who) == 0 {
-		who = []string{"by something unseen"}
+		who = []string{"no process was found that has it open"}
 	}
 	return fmt.Errorf("device %s: in use: opened exclusively: %s: %w", dev, strings.Join(who, ", "), unix.EBUSY)
 }
 
-// openShared opens a busy disk whose only users are partitions that the chunks leave alone. A nil file without users
-// means that no one could be named.
+// openShared opens a busy disk whose only users are partitions that no chunk touches. If it returns neither a file nor users
+// nor an error, the users could not be determined.
 func openShared(e WriteDevice) (*os.File, []string, error) {
 	b, err := blockOf(e.Dev)
 	if err != nil {
@@ -172,7 +172,7 @@ func openShared(e WriteDevice) (*os.File, []string, error) {
 	for _, p := range parts {
 		who := p.block.users()
 		users = append(users, who...)
-		if len(who) > 0 && touches(e.Chunks, p.Extent) {
+		if len(who) > 0 && overlaps(e.Chunks, p.Extent) {
 			return nil, who, fmt.Errorf("device %s: partition %d, which would be overwritten, is in use: %s", e.Dev, p.Number, strings.Join(who, ", "))
 		}
 	}
@@ -180,7 +180,7 @@ func openShared(e WriteDevice) (*os.File, []string, error) {
 		return nil, nil, nil
 	}
 	for _, p := range parts {
-		if touches(e.Chunks, p.Extent) {
+		if overlaps(e.Chunks, p.Extent) {
 			return nil, users, fmt.Errorf("device %s: in use (%s), and partition %d would be overwritten", e.Dev, strings.Join(users, ", "), p.Number)
 		}
 	}
@@ -188,7 +188,7 @@ func openShared(e WriteDevice) (*os.File, []string, error) {
 	return f, users, err
 }
 
-func touches(chunks []Chunk, p Extent) bool {
+func overlaps(chunks []Chunk, p Extent) bool {
 	return slices.ContainsFunc(chunks, func(c Chunk) bool {
 		n := int64(len(c.Data))
 		if c.Data == nil {
@@ -221,8 +221,8 @@ func setReadOnly(e SetReadOnly) error {
 	return nil
 }
 
-// diskReadOnly tells whether dev is a partition of a disk that is read-only: BLKROGET shows the disk's flag for it too,
-// and its own one is hidden.
+// diskReadOnly reports whether dev is a partition of a read-only disk. BLKROGET then reports read-only for the partition,
+// whatever its own flag is.
 func diskReadOnly(dev string) bool {
 	b, err := blockOf(dev)
 	if err != nil {
@@ -235,7 +235,7 @@ func diskReadOnly(dev string) bool {
 	return err == nil && on != 0
 }
 
-// doIoctl opens the device for writing only when the ioctl says that it alters something. The kernel may answer in
+// doIoctl opens the device for writing only if the effect names something that it alters. The kernel may write its answer to
 // e.Arg.
 func doIoctl(e Ioctl) error {
 	flags := os.O_RDONLY
@@ -258,16 +258,16 @@ func doIoctl(e Ioctl) error {
 	return nil
 }
 
-// dropCached drops the pages of a range that are clean and not in use. It is no more than a hint: where it does nothing the
-// cache is read.
+// dropCached drops the cached pages of a range that are clean and not in use. It is only a hint: if it has no effect, the next
+// read is answered from the cache.
 func dropCached(f *os.File, off int64, n int) {
 	page := int64(os.Getpagesize())
 	from := off / page * page
 	_ = unix.Fadvise(int(f.Fd()), from, (off+int64(n)+page-1)/page*page-from, unix.FADV_DONTNEED)
 }
 
-// FreeBytes returns how many bytes of the filesystem of path an ordinary user may still write, and how many nothing uses:
-// root may have a reserve among those.
+// FreeBytes returns how many bytes are free for ordinary users on the filesystem of path, and how many are unused in all. The
+// difference is reserved for root.
 func FreeBytes(path string) (free, unused int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
@@ -280,7 +280,7 @@ func FreeBytes(path string) (free, unused int64, err error) {
 	return int64(st.Bavail) * unit, int64(st.Bfree) * unit, nil
 }
 
-// Uptime returns the seconds since the kernel started, suspended time included.
+// Uptime returns the seconds since the kernel started, including the time it was suspended.
 func Uptime() float64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {

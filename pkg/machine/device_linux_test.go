@@ -123,7 +123,7 @@ func TestWriteDeviceBesideAMountedPartition(t *testing.T) {
 	}
 	wantError(t, do(t, WriteDevice{dev, "", []Chunk{{Offset: mib - 1, Data: []byte("xx")}}}), "partition 1", "mounted on "+dir)
 	wantError(t, do(t, WriteDevice{dev, "", []Chunk{{Offset: 20 * mib, Zero: 1}}}), "partition 2 would be overwritten", dir)
-	// the partition itself may be written all the same: so is the journal beside the members of the new array
+	// a partition that is not in use may be written, as the journal is beside the members of the new array
 	must(t, do(t, WriteDevice{dev + "p2", "", []Chunk{{Zero: 4096}}}))
 	wantError(t, do(t, WriteDevice{dev + "p1", "", []Chunk{{Zero: 4096}}}), "mounted on "+dir)
 	must(t, do(t, Unmount{dir}))
@@ -155,8 +155,8 @@ func TestSetReadOnly(t *testing.T) {
 	wantError(t, do(t, SetReadOnly{"/dev/nonexistent", true}), "no such file")
 }
 
-// A running array keeps its members open, and writes to them past the page cache. So does here the file behind the loop
-// device.
+// TestOpenDeviceReadsTheDisk checks that reads are not answered from a stale page cache. A running array keeps its members open
+// and writes to them past the cache; here a write to the file behind the loop device does that.
 func TestOpenDeviceReadsTheDisk(t *testing.T) {
 	dev, file := loopDevice(t, mib)
 	holder, err := os.Open(dev)
@@ -176,7 +176,7 @@ func TestOpenDeviceReadsTheDisk(t *testing.T) {
 	}
 }
 
-// finish makes the old disk writable again in the order in which it was locked: partitions first.
+// TestSetReadOnlyOfAPartitionAndItsDisk clears the flags in the order in which finish does: partitions first.
 func TestSetReadOnlyOfAPartitionAndItsDisk(t *testing.T) {
 	dev, _ := loopDevice(t, 4*mib)
 	must(t, do(t, Partitions{dev, []Extent{{1, mib, mib}}}))
@@ -190,7 +190,7 @@ func TestSetReadOnlyOfAPartitionAndItsDisk(t *testing.T) {
 	}
 	must(t, do(t, SetReadOnly{dev, false}))
 	must(t, do(t, WriteDevice{Dev: dev + "p1", Chunks: zero}))
-	// the disk's flag gone, the partition's own one stays
+	// the disk's flag is cleared, the partition's own flag stays
 	must(t, do(t, SetReadOnly{dev + "p1", true}))
 	if err := do(t, WriteDevice{Dev: dev + "p1", Chunks: zero}); err == nil {
 		t.Error("a read-only partition was written")
@@ -217,7 +217,7 @@ func TestWriteSys(t *testing.T) {
 	must(t, os.WriteFile(comm, []byte(was), 0o644))
 	file := filepath.Join(t.TempDir(), "f")
 	must(t, os.WriteFile(file, []byte("keep"), 0o644))
-	wantError(t, do(t, WriteSys{Path: file, Value: "x"}), file, "no sysfs")
+	wantError(t, do(t, WriteSys{Path: file, Value: "x"}), file, "not on sysfs")
 	wantError(t, do(t, WriteSys{Path: file + "2", Value: "x"}), "no such file")
 	if content(t, file) != "keep" {
 		t.Error("a file of the disk was written")
@@ -254,7 +254,8 @@ func TestFreeBytesAndUptime(t *testing.T) {
 	}
 }
 
-// udev takes a node away for a moment when it re-reads a table; a node that never comes is an error all the same.
+// TestWriteDeviceAwaitsItsNode checks that a node that udev removes for a moment, while it re-reads a partition table, is waited
+// for. A node that never appears is still an error.
 func TestWriteDeviceAwaitsItsNode(t *testing.T) {
 	dev, _ := loopDevice(t, 1<<20)
 	var st unix.Stat_t

@@ -21,7 +21,7 @@ func deviceSize(f *os.File) (int64, error) {
 
 func dropCached(*os.File, int64, int) {}
 
-// Direct is a device that is read past the page cache: only on Linux.
+// Direct is a device that is read past the page cache. It is available only on Linux.
 type Direct struct{}
 
 // OpenDirect fails: only on Linux.

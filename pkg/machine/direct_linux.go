@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// touchSize is what Touch reads: no disk wants larger units or a stricter alignment for direct I/O.
+// touchSize is the size, in bytes, and the alignment of what Touch reads. No disk needs more for direct I/O.
 const touchSize = 4096
 
-// Direct is a device, or a file, that is read past the page cache, so that a read takes as long as the disk needs.
+// Direct is a device or file that is read past the page cache, so that a read takes as long as the disk needs for it.
 type Direct struct {
 	f    *os.File
 	size int64
 }
 
-// OpenDirect opens path for reading past the page cache. Close it.
+// OpenDirect opens path for reading past the page cache. The caller must close it.
 func OpenDirect(path string) (*Direct, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
 	if err != nil {
@@ -31,7 +31,7 @@ func OpenDirect(path string) (*Direct, error) {
 	return &Direct{f: f, size: size}, nil
 }
 
-// Touch reads the few bytes around off, and nothing else. It may be called by several at once.
+// Touch reads a few bytes around off and discards them. It is safe for concurrent use.
 func (d *Direct) Touch(off int64) error {
 	b := make([]byte, 2*touchSize)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (touchSize - 1))
@@ -41,8 +41,8 @@ func (d *Direct) Touch(off int64) error {
 	return nil
 }
 
-// Size returns its length in bytes.
+// Size returns the size in bytes.
 func (d *Direct) Size() int64 { return d.size }
 
-// Close closes it.
+// Close closes the device.
 func (d *Direct) Close() error { return d.f.Close() }

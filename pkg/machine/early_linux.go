@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EarlyMounts returns what PID 1 of an initramfs does first: proc, sysfs, devtmpfs, /dev/pts, /run, /tmp, and the links of
-// /dev that programs expect. What is mounted already is left out, so it may be asked and done again.
+// EarlyMounts returns the first effects of PID 1 in an initramfs: mounts of proc, sysfs, devtmpfs, /dev/pts, /run and /tmp, and
+// the symbolic links in /dev that programs expect. It leaves out what is already mounted, so it can be repeated.
 func EarlyMounts() []Effect {
 	mounts := []struct {
 		mode fs.FileMode
@@ -36,7 +36,8 @@ func EarlyMounts() []Effect {
 	)
 }
 
-// isMountPoint compares device numbers: it must work before /proc does. A bind mount within one filesystem escapes it.
+// isMountPoint compares device numbers, because it must work before /proc is mounted. It does not detect a bind mount within
+// one filesystem.
 func isMountPoint(path string) bool {
 	var here, above unix.Stat_t
 	if unix.Lstat(path, &here) != nil || unix.Stat(filepath.Dir(path), &above) != nil {

@@ -17,7 +17,7 @@ func Uevents(context.Context) (<-chan Uevent, error) {
 	return nil, fmt.Errorf("uevents: only on linux: %w", errors.ErrUnsupported)
 }
 
-// KernelLog is there only on Linux.
+// KernelLog is available only on Linux.
 type KernelLog struct{}
 
 // OpenKernelLog fails: only on Linux.
@@ -41,5 +41,5 @@ func OpenConsole(path string) (*os.File, error) {
 	return nil, fmt.Errorf("console %s: only on linux: %w", path, errors.ErrUnsupported)
 }
 
-// TerminalWidth knows no terminal: only on Linux.
+// TerminalWidth reports that f is not a terminal: only on Linux.
 func TerminalWidth(*os.File) (columns int, ok bool) { return 0, false }

@@ -33,12 +33,12 @@ func (e CopyFile) Writes() []string { return []string{e.To} }
 
 func (e Remove) String() string { return "remove " + e.Path }
 
-// Writes names what is removed.
+// Writes names the path that is removed.
 func (e Remove) Writes() []string { return []string{e.Path} }
 
 func (e Rename) String() string { return "rename " + e.From + " to " + e.To }
 
-// Writes names both ends.
+// Writes names the old and the new path.
 func (e Rename) Writes() []string { return []string{e.From, e.To} }
 
 func (e Symlink) String() string { return "link " + e.Path + " -> " + e.Target }
@@ -48,5 +48,5 @@ func (e Symlink) Writes() []string { return []string{e.Path} }
 
 func (e Sync) String() string { return "flush the filesystem of " + e.Path }
 
-// Writes returns nil: what a flush brings to the disk was written by others, who named it.
+// Writes returns nil: the effects that wrote the flushed data have named it.
 func (e Sync) Writes() []string { return nil }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// String and Writes of the effects that run programs, mount, and touch devices; those of files are in
+// This file has String and Writes of the effects that run programs, mount, and change devices. Those of file effects are in
 // effect_file.go.
 
 // DefaultEnv is the environment of an Exec whose Env is empty.
@@ -32,7 +32,7 @@ func (e Exec) String() string {
 	return b.String()
 }
 
-// Writes returns what the program was declared to alter.
+// Writes returns what the program is declared to alter.
 func (e Exec) Writes() []string { return e.Alters }
 
 func (e Mount) String() string {
@@ -58,9 +58,9 @@ func (e Mount) String() string {
 	return b.String()
 }
 
-// Writes names the source of a mount that may write to it. Read-only is not enough: a journalling filesystem
-// replays its log on a read-only mount too, unless an option forbids it. A source that has its type's name is the kernel's
-// own (proc, tmpfs); any other is a device or a pool.
+// Writes names the source if the mount may write to it. A read-only mount may, too: a journalling filesystem replays its log
+// unless an option forbids it. A source with the same name as its type belongs to the kernel (proc, tmpfs); any other source
+// is a device or a pool.
 func (e Mount) Writes() []string {
 	if e.Flags&Bind != 0 {
 		return nil
@@ -74,7 +74,7 @@ func (e Mount) Writes() []string {
 	return nonEmpty(e.Source)
 }
 
-// String returns the flags in the words of mount(8), or "" for none.
+// String returns the flags as options of mount(8), or "" for none.
 func (f MountFlag) String() string {
 	names := []struct {
 		flag MountFlag
@@ -97,7 +97,7 @@ func (f MountFlag) String() string {
 
 func (e Unmount) String() string { return "unmount " + e.Target }
 
-// Writes returns nil: what an unmount flushes was written by others, who named it.
+// Writes returns nil: the effects that wrote the flushed data have named it.
 func (e Unmount) Writes() []string { return nil }
 
 func (e WriteDevice) String() string {
@@ -129,7 +129,7 @@ func (e SetReadOnly) String() string {
 	return "make block device " + e.Dev + " writable"
 }
 
-// Writes returns nil: the flag lives in the kernel.
+// Writes returns nil: the flag is kept in the kernel.
 func (e SetReadOnly) Writes() []string { return nil }
 
 func (e HoldDisk) String() string {
@@ -139,7 +139,7 @@ func (e HoldDisk) String() string {
 	return "unlock disk " + e.Dev + " for udev"
 }
 
-// Writes returns nil: the lock lives in the kernel.
+// Writes returns nil: the lock is kept in the kernel.
 func (e HoldDisk) Writes() []string { return nil }
 
 func (e Partitions) String() string {
@@ -167,14 +167,14 @@ func (e Ioctl) String() string {
 	return fmt.Sprintf("ioctl %s (%#x) on %s, %s", e.Name, e.Req, e.Dev, hexHead(e.Arg))
 }
 
-// Writes returns what the ioctl was declared to alter.
+// Writes returns what the ioctl is declared to alter.
 func (e Ioctl) Writes() []string { return e.Alters }
 
 func (e WriteSys) String() string {
 	return fmt.Sprintf("set %s to %q", e.Path, strings.TrimSuffix(e.Value, "\n"))
 }
 
-// Writes returns what the setting was declared to alter.
+// Writes returns what the setting is declared to alter.
 func (e WriteSys) Writes() []string { return e.Alters }
 
 func (e LoadModule) String() string {
@@ -199,7 +199,7 @@ func (e SwitchRoot) String() string {
 	return s
 }
 
-// Writes returns nil: what it deletes is proved to be memory.
+// Writes returns nil: it deletes only what is known to be in memory.
 func (e SwitchRoot) Writes() []string { return nil }
 
 func (e Reboot) String() string {
@@ -225,7 +225,7 @@ func quoteAll(argv []string) string {
 	return strings.Join(out, " ")
 }
 
-// quote renders a word so that a POSIX shell would read it back.
+// quote quotes s for a POSIX shell.
 func quote(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
@@ -236,7 +236,7 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// hexHead describes bytes that are no text: how many, and how they begin.
+// hexHead describes binary data by its length and its first bytes.
 func hexHead(b []byte) string {
 	const head = 32
 	if len(b) <= head {

@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeGrace is how long a program's descendants may keep its output open after it has ended, before we stop listening.
+// pipeGrace is how long the descendants of a program may keep its output open after the program has ended.
 const pipeGrace = 3 * time.Second
 
 func (r *Real) exec(ctx context.Context, e Exec) (Output, error) {
 	if len(e.Argv) == 0 {
-		return Output{}, errors.New("exec: no program named")
+		return Output{}, errors.New("exec: no program given")
 	}
 	env := e.Env
 	if len(env) == 0 {
@@ -33,12 +33,12 @@ func (r *Real) exec(ctx context.Context, e Exec) (Output, error) {
 	}
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Path, cmd.Args, cmd.Env = path, e.Argv, env
-	cmd.Err = nil // CommandContext looked for a relative path; the kernel judges it
+	cmd.Err = nil // set if CommandContext did not find a relative path; the kernel decides instead
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: e.Root}
 	if e.Root != "" {
 		cmd.Dir = "/"
 	}
-	// A pipe and not /dev/null: early in PID 1's life that may not be there.
+	// Use a pipe instead of /dev/null, which may not exist yet when PID 1 starts.
 	cmd.Stdin = bytes.NewReader(e.Stdin)
 	stdout, stderr := tail{keep: e.Keep}, tail{}
 	flush := r.capture(cmd, &stdout, &stderr)
@@ -61,7 +61,7 @@ func (r *Real) exec(ctx context.Context, e Exec) (Output, error) {
 		out.Code = 128 + int(status.Signal())
 	}
 	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
-		err = nil // a daemon it left behind holds the pipes: no failure of the program
+		err = nil // a daemon that the program started keeps the pipes open; the program itself succeeded
 	}
 	if err == nil && out.Code == 0 && len(e.OK) == 0 {
 		return out, nil
@@ -88,7 +88,7 @@ func execError(ctx context.Context, argv []string, out Output, status syscall.Wa
 	return failure
 }
 
-// capture connects the program's output, and returns what hands on a last line without end.
+// capture connects the output of the program. The returned function passes on a last line that has no newline.
 func (r *Real) capture(cmd *exec.Cmd, stdout, stderr io.Writer) (flush func()) {
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if r.Lines == nil {
@@ -100,7 +100,7 @@ func (r *Real) capture(cmd *exec.Cmd, stdout, stderr io.Writer) (flush func()) {
 	return func() { a.flush(); b.flush() }
 }
 
-// start starts a child so that Reap cannot see it before it is ours.
+// start starts a child and registers it before Reap can see it.
 func (r *Real) start(cmd *exec.Cmd) error {
 	r.starting.RLock()
 	defer r.starting.RUnlock()

@@ -41,8 +41,8 @@ func TestExecEnvironment(t *testing.T) {
 	}
 }
 
-// OK lists every code of success: without it 0 alone, with it 0 only where it is named. A signal is never one, though a
-// shell gives it as 128 and more.
+// TestExecOK checks that OK lists all exit codes that mean success: only 0 if it is empty; otherwise 0 only if it is listed. The
+// death by a signal is never a success, although its code is 128 and more, as in a shell.
 func TestExecOK(t *testing.T) {
 	for _, tt := range []struct {
 		script string
@@ -91,7 +91,7 @@ func TestExecFailures(t *testing.T) {
 	if !errors.As(err, &failure) || out.Code != 128+15 || failure.Signal != "terminated" {
 		t.Errorf("%+v, %v", out, err)
 	}
-	// a tool that complains on standard output
+	// a program that reports its error on standard output
 	_, err = new(Real).Do(t.Context(), sh("echo complaint; exit 1"))
 	wantError(t, err, "complaint")
 	_, err = new(Real).Do(t.Context(), Exec{Argv: []string{"no-such-program"}})
@@ -116,7 +116,7 @@ func TestExecCancelKillsTheWholeGroup(t *testing.T) {
 	pid, err := strconv.Atoi(<-pids)
 	must(t, err)
 	gone := func() (bool, error) {
-		// it is our grandchild: a zombie until its new parent reaps it
+		// it is a grandchild, and so a zombie until its new parent reaps it
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		return err != nil || strings.Contains(string(text), ") Z"), nil
 	}
@@ -165,7 +165,7 @@ func TestExecInAChroot(t *testing.T) {
 	wantError(t, do(t, Exec{Argv: []string{"mke2fs"}, Root: root}), "mke2fs", root)
 }
 
-// childReaper is a sub-reaper: orphans of its children come to it, as they come to PID 1.
+// childReaper is a subreaper: it inherits the orphans of its children, as PID 1 does.
 func childReaper() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return err
@@ -218,7 +218,7 @@ func childReaper() error {
 	return nil
 }
 
-// reapTheDead lets the reaper meet a zombie whose owner has not come for it yet, and then one that no one owns.
+// reapTheDead lets the reaper find a zombie whose owner has not waited for it yet, and then one without an owner.
 func reapTheDead(ctx context.Context, r *Real) error {
 	dead := func() (bool, error) { pid, err := deadChild(); return pid != 0, err }
 	own, orphan := exec.Command("/bin/sh", "-c", "exit 7"), exec.Command("/bin/sh", "-c", "exit 8")
@@ -251,7 +251,7 @@ func reapTheDead(ctx context.Context, r *Real) error {
 	return nil
 }
 
-func TestReapBuriesOrphansAndLeavesOurOwn(t *testing.T) {
+func TestReapOrphansOnly(t *testing.T) {
 	if out, err := child(t, "reaper").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

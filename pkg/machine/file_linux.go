@@ -20,7 +20,7 @@ func writeFile(e WriteFile) error {
 }
 
 func copyFile(ctx context.Context, e CopyFile) error {
-	// O_NONBLOCK: a fifo in the place of the file must not stop us.
+	// O_NONBLOCK: a fifo in place of the file must not block.
 	from, err := os.OpenFile(e.From, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -99,14 +99,14 @@ func makeDir(path string, mode fs.FileMode) error {
 	if err := os.Mkdir(path, mode.Perm()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// umask has no say
+	// chmod, because the umask applies to mkdir
 	if err := unix.Chmod(path, unixMode(mode)); err != nil {
 		return pathError("chmod", path, err)
 	}
 	return syncDir(parent)
 }
 
-// remove syncs the directory also where there is nothing to remove: an earlier try may have been ended before its sync.
+// remove syncs the directory even if there is nothing to remove: an earlier attempt may have been interrupted before its sync.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

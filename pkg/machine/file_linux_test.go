@@ -28,7 +28,7 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-// onlyIn fails when a directory has anything else, as a temporary file left behind.
+// onlyIn fails if a directory has other names, such as a temporary file.
 func onlyIn(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -89,7 +89,8 @@ func TestWriteFileKeepsOwnerModeAndAttributes(t *testing.T) {
 	}
 }
 
-// A default ACL that came to the directory later must not open a file to others when it is rewritten.
+// TestWriteFileTakesNoEntriesOfADefaultACL checks that rewriting a file does not give it ACL entries from a default ACL that was
+// added to the directory later.
 func TestWriteFileTakesNoEntriesOfADefaultACL(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -117,7 +118,7 @@ func TestWriteFileTakesNoEntriesOfADefaultACL(t *testing.T) {
 	}
 }
 
-func TestWriteFileRefusesWhatIsNoFile(t *testing.T) {
+func TestWriteFileRefusesNonRegularFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	must(t, os.WriteFile(path("real"), []byte("old"), 0o600))
@@ -285,8 +286,8 @@ func TestSync(t *testing.T) {
 	}
 }
 
-func TestRealKnowsItsEffectsAndHeedsItsContext(t *testing.T) {
-	wantError(t, do(t, strange{}), "strange", "not known")
+func TestRealRefusesUnknownEffectsAndObeysContext(t *testing.T) {
+	wantError(t, do(t, strange{}), "strange", "unknown to")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	path := filepath.Join(t.TempDir(), "d")
@@ -294,7 +295,7 @@ func TestRealKnowsItsEffectsAndHeedsItsContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(path); err == nil {
-		t.Error("was made all the same")
+		t.Error("was made after the context had ended")
 	}
 }
 

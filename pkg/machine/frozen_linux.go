@@ -2,8 +2,9 @@ package machine
 
 import "golang.org/x/sys/unix"
 
-// Frozen names the attribute of chattr(1) by which a file cannot be changed: "i" for immutable, "a" for append-only, "" for
-// none, for a file that is not there, and for a filesystem without attributes. Symbolic links are not followed.
+// Frozen returns the attribute of chattr(1) that protects a file from changes: "i" for immutable, "a" for append-only. It
+// returns "" if there is none, or the file does not exist, or its filesystem has no such attributes. It does not follow
+// symbolic links.
 func Frozen(path string) string {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestFrozen sets the attributes by chattr.
+// TestFrozen sets the attributes with chattr.
 func TestFrozen(t *testing.T) {
 	dir := t.TempDir()
 	for _, want := range []string{"", "i", "a"} {

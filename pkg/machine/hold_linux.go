@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holdGrace is how long another program, such as udev that probes the disk, may have the lock.
+// holdGrace is how long to wait for another program to release the lock, such as udev while it probes the disk.
 const holdGrace = 10 * time.Second
 
 // holds are the disks that this process has locked.
@@ -42,8 +42,8 @@ func (h *holds) do(ctx context.Context, e HoldDisk) error {
 	return nil
 }
 
-// holdDisk opens a disk and locks it. Where it can it opens for writing, and writes nothing: that such a descriptor is
-// closed is what makes udev look at the disk again once the lock is gone.
+// holdDisk opens a disk and locks it. It opens the disk for writing if possible, but writes nothing: closing a writable
+// descriptor makes udev probe the disk again once the lock is released.
 func holdDisk(ctx context.Context, dev string, grace time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(dev, os.O_RDWR, 0)
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM) {
@@ -65,7 +65,7 @@ func holdDisk(ctx context.Context, dev string, grace time.Duration) (*os.File, e
 	case err != nil:
 		err = pathError("lock", dev, err)
 	case !locked:
-		err = fmt.Errorf("disk %s: another program has it locked (flock); `lslocks` shows which: end it and try again", dev)
+		err = fmt.Errorf("disk %s: another program has locked it (flock); find it with `lslocks`, end it and try again", dev)
 	default:
 		return f, nil
 	}

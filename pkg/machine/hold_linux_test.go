@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udevMay reports whether udev could take its shared lock of a disk now.
+// udevMay reports whether udev could take its shared lock of a disk.
 func udevMay(t *testing.T, dev string) bool {
 	t.Helper()
 	f, err := os.Open(dev)
@@ -23,7 +23,7 @@ func udevMay(t *testing.T, dev string) bool {
 	return err == nil
 }
 
-// The lock holds over writes and new partitions, and another holder is waited for.
+// TestHoldDisk checks that the lock survives writes and new partitions, and that taking it waits for another holder.
 func TestHoldDisk(t *testing.T) {
 	dev, _ := loopDevice(t, 16*mib)
 	r, ctx := new(Real), t.Context()
@@ -34,7 +34,7 @@ func TestHoldDisk(t *testing.T) {
 		}
 	}
 	act(HoldDisk{dev, true})
-	act(HoldDisk{dev, true}) // again: a stage of finish that is run by itself
+	act(HoldDisk{dev, true}) // again, as when a stage of finish is run on its own
 	act(WriteDevice{Dev: dev, Chunks: []Chunk{{Offset: 0, Zero: 512}}})
 	act(Partitions{Dev: dev, Parts: []Extent{{1, mib, mib}}})
 	act(WriteDevice{Dev: dev + "p1", Chunks: []Chunk{{Offset: 0, Zero: 512}}})
@@ -51,7 +51,7 @@ func TestHoldDisk(t *testing.T) {
 		_ = f.Close()
 		t.Error("locked twice")
 	} else {
-		wantError(t, err, dev, "another program has it locked")
+		wantError(t, err, dev, "another program has locked it")
 	}
 	freed := make(chan error, 1)
 	go func() {
@@ -65,7 +65,7 @@ func TestHoldDisk(t *testing.T) {
 	must(t, f.Close())
 }
 
-// A disk that is read-only is locked all the same: finish makes it writable under the lock.
+// TestHoldReadOnlyDisk checks that a read-only disk can be locked: finish makes it writable while it holds the lock.
 func TestHoldReadOnlyDisk(t *testing.T) {
 	dev, _ := loopDevice(t, mib)
 	must(t, do(t, SetReadOnly{dev, true}))

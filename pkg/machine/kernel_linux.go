@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeSys writes once: sysfs takes each write(2) as a whole command. It refuses other filesystems, where a setting
-// that does not exist would become a file.
+// writeSys writes with a single write(2), because sysfs takes each one as a whole command. It refuses other filesystems, where
+// a setting that does not exist would be created as a file.
 func writeSys(e WriteSys) error {
 	f, err := os.OpenFile(e.Path, os.O_WRONLY, 0)
 	if err != nil {
@@ -24,7 +24,7 @@ func writeSys(e WriteSys) error {
 		return pathError("statfs", e.Path, err)
 	}
 	if magic := int64(st.Type); magic != unix.SYSFS_MAGIC && magic != unix.PROC_SUPER_MAGIC {
-		return pathError("set", e.Path, fmt.Errorf("is on no sysfs or procfs (magic %#x)", magic))
+		return pathError("set", e.Path, fmt.Errorf("is not on sysfs or procfs (magic %#x)", magic))
 	}
 	n, err := unix.Write(int(f.Fd()), []byte(e.Value))
 	if err == nil && n != len(e.Value) {
@@ -58,33 +58,33 @@ func insertModule(e LoadModule) error {
 	defer f.Close()
 	flags := 0
 	if !strings.HasSuffix(e.Path, ".ko") {
-		flags = unix.MODULE_INIT_COMPRESSED_FILE // only newer kernels can
+		flags = unix.MODULE_INIT_COMPRESSED_FILE // needs Linux 5.17
 	}
 	return unix.FinitModule(int(f.Fd()), e.Options, flags)
 }
 
-// syncGrace bounds the flush before the end: a disk that hangs must not keep the machine from its way back.
+// syncGrace bounds the final flush: a disk that hangs must not keep the machine from booting the old system.
 const syncGrace = 30 * time.Second
 
-// resetGrace is how long drivers may take to shut their devices down, which reboot(2) waits for; a disk that answers is done in
-// seconds, a dead one is given up after a minute by most drivers.
+// resetGrace is how long drivers may take to shut their devices down, which reboot(2) waits for. A working disk takes seconds;
+// most drivers give up on a dead one after a minute.
 const resetGrace = 2 * time.Minute
 
-// unlessDone calls instead when f has not come back after limit. It waits for f all the same.
+// unlessDone calls instead if f has not returned after limit. It still waits for f.
 func unlessDone(limit time.Duration, f func() error, instead func()) error {
 	late := time.AfterFunc(limit, instead)
 	defer late.Stop()
 	return f()
 }
 
-// reset restarts the machine without a word to any driver.
+// reset restarts the machine at once, without shutting down any driver.
 func reset() {
 	if f, err := os.OpenFile("/proc/sysrq-trigger", os.O_WRONLY, 0); err == nil {
-		_, _ = f.WriteString("b") // nothing is left that could be done otherwise
+		_, _ = f.WriteString("b") // there is no other way left if it fails
 	}
 }
 
-// within waits for f, but no longer than limit, and tells whether f ended.
+// within waits for f, but no longer than limit, and reports whether f has returned.
 func within(limit time.Duration, f func()) bool {
 	done := make(chan struct{})
 	go func() {
@@ -112,12 +112,12 @@ func reboot(e Reboot) error {
 		return fmt.Errorf("reboot: %q is neither reboot, poweroff nor halt", e.How)
 	}
 	if pid := os.Getpid(); pid != 1 {
-		return fmt.Errorf("%s: process is %d, not 1: a running system is ended by its own tools", e.How, pid)
+		return fmt.Errorf("%s: process is %d, not 1: use the tools of the running system", e.How, pid)
 	}
 	within(syncGrace, unix.Sync)
 	instead := reset
 	if e.How != "reboot" {
-		instead = func() {} // a machine that was to be off must not start
+		instead = func() {} // a machine that should be off must not restart
 	}
 	if err := unlessDone(resetGrace, func() error { return unix.Reboot(int(cmd)) }, instead); err != nil {
 		return fmt.Errorf("%s: %w", e.How, err)

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLines bounds what one call of Lines returns.
+// maxLines bounds the number of lines that one call of Lines returns.
 const maxLines = 1000
 
-// KernelLog reads what the kernel itself logs, from the moment at which it was opened.
+// KernelLog reads the messages that the kernel itself has logged since the KernelLog was opened.
 type KernelLog struct{ fd int }
 
 // OpenKernelLog opens /dev/kmsg for reading.
@@ -29,10 +29,10 @@ func OpenKernelLog() (*KernelLog, error) {
 	return &KernelLog{fd}, nil
 }
 
-// Lines returns the messages since the last call that keep wants, the first 1,000 of them, without what processes wrote into
-// the log. lost: the kernel had no more room for some that no one had read. It never waits.
+// Lines returns the messages since the last call for which keep returns true, at most the first 1,000. It ignores what
+// processes wrote to the log. lost reports that the kernel has overwritten messages that had not been read. Lines never blocks.
 func (l *KernelLog) Lines(keep func(string) bool) (lines []string, lost bool, err error) {
-	buf := make([]byte, 8192) // more than a record can have
+	buf := make([]byte, 8192) // more than the longest record
 	for {
 		n, err := unix.Read(l.fd, buf)
 		switch {
@@ -54,9 +54,9 @@ func (l *KernelLog) Lines(keep func(string) bool) (lines []string, lost bool, er
 	}
 }
 
-// kernelMessage is the text of a record "priority,sequence,time,flags;text\n key=value\n" of facility 0, the kernel's own
-// (Documentation/ABI/testing/dev-kmsg).
-func kernelMessage(record string) (string, bool) {
+// kernelMessage returns the text of a record "priority,sequence,time,flags;text\n key=value\n". ok is false unless its facility
+// is 0, the kernel's own (Documentation/ABI/testing/dev-kmsg).
+func kernelMessage(record string) (text string, ok bool) {
 	head, text, ok := strings.Cut(record, ";")
 	prio, _, _ := strings.Cut(head, ",")
 	p, err := strconv.Atoi(prio)

@@ -25,10 +25,10 @@ func TestKernelMessage(t *testing.T) {
 	}
 }
 
-// What the kernel says from now on is read, once; what a process writes there is not.
+// TestKernelLog checks that new messages of the kernel are returned once, and those of processes are not.
 func TestKernelLog(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED, NOTHING TESTED: needs root, for the kernel's log and a mount")
+		t.Skip("SKIPPED, NOTHING TESTED: needs root, for the kernel log and a mount")
 	}
 	l, err := OpenKernelLog()
 	if err != nil {

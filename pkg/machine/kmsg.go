@@ -8,17 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// maxRecord keeps a record of the kernel's log below the 1024 bytes that LOG_LINE_MAX once allowed, prefix included.
+// maxRecord is the longest record, prefix included, in bytes. It is below the 1024 bytes that LOG_LINE_MAX once allowed.
 const maxRecord = 990
 
-// Kmsg writes lines to the kernel's log: one write a record, "<priority>tag: text". The kernel drops floods unless it
-// was started with printk_devkmsg=on.
+// Kmsg writes lines to the kernel log, one record "<priority>tag: text" per write. The kernel limits their rate unless it was
+// booted with printk_devkmsg=on.
 type Kmsg struct {
 	W   io.Writer
 	Tag string
 }
 
-// OpenKmsg opens /dev/kmsg. The caller never needs to close it: PID 1 logs to its end.
+// OpenKmsg opens /dev/kmsg. It never needs to be closed, because PID 1 logs until it ends.
 func OpenKmsg(tag string) (*Kmsg, error) {
 	f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 	if err != nil {
@@ -27,7 +27,7 @@ func OpenKmsg(tag string) (*Kmsg, error) {
 	return &Kmsg{W: f, Tag: tag}, nil
 }
 
-// Write logs p's lines with priority 6 (info). A line must come in one call.
+// Write logs the lines of p with priority 6 (info). A line must not be split across calls.
 func (k *Kmsg) Write(p []byte) (int, error) {
 	if err := k.Log(6, string(p)); err != nil {
 		return 0, err
@@ -35,8 +35,8 @@ func (k *Kmsg) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Log logs the lines of text with a priority of syslog, 0 (emergency) to 7 (debug); long ones in pieces, blank ones not
-// at all. The first error is returned, after all were tried.
+// Log logs the lines of text with a syslog priority, 0 (emergency) to 7 (debug). It splits long lines and drops empty ones. It
+// tries all lines and returns the first error.
 func (k *Kmsg) Log(priority int, text string) error {
 	prefix := fmt.Sprintf("<%d>%.64s: ", min(max(priority, 0), 7), k.Tag)
 	var first error

@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock makes this process the only one that holds path, until it is released or ends: the kernel keeps the lock, so that
-// none outlives its owner. It does not wait; its error names the owner.
+// Lock locks the file path, which it creates if necessary, until release is called or the process ends. It does not wait: if
+// another process has the lock, the error names that process. The kernel keeps the lock, so it cannot outlive its owner.
 func Lock(path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	// The owner's number is for people.
+	// The process id in the file is only for the error message.
 	const digits = 20
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		owner, _ := io.ReadAll(io.LimitReader(f, digits))
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock %s: process %s has it: %w", path, orElse(strings.TrimSpace(string(owner)), "of unknown number"), err)
+			return nil, fmt.Errorf("lock %s: held by process %s: %w", path, orElse(strings.TrimSpace(string(owner)), "(unknown)"), err)
 		}
 		return nil, pathError("lock", path, err)
 	}

@@ -16,7 +16,7 @@ func TestLock(t *testing.T) {
 	release, err := Lock(path)
 	must(t, err)
 	_, err = Lock(path)
-	wantError(t, err, path, fmt.Sprintf("process %d has it", os.Getpid()))
+	wantError(t, err, path, fmt.Sprintf("held by process %d", os.Getpid()))
 	if !errors.Is(err, unix.EWOULDBLOCK) {
 		t.Errorf("got %v", err)
 	}

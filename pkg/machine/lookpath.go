@@ -12,7 +12,7 @@ import (
 	"migrate-init/pkg/rootfs"
 )
 
-// hostTree is a directory of the host for [rootfs.Resolve]. Unlike os.DirFS it takes names that are not UTF-8.
+// hostTree is a directory of the host for [rootfs.Resolve]. Unlike os.DirFS it accepts names that are not UTF-8.
 type hostTree string
 
 func (t hostTree) Lstat(name string) (fs.FileInfo, error) {
@@ -23,13 +23,13 @@ func (t hostTree) ReadLink(name string) (string, error) {
 	return os.Readlink(filepath.Join(string(t), name))
 }
 
-// resolveIn returns the host's path of what name (absolute) is for a process whose root is root.
+// resolveIn returns the path on the host of what a process with the root directory root sees at the absolute path name.
 func resolveIn(root, name string) (string, error) {
 	f, err := rootfs.Resolve(hostTree(root), name, rootfs.Options{})
 	return filepath.Join(root, f.Path), err
 }
 
-// executableIn fails unless name is an executable regular file for a process whose root is root.
+// executableIn returns an error unless name is an executable regular file for a process with the root directory root.
 func executableIn(root, name string) error {
 	host, err := resolveIn(root, name)
 	if err != nil {
@@ -48,7 +48,7 @@ func executableIn(root, name string) error {
 	return nil
 }
 
-// lookPath returns the path, as seen inside root, of the program name in the PATH of env.
+// lookPath searches the PATH of env for the program name, and returns its path inside root.
 func lookPath(root, name string, env []string) (string, error) {
 	if root == "" {
 		root = "/"

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// inRoot makes a root: "name" is a directory when it ends in /, a link when value begins with ->, else an executable.
+// inRoot makes a root directory: a name is a directory if it ends in /, a link if its value begins with ->, or an executable.
 func inRoot(t *testing.T, entries ...[2]string) string {
 	t.Helper()
 	root := t.TempDir()

@@ -1,10 +1,10 @@
-// Package machine is the only room that changes the world. It has one verb, Do, and a table of effects: printable
-// values, each of which says what it may write. A dry run hands the same effects to a Printer that the real run hands
-// to a Real, so what is printed is what would be done.
+// Package machine is the only package that changes the machine. It has one method, Do, and a set of effects. Effects are
+// printable values, each of which declares what it may write. A dry run passes the same effects to a Printer that a real run
+// passes to a Real, so it prints exactly what would be done.
 //
-// Contract: an effect that returns nil has reached the disk where it claims to write one (files: the file and its
-// directory are fsynced; devices: fsync after the last write of each WriteDevice, in the given order). An effect that
-// fails may have been carried out in part; every stage must therefore be able to find out and go on.
+// Contract: when Do returns nil, what the effect wrote is on the disk. Files: the file and its directory have been fsynced.
+// Devices: the chunks of a WriteDevice have been written in order, with an fsync after each. An effect that fails may have been
+// carried out in part, so every stage must be able to find out what was done and continue.
 package machine
 
 import (
@@ -14,7 +14,7 @@ import (
 
 // Machine carries out effects.
 type Machine interface {
-	// Do carries out one effect. Output is filled by Exec only.
+	// Do carries out one effect. Only Exec has an Output.
 	Do(ctx context.Context, e Effect) (Output, error)
 }
 
@@ -24,27 +24,27 @@ type Output struct {
 	Code           int
 }
 
-// Effect is one change of the world.
+// Effect is one change of the machine.
 type Effect interface {
-	// String is the line that a dry run prints: an imperative, with the noun and its identity.
+	// String returns the line that a dry run prints: an imperative, with the object and its identity.
 	String() string
-	// Writes lists the device nodes and file paths whose contents the effect may change; nil when it changes no
-	// storage. A test reads it to prove that no source device is ever named before commit.
+	// Writes returns the device nodes and file paths whose contents the effect may change; nil if it changes no storage. A
+	// test uses it to prove that no source device is written before the commit.
 	Writes() []string
 }
 
 // Exec runs a program. Root, when set, is the directory to chroot into.
 type Exec struct {
 	Argv   []string
-	Env    []string // the whole environment; empty: PATH, HOME=/root, LC_ALL=C and nothing else
+	Env    []string // the whole environment; empty means only PATH, HOME=/root and LC_ALL=C
 	Root   string
-	OK     []int    // exit codes that are no failure; empty: 0 alone
-	Alters []string // what the program writes: devices or directories
-	Stdin  []byte   // what it reads
-	Keep   int      // how many bytes of the end of its output are kept; 0: 64 KiB
+	OK     []int    // exit codes that mean success; empty means only 0
+	Alters []string // the devices or directories that the program writes
+	Stdin  []byte   // its standard input
+	Keep   int      // how many bytes to keep of the end of its standard output; 0 means 64 KiB
 }
 
-// MountFlag is a set of mount options that are flags of mount(2), named here so that no other room needs syscall.
+// MountFlag is a set of flags of mount(2). They are defined here so that no other package needs syscall.
 type MountFlag uint32
 
 // The flags.
@@ -60,30 +60,30 @@ const (
 type Mount struct {
 	Source, Target, Type string
 	Flags                MountFlag
-	Data                 string // filesystem options, as "noload,discard"
-	Quiet                bool   // with Data, a read-only mount of Type leaves Source alone: nothing is replayed
+	Data                 string // filesystem options, such as "noload,discard"
+	Quiet                bool   // with Data, a read-only mount of Type does not write to Source: no log is replayed
 }
 
 // Unmount unmounts Target, which must not be in use.
 type Unmount struct{ Target string }
 
-// Mkdir makes a directory and its parents; one that exists is left as it is.
+// Mkdir makes a directory and its parents. A directory that exists is left as it is.
 type Mkdir struct {
 	Path string
 	Mode fs.FileMode
 }
 
-// WriteFile replaces a file atomically: temporary file in the same directory, fsync, rename, fsync of the directory.
-// An existing file's owner, mode and extended attributes are kept; Mode is for a new one. A symbolic link at Path is
-// an error. Old is what is there now (nil: nothing); it is only used to print a unified diff.
+// WriteFile replaces a file atomically: it writes a temporary file in the same directory, fsyncs it, renames it, and fsyncs the
+// directory. The owner, mode and extended attributes of an existing file are kept; Mode is for a new file. It is an error if
+// Path is a symbolic link. Old is the current content (nil if there is none); it is only used to print a unified diff.
 type WriteFile struct {
 	Path      string
 	Data, Old []byte
 	Mode      fs.FileMode
 }
 
-// WriteInPlace overwrites a file's bytes without changing its blocks, and fsyncs it: GRUB's environment block.
-// The length of Data must be that of the file.
+// WriteInPlace overwrites the content of a file without changing its blocks, and fsyncs it. GRUB's environment block needs
+// that. Data must have the length of the file.
 type WriteInPlace struct {
 	Path string
 	Data []byte
@@ -95,10 +95,10 @@ type CopyFile struct {
 	Mode     fs.FileMode
 }
 
-// Remove removes a file, or an empty directory; one that does not exist is no error.
+// Remove removes a file or an empty directory. It is not an error if it does not exist.
 type Remove struct{ Path string }
 
-// Rename renames within one filesystem, fsyncing the file before and both directories after: the commit.
+// Rename renames a file within one filesystem. It fsyncs the file before, and both directories after. The commit is a Rename.
 type Rename struct{ From, To string }
 
 // Symlink makes (or atomically replaces) a symbolic link at Path.
@@ -108,44 +108,44 @@ type Symlink struct{ Target, Path string }
 type Chunk struct {
 	Offset int64
 	Data   []byte
-	Zero   int64 // when Data is nil: this many zero bytes
+	Zero   int64 // if Data is nil: the number of zero bytes to write
 }
 
-// WriteDevice writes chunks to a block device in order, with an fsync between and after them. Why says what they are.
+// WriteDevice writes chunks to a block device in order, with an fsync after each. Why describes them.
 type WriteDevice struct {
 	Dev, Why string
 	Chunks   []Chunk
 }
 
-// SetReadOnly sets or clears the kernel's read-only flag of a block device (BLKROSET), and fails when it does not stick.
-// A partition whose own flag is cleared stays read-only until that of its disk is cleared too.
+// SetReadOnly sets or clears the kernel's read-only flag of a block device (BLKROSET), and checks that it took effect. A
+// partition whose flag is cleared stays read-only until the flag of its disk is cleared too.
 type SetReadOnly struct {
 	Dev string
 	On  bool
 }
 
 // HoldDisk takes or releases systemd's lock of a whole block device, an exclusive flock on its node (BLOCK_DEVICE_LOCKING in
-// systemd's documentation). While it is held, udev neither probes the disk nor reads its table again, which makes every idle
-// partition disappear for a moment. The kernel releases it when the process ends.
+// systemd's documentation). While it is held, udev neither probes the disk nor re-reads its partition table; a re-read makes
+// every unused partition disappear for a moment. The kernel releases the lock when the process ends.
 type HoldDisk struct {
 	Dev string
 	On  bool
 }
 
-// Extent is a partition as the kernel should see it; bytes.
+// Extent is a partition as the kernel should see it. Start and Size are in bytes.
 type Extent struct {
 	Number      int
 	Start, Size int64
 }
 
-// Partitions makes the kernel's view of a disk's partitions equal to Parts (BLKPG, only what differs), and waits until
-// the nodes are there. It fails, naming it, on a partition in use that would change.
+// Partitions makes the kernel's view of a disk's partitions equal to Parts, and waits for their nodes. It changes only what
+// differs (BLKPG). It fails if a partition that would change is in use, and names that partition.
 type Partitions struct {
 	Dev   string
 	Parts []Extent
 }
 
-// Ioctl issues one ioctl on a device. With a nil Arg the Value is passed. Alters names what it writes, if anything.
+// Ioctl issues one ioctl on a device. If Arg is nil, Value is passed. Alters names what the ioctl writes, if anything.
 type Ioctl struct {
 	Dev, Name string
 	Req       uintptr
@@ -160,8 +160,8 @@ type WriteSys struct {
 	Alters      []string
 }
 
-// LoadModule loads one kernel module file (finit_module, or init_module with decompressed Image). A module that is
-// already loaded is no error.
+// LoadModule loads one kernel module file (finit_module, or init_module if Image has the decompressed module). It is not an
+// error if the module is already loaded.
 type LoadModule struct {
 	Path, Options string
 	Image         []byte
@@ -170,12 +170,14 @@ type LoadModule struct {
 // Sync flushes the filesystem that Path is on (syncfs).
 type Sync struct{ Path string }
 
-// SwitchRoot makes NewRoot the root and executes Init there. It deletes the old root only when that is proved to be
-// the initramfs: PID 1, statfs magic of ramfs or tmpfs, and a marker file; it does not return when it succeeds.
+// SwitchRoot makes NewRoot the root directory and executes Init there. It deletes the old root, but only if that is known to be
+// the initramfs: the process is PID 1, statfs reports ramfs or tmpfs, and the marker file exists. It does not return unless it
+// fails.
 type SwitchRoot struct {
 	NewRoot, Init string
 	Args, Env     []string
 }
 
-// Reboot ends the kernel's run: How is "reboot", "poweroff" or "halt". It flushes what can be flushed in 30 seconds.
+// Reboot reboots or stops the machine: How is "reboot", "poweroff" or "halt". It flushes the disks first, for at most 30
+// seconds.
 type Reboot struct{ How string }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childRole in the environment makes the test binary another program: what PID 1 does cannot be tried in the test's
-// own process.
+// childRole in the environment makes the test binary play another role: what PID 1 does cannot be tested in the process of the
+// test itself.
 const childRole = "MACHINE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -50,7 +50,7 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// loopDevice attaches a sparse file; it is gone when the test ends.
+// loopDevice attaches a sparse file to a loop device until the test ends.
 func loopDevice(t *testing.T, size int64) (dev, file string) {
 	t.Helper()
 	needRoot(t)

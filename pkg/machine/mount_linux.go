@@ -14,7 +14,7 @@ func doMount(e Mount) error {
 		_, err := mount.Mount(e.Source, e.Target, e.Type, e.Data, flags)
 		return err
 	}
-	// The kernel ignores the other flags of a bind mount: they take a second call.
+	// The kernel ignores the other flags of a bind mount; they need a second call.
 	if _, err := mount.Mount(e.Source, e.Target, e.Type, e.Data, unix.MS_BIND); err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// diffParts returns what must go and what must come for have to become want, each by number.
+// diffParts returns the partitions to remove and to add so that have becomes want, each sorted by number.
 func diffParts(have, want []Extent) (del, add []Extent) {
 	for _, h := range have {
 		if !slices.Contains(want, h) {
@@ -24,7 +24,7 @@ func diffParts(have, want []Extent) (del, add []Extent) {
 	return del, add
 }
 
-// checkParts refuses a table that the kernel could not hold on a disk of size bytes.
+// checkParts returns an error if the kernel cannot have these partitions on a disk of size bytes.
 func checkParts(dev string, size int64, parts []Extent) error {
 	sorted := slices.SortedFunc(slices.Values(parts), func(a, b Extent) int { return cmp.Compare(a.Start, b.Start) })
 	seen := map[int]bool{}
@@ -33,9 +33,9 @@ func checkParts(dev string, size int64, parts []Extent) error {
 		case p.Number < 1 || p.Number > 1<<16:
 			return fmt.Errorf("device %s: partition number %d is out of range", dev, p.Number)
 		case seen[p.Number]:
-			return fmt.Errorf("device %s: partition number %d is there twice", dev, p.Number)
+			return fmt.Errorf("device %s: partition number %d is used twice", dev, p.Number)
 		case p.Start < 0 || p.Size <= 0 || p.Start%512 != 0 || p.Size%512 != 0:
-			return fmt.Errorf("device %s: partition %d: %d bytes at %d are no whole sectors", dev, p.Number, p.Size, p.Start)
+			return fmt.Errorf("device %s: partition %d: %d bytes at %d are not whole sectors", dev, p.Number, p.Size, p.Start)
 		case p.Start > size || p.Size > size-p.Start:
 			return fmt.Errorf("device %s: partition %d: %d bytes at %d lie outside its %d bytes", dev, p.Number, p.Size, p.Start, size)
 		case i > 0 && sorted[i-1].Start+sorted[i-1].Size > p.Start:

@@ -18,10 +18,11 @@ const (
 	nodeGrace      = 10 * time.Second
 )
 
-// setPartitions repeats look, compare, change, until nothing differs: on a live system udev re-reads the table as soon
-// as a writer closes the disk, and may add or remove the same partitions at the same time, or have one open to probe it.
+// setPartitions compares and changes the partitions until nothing differs. It may take several rounds: on a live system udev
+// re-reads the table as soon as a writer closes the disk, and may add or remove the same partitions at the same time, or have
+// one open to probe it.
 func setPartitions(ctx context.Context, e Partitions) error {
-	// Read-only: closing a writer would wake udev.
+	// Open it read-only: closing a writable descriptor would trigger udev.
 	f, err := os.Open(e.Dev)
 	if err != nil {
 		return err
@@ -57,9 +58,9 @@ func setPartitions(ctx context.Context, e Partitions) error {
 	return waitNodes(ctx, disk, e)
 }
 
-// lockDisk keeps udev from re-reading the table while the descriptor is open: for that moment every partition would be gone
-// again (systemd's "Locking Block Device Access"). A lock that someone keeps is not waited for longer than busyGrace;
-// the work can be done without, as before there were locks.
+// lockDisk keeps udev from re-reading the table while f is open, which would remove every partition for a moment (systemd's
+// "Locking Block Device Access"). It waits at most busyGrace for a lock that another process holds, and then continues without:
+// the lock only avoids races, which setPartitions can handle.
 func lockDisk(ctx context.Context, f *os.File) error {
 	return poll(ctx, busyGrace, func() (bool, error) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -73,7 +74,7 @@ func lockDisk(ctx context.Context, f *os.File) error {
 	})
 }
 
-// stepPartitions makes one attempt. A race is a failure that another look may not meet again.
+// stepPartitions makes one attempt. race is a failure that may not occur again in the next attempt.
 func stepPartitions(f *os.File, disk block, e Partitions) (done bool, race, err error) {
 	have, err := disk.partitions()
 	if err != nil {
@@ -88,7 +89,7 @@ func stepPartitions(f *os.File, disk block, e Partitions) (done bool, race, err 
 	if len(del)+len(add) == 0 {
 		return true, nil, nil
 	}
-	// all or nothing: look at every one before the first goes
+	// all or nothing: check every partition before the first one is removed
 	for _, p := range del {
 		if users := byNumber[p.Number].users(); len(users) > 0 {
 			return false, nil, fmt.Errorf("device %s: partition %d would change and is in use: %s", e.Dev, p.Number, strings.Join(users, ", "))
@@ -97,20 +98,21 @@ func stepPartitions(f *os.File, disk block, e Partitions) (done bool, race, err 
 	for _, p := range del {
 		if err := partitionCall(f, unix.BLKPG_DEL_PARTITION, Extent{Number: p.Number}); err != nil {
 			who := strings.Join(byNumber[p.Number].openers(), ", ")
-			err = fmt.Errorf("device %s: remove partition %d: %s: %w", e.Dev, p.Number, orElse(who, "no process was seen that has it open"), err)
-			return classify(err)
+			err = fmt.Errorf("device %s: remove partition %d: %s: %w", e.Dev, p.Number, orElse(who, "no process was found that has it open"), err)
+			return retryable(err)
 		}
 	}
 	for _, p := range add {
 		if err := partitionCall(f, unix.BLKPG_ADD_PARTITION, p); err != nil {
-			return classify(fmt.Errorf("device %s: add partition %d (%d bytes at %d): %w", e.Dev, p.Number, p.Size, p.Start, err))
+			return retryable(fmt.Errorf("device %s: add partition %d (%d bytes at %d): %w", e.Dev, p.Number, p.Size, p.Start, err))
 		}
 	}
-	// the kernel's word counts, not the return codes
-	return false, errors.New("changed, not yet seen so"), nil
+	// look again: what the kernel shows counts, not the return codes
+	return false, errors.New("the kernel does not show the change yet"), nil
 }
 
-func classify(err error) (bool, error, error) {
+// retryable returns err as a race if another attempt may succeed, and as a failure otherwise.
+func retryable(err error) (bool, error, error) {
 	for _, passing := range []error{unix.EBUSY, unix.EEXIST, unix.ENXIO} {
 		if errors.Is(err, passing) {
 			return false, err, nil
@@ -125,7 +127,7 @@ func partitionCall(f *os.File, op int32, p Extent) error {
 	return ioctl(f, blkpg, unsafe.Pointer(&arg))
 }
 
-// waitNodes waits until every partition has its node with the right number; devtmpfs makes it.
+// waitNodes waits until every partition has its node in devtmpfs, with the right device number.
 func waitNodes(ctx context.Context, disk block, e Partitions) error {
 	missing := ""
 	done := false

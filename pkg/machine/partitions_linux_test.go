@@ -58,7 +58,7 @@ func TestPartitionsInUseStay(t *testing.T) {
 	if got := kernelParts(t, dev); !slices.Equal(got, have) {
 		t.Errorf("kernel has %v: partition 1 should have stayed too", got)
 	}
-	// one that does not change may be in use
+	// a partition that does not change may be in use
 	must(t, do(t, Partitions{dev, have[1:]}))
 	must(t, do(t, Unmount{dir}))
 }
@@ -75,7 +75,7 @@ func TestPartitionsWaitForAProber(t *testing.T) {
 	}
 }
 
-// udev holds a lock while it works on a disk, and leaves one that is locked alone.
+// TestPartitionsWaitForALock: udev locks a disk while it works on it, and leaves a disk alone that another process has locked.
 func TestPartitionsWaitForALock(t *testing.T) {
 	dev, _ := loopDevice(t, 8*mib)
 	f, err := os.Open(dev)
@@ -86,11 +86,11 @@ func TestPartitionsWaitForALock(t *testing.T) {
 	defer cancel()
 	want := []Extent{{1, mib, mib}}
 	if _, err := new(Real).Do(ctx, Partitions{dev, want}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v while someone else has the lock", err)
+		t.Errorf("got %v while another process has the lock", err)
 	}
 	time.AfterFunc(4*pollEvery, func() { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) })
 	must(t, do(t, Partitions{dev, want}))
-	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)) // it keeps none
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)) // it has released its own lock
 	if got := kernelParts(t, dev); !slices.Equal(got, want) {
 		t.Errorf("kernel has %v", got)
 	}

@@ -21,11 +21,11 @@ func TestDiffPartsTouchesOnlyWhatDiffers(t *testing.T) {
 func TestCheckPartsRefuses(t *testing.T) {
 	const size = 1 << 20
 	for reason, parts := range map[string][]Extent{
-		"out of range":     {{0, 512, 512}},
-		"there twice":      {{1, 512, 512}, {1, 2048, 512}},
-		"no whole sectors": {{1, 511, 512}},
-		"overlap":          {{2, 4096, 512}, {1, 512, 8192}},
-		"lie outside":      {{1, size - 512, 1024}},
+		"out of range":      {{0, 512, 512}},
+		"used twice":        {{1, 512, 512}, {1, 2048, 512}},
+		"not whole sectors": {{1, 511, 512}},
+		"overlap":           {{2, 4096, 512}, {1, 512, 8192}},
+		"lie outside":       {{1, size - 512, 1024}},
 	} {
 		err := checkParts("/dev/x", size, parts)
 		if err == nil || !strings.Contains(err.Error(), reason) {

@@ -10,8 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// Printer is the machine of a dry run: it prints every effect's line to W and does nothing else. A WriteFile is
-// followed by the unified diff of Old and Data; data that are no text are shown by size and first bytes.
+// Printer is the Machine of a dry run: it prints the line of every effect to W and does nothing else. For a WriteFile it also
+// prints the unified diff of Old and Data. For binary data it prints the size and the first bytes.
 type Printer struct{ W io.Writer }
 
 // Do prints the effect.
@@ -59,9 +59,8 @@ func isText(b []byte) bool {
 	return utf8.Valid(b) && !bytes.ContainsRune(b, 0)
 }
 
-// Hooked calls Before and After around every effect of M: for a log, a journal, a crash point. Either may be nil.
-// An error from Before keeps the effect from being carried out and is returned as it is; After sees the outcome and
-// what it returns is returned.
+// Hooked calls Before and After around every effect of M: for a log, a journal or a crash point. Either may be nil. If Before
+// returns an error, the effect is not carried out, and Do returns that error. After gets the outcome; Do returns its result.
 type Hooked struct {
 	M      Machine
 	Before func(context.Context, Effect) error

@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// Real carries effects out on this machine; only on Linux. The zero value is ready; a Real must not be copied.
+// Real carries out effects on this machine; only on Linux. The zero value is ready to use. A Real must not be copied.
 //
-// Files: the directories on the way to a path are followed through symbolic links as the kernel would, the last
-// component never is. A caller that works in a foreign root must know that its directories are not links that leave it.
+// Files: symbolic links in the directories of a path are followed, but never one in its last component. A caller that works in
+// another root must make sure that its directories are not links that lead out of it.
 type Real struct {
-	// Lines, when set, gets every line a program prints to standard output or error, without its end, as it comes.
-	// It is called by one goroutine at a time.
+	// Lines, if not nil, is called with every line that a program prints to standard output or standard error, without the
+	// newline. For one program it is called by one goroutine at a time.
 	Lines func(string)
 
-	// Image is the marker file that proves to SwitchRoot that / is our initramfs; empty: ImageMarker.
+	// Image is the marker file that proves to SwitchRoot that / is our initramfs; empty means ImageMarker.
 	Image string
 
 	starting sync.RWMutex // held for reading while a child is started, so that Reap never sees one before its owner is known
@@ -25,7 +25,7 @@ type Real struct {
 	held     holds
 }
 
-// ImageMarker is the file that `build` puts at the root of every image, and that nothing else has.
+// ImageMarker is the file that `build` puts into the root of every image, and that exists nowhere else.
 const ImageMarker = "/migrate-init.image"
 
 // ExecError is the failure of a program that was started.
@@ -33,8 +33,8 @@ type ExecError struct {
 	Argv   []string
 	Code   int    // exit code; 128 + signal when a signal ended it
 	Signal string // its name, when a signal ended it
-	Stderr []byte // the end of its standard error, or of its output when it said nothing there
-	Err    error  // why it was killed (context), when it was
+	Stderr []byte // the end of its standard error, or of its standard output if it printed nothing there
+	Err    error  // the error of the context, if that is why it was killed
 }
 
 func (e *ExecError) Error() string {
@@ -57,10 +57,10 @@ func (e *ExecError) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the reason for which it was killed.
+// Unwrap returns e.Err.
 func (e *ExecError) Unwrap() error { return e.Err }
 
-// lastLines joins the last n lines that are not blank by "; ".
+// lastLines joins the last n lines that are not blank with "; ".
 func lastLines(text []byte, n int) string {
 	var lines []string
 	for l := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == '\n' || r == '\r' }) {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Do carries out one effect. An effect that has begun is not cut short by the context, except for a program, which is
-// killed with its process group, and for writes of several chunks, between them.
+// Do carries out one effect. The end of ctx does not interrupt an effect that has begun, with two exceptions: a program is
+// killed together with its process group, and a WriteDevice stops between chunks.
 func (r *Real) Do(ctx context.Context, e Effect) (Output, error) {
 	if err := ctx.Err(); err != nil {
 		return Output{}, err
@@ -58,5 +58,5 @@ func (r *Real) do(ctx context.Context, e Effect) error {
 	case Reboot:
 		return reboot(e)
 	}
-	return fmt.Errorf("effect %T: not known to the real machine: %s", e, e)
+	return fmt.Errorf("effect %T: unknown to the real machine: %s", e, e)
 }

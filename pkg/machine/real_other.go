@@ -8,12 +8,12 @@ import (
 	"fmt"
 )
 
-// Do fails: effects are Linux's.
+// Do fails: effects need Linux.
 func (r *Real) Do(_ context.Context, e Effect) (Output, error) {
 	return Output{}, fmt.Errorf("%s: only on linux: %w", e, errors.ErrUnsupported)
 }
 
-// Reap fails: only PID 1 of Linux needs it.
+// Reap fails: only PID 1 on Linux needs it.
 func (r *Real) Reap(context.Context) error {
 	return fmt.Errorf("reap: only on linux: %w", errors.ErrUnsupported)
 }

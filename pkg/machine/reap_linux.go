@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reap buries orphans until ctx ends: PID 1 inherits every process whose parent died. It looks before it takes
-// (WNOWAIT), so the status of a program that Do started stays for Do. Programs started otherwise than through this
-// Real would lose theirs. It returns ctx's error, or why it had to stop.
+// Reap reaps orphans until ctx ends: PID 1 inherits every process whose parent has died. It peeks first (WNOWAIT), and leaves
+// the status of a program that Do started to Do. Programs that are not started through this Real would lose their status. It
+// returns the error of ctx, or the reason why it had to stop.
 func (r *Real) Reap(ctx context.Context) error {
 	kick := make(chan struct{}, 1)
 	r.starting.Lock()
@@ -35,8 +35,8 @@ func (r *Real) Reap(ctx context.Context) error {
 	}
 }
 
-// reapAll takes every dead child up to the first that is owned. That one hides those behind it, but its owner is
-// waiting for it already and kicks when it has it.
+// reapAll reaps dead children up to the first one that Do has started. That one hides the others, but Do is already waiting for
+// it and then wakes Reap again.
 func (r *Real) reapAll() error {
 	r.starting.Lock()
 	defer r.starting.Unlock()
@@ -57,7 +57,7 @@ func (r *Real) reapAll() error {
 	}
 }
 
-// deadChild returns a child that has ended and was not waited for, and leaves it so; 0 when there is none.
+// deadChild returns the pid of a zombie child without reaping it, or 0 if there is none.
 func deadChild() (int, error) {
 	for {
 		var info unix.Siginfo
@@ -74,7 +74,7 @@ func deadChild() (int, error) {
 	}
 }
 
-// siginfoPID reads si_pid: siginfo_t's union begins after three ints, aligned to a pointer.
+// siginfoPID reads si_pid: the union in siginfo_t begins after three ints, aligned to a pointer.
 func siginfoPID(info *unix.Siginfo) int32 {
 	const ints = 3 * unsafe.Sizeof(int32(0))
 	const word = unsafe.Sizeof(uintptr(0))

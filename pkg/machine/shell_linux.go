@@ -12,21 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noOneThere is how soon a shell ends by itself that has no one at its console: a line without hardware reads as ended.
-const noOneThere = time.Second
+// minShellTime is the shortest time after which the end of a shell counts as a person leaving it. A serial line without
+// hardware reads as end of file, so a shell on it ends at once.
+const minShellTime = time.Second
 
-// Shell runs a shell on each console, as its own session with that console as controlling terminal, until a person
-// leaves one of them; the others end with it. Which console that person can reach no one here knows: /dev/console is the
-// last one of the kernel's command line, and the serial line may be another. It is the policy `shell` of a failed
-// migration: the one program that a person, not a stage, drives.
+// Shell runs a shell on each console until a person leaves one of them; the others are then killed. Each shell has its own
+// session, with the console as controlling terminal. It runs on all consoles because the program cannot know which one the
+// person can reach: /dev/console is the last one on the kernel command line, and the serial line may be another one. It is
+// used for the policy `shell` after a failed migration.
 func (r *Real) Shell(ctx context.Context, consoles []string, program string) error {
-	return r.shells(ctx, consoles, program, noOneThere)
+	return r.shells(ctx, consoles, program, minShellTime)
 }
 
 func (r *Real) shells(ctx context.Context, consoles []string, program string, tooSoon time.Duration) error {
 	type ending struct {
 		err  error
-		left bool // by someone
+		left bool // by a person
 	}
 	ctx, stop := context.WithCancel(ctx)
 	ends := make(chan ending, len(consoles))
@@ -35,7 +36,7 @@ func (r *Real) shells(ctx context.Context, consoles []string, program string, to
 			began := time.Now()
 			err := r.shell(ctx, c, program)
 			var exit *exec.ExitError
-			lived := err == nil || errors.As(err, &exit) // the code is that of the person's last command
+			lived := err == nil || errors.As(err, &exit) // the exit code is that of the last command
 			ends <- ending{err, lived && time.Since(began) >= tooSoon}
 		}()
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is a person's end of a pseudo-terminal, and the path of the other.
+// terminal returns the master of a pseudo-terminal, and the path of its slave.
 func terminal(t *testing.T) (*os.File, string) {
 	t.Helper()
 	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -25,7 +25,8 @@ func terminal(t *testing.T) (*os.File, string) {
 	return f, fmt.Sprintf("/dev/pts/%d", n)
 }
 
-// The person sits at any of the consoles; who leaves one leaves them all, and what had no one to talk to is no leaving.
+// TestShellOnEveryConsole checks that leaving the shell on one console ends the shells on all of them, and that a shell on a
+// console without a person, which ends at once, does not count.
 func TestShellOnEveryConsole(t *testing.T) {
 	person, first := terminal(t)
 	idle, second := terminal(t)
@@ -36,7 +37,7 @@ func TestShellOnEveryConsole(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- new(Real).shells(t.Context(), []string{gone, second, first}, "/bin/sh", 0) }()
-	// Both are there, each with its console as its controlling terminal.
+	// Both shells run, each with its console as the controlling terminal.
 	for f, name := range map[*os.File]string{person: "one", idle: "two"} {
 		_, err := fmt.Fprintf(f, "echo $$ >/dev/tty && echo $$ >%s/%s\n", dir, name)
 		must(t, err)
@@ -48,7 +49,7 @@ func TestShellOnEveryConsole(t *testing.T) {
 	}))
 	select {
 	case err := <-done:
-		t.Fatalf("ended before anybody left: %v", err)
+		t.Fatalf("ended before anyone left: %v", err)
 	default:
 	}
 	_, err := fmt.Fprint(person, "exit 3\n")
@@ -57,16 +58,16 @@ func TestShellOnEveryConsole(t *testing.T) {
 	case err := <-done:
 		must(t, err)
 	case <-time.After(nodeGrace):
-		t.Fatal("one was left, and the shell runs on")
+		t.Fatal("one shell was left, but Shell has not returned")
 	}
 	for _, pid := range pids {
 		if _, err := os.Stat("/proc/" + pid); !os.IsNotExist(err) {
-			t.Errorf("shell %s lives on: %v", pid, err)
+			t.Errorf("shell %s is still running: %v", pid, err)
 		}
 	}
 }
 
-func TestShellWithNobodyThere(t *testing.T) {
+func TestShellOnConsolesWithoutAPerson(t *testing.T) {
 	_, quiet := terminal(t)
 	r := new(Real)
 	wantError(t, r.shells(t.Context(), []string{quiet, "/nonexistent"}, "/bin/true", time.Hour), "ended at once on every console", "/nonexistent")

@@ -7,5 +7,5 @@ import (
 	"errors"
 )
 
-// Shell is for Linux alone.
+// Shell fails: only on Linux.
 func (r *Real) Shell(context.Context, []string, string) error { return errors.ErrUnsupported }

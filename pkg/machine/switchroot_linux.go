@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// switchRoot keeps the deletion for last: until then every failure leaves the old root in place, and the caller, who
-// may now stand in the new root, can still act.
+// switchRoot deletes the old root last. Until then every failure leaves the old root in place, so that the caller can still
+// act, although its root directory may already be the new one.
 func switchRoot(e SwitchRoot, marker string) error {
 	newRoot := filepath.Clean(e.NewRoot)
 	if err := mayLeave(os.Getpid(), marker); err != nil {
@@ -25,9 +25,9 @@ func switchRoot(e SwitchRoot, marker string) error {
 		return fmt.Errorf("switch root: %w", err)
 	}
 	defer old.Close()
-	for i, dir := range carried() {
-		if err := carry(dir, newRoot); err != nil {
-			bringBack(carried()[:i], newRoot)
+	for i, dir := range movedMounts() {
+		if err := moveMount(dir, newRoot); err != nil {
+			moveBack(movedMounts()[:i], newRoot)
 			return fmt.Errorf("switch root to %s: %w", newRoot, err)
 		}
 	}
@@ -46,7 +46,7 @@ func switchRoot(e SwitchRoot, marker string) error {
 	}
 	env := e.Env
 	if len(env) == 0 {
-		env = []string{"HOME=/", "TERM=linux"} // as the kernel starts an init
+		env = []string{"HOME=/", "TERM=linux"} // the environment in which the kernel starts init
 	}
 	if err := unix.Exec(e.Init, append([]string{e.Init}, e.Args...), env); err != nil {
 		return fmt.Errorf("switch root: %w", pathError("execute", e.Init, err))
@@ -54,10 +54,10 @@ func switchRoot(e SwitchRoot, marker string) error {
 	return nil
 }
 
-// carried are the mounts that go with us.
-func carried() []string { return []string{"/dev", "/proc", "/sys", "/run"} }
+// movedMounts returns the mounts that are moved to the new root.
+func movedMounts() []string { return []string{"/dev", "/proc", "/sys", "/run"} }
 
-// mayLeave fails unless this process is PID 1 on a root that is memory and carries our marker.
+// mayLeave returns an error unless this process is PID 1, and its root is in memory and has our marker.
 func mayLeave(pid int, marker string) error {
 	if pid != 1 {
 		return fmt.Errorf("process is %d, not 1", pid)
@@ -74,19 +74,19 @@ func mayLeave(pid int, marker string) error {
 		return fmt.Errorf("/ is not our image: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("/ is not our image: %s is no regular file", marker)
+		return fmt.Errorf("/ is not our image: %s is not a regular file", marker)
 	}
 	return nil
 }
 
-// mayEnter fails unless newRoot is another filesystem's mount in which init can be executed.
+// mayEnter returns an error unless newRoot is the mount point of another filesystem in which init can be executed.
 func mayEnter(newRoot, init string) error {
 	if !filepath.IsAbs(newRoot) || newRoot == "/" {
-		return errors.New("is no absolute path below /")
+		return errors.New("is not an absolute path below /")
 	}
-	for _, dir := range append(carried(), "/tmp") {
+	for _, dir := range append(movedMounts(), "/tmp") {
 		if newRoot == dir || strings.HasPrefix(newRoot, dir+"/") {
-			return fmt.Errorf("lies below %s, which moves", dir)
+			return fmt.Errorf("is below %s, which is moved", dir)
 		}
 	}
 	var root, there unix.Stat_t
@@ -103,7 +103,7 @@ func mayEnter(newRoot, init string) error {
 		return errors.New("nothing is mounted there")
 	}
 	if !filepath.IsAbs(init) {
-		return fmt.Errorf("init %q is no absolute path", init)
+		return fmt.Errorf("init %q is not an absolute path", init)
 	}
 	if err := executableIn(newRoot, init); err != nil {
 		return fmt.Errorf("init %s: %w", init, err)
@@ -111,8 +111,8 @@ func mayEnter(newRoot, init string) error {
 	return nil
 }
 
-// carry moves the mount at dir into newRoot, or detaches it where the new root has no place for it and is read-only.
-func carry(dir, newRoot string) error {
+// moveMount moves the mount at dir into newRoot. If newRoot has no directory for it and is read-only, moveMount detaches the mount.
+func moveMount(dir, newRoot string) error {
 	if !isMountPoint(dir) {
 		return nil
 	}
@@ -140,8 +140,8 @@ func carry(dir, newRoot string) error {
 	return nil
 }
 
-// bringBack undoes carry, so that the caller has its devices again and can write down why it failed.
-func bringBack(dirs []string, newRoot string) {
+// moveBack undoes moveMount, so that the caller has its devices again and can record why it failed.
+func moveBack(dirs []string, newRoot string) {
 	for _, dir := range dirs {
 		if to := filepath.Join(newRoot, dir); isMountPoint(to) && !isMountPoint(dir) {
 			_ = unix.Mount(to, dir, "", unix.MS_MOVE, "")
@@ -165,7 +165,7 @@ func enter(newRoot string) error {
 	return nil
 }
 
-// openConsole gives init a console of the new /dev. A machine without one must boot too.
+// openConsole opens the console in the new /dev for init. A machine without a console must boot too.
 func openConsole() {
 	fd, err := unix.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -181,9 +181,9 @@ func openConsole() {
 	}
 }
 
-// deleteAll empties a directory without leaving its filesystem: by descriptors, by device number, never through a
-// symbolic link. What cannot go (a mount point) stays: it costs memory, no more. An error is returned only when the
-// directory could not be judged at all, before anything of it was deleted.
+// deleteAll empties a directory without leaving its filesystem: it works on descriptors, compares device numbers, and never
+// follows a symbolic link. What cannot be deleted, such as a mount point, stays and only costs memory. It returns an error only
+// if the directory cannot be read; then nothing in it has been deleted.
 func deleteAll(dir *os.File) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
@@ -214,7 +214,7 @@ func deleteEntry(dirfd int, name string, dev uint64) {
 	}
 	child := os.NewFile(uintptr(fd), name)
 	defer child.Close()
-	// between the two looks a mount may have come
+	// something may have been mounted there since Fstatat
 	if unix.Fstat(fd, &st) != nil || st.Dev != dev {
 		return
 	}

@@ -21,7 +21,7 @@ func TestSwitchRootRefusesOutsidePID1(t *testing.T) {
 	wantError(t, err, "switch root", fmt.Sprintf("process is %d, not 1", os.Getpid()))
 }
 
-func TestMayLeaveWantsMemoryAndOurMarker(t *testing.T) {
+func TestMayLeaveNeedsMemoryAndOurMarker(t *testing.T) {
 	var st unix.Statfs_t
 	must(t, unix.Statfs("/", &st))
 	if m := uint32(st.Type); m == unix.TMPFS_MAGIC || m == unix.RAMFS_MAGIC {
@@ -32,14 +32,14 @@ func TestMayLeaveWantsMemoryAndOurMarker(t *testing.T) {
 
 func TestMayEnterRefuses(t *testing.T) {
 	for root, words := range map[string]string{
-		"/": "below /", "relative": "absolute", "/run/new": "lies below /run", "/tmp": "lies below /tmp",
+		"/": "below /", "relative": "absolute", "/run/new": "is below /run", "/tmp": "is below /tmp",
 		"/nonexistent": "no such file", "/etc": "nothing is mounted", "/etc/passwd": "not a directory",
 	} {
 		wantError(t, mayEnter(root, "/sbin/init"), words)
 	}
 }
 
-// layRoot makes the old root, a tmpfs, and in it the new one.
+// layRoot makes the old root, a tmpfs, and the new root in it.
 func layRoot(t *testing.T, flags MountFlag) (root, out string) {
 	t.Helper()
 	needRoot(t)
@@ -83,7 +83,7 @@ func pid1(t *testing.T, role string, env ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &said
 }
 
-// childSwitchRoot is PID 1 of a namespace: it makes the tmpfs its root, mounts as an initramfs does, and switches.
+// childSwitchRoot is PID 1 of a PID namespace: it makes the tmpfs its root, mounts like an initramfs, and switches root.
 func childSwitchRoot() error {
 	root, init, marker := os.Getenv("OLD"), os.Getenv("INIT"), os.Getenv("MARKER")
 	steps := []func() error{
@@ -109,14 +109,14 @@ func childSwitchRoot() error {
 	}
 	for _, e := range EarlyMounts() {
 		if m, again := e.(Mount); again {
-			return fmt.Errorf("%s is to be mounted twice", m.Target)
+			return fmt.Errorf("%s would be mounted twice", m.Target)
 		}
 		if _, err := r.Do(ctx, e); err != nil {
 			return fmt.Errorf("again, %s: %w", e, err)
 		}
 	}
 	_, err := r.Do(ctx, SwitchRoot{NewRoot: "/new", Init: init, Args: []string{"one", "two words"}, Env: []string{childRole + "=init", "X=y"}})
-	for _, dir := range carried() {
+	for _, dir := range movedMounts() {
 		if !isMountPoint(dir) {
 			err = errors.Join(err, fmt.Errorf("%s is gone", dir))
 		}
@@ -124,7 +124,7 @@ func childSwitchRoot() error {
 	return err
 }
 
-// childInit is the init of the new root: it writes down where it finds itself.
+// childInit is the init of the new root: it records its environment.
 func childInit() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pid %d\nargv %q\nenv %q\n", os.Getpid(), os.Args, os.Environ())
@@ -171,7 +171,8 @@ func TestSwitchRootInANamespace(t *testing.T) {
 	}
 }
 
-// A new root without room for a directory: the caller still needs /dev, for its journal.
+// TestSwitchRootBringsBackWhatItMoved uses a new root that has no room for a directory. The caller still needs /dev for its
+// journal.
 func TestSwitchRootBringsBackWhatItMoved(t *testing.T) {
 	root, _ := layRoot(t, 0)
 	newRoot := filepath.Join(root, "new")
@@ -189,12 +190,12 @@ func TestSwitchRootBringsBackWhatItMoved(t *testing.T) {
 
 func TestSwitchRootDeletesNothingWhenItRefuses(t *testing.T) {
 	for reason, env := range map[string][]string{
-		"no such file":       {"INIT=/sbin/missing"},
-		"permission denied":  {"INIT=/etc/data"},
-		"not a regular file": {"INIT=/etc"},
-		"no absolute path":   {"INIT=init"},
-		"not our image":      {"INIT=/init", "MARKER=/missing"},
-		"no regular file":    {"INIT=/init", "MARKER=/deep"},
+		"no such file":          {"INIT=/sbin/missing"},
+		"permission denied":     {"INIT=/etc/data"},
+		"not a regular file":    {"INIT=/etc"},
+		"not an absolute path":  {"INIT=init"},
+		"not our image":         {"INIT=/init", "MARKER=/missing"},
+		"is not a regular file": {"INIT=/init", "MARKER=/deep"},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			root, out := layRoot(t, 0)
@@ -217,7 +218,7 @@ func childReboot() error {
 	return errors.Join(errors.New("the kernel runs on"), err)
 }
 
-// In a PID namespace reboot(2) ends the namespace with a signal that tells what was asked.
+// TestReboot: in a PID namespace, reboot(2) kills its init with a signal that depends on the command.
 func TestReboot(t *testing.T) {
 	wantError(t, do(t, Reboot{"reboot"}), "not 1")
 	wantError(t, do(t, Reboot{"explode"}), "explode")

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// maxSmall is far above what any attribute that is read here holds.
+// maxSmall is far larger than any attribute that is read here, in bytes.
 const maxSmall = 4 << 10
 
 func readSmall(fsys fs.FS, name string) (string, error) {
@@ -27,8 +27,8 @@ func readSmall(fsys fs.FS, name string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// Consoles returns the device paths of the kernel's consoles in its order: the last one is where /dev/console leads.
-// Where sysfs does not tell it is /dev/console.
+// Consoles returns the device paths of the kernel's consoles in the kernel's order: the last one is that of /dev/console. If
+// sysfs does not list them, it returns /dev/console.
 func Consoles() []string { return consoles(os.DirFS("/")) }
 
 func consoles(fsys fs.FS) []string {

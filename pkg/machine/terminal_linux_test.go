@@ -14,7 +14,7 @@ func TestTerminalWidth(t *testing.T) {
 	must(t, err)
 	defer f.Close()
 	if n, ok := TerminalWidth(f); n != 0 || !ok {
-		t.Errorf("one that does not tell: %d %v", n, ok)
+		t.Errorf("unknown width: %d %v", n, ok)
 	}
 	for _, want := range []int{132, 40} {
 		must(t, unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: uint16(want)}))

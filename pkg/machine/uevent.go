@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Uevent is one message of the kernel about a device.
+// Uevent is a message from the kernel about a device.
 type Uevent struct {
 	Action    string // "add", "remove", "change", ...
 	Devpath   string // below /sys
 	Subsystem string
-	Devname   string // below /dev; empty when there is no node
+	Devname   string // below /dev; empty if there is no node
 	Modalias  string
 }
 
-// parseUevent reads one datagram of the kernel's kobject uevent group: "ACTION@DEVPATH", then KEY=VALUE, each ended by
-// NUL (lib/kobject_uevent.c). It is false for anything else, udevd's own messages included.
+// parseUevent parses one datagram of the kernel's kobject uevent group: "ACTION@DEVPATH", then fields KEY=VALUE, each terminated
+// by NUL (lib/kobject_uevent.c). It returns false for anything else, including udevd's own messages.
 func parseUevent(msg []byte) (Uevent, bool) {
 	head, rest, ok := bytes.Cut(msg, []byte{0})
 	action, devpath, at := strings.Cut(string(head), "@")

@@ -12,12 +12,12 @@ import (
 
 const (
 	kernelGroup   = 1        // the kernel's own messages; udevd's are 2
-	ueventBuffer  = 16 << 20 // a cold plug of many disks
+	ueventBuffer  = 16 << 20 // enough for the coldplug of many disks
 	ueventMessage = 16 << 10 // the kernel's limit is 2048 bytes of environment and a path
 )
 
-// Uevents subscribes to the kernel's device events until ctx ends; then the channel is closed. When the reader is slow
-// events are lost, never the subscription: do not count on seeing every one.
+// Uevents subscribes to the kernel's device events until ctx ends, and then closes the channel. If the reader is too slow, events
+// are lost, but the subscription is not. Do not rely on seeing every event.
 func Uevents(ctx context.Context) (<-chan Uevent, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
@@ -27,7 +27,7 @@ func Uevents(ctx context.Context) (<-chan Uevent, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("uevent socket: %w", err)
 	}
-	// without the right to a larger buffer the default one serves
+	// without the privilege for a larger buffer, the default one will do
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, ueventBuffer)
 	sock := os.NewFile(uintptr(fd), "uevents")
 	raw, err := sock.SyscallConn()

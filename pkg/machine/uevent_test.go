@@ -35,7 +35,7 @@ func FuzzParseUevent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		u, ok := parseUevent(msg)
 		if !ok && u != (Uevent{}) {
-			t.Errorf("refused, and yet %+v", u)
+			t.Errorf("refused, but returned %+v", u)
 		}
 		for _, s := range []string{u.Action, u.Devpath, u.Devname, u.Subsystem, u.Modalias} {
 			if strings.Contains(s, "\x00") {

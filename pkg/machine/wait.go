@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// TimeoutError is what a wait ends with when its time is over.
+// TimeoutError is returned when a wait times out.
 type TimeoutError struct{ After time.Duration }
 
-func (e *TimeoutError) Error() string { return fmt.Sprintf("still not so after %s", e.After) }
+func (e *TimeoutError) Error() string { return fmt.Sprintf("timed out after %s", e.After) }
 
-// Timeout tells net.Error-like callers what it is.
+// Timeout returns true, as in net.Error.
 func (e *TimeoutError) Timeout() bool { return true }
 
 const askEvery = 250 * time.Millisecond
 
-// WaitUntil evaluates cond now, after every uevent, and at least every 250 ms (an event can be lost), until it is true.
-// It returns cond's error, ctx's, or a *TimeoutError. Events may be nil.
+// WaitUntil calls cond at once, after every event, and at least every 250 ms, because events can be lost, until cond returns
+// true or an error. It returns the error of cond or ctx, or a *TimeoutError. events may be nil.
 func WaitUntil(ctx context.Context, timeout time.Duration, events <-chan Uevent, cond func() (bool, error)) error {
 	return waitUntil(ctx, timeout, askEvery, events, cond)
 }
@@ -41,7 +41,7 @@ func waitUntil(ctx context.Context, timeout, every time.Duration, events <-chan 
 		select {
 		case <-ctx.Done():
 		case <-late.C:
-			over = true // asked once more: cond may be slow
+			over = true // call cond once more: the last call may have been slow
 		case <-tick.C:
 		case _, open := <-events:
 			if !open {
@@ -52,7 +52,7 @@ func waitUntil(ctx context.Context, timeout, every time.Duration, events <-chan 
 	}
 }
 
-// drain forgets the events that wait already: one evaluation answers a burst.
+// drain discards pending events, so that a burst leads to one call of cond.
 func drain(events <-chan Uevent) {
 	for {
 		select {

@@ -27,7 +27,7 @@ func TestWaitUntilWakesOnAnEvent(t *testing.T) {
 			there = true
 			events <- Uevent{}
 			events <- Uevent{}
-			close(events) // and the end of the stream is no end of the wait
+			close(events) // the end of the stream does not end the wait
 		})
 		begin, asked := time.Now(), 0
 		err := WaitUntil(t.Context(), time.Minute, events, func() (bool, error) { asked++; return there, nil })
@@ -57,7 +57,7 @@ func TestWaitUntilTimesOutWithATypedError(t *testing.T) {
 		if !errors.As(err, &late) || late.After != 1100*time.Millisecond || !late.Timeout() || time.Since(begin) != 1100*time.Millisecond {
 			t.Errorf("after %s: %v", time.Since(begin), err)
 		}
-		// the last look counts, even without any time
+		// cond is called once more after the timeout, even if that is zero
 		asked := 0
 		if err := WaitUntil(t.Context(), 0, nil, func() (bool, error) { asked++; return asked == 2, nil }); err != nil {
 			t.Error(err)

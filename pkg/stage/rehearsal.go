@@ -30,7 +30,7 @@ const (
 
 // Rehearsal does before the reboot what the stages `rewrite`, `rebuild` and `prove` do after it, in an overlay of the running
 // system: nothing of that changes. What it made can be kept until the migration. It mounts, and unmounts nothing: its caller gives
-// it mounts of its own (machine.Apart). What is written over the running system goes to memory, or, where there is too little, into above: an
+// it mounts of its own (machine.InMountNamespace). What is written over the running system goes to memory, or, where there is too little, into above: an
 // empty directory of a filesystem that is not moved.
 func Rehearsal(ctx context.Context, e *Env, above string) (*Kept, error) {
 	sys, err := distro.Of(e.Plan)

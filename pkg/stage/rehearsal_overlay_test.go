@@ -244,7 +244,7 @@ func overlayInside(t *testing.T, above string) {
 		t.Fatal(err)
 	}
 	var made *Kept
-	if err := machine.Apart(func() error {
+	if err := machine.InMountNamespace(func() error {
 		var err error
 		if made, err = Rehearsal(t.Context(), e, above); err != nil {
 			return err
@@ -289,7 +289,7 @@ func TestOverlayFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := everything(t)
-	err := machine.Apart(func() error {
+	err := machine.InMountNamespace(func() error {
 		_, err := Rehearsal(t.Context(), e, "")
 		return err
 	})

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// TestApart: what is mounted apart is seen there and by the programs that are started there, and nowhere else; afterwards it
-// is gone.
-func TestApart(t *testing.T) {
+// TestInMountNamespace checks that only f and the programs that it starts see what it mounts, and that these mounts are gone afterwards.
+func TestInMountNamespace(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
 	real := new(Real)
@@ -22,24 +21,24 @@ func TestApart(t *testing.T) {
 	}
 	before := mounts()
 	failed := errors.New("as it should")
-	for range 20 { // on whichever thread it begins
-		err := Apart(func() error {
+	for range 20 { // so that it starts on various threads
+		err := InMountNamespace(func() error {
 			must(t, do(t, Mount{Source: "tmpfs", Target: dir, Type: "tmpfs"}))
 			must(t, os.WriteFile(filepath.Join(dir, "x"), []byte("seen"), 0o600))
 			out, err := real.Do(t.Context(), Exec{Argv: []string{"cat", filepath.Join(dir, "x")}})
 			must(t, err)
 			if string(out.Stdout) != "seen" {
-				t.Errorf("a program that was started there reads %q", out.Stdout)
+				t.Errorf("a program started by f reads %q", out.Stdout)
 			}
 			own, err := os.ReadFile("/proc/thread-self/mountinfo")
 			must(t, err)
 			if !strings.Contains(string(own), dir) {
-				t.Error("mounted, and not seen")
+				t.Error("f does not see its own mount")
 			}
 			other := make(chan string)
 			go func() { other <- mounts() }()
 			if now := <-other; now != before {
-				t.Errorf("others see it: %s", now)
+				t.Errorf("other threads see the mount: %s", now)
 			}
 			return failed
 		})
@@ -47,13 +46,13 @@ func TestApart(t *testing.T) {
 			t.Fatalf("error: %v", err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
-			t.Error("it is seen outside")
+			t.Error("the mount is visible outside")
 		}
 	}
 	if now := mounts(); now != before {
 		t.Errorf("mounts: %s, before: %s", now, before)
 	}
-	// No thread is left in a namespace of its own; one that ends may take a moment.
+	// No thread may stay in a namespace of its own; a thread that ends may take a moment.
 	home, err := os.Readlink("/proc/self/ns/mnt")
 	must(t, err)
 	for left := 100; ; left-- {
