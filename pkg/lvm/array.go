@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Array is a RAID or mirror of volumes. LVM starts it (Start), or dm-raid with these values: each image is a table, and
-// which of them are in sync is in the first sectors of their metadata volumes.
+// Array is a RAID or mirror of volumes. LVM can start it (with the command Start), or dm-raid with these values: each
+// image is a table, and the first sectors of the metadata volumes say which images are in sync. Sizes are bytes.
 type Array struct {
 	Type       string // LVM's: "raid1", "raid4", "raid5_ls", "raid6_zr", "raid10", "raid0", "mirror", ...
 	Length     int64
@@ -15,8 +15,8 @@ type Array struct {
 	RegionSize int64
 	Copies     int64 // of raid10
 	Images     []Image
-	Missing    int    // images that are not there
-	Start      string // the command that activates it as it is now
+	Missing    int    // number of images that are missing
+	Start      string // the command that activates it in its present state
 }
 
 // Image is a member of an array. Exactly one of Data and Why is set.
@@ -24,18 +24,18 @@ type Image struct {
 	Name    string
 	Meta    []Piece // empty without a metadata volume
 	Data    []Piece
-	Why     *Refusal // the image cannot be read: it is missing, or a layer of its own (integrity)
-	Rebuild bool     // LVM was rebuilding it: its content is not whole
+	Why     *Refusal // why the image cannot be read: it is missing, or has a layer of its own (integrity)
+	Rebuild bool     // LVM was rebuilding it: its contents are incomplete
 }
 
-// array reports whether a segment is a RAID or mirror that can be started, not one that changes its shape.
+// array reports whether a segment is a RAID or mirror that can be started, and is not being reshaped or moved.
 func (s Segment) array() bool {
 	return (s.Type == "mirror" || raidLevel(s.Type) >= 0) && !s.Moved && !slices.ContainsFunc(s.Flags, func(f string) bool {
 		return strings.HasPrefix(f, "RESHAPE") || f == "REMOVE_AFTER_RESHAPE"
 	})
 }
 
-// raidLevel is the number in a type's name, -1 for none that this program knows.
+// raidLevel returns the number in the name of a type, or -1 for a type that this program does not know.
 func raidLevel(typ string) int {
 	switch name, _, _ := strings.Cut(typ, "_"); name {
 	case "raid0":
@@ -81,7 +81,7 @@ func (w view) array(l *LV, seg Segment) Reading {
 		return Reading{Array: a}
 	}
 	if !enough(seg, gone) {
-		return w.refuse(l.Name, fmt.Sprintf("%d of the %d images of its %s are missing, which is more than it can do without", a.Missing, len(gone), seg.Type),
+		return w.refuse(l.Name, fmt.Sprintf("%d of the %d images of its %s are missing: too few are left", a.Missing, len(gone), seg.Type),
 			fmt.Sprintf("connect the missing devices; lvs -a -o +devices %s shows them", w.Name))
 	}
 	a.Start = "lvchange -ay --activationmode degraded " + w.Name + "/" + l.Name
@@ -101,18 +101,19 @@ func (w view) image(l *LV, seg Segment, part Part) Image {
 	im := Image{Name: part.LV, Rebuild: slices.Contains(below.Status, "REBUILD")}
 	r := w.read(below)
 	if im.Data, im.Why = r.Table, r.Refused; r.Array != nil {
-		im.Why = w.refuse(below.Name, "it is a "+r.Array.Type+" itself", w.activate(l)).Refused
+		im.Why = w.refuse(below.Name, "it is itself a "+r.Array.Type, w.activate(l)).Refused
 	}
 	return im
 }
 
-// layered reports whether a part is refused for what lies over its extents, though these may all be there.
+// layered reports whether a part is refused because of a layer over its extents, which may themselves all be present.
 func (w view) layered(name string) bool {
 	l := w.lvs[name]
 	return l != nil && slices.ContainsFunc(l.Segments, func(s Segment) bool { return !s.linear() && s.Type != "error" })
 }
 
-// enough decides as LVM's raid_is_available: how many images an array can do without. A mirror is not started with fewer.
+// enough reports whether an array can run without the images that are gone, as LVM's raid_is_available does. A mirror
+// needs all of them.
 func enough(seg Segment, gone []bool) bool {
 	n := 0
 	for _, g := range gone {
@@ -133,7 +134,7 @@ func enough(seg Segment, gone []bool) bool {
 	return n == 0
 }
 
-// enough10 looks at each pair of neighbours that hold the same data; with an odd number the pairs go round.
+// enough10 checks each pair of neighbours that hold the same data; with an odd number of images the pairs wrap around.
 func enough10(gone []bool) bool {
 	const copies = 2
 	lost := 0

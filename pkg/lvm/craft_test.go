@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// craft makes the beginning of a PV: a label in sector 1, and a ring of length bytes at 4096 with a text from off on.
+// craft returns the beginning of a PV: a label in sector 1, and at 4096 a ring of length bytes with a text from off on.
 func craft(id string, text []byte, length, off int64) []byte {
 	b := make([]byte, 4096+max(length, sector))
 	le := binary.LittleEndian
@@ -45,7 +45,7 @@ func craft(id string, text []byte, length, off int64) []byte {
 	return b
 }
 
-// seal puts the checksums of label and header right.
+// seal updates the checksums of label and header.
 func seal(b []byte) {
 	binary.LittleEndian.PutUint32(b[sector+16:], checksum(b[sector+20:2*sector]))
 	binary.LittleEndian.PutUint32(b[4096:], checksum(b[4100:4096+sector]))
@@ -66,7 +66,7 @@ func TestRing(t *testing.T) {
 	})
 }
 
-// Any change of a byte that counts is an error which names the place, and never another content.
+// Any change of a byte that counts is an error that names the position, and never reads as other contents.
 func TestTorn(t *testing.T) {
 	text := every(t)
 	b := craft(pvID, text, 64<<10, 40<<10)
@@ -102,7 +102,7 @@ func TestTorn(t *testing.T) {
 	})
 }
 
-// Whatever is wrong with a label or header has an error of its own.
+// Every fault of a label or header has an error of its own.
 func TestDamage(t *testing.T) {
 	le := binary.LittleEndian
 	text := every(t)
@@ -118,8 +118,8 @@ func TestDamage(t *testing.T) {
 		{"data areas without end", "data areas has no end", func(b []byte) { ones(b[512+72 : 1024]) }},
 		{"metadata areas without end", "metadata areas has no end", func(b []byte) { ones(b[512+104 : 1024]) }},
 		{"boot areas without end", "boot loader areas has no end", func(b []byte) { ones(b[512+144 : 1024]) }},
-		{"negative area of data", "data areas has no end, or an offset of no device", func(b []byte) { b[512+79] = 0x80 }},
-		{"negative size of an area", "metadata areas has no end, or an offset of no device", func(b []byte) { b[512+119] = 0x80 }},
+		{"negative area of data", "data areas has no end, or an impossible offset", func(b []byte) { b[512+79] = 0x80 }},
+		{"negative size of an area", "metadata areas has no end, or an impossible offset", func(b []byte) { b[512+119] = 0x80 }},
 		{"area outside of the device", "outside the device of 69632 bytes", func(b []byte) { le.PutUint64(b[512+104:], 1<<40) }},
 		{"area at the end of the numbers", "outside the device", func(b []byte) { le.PutUint64(b[512+104:], 1<<63-1) }},
 		{"magic", "magic", func(b []byte) { b[4100] = 'x' }},
@@ -158,7 +158,7 @@ func ones(b []byte) {
 	}
 }
 
-// Of two areas the newer text counts, and one that is damaged does not hide the other.
+// Of two areas the newer text counts, and a damaged one does not hide the other.
 func TestTwoAreas(t *testing.T) {
 	old, young := every(t), bytes.Replace(every(t), []byte("seqno = 8\n"), []byte("seqno = 12\n"), 1)
 	if bytes.Equal(old, young) {
@@ -189,7 +189,7 @@ func TestTwoAreas(t *testing.T) {
 	}
 }
 
-// A text that was about to be committed is seen, and not used: LVM does not use it either.
+// A text that was about to be committed is reported and not used, as in LVM.
 func TestPrecommitted(t *testing.T) {
 	b := craft(pvID, every(t), 64<<10, sector)
 	for _, c := range []struct {

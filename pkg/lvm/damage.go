@@ -9,13 +9,13 @@ import (
 
 const sector = 512
 
-// ErrNoLabel says that nothing of LVM is in the first four sectors.
+// ErrNoLabel means that the first four sectors hold no LVM label.
 var ErrNoLabel = errors.New("no LVM label")
 
-// Damaged says what is wrong with bytes that should be LVM's.
+// Damaged says what is wrong with an LVM structure.
 type Damaged struct {
 	What   string // "label", "metadata area", "metadata text"
-	Offset int64  // bytes from the device's start
+	Offset int64  // bytes from the start of the device
 	Detail string
 }
 
@@ -27,7 +27,7 @@ func damaged(what string, at int64, format string, args ...any) error {
 	return &Damaged{what, at, fmt.Sprintf(format, args...)}
 }
 
-// checksum is CRC-32 with LVM's own start value and without the final complement.
+// checksum is CRC-32 with LVM's initial value and without the final complement.
 func checksum(parts ...[]byte) uint32 {
 	sum := ^uint32(0xf597a6cf)
 	for _, p := range parts {
@@ -36,7 +36,7 @@ func checksum(parts ...[]byte) uint32 {
 	return ^sum
 }
 
-// read gives n bytes from off. The caller has checked n against a limit.
+// read returns n bytes from off. The caller must have checked n against a limit.
 func read(r io.ReaderAt, off int64, n int) ([]byte, error) {
 	b := make([]byte, n)
 	got, err := r.ReadAt(b, off)
@@ -49,7 +49,7 @@ func read(r io.ReaderAt, off int64, n int) ([]byte, error) {
 	return nil, fmt.Errorf("read %d bytes at %d: %w", n, off, err)
 }
 
-// product multiplies sizes; ok is false where the result does not fit or a factor is negative.
+// product multiplies sizes; ok is false if the result does not fit or a factor is negative.
 func product(a, b int64) (p int64, ok bool) {
 	if a < 0 || b < 0 || b != 0 && a > (1<<63-1)/b {
 		return 0, false

@@ -7,8 +7,10 @@ import (
 	"strings"
 )
 
-// SetDevice gives the devices file in which the line of the PV old is e, and every other line is as it was. The hash is
-// put right where it was right before: a file that someone edited by hand stays one, and LVM backs it up as it does.
+// SetDevice returns the devices file with the line of the PV old replaced by e and every other line unchanged. It
+// updates the hash only if the hash was right: a file that was edited by hand must still look so to LVM, which then
+// keeps a backup. It is an error if old does not have exactly one line, or if another line has the PV or the identity
+// of e.
 func SetDevice(file []byte, old ID, e DeviceEntry) ([]byte, error) {
 	line, err := e.Line()
 	if err != nil {
@@ -23,13 +25,13 @@ func SetDevice(file []byte, old ID, e DeviceEntry) ([]byte, error) {
 		x := f.Entries[l.entry]
 		switch {
 		case x.PVID == old.Compact() && at >= 0:
-			return nil, fmt.Errorf("devices file: PV %s has two lines", old)
+			return nil, fmt.Errorf("devices file: PV %s has more than one line", old)
 		case x.PVID == old.Compact():
 			at = i
 		case x.PVID != "" && x.PVID == e.PVID:
-			return nil, fmt.Errorf("devices file: PV %s has a line already", e.PVID)
+			return nil, fmt.Errorf("devices file: PV %s already has a line", e.PVID)
 		case x.IDType == e.IDType && x.IDName == e.IDName && x.Part == e.Part && e.IDName != "":
-			return nil, fmt.Errorf("devices file: %s %s has a line already, of PV %q", e.IDType, e.IDName, x.PVID)
+			return nil, fmt.Errorf("devices file: %s %s already has a line, for PV %q", e.IDType, e.IDName, x.PVID)
 		}
 	}
 	if at < 0 {
@@ -49,7 +51,7 @@ func SetDevice(file []byte, old ID, e DeviceEntry) ([]byte, error) {
 	return out, nil
 }
 
-// rehash replaces the number in the last comment with a hash, which is the one that counts.
+// rehash replaces the number in the last hash comment, the one that counts.
 func (f *DevicesFile) rehash() {
 	sum, last := checksum(), -1
 	for i, l := range f.lines {
@@ -66,7 +68,7 @@ func (f *DevicesFile) rehash() {
 	f.lines[last].b = fmt.Appendf(nil, "%s%d%s", head, sum, strings.TrimLeft(s[len(head):], "0123456789"))
 }
 
-// more goes on with the checksum of a file; LVM reads a line up to a NUL.
+// more continues the checksum of a file with a line; LVM reads a line only up to a NUL.
 func more(sum uint32, line []byte) uint32 {
 	line, _, _ = bytes.Cut(line, []byte{0})
 	return ^crc32.Update(^sum, crc32.IEEETable, line)

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// DeviceEntry is a line of /etc/lvm/devices/system.devices: a device that LVM may use, by an identity that lasts. LVM looks
-// at no other device where the file exists.
+// DeviceEntry is a line of /etc/lvm/devices/system.devices (lvmdevices(8)): a device that LVM may use, by an identity
+// that does not change. If the file exists, LVM looks at no other devices.
 type DeviceEntry struct {
 	IDType  string // "sys_wwid", "sys_serial", "md_uuid", "crypt_uuid", "lvmlv_uuid", "mpath_uuid", "loop_file", "devname", ...
-	IDName  string // "" where LVM knows none
-	DevName string // where it was when the line was written: a hint
-	PVID    string // 32 characters without dashes; "" where it carries no PV
-	Part    int    // of the disk that IDName names; 0 for the whole of it
+	IDName  string // "" if LVM knows none
+	DevName string // the device name when the line was written: a hint
+	PVID    string // 32 characters without dashes; "" if the device holds no PV
+	Part    int    // partition number on the disk that IDName names; 0 for the whole disk
 }
 
 // DevicesFile is a devices file as LVM reads it.
@@ -25,11 +25,11 @@ type DevicesFile struct {
 	lines []devLine
 }
 
-// HashState is what the comment "# HASH=" says of the lines that are no comments. LVM never refuses a file for it: where
-// it does not match, the next command writes the file again, in LVM's own words, and keeps a backup.
+// HashState is what the comment "# HASH=" says about the lines that are not comments. LVM never refuses a file because
+// of it: if it does not match, the next command rewrites the file and keeps a backup.
 type HashState int
 
-// The states. NoHash is that of a file by an older LVM, which does not know it.
+// The states. NoHash is that of a file from an older LVM, which writes no hash.
 const (
 	NoHash HashState = iota
 	HashOff
@@ -37,17 +37,17 @@ const (
 	HashDiffers
 )
 
-// devLine is a line with its newline; entry is an index into Entries, -1 for another line.
+// devLine is a line with its newline; entry is an index into Entries, or -1 for another line.
 type devLine struct {
 	b     []byte
 	entry int
 }
 
-// longLine is what LVM reads at once; it takes the rest of a longer line for another one.
+// longLine is how many bytes LVM reads at once; it treats the rest of a longer line as another line.
 const longLine = 4095
 
-// ParseDevices reads a devices file as LVM's device_ids_read does: words are found anywhere in a line, a line without
-// IDTYPE and IDNAME says nothing, and "." is no value.
+// ParseDevices reads a devices file as LVM's device_ids_read does: it finds keys anywhere in a line, ignores a line
+// without IDTYPE and IDNAME, and reads "." as an empty value.
 func ParseDevices(b []byte) DevicesFile {
 	var f DevicesFile
 	sum := checksum()
@@ -95,7 +95,7 @@ func hashNumber(s string) uint32 {
 	return uint32(v)
 }
 
-// word is what stands behind the first '=' up to a blank.
+// word returns the text from the first '=' to the next blank.
 func word(s string) string {
 	_, s, _ = strings.Cut(s, "=")
 	s = strings.TrimLeft(s, " ")
@@ -105,7 +105,7 @@ func word(s string) string {
 	return s
 }
 
-// entry reads a line; ok is false for one that names no device.
+// entry reads a line; ok is false if it names no device.
 func entry(s string) (DeviceEntry, bool) {
 	for _, other := range []string{"HOSTNAME", "PRODUCT_UUID", "REFRESH_UNTIL", "VERSION"} {
 		if strings.HasPrefix(s, other) {
@@ -139,7 +139,7 @@ func entry(s string) (DeviceEntry, bool) {
 	return e, true
 }
 
-// Line renders the entry as LVM writes it. The error says which value LVM would not read back.
+// Line returns the entry as LVM writes it, with a newline. It returns an error if LVM would read the line differently.
 func (e DeviceEntry) Line() (string, error) {
 	line := fmt.Sprintf("IDTYPE=%s IDNAME=%s DEVNAME=%s PVID=%s", dot(e.IDType), dot(e.IDName), dot(e.DevName), dot(e.PVID))
 	if e.Part != 0 {
@@ -147,7 +147,7 @@ func (e DeviceEntry) Line() (string, error) {
 	}
 	line += "\n"
 	if back, ok := entry(line); !ok || back != e || strings.Count(line, "\n") != 1 || len(line) > longLine {
-		return "", fmt.Errorf("devices file: %.200q: LVM would not read this line as it is meant", line)
+		return "", fmt.Errorf("devices file: %.200q: LVM would misread this line", line)
 	}
 	return line, nil
 }

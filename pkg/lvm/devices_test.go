@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// What a machine with one PV on a partition and one on a disk has, as an LVM writes it that knows no hash.
+// The file of a machine with one PV on a partition and one on a disk, from an LVM that writes no hash.
 const devicesFile = `# LVM uses devices listed in this file.
 # Created by LVM command vgcreate pid 812 at Mon Nov 30 10:00:00 2026
 VERSION=1.1.7
@@ -46,7 +46,7 @@ func TestDevices(t *testing.T) {
 			t.Errorf("%q, %v", line, err)
 		}
 	}
-	// As LVM finds words: anywhere in the line, and only where both of the first two are.
+	// LVM finds keys anywhere in a line, and uses only lines that have the first two.
 	for line, want := range map[string]DeviceEntry{
 		"x IDNAME= b  IDTYPE=a":                {IDType: "a", IDName: "b"},
 		"IDTYPE=. IDNAME=. PVID=.":             {},
@@ -80,7 +80,7 @@ func TestSetDevice(t *testing.T) {
 	if want := strings.Replace(devicesFile, lines[3], line, 1); err != nil || string(got) != want {
 		t.Errorf("%v\n%s", err, got)
 	}
-	// A file that ends without a newline still does.
+	// A file that ends without a newline still does so.
 	got, err = SetDevice([]byte(strings.TrimSuffix(lines[3], "\n")), old, e)
 	if err != nil || string(got) != strings.TrimSuffix(line, "\n") {
 		t.Errorf("%v %q", err, got)
@@ -89,12 +89,12 @@ func TestSetDevice(t *testing.T) {
 		file string
 		e    DeviceEntry
 	}{
-		"no line for PV":         {strings.Replace(devicesFile, "PVID=Ab", "PVID=xx", 1), e},
-		"two lines":              {devicesFile + lines[3], e},
-		pvID + " has a line":     {devicesFile + "IDTYPE=a IDNAME=b PVID=" + pvID + "\n", e},
-		"sys_serial DATA7 has a": {devicesFile, DeviceEntry{IDType: "sys_serial", IDName: "DATA7", PVID: pvID}},
-		"would not read":         {devicesFile, DeviceEntry{IDType: "sys_serial", IDName: "DATA 7", PVID: pvID}},
-		"as it is meant":         {devicesFile, DeviceEntry{IDType: "loop_file", IDName: "/PART=3/x", PVID: pvID}},
+		"no line for PV":                 {strings.Replace(devicesFile, "PVID=Ab", "PVID=xx", 1), e},
+		"more than one line":             {devicesFile + lines[3], e},
+		pvID + " already has a line":     {devicesFile + "IDTYPE=a IDNAME=b PVID=" + pvID + "\n", e},
+		"sys_serial DATA7 already has a": {devicesFile, DeviceEntry{IDType: "sys_serial", IDName: "DATA7", PVID: pvID}},
+		"would misread this":             {devicesFile, DeviceEntry{IDType: "sys_serial", IDName: "DATA 7", PVID: pvID}},
+		"would misread":                  {devicesFile, DeviceEntry{IDType: "loop_file", IDName: "/PART=3/x", PVID: pvID}},
 	} {
 		if got, err := SetDevice([]byte(c.file), old, c.e); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q; %s", err, want, got)
@@ -102,7 +102,7 @@ func TestSetDevice(t *testing.T) {
 	}
 }
 
-// The hash of a file that LVM 2.03.40 wrote is right, and is right after the edit; a wrong one stays wrong, so that LVM
+// The hash of a file from LVM 2.03.40 is right, and is right after the edit. A wrong hash stays wrong, so that LVM
 // still sees that someone edited the file.
 func TestHash(t *testing.T) {
 	file, err := os.ReadFile("testdata/system.devices")
@@ -134,7 +134,7 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// An entry that renders is read back as it is.
+// An entry that Line renders is read back unchanged.
 func TestDeviceLine(t *testing.T) {
 	word := rapid.StringMatching(`[!-~]{0,12}|(IDNAME|PVID|PART|DEVNAME)=?[a-z]?`)
 	rendered := 0
@@ -154,7 +154,7 @@ func TestDeviceLine(t *testing.T) {
 	}
 }
 
-// TestJudgeDevices: LVM reads an edited file as it is meant.
+// TestJudgeDevices: LVM reads an edited file as intended.
 func TestJudgeDevices(t *testing.T) {
 	l := newLab(t, 3, 64*mib)
 	l.lvm("pvcreate", "@0", "@1", "@2")

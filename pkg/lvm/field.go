@@ -14,7 +14,7 @@ func (f *fields) fail(line int, format string, args ...any) {
 	}
 }
 
-// want gives the single item of a kind; ok is false where the value is missing, which is an error unless optional.
+// want returns the single item of a kind; ok is false if the value is missing, which is an error unless it is optional.
 func (f *fields) want(name string, k kind, optional bool) (item, bool) {
 	v, there := f.s.values[name]
 	switch {
@@ -23,7 +23,7 @@ func (f *fields) want(name string, k kind, optional bool) (item, bool) {
 	case !there:
 		f.fail(f.s.line, "section %s has no %s", f.s.name, name)
 	case v.list || v.items[0].kind != k:
-		f.fail(v.line, "%s of %s is not one %s", name, f.s.name, map[kind]string{text: "string", whole: "integer"}[k])
+		f.fail(v.line, "%s of %s is not a single %s", name, f.s.name, map[kind]string{text: "string", whole: "integer"}[k])
 	default:
 		return v.items[0], true
 	}
@@ -52,7 +52,7 @@ func (f *fields) id() ID {
 	return id
 }
 
-// count reads what LVM keeps in 32 bits; sectors what it keeps in 64 bits, as bytes.
+// count reads a number that LVM keeps in 32 bits.
 func (f *fields) count(name string) int64 {
 	return f.number(name, 1<<32-1, false)
 }
@@ -61,6 +61,7 @@ func (f *fields) optionalCount(name string) int64 {
 	return f.number(name, 1<<32-1, true)
 }
 
+// sectors reads a number of sectors that LVM keeps in 64 bits, and returns it in bytes.
 func (f *fields) sectors(name string, optional bool) int64 {
 	return f.number(name, (1<<63-1)/sector, optional) * sector
 }
@@ -74,7 +75,7 @@ func (f *fields) number(name string, most int64, optional bool) int64 {
 	return it.whole
 }
 
-// words reads a list of strings; LVM takes a single string for one.
+// words reads a list of strings; a single string is a list of one, as in LVM.
 func (f *fields) words(name string, optional bool) []string {
 	v, there := f.s.values[name]
 	if !there && !optional {
@@ -91,13 +92,13 @@ func (f *fields) words(name string, optional bool) []string {
 	return out
 }
 
-// has reports whether a value is there.
+// has reports whether the section has a value of that name.
 func (f *fields) has(name string) bool {
 	_, ok := f.s.values[name]
 	return ok
 }
 
-// section gives the section of that name, nil where there is none.
+// section returns the subsection of that name, or nil.
 func (s *section) section(name string) *section {
 	for _, sub := range s.sections {
 		if sub.name == name {

@@ -10,7 +10,7 @@ import (
 	"migrate-init/pkg/probe"
 )
 
-// FuzzScan changes a label, header and text. Checksums are put right, or nearly nothing would get past them.
+// FuzzScan changes a label, header and text. It updates the checksums, or almost nothing would get past them.
 func FuzzScan(f *testing.F) {
 	small := []byte("v {\nid = \"" + strings.Repeat("a", 32) + "\"\nseqno = 1\nstatus = []\nextent_size = 8\nphysical_volumes {\n}\n}\ncontents = \"Text Format Volume Group\"\nversion = 1\n")
 	b := craft(pvID, small, 8<<10, 8<<10-100)
@@ -45,7 +45,7 @@ func FuzzScan(f *testing.F) {
 		for _, g := range groups {
 			use(t, g.VG)
 		}
-		// pkg/probe sees the same label, by its own code.
+		// pkg/probe sees the same label, with its own code.
 		res, err := probe.Probe(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			t.Fatal(err)

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// Group is a volume group as the devices of a machine show it.
+// Group is a volume group as found on the devices of a machine.
 type Group struct {
 	VG      *VG           // the text with the highest seqno
-	From    []string      // devices that hold it
-	Devices map[ID]Device // its PVs that are there
-	Missing []PV          // its PVs that are not there, or that were away while the group was changed
+	From    []string      // devices that hold that text
+	Devices map[ID]Device // its PVs that are present
+	Missing []PV          // its PVs that are absent, or that were absent while the group was changed
 	Stale   []string      // devices with an older text; LVM uses them, and writes the newer text to them
-	Refused *Refusal      // why nothing of the group may be used; nil when it may
+	Refused *Refusal      // why the group must not be used; nil if it may
 }
 
-// Stray is a device with a physical volume that no group of this machine uses.
+// Stray is a device with a physical volume that does not belong to any group of this machine.
 type Stray struct {
 	Device string
 	PV     ID
 	Why    string
 }
 
-// Assemble sorts devices into volume groups, in the order in which their texts are met, as LVM does: the newest text of a
-// group says which PVs are its own. What is left over comes with the reason.
+// Assemble sorts devices into volume groups, in the order in which it finds their texts. As in LVM, the newest text of
+// a group says which PVs belong to it. Assemble returns the remaining devices with the reason.
 func Assemble(devices []Device) ([]Group, []Stray) {
 	var groups []Group
 	at := map[ID]int{}
@@ -42,7 +42,7 @@ func Assemble(devices []Device) ([]Group, []Stray) {
 			groups[i].newer(m.VG)
 		}
 	}
-	taken := map[ID]string{} // by id of the PV, the name of its group
+	taken := map[ID]string{} // id of a PV -> name of its group
 	for i := range groups {
 		groups[i].gather(devices, taken)
 	}
@@ -55,14 +55,14 @@ func Assemble(devices []Device) ([]Group, []Stray) {
 	return groups, strays
 }
 
-// newer takes another text of the group.
+// newer adds another text of the group, and keeps the newest.
 func (g *Group) newer(vg *VG) {
 	switch {
 	case vg.Seqno > g.VG.Seqno:
 		g.VG, g.Refused = vg, nil
 	case vg.Seqno == g.VG.Seqno && vg.text != g.VG.text:
-		g.refuse(fmt.Sprintf("its PVs hold two different texts, both with seqno %d: each was changed while the other was away", vg.Seqno),
-			"disconnect the PV whose text is wrong, and start again; vgcfgrestore writes one text to all")
+		g.refuse(fmt.Sprintf("its PVs hold two different texts, both with seqno %d: each was changed while the other was absent", vg.Seqno),
+			"disconnect the PV whose text is wrong, and start again; vgcfgrestore writes one text to all PVs")
 	}
 }
 
@@ -94,7 +94,7 @@ func (g *Group) gather(devices []Device, taken map[ID]string) {
 		}
 	}
 	for _, p := range g.VG.PVs {
-		// One that was away while the group was changed has old data in its extents; without extents in use it has none.
+		// A PV that was absent while the group was changed has old data in its extents, unless none of them is in use.
 		if _, there := g.Devices[p.ID]; !there || p.missing && p.Allocated > 0 {
 			g.Missing = append(g.Missing, p)
 		}
@@ -113,22 +113,22 @@ func (g *Group) add(d Device, taken map[ID]string) {
 	id := d.Label.PV
 	if other, twice := g.Devices[id]; twice {
 		g.refuse(fmt.Sprintf("PV %s is on %s and on %s", id, other.Name, d.Name),
-			"disconnect the copy, or if they are members of an array or paths of one disk, use only what is made of them")
+			"disconnect the copy; if they are members of an array or paths of one disk, use only the array or the multipath device")
 		return
 	}
 	if vg := d.VG(); vg != nil && vg.ID != g.VG.ID {
-		g.refuse(fmt.Sprintf("it lists PV %s on %s, which says of itself that it belongs to %s (%s)", id, d.Name, vg.Name, vg.ID),
+		g.refuse(fmt.Sprintf("it lists PV %s on %s, whose own text says that it belongs to %s (%s)", id, d.Name, vg.Name, vg.ID),
 			"vgreduce --removemissing "+g.VG.Name)
 		return
 	}
 	if name := taken[id]; name != "" {
-		g.refuse(fmt.Sprintf("volume group %s lists PV %s, too", name, id), "vgs -o +vg_uuid,pv_uuid")
+		g.refuse(fmt.Sprintf("volume group %s lists PV %s too", name, id), "vgs -o +vg_uuid,pv_uuid")
 	}
 	taken[id] = g.VG.Name
 	g.Devices[id] = d
 }
 
-// judge refuses groups that belong to others, or that LVM would not activate either.
+// judge refuses groups that are exported or shared, which LVM would not activate either.
 func (g *Group) judge() {
 	vg := g.VG
 	switch {
@@ -143,16 +143,16 @@ func (d Device) stray() string {
 	vg := d.VG()
 	switch {
 	case vg != nil:
-		return fmt.Sprintf("volume group %s (%s) does not list it, or has it on another device: it was removed from the group while it was away", vg.Name, vg.ID)
+		return fmt.Sprintf("volume group %s (%s) does not list it, or has it on another device: it was removed from the group while it was absent", vg.Name, vg.ID)
 	case d.Err() != nil:
-		return "no metadata area can be read: " + strings.ReplaceAll(d.Err().Error(), "\n", "; ")
+		return "none of its metadata areas can be read: " + strings.ReplaceAll(d.Err().Error(), "\n", "; ")
 	case d.Label.Used:
-		return "a volume group uses it, and no device that is there says which"
+		return "it belongs to a volume group, but no device that is present says to which"
 	}
 	return "it is in no volume group"
 }
 
-// Present is the PVs that can be read, with the size of each device.
+// Present returns the PVs that can be read, with the size of each device in bytes.
 func (g Group) Present() map[ID]int64 {
 	out := map[ID]int64{}
 	for id, d := range g.Devices {
@@ -172,7 +172,7 @@ func (g Group) Read(lv string) Reading {
 	return g.VG.Read(lv, g.Present())
 }
 
-// Named gives the group of a name; the error lists the ids where several have it.
+// Named returns the group with a name. The error says that there is none, or lists the ids if several have the name.
 func Named(groups []Group, name string) (Group, error) {
 	var found []Group
 	var ids []string

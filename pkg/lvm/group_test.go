@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// group is the text of a small group of the PVs with these letters as ids, each with one volume of 8 extents named after it.
+// group is the text of a small group of the PVs with these letters as ids, each with one volume of 8 extents named
+// after it.
 func group(name string, vgid byte, seqno int, extra string, pvs ...byte) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s {\nid = %q\nseqno = %d\nstatus = [\"READ\", \"WRITE\"]\n%s\nextent_size = 128\nphysical_volumes {\n", name, letters(vgid), seqno, extra)
@@ -25,7 +26,7 @@ func group(name string, vgid byte, seqno int, extra string, pvs ...byte) []byte 
 
 func letters(c byte) string { return strings.Repeat(string(c), 32) }
 
-// member makes a device with a PV and a text; without a text it has an area that holds none.
+// member returns a device with a PV and a text; without a text its area is empty.
 func member(t *testing.T, name string, pv byte, text []byte) Device {
 	t.Helper()
 	off := int64(sector)
@@ -56,17 +57,17 @@ func TestAssemble(t *testing.T) {
 		{"removed", []Device{member(t, "d1", 'd', group("vg", '1', 2, "", 'a', 'd')), member(t, "d2", 'b', abc)},
 			"vg 3 from d2 missing 2; stray d1: volume group vg (111111-1111-1111-1111-1111-1111-111111) does not list it"},
 		{"in no group", []Device{func() Device { d := member(t, "d1", 'x', nil); d.Label.Used = false; return d }()}, "stray d1: it is in no volume group"},
-		{"in a group that is not here", []Device{member(t, "d1", 'x', nil)}, "stray d1: a volume group uses it, and no device that is there says which"},
-		{"damaged", []Device{{Name: "d1", Areas: []Metadata{{Err: damaged("metadata text", 7, "torn")}}}}, "stray d1: no metadata area can be read: LVM metadata text at byte 7: torn"},
+		{"in a group that is not here", []Device{member(t, "d1", 'x', nil)}, "stray d1: it belongs to a volume group, but no device that is present says to which"},
+		{"damaged", []Device{{Name: "d1", Areas: []Metadata{{Err: damaged("metadata text", 7, "torn")}}}}, "stray d1: none of its metadata areas can be read: LVM metadata text at byte 7: torn"},
 		{"twice", []Device{member(t, "d1", 'a', abc), member(t, "d2", 'a', abc)}, "vg 3 from d1,d2 missing 2 refused: volume group vg: PV aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa is on d1 and on d2"},
 		{"two texts", []Device{member(t, "d1", 'a', abc), member(t, "d2", 'b', group("vg", '1', 3, "", 'a', 'b'))},
 			"vg 3 from d1,d2 missing 1 refused: volume group vg: its PVs hold two different texts, both with seqno 3"},
 		{"two texts, and a newer one", []Device{member(t, "d1", 'a', abc), member(t, "d2", 'b', group("vg", '1', 3, "", 'a', 'b')), member(t, "d3", 'c', group("vg", '1', 4, "", 'a', 'b', 'c'))},
 			"vg 4 from d3 stale d1,d2"},
 		{"a PV that belongs to another", []Device{member(t, "d1", 'a', group("vg", '1', 3, "", 'a', 'b')), member(t, "d2", 'b', group("new", '2', 1, "", 'b'))},
-			"vg 3 from d1 missing 1 refused: volume group vg: it lists PV bbbbbb-bbbb-bbbb-bbbb-bbbb-bbbb-bbbbbb on d2, which says of itself that it belongs to new; new 1 from d2"},
+			"vg 3 from d1 missing 1 refused: volume group vg: it lists PV bbbbbb-bbbb-bbbb-bbbb-bbbb-bbbb-bbbbbb on d2, whose own text says that it belongs to new; new 1 from d2"},
 		{"a PV of two groups", []Device{member(t, "d1", 'a', group("vg", '1', 3, "", 'a', 'c')), member(t, "d2", 'b', group("new", '2', 1, "", 'b', 'c')), member(t, "d3", 'c', nil)},
-			"vg 3 from d1; new 1 from d2 refused: volume group new: volume group vg lists PV cccccc-cccc-cccc-cccc-cccc-cccc-cccccc, too"},
+			"vg 3 from d1; new 1 from d2 refused: volume group new: volume group vg lists PV cccccc-cccc-cccc-cccc-cccc-cccc-cccccc too"},
 		{"exported", []Device{member(t, "d1", 'a', bytes.Replace(group("vg", '1', 3, "", 'a'), []byte(`"READ"`), []byte(`"EXPORTED"`), 1))}, "vg 3 from d1 refused: volume group vg: it is exported"},
 		{"shared", []Device{member(t, "d1", 'a', group("vg", '1', 3, `lock_type = "sanlock"`, 'a'))}, "vg 3 from d1 refused: volume group vg: it is shared with other hosts"},
 		{"not shared", []Device{member(t, "d1", 'a', group("vg", '1', 3, `lock_type = "none"`, 'a'))}, "vg 3 from d1"},
@@ -106,7 +107,7 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
-// A PV that was away while the group was changed is missing although it is there, unless nothing is on it.
+// A PV that was absent while the group was changed counts as missing although it is present, unless nothing is on it.
 func TestReappeared(t *testing.T) {
 	text := bytes.Replace(group("vg", '1', 3, "", 'a', 'b'), []byte("pvb {\nid = \""+letters('b')+"\"\nstatus = []"), []byte("pvb {\nid = \""+letters('b')+"\"\nstatus = []\nflags = [\"MISSING\"]"), 1)
 	empty := bytes.Replace(text, []byte(`"pvb", 0`), []byte(`"pva", 8`), 1)

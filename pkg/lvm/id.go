@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// ID is the identity of a physical volume, volume group or logical volume: 32 letters, digits, '!' or '#'.
+// ID identifies a physical volume, volume group or logical volume: 32 letters, digits, '!' or '#'.
 type ID [32]byte
 
-// String gives LVM's form, aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg.
+// String returns LVM's form, aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg.
 func (id ID) String() string {
 	s := id.Compact()
 	return strings.Join([]string{s[:6], s[6:10], s[10:14], s[14:18], s[18:22], s[22:26], s[26:]}, "-")
 }
 
-// Compact gives the 32 characters without dashes, as in system.devices and in device-mapper's uuids.
+// Compact returns the 32 characters without dashes, as in system.devices and in device-mapper's UUIDs.
 func (id ID) Compact() string { return string(id[:]) }
 
-// IsZero reports whether no identity is set.
+// IsZero reports whether the ID is not set.
 func (id ID) IsZero() bool { return id == ID{} }
 
 // ParseID reads an ID with or without dashes.
@@ -65,7 +65,7 @@ func nameByte(c byte) bool {
 	return letter(c) || digit(c) || c == '.' || c == '_' || c == '-' || c == '+'
 }
 
-// MapperName is the name of a volume below /dev/mapper: a dash within a name is doubled.
+// MapperName returns the name of a volume below /dev/mapper, in which dashes within the names are doubled.
 func MapperName(vg, lv string) string {
 	return strings.ReplaceAll(vg, "-", "--") + "-" + strings.ReplaceAll(lv, "-", "--")
 }

@@ -13,7 +13,7 @@ import (
 
 const mib = 1 << 20
 
-// lab is a set of loop devices that LVM's own programs write to. They do so without device-mapper: nothing is activated.
+// lab is a set of loop devices to which LVM's own programs write, without device-mapper: nothing is activated.
 type lab struct {
 	t     *testing.T
 	dir   string
@@ -21,7 +21,7 @@ type lab struct {
 	loops []string
 }
 
-// newLab makes n devices of size bytes. It skips the test where there is no LVM, or no loop device.
+// newLab creates n devices of size bytes. It skips the test if there is no LVM or no loop device.
 func newLab(t *testing.T, n int, size int64) *lab {
 	t.Helper()
 	if _, err := exec.LookPath("lvm"); err != nil {
@@ -78,7 +78,7 @@ func (l *lab) run(hide []string, args ...string) (stdout, stderr string, err err
 	return out.String(), bad.String(), err
 }
 
-// lvm runs a command that must work; @0, @1 ... are the devices.
+// lvm runs a command that must succeed; @0, @1 ... are the devices.
 func (l *lab) lvm(args ...string) string {
 	l.t.Helper()
 	return l.without(nil, args...)
@@ -102,7 +102,7 @@ func (l *lab) without(hide []string, args ...string) string {
 	return out
 }
 
-// report asks lvs, pvs or vgs for fields: for each row, the values by the field's name.
+// report asks lvs, pvs or vgs for fields, and returns for each row the values by field name.
 func (l *lab) report(hide []string, what, fields string, args ...string) []map[string]string {
 	l.t.Helper()
 	out := l.without(hide, append([]string{what, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", fields}, args...)...)
@@ -118,7 +118,7 @@ func (l *lab) report(hide []string, what, fields string, args ...string) []map[s
 	return nil
 }
 
-// scan reads the devices as they are now, without those in hide; each is called as its loop device is.
+// scan reads the devices as they are now, without those in hide; each has the name of its loop device.
 func (l *lab) scan(hide ...string) []Device {
 	l.t.Helper()
 	var out []Device
@@ -135,7 +135,7 @@ func (l *lab) scan(hide ...string) []Device {
 	return out
 }
 
-// image gives the first mib of a device's file.
+// image returns the first mib MiB of a device's file.
 func (l *lab) image(i int) []byte {
 	l.t.Helper()
 	b, err := os.ReadFile(l.files[i])

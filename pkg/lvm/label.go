@@ -12,26 +12,26 @@ const (
 	pvFixed      = 32 + 8 // id and size, before the lists of areas
 )
 
-// Area is a run of bytes on a device. In a label's list of data areas, a Size of 0 means up to the end.
+// Area is a range of bytes on a device. In a label's list of data areas, a Size of 0 means up to the end.
 type Area struct {
 	Offset, Size int64
 }
 
-// Label is what the label's sector says of a physical volume.
+// Label is what the label's sector says about a physical volume.
 type Label struct {
-	Offset     int64 // of the label's sector
+	Offset     int64 // of the label's sector, in bytes
 	PV         ID
-	DeviceSize int64 // when it was made, or last resized
+	DeviceSize int64 // bytes, when it was created or last resized
 	Data       []Area
 	Metadata   []Area
 
 	Extension uint32 // version of the header's extension; 0 for none
-	Used      bool   // a volume group uses it, even where no metadata area here says so; from version 2 on
+	Used      bool   // it belongs to a volume group, even if no metadata area here says so; from version 2 on
 	Boot      []Area // reserved for a boot loader
 }
 
-// ReadLabel finds the label of a device of size bytes as LVM does: the first valid one of the first four sectors counts.
-// ErrNoLabel means that none is there; a *Damaged that there is one, and it is not valid.
+// ReadLabel finds the label of a device of size bytes as LVM does: the first valid label in the first four sectors
+// counts. The error is ErrNoLabel if there is none, a *Damaged if there is one that is not valid, or an I/O error.
 func ReadLabel(r io.ReaderAt, size int64) (Label, error) {
 	n := min(size, labelSectors*sector) / sector * sector
 	if n <= 0 {
@@ -67,7 +67,7 @@ func parseLabel(b []byte, at int64) (Label, error) {
 		return fail("it is the label of sector %d: a copy, or a device that begins elsewhere", n)
 	}
 	if have, want := checksum(b[20:]), le.Uint32(b[16:]); have != want {
-		return fail("checksum %08x does not match, the bytes have %08x", want, have)
+		return fail("checksum %08x does not match, computed %08x", want, have)
 	}
 	if t := b[24:32]; string(t) != labelType {
 		return fail("type %q, not %q", t, labelType)
@@ -88,22 +88,22 @@ func parseLabel(b []byte, at int64) (Label, error) {
 	rest = rest[8:]
 	var ok bool
 	if l.Data, rest, ok = areas(rest); !ok {
-		return fail("the list of data areas has no end, or an offset of no device")
+		return fail("the list of data areas has no end, or an impossible offset")
 	}
 	if l.Metadata, rest, ok = areas(rest); !ok {
-		return fail("the list of metadata areas has no end, or an offset of no device")
+		return fail("the list of metadata areas has no end, or an impossible offset")
 	}
 	if len(rest) < 8 || le.Uint32(rest) == 0 {
 		return l, nil
 	}
 	l.Extension, l.Used = le.Uint32(rest), le.Uint32(rest[4:])&1 != 0
 	if l.Boot, _, ok = areas(rest[8:]); !ok {
-		return fail("the list of boot loader areas has no end, or an offset of no device")
+		return fail("the list of boot loader areas has no end, or an impossible offset")
 	}
 	return l, nil
 }
 
-// areas reads a list that ends with an offset of 0, and gives the bytes behind it.
+// areas reads a list that ends with an offset of 0, and returns the bytes behind it.
 func areas(b []byte) (list []Area, rest []byte, ok bool) {
 	for ; len(b) >= 16; b = b[16:] {
 		a := Area{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))}

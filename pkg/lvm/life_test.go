@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestJudgeRing writes many texts into a small ring, until some have gone over its end.
+// TestJudgeRing writes many texts into a small ring, until some have wrapped around its end.
 func TestJudgeRing(t *testing.T) {
 	l := newLab(t, 1, 64*mib)
 	l.lvm("pvcreate", "--metadatasize", "32k", "--dataalignment", "32k", "--metadatacopies", "2", "@0")
@@ -32,7 +32,7 @@ func TestJudgeRing(t *testing.T) {
 	judge(t, l)
 }
 
-// wrapped counts the texts of a device that go on at the start of their ring.
+// wrapped counts the texts of a device that continue at the start of their ring.
 func (l *lab) wrapped(i int, d Device) int {
 	l.t.Helper()
 	f, err := os.Open(l.files[i])
@@ -74,13 +74,13 @@ func TestJudgeMissing(t *testing.T) {
 	if g := one(); g.Refused != nil || len(g.Missing) > 0 || g.Read("striped").Refused != nil || len(g.From) != 3 {
 		t.Errorf("whole: %+v", g)
 	}
-	// Away: what is on it cannot be read, the rest can.
+	// Absent: what is on it cannot be read, the rest can.
 	judge(t, l, l.loops[1])
 	g := one(l.loops[1])
 	for lv, want := range map[string]string{"lv0": "", "lv1": "partly on the missing PV", "striped": "partly on the missing PV"} {
 		refused(t, g.Read(lv), want)
 	}
-	// Away while the group was changed: LVM marks it, and it stays missing when it comes back with its old text.
+	// Absent while the group was changed: LVM marks it, and it stays missing when it returns with its old text.
 	l.without(l.loops[1:2], "lvremove", "-y", "vg/lv2")
 	judge(t, l)
 	if g = one(); len(g.Missing) != 1 || !slices.Equal(g.Stale, l.loops[1:2]) || len(g.From) != 2 {
@@ -91,7 +91,7 @@ func TestJudgeMissing(t *testing.T) {
 	judge(t, l)
 	refused(t, one().Read("lv1"), "")
 
-	// Two devices that were changed each without the other have two texts with one number.
+	// Two devices that were each changed without the other have two texts with one seqno.
 	copies := [][]byte{l.image(0), l.image(1), l.image(2)}
 	l.without(l.loops[1:2], "lvremove", "-y", "vg/lv0")
 	left := l.image(0)
@@ -105,7 +105,7 @@ func TestJudgeMissing(t *testing.T) {
 	}
 	refused(t, g.Read("lv1"), "two different texts")
 
-	// Removed from the group while it was away: it is in no group.
+	// Removed from the group while it was absent: it is in no group.
 	for i, b := range copies {
 		l.put(i, b)
 	}
@@ -116,7 +116,7 @@ func TestJudgeMissing(t *testing.T) {
 	}
 }
 
-// put writes the beginning of a device, as it was.
+// put restores the beginning of a device.
 func (l *lab) put(i int, b []byte) {
 	l.t.Helper()
 	f, err := os.OpenFile(l.loops[i], os.O_WRONLY|os.O_SYNC, 0)
@@ -143,7 +143,7 @@ func refused(t *testing.T, r Reading, want string) {
 	}
 }
 
-// TestJudgeNames: two groups of one name, a renamed and an exported one, and a copy of a PV.
+// TestJudgeNames: two groups with one name, a renamed and an exported one, and a copy of a PV.
 func TestJudgeNames(t *testing.T) {
 	l := newLab(t, 4, 64*mib)
 	for i := range 3 {

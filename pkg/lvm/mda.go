@@ -9,21 +9,22 @@ const (
 	mdaMagic   = " LVM2 x[5A%r0N*>"
 	mdaFixed   = 40
 	mdaIgnored = 1
-	maxText    = 16 << 20 // LVM's own limit is the area; the default area has 1 MiB
+	maxText    = 16 << 20 // bytes; LVM's only limit is the area, which has 1 MiB by default
 )
 
-// Metadata is one metadata area of a physical volume. At most one of VG and Err is set; neither is where the area is
-// ignored or holds no text, as on a PV of no volume group. Err is a *Damaged or an I/O error.
+// Metadata is one metadata area of a physical volume. At most one of VG and Err is set; neither is set if the area is
+// ignored or holds no text, as on a PV without a volume group. Err is a *Damaged or an I/O error.
 type Metadata struct {
 	Area    Area
 	Ignored bool // LVM was told not to keep metadata here
-	// Precommitted says that another text was being written when the writer stopped. LVM does not use it, nor does VG.
+	// Precommitted means that the writer stopped while it wrote another text. LVM does not use that text, and VG is not
+	// read from it.
 	Precommitted bool
 	VG           *VG
 	Err          error
 }
 
-// location is a raw_locn: where a text lies, counted from the area's start.
+// location is a raw_locn: the position of a text, in bytes from the start of the area.
 type location struct {
 	offset, size    int64
 	checksum, flags uint32
@@ -69,15 +70,15 @@ func readMDA(r io.ReaderAt, at, size int64) (length int64, slots [2]location, er
 	return parseMDA(b, at, size)
 }
 
-// parseMDA checks the header at byte at, and gives the area's length and its first two slots: the committed text, and the
-// one that is about to be.
+// parseMDA checks the header at byte at. It returns the length of the area and its first two slots: the committed text
+// and the precommitted one.
 func parseMDA(b []byte, at, size int64) (length int64, slots [2]location, err error) {
 	le := binary.LittleEndian
 	fail := func(format string, args ...any) (int64, [2]location, error) {
 		return 0, slots, damaged("metadata area", at, format, args...)
 	}
 	if have, want := checksum(b[4:]), le.Uint32(b); have != want {
-		return fail("checksum %08x does not match, the bytes have %08x", want, have)
+		return fail("checksum %08x does not match, computed %08x", want, have)
 	}
 	if string(b[4:20]) != mdaMagic {
 		return fail("magic %q, not %q", b[4:20], mdaMagic)
@@ -92,7 +93,7 @@ func parseMDA(b []byte, at, size int64) (length int64, slots [2]location, err er
 	if length < 2*sector || length > size-at {
 		return fail("%d bytes do not fit on the device of %d", uint64(length), size)
 	}
-	// The list ends with an offset of 0. The flags of that entry count all the same: an ignored area is nothing else.
+	// The list ends with an offset of 0. The flags of that entry still count: an ignored area has only such an entry.
 	for i := range slots {
 		e := b[mdaFixed+24*i:]
 		slots[i] = location{int64(le.Uint64(e)), int64(le.Uint64(e[8:])), le.Uint32(e[16:]), le.Uint32(e[20:])}
@@ -112,7 +113,7 @@ func readText(r io.ReaderAt, start, length int64, l location) ([]byte, error) {
 		return fail("%d bytes at %d do not fit into the area of %d", uint64(l.size), uint64(l.offset), length)
 	}
 	if l.size > maxText {
-		return fail("%d bytes are more than this program reads (%d)", l.size, maxText)
+		return fail("%d bytes are more than the %d accepted", l.size, maxText)
 	}
 	wrap := max(0, l.offset+l.size-length)
 	text, err := read(r, start+l.offset, int(l.size-wrap))
@@ -127,7 +128,7 @@ func readText(r io.ReaderAt, start, length int64, l location) ([]byte, error) {
 		text = append(text, behind...)
 	}
 	if have := checksum(text); have != l.checksum {
-		return fail("checksum %08x does not match, the %d bytes have %08x: torn, or overwritten", l.checksum, l.size, have)
+		return fail("checksum %08x of %d bytes does not match, computed %08x: torn or overwritten", l.checksum, l.size, have)
 	}
 	return text, nil
 }

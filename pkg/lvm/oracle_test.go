@@ -16,7 +16,7 @@ import (
 	"migrate-init/pkg/probe"
 )
 
-// every is a text with every type of segment, as LVM wrote it.
+// every is a text by LVM with every type of segment.
 func every(t testing.TB) []byte {
 	t.Helper()
 	b, err := os.ReadFile("testdata/every.vg")
@@ -26,8 +26,8 @@ func every(t testing.TB) []byte {
 	return b
 }
 
-// TestJudgeEvery lets LVM restore the text onto devices, which it does only with a text that it takes for valid, and
-// compares what lvs, pvs and vgs then say with what is read here.
+// TestJudgeEvery lets LVM restore the text to devices, which it does only if the text is valid, and compares the output
+// of lvs, pvs and vgs with what this package reads.
 func TestJudgeEvery(t *testing.T) {
 	vg, err := ParseVG(every(t))
 	if err != nil {
@@ -109,7 +109,7 @@ func judgeGroup(t *testing.T, l *lab, g Group, hide []string) {
 
 func number(s string) int { n, _ := strconv.Atoi(s); return n }
 
-// lvsRow is a row of lvs in one line, with PVs by id.
+// lvsRow returns a row of lvs in one line, with PVs by id.
 func lvsRow(r map[string]string, byName map[string]ID) string {
 	devices := r["devices"] + " meta " + r["metadata_devices"]
 	for name, id := range byName {
@@ -119,7 +119,7 @@ func lvsRow(r map[string]string, byName map[string]ID) string {
 	return strings.Join([]string{name, r["lv_uuid"], r["segtype"], r["seg_start_pe"], r["seg_size_pe"], r["stripe_size"], devices, r["lv_size"], r["lv_dm_path"]}, " ")
 }
 
-// ourRow is the same from what was read.
+// ourRow returns the same from what this package read.
 func ourRow(vg *VG, lv LV, s Segment, g Group) string {
 	typ := s.Type
 	if typ == "striped" && len(s.Areas) == 1 {
@@ -160,7 +160,7 @@ func same(t *testing.T, what string, got, want map[string]string) {
 	}
 }
 
-// judgeProbe: pkg/probe reads a label by its own code, and must see the same PV and group.
+// judgeProbe: pkg/probe reads a label with its own code, and must see the same PV and group.
 func judgeProbe(t *testing.T, l *lab) {
 	t.Helper()
 	for i, dev := range l.loops {
@@ -202,7 +202,8 @@ func agree(t *testing.T, d Device, s probe.Signature) {
 	}
 }
 
-// TestJudgeHeaders compares labels and metadata areas with pvck's dump, for PVs made with every option that changes them.
+// TestJudgeHeaders compares labels and metadata areas with pvck's dump, for PVs made with every option that changes
+// them.
 func TestJudgeHeaders(t *testing.T) {
 	for _, args := range [][]string{
 		nil,

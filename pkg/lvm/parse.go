@@ -6,19 +6,18 @@ import (
 	"strings"
 )
 
-// reader turns a text's sections into a VG, and keeps the first error.
+// reader converts the sections of a text to a VG, and keeps the first error.
 type reader struct {
 	vg  VG
-	pvs map[string]ID // by the name of their section, which segments use
+	pvs map[string]ID // by the name of their section, to which segments refer
 	lvs map[string]bool
 	ids map[ID]bool
 	err error
 }
 
-// ParseVG reads a metadata text as it is on a PV or in /etc/lvm/backup. The error is a *SyntaxError. What LVM does not
-// read is not read here either: names and references that do not fit, gaps, extents outside of their PV or used twice,
-// and status flags that are not known. Fields that are not known are ignored, and so are types of segments: [VG.Read]
-// refuses a volume that has one.
+// ParseVG reads a metadata text, as on a PV or in /etc/lvm/backup. The error is a *SyntaxError. Like LVM, ParseVG
+// refuses invalid names and references, gaps, extents that are outside their PV or used twice, and unknown status
+// flags. It ignores unknown fields, and keeps segments of unknown types: [VG.Read] refuses a volume that has one.
 func ParseVG(b []byte) (VG, error) {
 	root, err := parseText(b)
 	if err != nil {
@@ -46,7 +45,7 @@ func ParseVG(b []byte) (VG, error) {
 	return r.vg, nil
 }
 
-// take keeps a section's first error.
+// take keeps the first error of a section, and reports whether there is none so far.
 func (r *reader) take(f *fields) bool {
 	if r.err == nil {
 		r.err = f.err
@@ -95,7 +94,7 @@ func (r *reader) physical(s *section) {
 		Start: f.sectors("pe_start", false), Extents: f.count("pe_count")}
 	p.missing = slices.Contains(p.Status, "MISSING")
 	if n, ok := product(p.Extents, r.vg.ExtentSize); !ok || n > 1<<63-1-p.Start {
-		f.fail(s.line, "%s: %d extents of %d bytes are more than a device can have", s.name, p.Extents, r.vg.ExtentSize)
+		f.fail(s.line, "%s: %d extents of %d bytes are more than a device can hold", s.name, p.Extents, r.vg.ExtentSize)
 	}
 	r.unique(f, p.ID)
 	if r.take(f) {
@@ -115,7 +114,7 @@ func (r *reader) unique(f *fields, id ID) {
 func (r *reader) logical(s *section) {
 	f := &fields{s: s}
 	l := LV{Name: s.name, ID: f.id(), Status: f.words("status", false)}
-	// The list of flags is for what an older LVM may ignore.
+	// The list called flags holds those that an older LVM may ignore.
 	l.Status = append(l.Status, f.words("flags", true)...)
 	if !validName(s.name) || r.pvs[s.name] != (ID{}) {
 		f.fail(s.line, "%.140q is not a name for a logical volume", s.name)
@@ -142,14 +141,14 @@ func (r *reader) logical(s *section) {
 		l.Extents += seg.Extents
 	}
 	if _, ok := product(l.Extents, r.vg.ExtentSize); !ok {
-		f.fail(s.line, "%s: %d extents of %d bytes are more than a volume can have", s.name, l.Extents, r.vg.ExtentSize)
+		f.fail(s.line, "%s: %d extents of %d bytes are more than a volume can hold", s.name, l.Extents, r.vg.ExtentSize)
 	}
 	if r.take(f) {
 		r.vg.LVs = append(r.vg.LVs, l)
 	}
 }
 
-// status reads the flags of a section, and refuses those that are not known: LVM would not touch the group either.
+// status reads the flags of a section, and refuses unknown ones: LVM would not use the group either.
 func (f *fields) status(known []string) []string {
 	words := f.words("status", false)
 	for _, w := range words {

@@ -58,7 +58,7 @@ func show(vg VG, r Reading) string {
 	return b.String()
 }
 
-// Every type of volume of the text that LVM wrote, and how it is read.
+// How every type of volume in the text by LVM is read.
 func TestReadEvery(t *testing.T) {
 	vg, sizes := everyVG(t)
 	want := map[string]string{
@@ -71,25 +71,25 @@ func TestReadEvery(t *testing.T) {
 		"r5":       "raid5_ls 6M stripe 64k region 2048k copies 0 missing 0: lvchange -ay every/r5; [ 0+1@0:23 | 0+3@0:24 ] [ 0+1@1:17 | 0+3@1:18 ] [ 0+1@2:10 | 0+3@2:11 ]",
 		"r10":      "raid10 6M stripe 64k region 2048k copies 2 missing 0: lvchange -ay every/r10; [ 0+1@0:30 | 0+3@0:31 ] [ 0+1@1:24 | 0+3@1:25 ] [ 0+1@2:17 | 0+3@2:18 ] [ 0+1@3:4 | 0+3@3:5 ]",
 		"mir":      "mirror 4M stripe 0k region 2048k copies 0 missing 0: lvchange -ay every/mir; [ | 0+4@0:34 ] [ | 0+4@1:28 ]",
-		"snap":     "every/snap: it is a snapshot: it holds only what changed since, and is whole only together with org (use every/org, or merge the snapshot into it: lvconvert --merge every/snap)",
-		"msnap":    "every/msnap: it is a snapshot: it holds only what changed since, and is whole only together with morg (use every/morg, or merge the snapshot into it: lvconvert --merge every/msnap)",
-		"morg":     "every/morg: the snapshot msnap is being merged into it: until that ends, it is whole only while it is active (wait until it is gone from: lvs -a every)",
-		"pool":     "every/pool: it is a thin pool: it holds volumes and is not one (lvs -a every/pool)",
+		"snap":     "every/snap: it is a snapshot: it holds only what has changed, and is complete only together with org (use every/org, or merge the snapshot into it: lvconvert --merge every/snap)",
+		"msnap":    "every/msnap: it is a snapshot: it holds only what has changed, and is complete only together with morg (use every/morg, or merge the snapshot into it: lvconvert --merge every/msnap)",
+		"morg":     "every/morg: the snapshot msnap is being merged into it: until that ends, it is complete only while it is active (wait until it is gone from: lvs -a every)",
+		"pool":     "every/pool: it is a thin pool: it holds volumes and is not itself one (lvs -a every/pool)",
 		"thin":     "every/thin: it is a thin volume: only dm-thin knows which blocks of the pool are its own (from a rescue system, copy it to a plain volume: lvcreate -n NAME -L SIZE GROUP; dd if=/dev/every/thin of=/dev/GROUP/NAME bs=4M conv=fsync)",
-		"cached":   "every/cached: it is cached: blocks that were written may be in the cache only (lvconvert --uncache every/cached)",
-		"wc":       "every/wc: it has a write cache: blocks that were written may be in the cache only (lvconvert --uncache every/wc)",
+		"cached":   "every/cached: it is cached: written blocks may be only in the cache (lvconvert --uncache every/cached)",
+		"wc":       "every/wc: it has a write cache: written blocks may be only in the cache (lvconvert --uncache every/wc)",
 		"vdo":      "every/vdo: it is a VDO volume: its blocks are compressed and shared in the pool (from a rescue system, copy it to a plain volume: lvcreate -n NAME -L SIZE GROUP; dd if=/dev/every/vdo of=/dev/GROUP/NAME bs=4M conv=fsync)",
-		"moving":   "every/moving: it lies on every/pvmove0: a pvmove is under way (pvmove   # goes on with it; pvmove --abort takes it back)",
+		"moving":   "every/moving: it lies on every/pvmove0: a pvmove is in progress (pvmove   # continues it; pvmove --abort undoes it)",
 		"lost":     "every/lost: a part of it is lost: LVM put an error target there when its PV was removed (restore it from a backup)",
 		"r1_rmeta": "every/r1_rmeta: the volume group has no such volume (lvs -a every)",
 		// Parts.
-		"lvol0_pmspare": "every/lvol0_pmspare: it is hidden: LVM keeps it for itself (lvs -a every)",
-		"snapshot0":     "every/snapshot0: it is hidden: LVM keeps it for itself (lvs -a every)",
-		"r1_rimage_0":   "every/r1_rimage_0: it is a part of r1, not a volume of its own (use every/r1)",
-		"pool_tdata":    "every/pool_tdata: it is a part of pool, not a volume of its own (use every/pool)",
-		"cached_corig":  "every/cached_corig: it is a part of cached, not a volume of its own (use every/cached)",
-		"wcvol_cvol":    "every/wcvol_cvol: it is a part of wc, not a volume of its own (use every/wc)",
-		"mir_mlog":      "every/mir_mlog: it is a part of mir, not a volume of its own (use every/mir)",
+		"lvol0_pmspare": "every/lvol0_pmspare: it is a hidden volume for LVM's own use (lvs -a every)",
+		"snapshot0":     "every/snapshot0: it is a hidden volume for LVM's own use (lvs -a every)",
+		"r1_rimage_0":   "every/r1_rimage_0: it is a part of r1, not a volume by itself (use every/r1)",
+		"pool_tdata":    "every/pool_tdata: it is a part of pool, not a volume by itself (use every/pool)",
+		"cached_corig":  "every/cached_corig: it is a part of cached, not a volume by itself (use every/cached)",
+		"wcvol_cvol":    "every/wcvol_cvol: it is a part of wc, not a volume by itself (use every/wc)",
+		"mir_mlog":      "every/mir_mlog: it is a part of mir, not a volume by itself (use every/mir)",
 	}
 	for name, w := range want {
 		if got := show(vg, vg.Read(name, sizes)); got != w {
@@ -105,10 +105,10 @@ func TestReadEvery(t *testing.T) {
 	}
 }
 
-// What can still be read when devices are missing: each array knows how many images it can do without.
+// What can still be read if devices are missing: each type of array can lose a different number of images.
 func TestReadMissing(t *testing.T) {
 	vg, all := everyVG(t)
-	const refusedRAID, missing = "more than it can do without", "partly on the missing PV"
+	const refusedRAID, missing = "too few are left", "partly on the missing PV"
 	for _, c := range []struct {
 		without []int
 		want    map[string]string
@@ -153,13 +153,13 @@ func TestReadMissing(t *testing.T) {
 	}
 }
 
-// A volume on a volume is mapped through; what lies on itself, or on too little, is refused.
+// A volume on a volume is mapped through; one that is on itself, or on a shorter one, is refused.
 func TestReadThrough(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{"", "", "table 0+3@4:21 3+2@5:5"},
 		{`"pvmove0", 0`, `"pvmove0", 1`, "it is longer than pvmove0"},
-		{`"pvmove0", 0`, `"moving", 0`, "it lies on itself"},
-		{`"pvmove0", 0`, `"plain", 4`, "begins or ends inside of the stripes of plain"},
+		{`"pvmove0", 0`, `"moving", 0`, "it is a part of itself"},
+		{`"pvmove0", 0`, `"plain", 4`, "begins or ends inside the stripes of plain"},
 		{`"pvmove0", 0`, `"plain", 3`, "table 0+3@0:4 3+2@5:5"},
 		{`"pvmove0", 0`, `"plain", 10`, "table 0+3@2:1 3+2@5:5"},
 		{`"pvmove0", 0`, `"plain", 11`, "it is longer than plain"},
@@ -186,7 +186,7 @@ func TestReadThrough(t *testing.T) {
 	}
 }
 
-// Changes of a text that LVM would not read, or that this program must not.
+// Changes to a text that LVM would not read, or that this program must not read.
 func TestParseRefused(t *testing.T) {
 	_, sizes := everyVG(t)
 	for _, c := range []struct{ from, to, want string }{
@@ -197,16 +197,16 @@ func TestParseRefused(t *testing.T) {
 		{"every {", "a { }\nevery {", "2 sections"},
 		{"seqno = 8", "", "has no seqno"},
 		{"seqno = 8", "seqno = -1", "seqno of every is -1"},
-		{"seqno = 8", `seqno = "8"`, "is not one integer"},
+		{"seqno = 8", `seqno = "8"`, "is not a single integer"},
 		{`status = ["RESIZEABLE"`, `status = ["SOMETHING"`, `flag "SOMETHING" is not known`},
 		{"extent_size = 2048", "extent_size = 0", "extent_size of every is 0"},
 		{"physical_volumes {", "physical_volume {", "has no physical_volumes"},
 		{"pe_count = 127", "pe_count = 4294967296", "pe_count of pv0 is 4294967296"},
-		{"pe_start = 2048", "pe_start = 18014398509481983", "more than a device can have"},
+		{"pe_start = 2048", "pe_start = 18014398509481983", "more than a device can hold"},
 		{"pe_count = 127", "pe_count = 42", "of PV "},
 		{"segment_count = 3", "segment_count = 2", "segment_count is 2, but there are 3"},
 		{"start_extent = 6", "start_extent = 7", "a gap, or an overlap"},
-		{"extent_count = 6", "extent_count = 0", "a segment of no extents"},
+		{"extent_count = 6", "extent_count = 0", "a segment without extents"},
 		{"extent_count = 4\n\ntype = \"striped\"\nstripe_count = 2", "extent_count = 5\n\ntype = \"striped\"\nstripe_count = 2", "cannot be in 2 stripes"},
 		{"stripe_count = 2\nstripe_size = 128", "stripe_count = 2\nstripe_size = 0", "cannot be in 2 stripes"},
 		{"stripe_count = 2\nstripe_size = 128", "stripe_count = 3\nstripe_size = 128", "3 areas are announced"},
@@ -215,7 +215,7 @@ func TestParseRefused(t *testing.T) {
 		{`"pv0", 6`, `"pv0", -1`, "not a list of names and extents"},
 		{`origin = "org"`, `origin = "orgs"`, `no volume "orgs" in the group`},
 		{`origin = "org"`, ``, "a snapshot without origin or store"},
-		{`"r1_rmeta_1", "r1_rimage_1"`, `"r1_rimage_1"`, "2 images are announced; there are 2, and 1 metadata volumes"},
+		{`"r1_rmeta_1", "r1_rimage_1"`, `"r1_rimage_1"`, "2 images are announced, but there are 2, and 1 metadata volumes"},
 		{`"r1_rmeta_0"`, `"r9_rmeta_0"`, "no volume"},
 		{"OclOXc-7QSp-llMI-Cqnp-0emB-fOIP-8oA5BM", "HZM8KA-WC0g-7NmL-gX6w-vhGo-mBrw-Yr2Xq6", "another volume has the id"},
 		{"iQYVMZ-QZmh-F5O2-WOEQ-mu0y-gcSm-uqCFSb", "HZM8KA-WC0g-7NmL-gX6w-vhGo-mBrw-Yr2Xq6", "another volume has the id"},
@@ -230,9 +230,9 @@ func TestParseRefused(t *testing.T) {
 			t.Errorf("%q -> %q: %v, want %q", c.from, c.to, err, c.want)
 		}
 	}
-	// What LVM could read, and this program does not know, refuses the volume alone.
+	// For something that LVM could read and this program does not know, only the volume is refused.
 	for _, c := range []struct{ lv, from, to, want string }{
-		{"r5", `"raid5_ls"`, `"raid5_ls+RESHAPE"`, "its raid5_ls is changing its shape"},
+		{"r5", `"raid5_ls"`, `"raid5_ls+RESHAPE"`, "its raid5_ls is being reshaped"},
 		{"r5", `"raid5_ls"`, `"raid7_x"`, `does not know segments of type "raid7_x"`},
 		{"r5", `"raid5_ls"`, `"newer+FLAG"`, `does not know segments of type "newer"`},
 		{"plain", `status = ["READ", "WRITE", "VISIBLE"]`, `status = ["READ", "NEWER", "VISIBLE"]`, "flag that this program does not know"},
@@ -261,7 +261,7 @@ func TestReadPieces(t *testing.T) {
 		return b.String() + "}\n"
 	}
 	text := bytes.Replace(group("vg", '1', 1, "", 'a'), []byte("pe_count = 10"), []byte("pe_count = 1000"), 1)
-	for area, want := range map[string]string{"base": "it is in more than 65536 pieces", "one": "it lies on itself"} {
+	for area, want := range map[string]string{"base": "it is in more than 65536 pieces", "one": "it is a part of itself"} {
 		lvs := lv("base", "B", "pva", 1, 2) + lv("many", "M", area, n, 0) + lv("one", "O", "one", n, 0) +
 			"over {\nid = \"" + letters('V') + "\"\nstatus = [\"VISIBLE\"]\nsegment_count = 1\ns1 { type = \"striped\" start_extent = 0 extent_count = 5 stripe_count = 1 stripes = [ \"base\", 2 ] }\n}\n"
 		at := bytes.Index(text, []byte("ona {"))
@@ -283,7 +283,7 @@ func TestReadPieces(t *testing.T) {
 	}
 }
 
-// Neighbours hold the same data; with an odd number of images the pairs go round the end.
+// Neighbours hold the same data; with an odd number of images the pairs wrap around the end.
 func TestEnough10(t *testing.T) {
 	for gone, want := range map[string]bool{"....": true, "x.x.": true, ".x.x": true, "x..x": true, "xx..": false, "..xx": false, ".xx.": true,
 		"x....": true, "x.x..": true, "xx...": false, ".xx..": false, "x...x": false, "..x.x": true} {

@@ -5,16 +5,16 @@ import (
 	"io"
 )
 
-// Device is a device that carries a physical volume.
+// Device is a device that holds a physical volume.
 type Device struct {
 	Name  string // the caller's name for it
-	Size  int64
+	Size  int64  // bytes
 	Label Label
 	Areas []Metadata
 }
 
-// Scan reads the label and every metadata area of a device of size bytes. The error is ErrNoLabel, a *Damaged label, or
-// that its sector cannot be read; what is wrong with a metadata area is in its Err, since LVM uses the volume all the same.
+// Scan reads the label and every metadata area of a device of size bytes. The error is that of [ReadLabel]. An error in
+// a metadata area is in [Metadata].Err, because LVM still uses the volume.
 func Scan(name string, r io.ReaderAt, size int64) (Device, error) {
 	l, err := ReadLabel(r, size)
 	if err != nil {
@@ -27,7 +27,7 @@ func Scan(name string, r io.ReaderAt, size int64) (Device, error) {
 	return d, nil
 }
 
-// VG is the newest text on the device, or nil.
+// VG returns the newest text on the device, or nil.
 func (d Device) VG() *VG {
 	var vg *VG
 	for _, m := range d.Areas {
@@ -38,7 +38,7 @@ func (d Device) VG() *VG {
 	return vg
 }
 
-// Err joins what is wrong with the areas; nil where each is good.
+// Err joins the errors of the areas; it is nil if there are none.
 func (d Device) Err() error {
 	var all []error
 	for _, m := range d.Areas {

@@ -16,7 +16,7 @@ func (r *reader) segment(lv string, s *section) Segment {
 		seg.Flags = strings.Split(flags, "+")
 	}
 	if f.err == nil && seg.Extents == 0 {
-		f.fail(s.line, "%s: a segment of no extents", lv)
+		f.fail(s.line, "%s: a segment without extents", lv)
 	}
 	switch {
 	case seg.linear():
@@ -65,11 +65,12 @@ func (r *reader) volume(f *fields, name string) string {
 	return s
 }
 
-// areas reads a list of pairs: the section of a PV or the name of a volume, and the extent at which the area begins.
+// areas reads a list of pairs: the section name of a PV or the name of a volume, and the extent at which the area
+// begins.
 func (r *reader) areas(f *fields, seg *Segment, name string, n int64) {
 	v := f.s.values[name]
 	if f.err == nil && (n == 0 || int64(len(v.items)) != 2*n) {
-		f.fail(f.s.line, "%s: %d areas are announced, and %s has %d values", f.s.name, n, name, len(v.items))
+		f.fail(f.s.line, "%s: %d areas are announced, but %s has %d values", f.s.name, n, name, len(v.items))
 	}
 	if f.err != nil {
 		return
@@ -111,11 +112,11 @@ func (r *reader) images(f *fields, seg *Segment) {
 		}
 	}
 	if f.err == nil && (n == 0 || int64(len(seg.Areas)) != n || len(seg.Meta) != 0 && len(seg.Meta) != len(seg.Areas)) {
-		f.fail(f.s.line, "%s: %d images are announced; there are %d, and %d metadata volumes", f.s.name, n, len(seg.Areas), len(seg.Meta))
+		f.fail(f.s.line, "%s: %d images are announced, but there are %d, and %d metadata volumes", f.s.name, n, len(seg.Areas), len(seg.Meta))
 	}
 }
 
-// allocate counts which extents of each PV are used, and refuses those outside of it or used twice.
+// allocate counts the extents in use on each PV, and refuses those that are outside the PV or used twice.
 func (v *VG) allocate(line int) error {
 	type run struct {
 		from, to int64

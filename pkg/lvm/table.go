@@ -25,7 +25,7 @@ func (w view) pieces(l *LV, seg Segment) ([]Piece, *Refusal) {
 	return []Piece{p}, nil
 }
 
-// leg finds length bytes from an extent of a PV, on a device that is there and holds them.
+// leg finds length bytes from an extent of a PV, and checks that the device is present and holds them.
 func (w view) leg(l *LV, a Part, length int64) (Leg, *Refusal) {
 	p := w.pvs[a.PV]
 	leg := Leg{a.PV, p.Start + a.Extent*w.ExtentSize}
@@ -45,10 +45,10 @@ func (p PV) String() string {
 	if p.Device == "" {
 		return "PV " + p.ID.String()
 	}
-	return fmt.Sprintf("PV %s (once %s)", p.ID, p.Device)
+	return fmt.Sprintf("PV %s (formerly %s)", p.ID, p.Device)
 }
 
-// through maps a run of a volume that lies on another one, as while a mirror or a pvmove is set up, to what that one is on.
+// through maps a piece that lies on another volume, as while a mirror or a pvmove is set up, to the PVs of that volume.
 func (w view) through(l *LV, p Piece, a Part) ([]Piece, *Refusal) {
 	below := w.lvs[a.LV]
 	r := w.read(below)
@@ -72,7 +72,7 @@ func (w view) through(l *LV, p Piece, a Part) ([]Piece, *Refusal) {
 		case len(q.Legs) == 1:
 			q.Legs = []Leg{{q.Legs[0].PV, q.Legs[0].Offset + start - q.Offset}}
 		case start != q.Offset || end != q.Offset+q.Length:
-			return nil, w.refuse(l.Name, "it begins or ends inside of the stripes of "+below.Name, w.activate(l)).Refused
+			return nil, w.refuse(l.Name, "it begins or ends inside the stripes of "+below.Name, w.activate(l)).Refused
 		}
 		q.Offset, q.Length = p.Offset+start-from, end-start
 		out = append(out, q)
@@ -80,5 +80,5 @@ func (w view) through(l *LV, p Piece, a Part) ([]Piece, *Refusal) {
 	return out, nil
 }
 
-// activate is the fix where only LVM can put a volume together.
+// activate returns the fix for a volume that only LVM can assemble.
 func (w view) activate(l *LV) string { return "lvchange -ay " + w.Name + "/" + l.Name }

@@ -2,7 +2,7 @@ package lvm
 
 import "fmt"
 
-// Limits of a text. LVM's own has a depth of 5, and some 15 values for each logical volume.
+// Limits of a text. A text by LVM has a depth of 5, and about 15 values for each logical volume.
 const (
 	maxDepth = 16
 	maxItems = 1 << 19
@@ -16,7 +16,7 @@ type section struct {
 	sections []*section // in the order of the text
 }
 
-// value is what stands behind NAME =: one item, or a list of them in brackets.
+// value is what follows NAME =: one item, or a list of items in brackets.
 type value struct {
 	line  int
 	list  bool
@@ -39,27 +39,27 @@ const (
 	real
 )
 
-// SyntaxError is a place where a text is not LVM's configuration text, or not metadata.
+// SyntaxError says where a text is not LVM's configuration text, or not metadata.
 type SyntaxError struct {
-	Line   int
+	Line   int // from 1
 	Detail string
 }
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Detail) }
 
-// parser reads a text as libdm-config.c does, and is stricter: no duplicate names, no quoted names, no paths in names, no
-// values without quotes but plain words, and a string has an end.
+// parser reads a text as libdm-config.c does, but more strictly: no duplicate names, no quoted names, no paths in
+// names, no unquoted values other than plain words, and every string must have an end.
 type parser struct {
 	b    []byte
 	i    int
 	line int
-	left int // items that may still come
+	left int // items that may still follow
 }
 
-// parseText reads a whole text. NULs at its end are part of the text on disk.
+// parseText reads a whole text. On disk a text may end with NULs.
 func parseText(b []byte) (*section, error) {
 	if len(b) > maxText {
-		return nil, &SyntaxError{1, fmt.Sprintf("%d bytes are more than this program reads (%d)", len(b), maxText)}
+		return nil, &SyntaxError{1, fmt.Sprintf("%d bytes are more than the %d accepted", len(b), maxText)}
 	}
 	for len(b) > 0 && b[len(b)-1] == 0 {
 		b = b[:len(b)-1]
@@ -76,7 +76,7 @@ func (p *parser) fail(format string, args ...any) error {
 	return &SyntaxError{p.line, fmt.Sprintf(format, args...)}
 }
 
-// count takes one from the number of items that may still come.
+// count subtracts one from the number of items that may still follow.
 func (p *parser) count() error {
 	if p.left--; p.left < 0 {
 		return p.fail("more than %d sections and values", maxItems)
@@ -84,7 +84,7 @@ func (p *parser) count() error {
 	return nil
 }
 
-// body reads what is in a section, with the brace that ends it; depth 0 ends with the text.
+// body reads the contents of a section and the brace that ends it; at depth 0 the end of the text ends it.
 func (p *parser) body(s *section, depth int) error {
 	seen := map[string]bool{}
 	for {
@@ -103,7 +103,7 @@ func (p *parser) body(s *section, depth int) error {
 			return p.fail("%q where a name is expected", c)
 		}
 		if seen[name] {
-			return p.fail("%s is there twice", name)
+			return p.fail("%s occurs twice", name)
 		}
 		seen[name] = true
 		if err := p.count(); err != nil {
@@ -115,7 +115,7 @@ func (p *parser) body(s *section, depth int) error {
 	}
 }
 
-// entry reads what follows a name.
+// entry reads what follows a name: a section or a value.
 func (p *parser) entry(s *section, name string, depth int) error {
 	c, _ := p.next()
 	line := p.line
@@ -140,7 +140,7 @@ func (p *parser) entry(s *section, name string, depth int) error {
 		s.values[name] = v
 		return nil
 	}
-	return p.fail("neither { nor = behind %s", name)
+	return p.fail("neither { nor = after %s", name)
 }
 
 func (p *parser) value(name string) (value, error) {

@@ -50,20 +50,20 @@ lines"] creation_time = 99999999999999999999` + "\x00\x00"))
 	}
 }
 
-// What is refused, with the line.
+// What parseText refuses, with the line.
 func TestTextRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"a":                                 "line 1: neither { nor = behind a",
+		"a":                                 "line 1: neither { nor = after a",
 		"\na = ":                            "line 2: the text ends in the value of a",
 		"a = \"x\ny":                        "line 1: a string without an end",
 		"a = 'x":                            "a string without an end",
 		"a = \"x\x00y\"":                    "a string with a NUL",
 		"a = 1\x00b = 2":                    `'\x00' where a name is expected`,
-		"a = 1 a = 2":                       "a is there twice",
-		"a { } a = 2":                       "a is there twice",
+		"a = 1 a = 2":                       "a occurs twice",
+		"a { } a = 2":                       "a occurs twice",
 		"a {\n\nb = 1":                      "line 3: section a, which begins in line 1, has no end",
 		"}":                                 "where a name is expected",
-		"a/b = 1":                           "neither { nor = behind a",
+		"a/b = 1":                           "neither { nor = after a",
 		`"a" = 1`:                           "where a name is expected",
 		"a = [1 2]":                         "neither , nor ] in the list of a",
 		"a = [1":                            "neither , nor ] in the list of a",
@@ -72,11 +72,11 @@ func TestTextRefused(t *testing.T) {
 		"a = -":                             "a = -: not an integer of 64 bits",
 		"a = .":                             "a = .: not a number",
 		"a = 9223372036854775808":           "not an integer of 64 bits",
-		"a = 1e5":                           "neither { nor = behind e5",
+		"a = 1e5":                           "neither { nor = after e5",
 		"a = {":                             "'{' where the value of a is expected",
 		strings.Repeat("a{", 17):            "sections are nested deeper than 16",
 		"a=[" + strings.Repeat("1,", 1<<19): "more than 524288 sections and values",
-		strings.Repeat(" ", 16<<20+1):       "16777217 bytes are more than this program reads",
+		strings.Repeat(" ", 16<<20+1):       "16777217 bytes are more than the 16777216 accepted",
 	} {
 		_, err := parseText([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -85,7 +85,7 @@ func TestTextRefused(t *testing.T) {
 	}
 }
 
-// render is the inverse of parseText, but for the lines; the program itself writes no such text.
+// render is the inverse of parseText, except for the line numbers; the program itself writes no such text.
 func render(s *section, b *strings.Builder) {
 	for name, v := range s.values {
 		var items []string

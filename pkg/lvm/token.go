@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// next skips blanks and comments, and gives the byte that it stops at; ok is false at the end.
+// next skips blanks and comments, and returns the byte at which it stops; ok is false at the end.
 func (p *parser) next() (c byte, ok bool) {
 	for p.i < len(p.b) {
 		switch c := p.b[p.i]; c {
@@ -28,7 +28,7 @@ func (p *parser) next() (c byte, ok bool) {
 	return 0, false
 }
 
-// name reads a name, "" where none stands.
+// name reads a name, or "" if there is none.
 func (p *parser) name() string {
 	from := p.i
 	for p.i < len(p.b) && nameByte(p.b[p.i]) {
@@ -51,14 +51,14 @@ func (p *parser) item(name string) (item, error) {
 		return item{kind: text, text: s}, err
 	case digit(c) || c == '+' || c == '-' || c == '.':
 		return p.number(name)
-	case letter(c): // LVM writes the write_policy of a VDO pool so
+	case letter(c): // LVM writes the write_policy of a VDO pool without quotes
 		return item{kind: text, text: p.name()}, nil
 	}
 	return item{}, p.fail("%q where the value of %s is expected", c, name)
 }
 
-// quoted reads a string. In double quotes a backslash protects a quote and itself; before anything else, and in single
-// quotes, it is a character like any other.
+// quoted reads a string. In double quotes a backslash escapes a quote and itself; before anything else, and in single
+// quotes, it is an ordinary character.
 func (p *parser) quoted(quote byte) (string, error) {
 	var out []byte
 	from := p.line
@@ -82,7 +82,7 @@ func (p *parser) quoted(quote byte) (string, error) {
 	return "", p.fail("a string without an end")
 }
 
-// number reads [+-]digits, octal after a leading 0 as strtoll has it, or digits with a point.
+// number reads [+-]digits, octal after a leading 0 as in strtoll, or digits with a point.
 func (p *parser) number(name string) (item, error) {
 	from, point := p.i, p.b[p.i] == '.'
 	for p.i++; p.i < len(p.b); p.i++ {
@@ -108,7 +108,7 @@ func (p *parser) number(name string) (item, error) {
 	switch {
 	case err == nil:
 	case name == "creation_time":
-		n = 0 // 32-bit builds before 2.02.169 wrote nonsense here, and LVM reads over it
+		n = 0 // 32-bit builds before 2.02.169 wrote garbage here, which LVM ignores
 	default:
 		return item{}, p.fail("%s = %.40s: not an integer of 64 bits", name, s)
 	}
