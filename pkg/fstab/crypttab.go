@@ -13,12 +13,12 @@ const (
 	crypttabFields
 )
 
-// Crypttab is a parsed crypttab, changed under the same rules as an fstab.
+// Crypttab is a parsed crypttab, which changes by the same rules as a [File].
 type Crypttab struct{ t table }
 
 // CryptEntry is one mapping of crypttab(5).
 type CryptEntry struct {
-	Line    int
+	Line    int     // line number from 1: the handle for changes
 	Name    string  // of the mapping, as in /dev/mapper
 	Source  Spec    // the encrypted device
 	Key     string  // key file; "none", "-" or "" asks for a passphrase
@@ -26,7 +26,7 @@ type CryptEntry struct {
 	Raw     string
 }
 
-// ParseCrypttab reads a crypttab; it fails as Parse does.
+// ParseCrypttab reads a crypttab. It fails in the same cases as [Parse].
 func ParseCrypttab(data []byte) (Crypttab, error) {
 	t, err := parseTable("crypttab", data, crypttabFields)
 	return Crypttab{t}, err
@@ -49,7 +49,7 @@ func (c Crypttab) Entries() []CryptEntry {
 	return out
 }
 
-// Malformed returns the lines that name a mapping and no device.
+// Malformed returns the lines that name a mapping but no device.
 func (c Crypttab) Malformed() []Malformed {
 	var out []Malformed
 	for i, r := range c.t.rows {
@@ -60,7 +60,7 @@ func (c Crypttab) Malformed() []Malformed {
 	return out
 }
 
-// SetSource changes the encrypted device of a line; quotes of the old one are kept as in SetSpec.
+// SetSource changes the encrypted device of a line; it keeps the quotes of the old one as [File.SetSpec] does.
 func (c *Crypttab) SetSource(line int, source Spec) error {
 	r, err := c.t.row(line)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *Crypttab) SetSource(line int, source Spec) error {
 	return c.set(line, cryptSource, source.String())
 }
 
-// SetOptions changes the options of a line that has them; at least one option must be left.
+// SetOptions changes the options of a line that has options; o must not be empty.
 func (c *Crypttab) SetOptions(line int, o Options) error {
 	return c.set(line, cryptOptions, escape(string(o)))
 }
@@ -84,7 +84,7 @@ func (c *Crypttab) set(line, field int, text string) error {
 	return nil
 }
 
-// Remove takes a line out of the file.
+// Remove removes a line from the file.
 func (c *Crypttab) Remove(line int) error {
 	if err := c.t.remove(line); err != nil {
 		return fmt.Errorf("crypttab: %w", err)
@@ -92,7 +92,7 @@ func (c *Crypttab) Remove(line int) error {
 	return nil
 }
 
-// CommentOut makes a line a comment, below a comment line with the reason.
+// CommentOut turns a line into a comment, below a comment line with the reason.
 func (c *Crypttab) CommentOut(line int, reason string) error {
 	if err := c.t.commentOut(line, reason); err != nil {
 		return fmt.Errorf("crypttab: %w", err)

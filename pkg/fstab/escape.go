@@ -3,7 +3,7 @@ package fstab
 import "strings"
 
 // Unescape replaces the octal escapes of fstab (\040 space, \011 tab, \012 line feed, \134 backslash, \043 number sign,
-// and any other \ooo up to \377) by their byte. Anything else stands for itself.
+// and any other \ooo up to \377) with the byte. It leaves everything else unchanged.
 func Unescape(s string) string {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s
@@ -21,9 +21,9 @@ func Unescape(s string) string {
 	return b.String()
 }
 
-// escape is the inverse of Unescape: it writes blanks, line ends, NUL, backslash and a leading number sign as octal escapes.
-// A number sign elsewhere stays (a cifs password may hold one): it starts no comment there, and old C libraries do not
-// read its escape.
+// escape is the inverse of Unescape: it writes blanks, line endings, NUL, backslash and a leading number sign as octal
+// escapes. A number sign elsewhere stays (a cifs password may hold one): it does not start a comment there, and old C
+// libraries do not read its escape.
 func escape(s string) string {
 	if !strings.ContainsAny(s, " \t\n\r\\#\x00") {
 		return s

@@ -17,30 +17,30 @@ const (
 	fstabFields
 )
 
-// File is a parsed fstab. The zero File is an empty one.
+// File is a parsed fstab. The zero File is empty.
 type File struct{ t table }
 
 // Entry is one line that names a mount or a swap area.
 type Entry struct {
-	Line    int    // its number, from 1: the handle for changes
+	Line    int    // line number from 1: the handle for changes
 	Spec    Spec   // what is mounted
 	File    string // mount point, unescaped; "none" or "swap" for swap
 	VFSType string
 	Options Options
-	Freq    int // 0 when absent or not a number
-	Passno  int // 0 when absent or not a number
-	Raw     string
+	Freq    int    // 0 when absent or not a number
+	Passno  int    // 0 when absent or not a number
+	Raw     string // the whole line without its line ending
 }
 
-// Malformed is a line which is neither blank, comment nor entry.
+// Malformed is a line that is neither blank nor a comment nor a valid entry.
 type Malformed struct {
 	Line   int
 	Raw    string
 	Reason string
 }
 
-// Parse reads an fstab. It fails only on what cannot be a text file (a NUL byte, more than 4 MiB); lines that mount(8)
-// could not use are listed by Malformed.
+// Parse reads an fstab. It fails only on data that cannot be a text file (a NUL byte, more than 4 MiB); Malformed lists
+// the lines that mount(8) could not use.
 func Parse(data []byte) (File, error) {
 	t, err := parseTable("fstab", data, fstabFields)
 	return File{t}, err
@@ -70,9 +70,9 @@ func newEntry(line int, r row) Entry {
 	}
 }
 
-// Malformed returns the lines with one or two fields, or with something else than numbers behind the options. mount(8)
-// passes over the whole line then (mnt_parse_table_line in libmount), getmntent(3) reads zeros: a comment is only one at
-// the beginning of a line, or behind all six fields.
+// Malformed returns the lines that have only one or two fields, or something other than numbers behind the options.
+// mount(8) skips such a line (mnt_parse_table_line in libmount), getmntent(3) reads zeros. A comment is allowed only at
+// the beginning of a line or behind all six fields.
 func (f File) Malformed() []Malformed {
 	var out []Malformed
 	for i, r := range f.t.rows {
@@ -100,7 +100,8 @@ func (f File) Malformed() []Malformed {
 	return out
 }
 
-// SetSpec changes what a line mounts. Quotes around the tag's value are kept when spec has none of its own and the old one had.
+// SetSpec changes what a line mounts. If spec has no quotes but the old one had quotes around the value of its tag,
+// SetSpec keeps them.
 func (f *File) SetSpec(line int, spec Spec) error {
 	r, err := f.t.row(line)
 	if err != nil {
@@ -112,8 +113,8 @@ func (f *File) SetSpec(line int, spec Spec) error {
 	return f.set(line, fieldSpec, spec.String())
 }
 
-// SetOptions changes the options of a line; no option at all is written as "defaults". It adds the field to a line that
-// ends with its type.
+// SetOptions changes the options of a line; it writes "defaults" for an empty list. It adds the field to a line that
+// ends after the filesystem type.
 func (f *File) SetOptions(line int, o Options) error {
 	if o == "" {
 		o = "defaults"
@@ -138,7 +139,7 @@ func (f *File) set(line, field int, text string) error {
 	return nil
 }
 
-// Remove takes a line out of the file.
+// Remove removes a line from the file.
 func (f *File) Remove(line int) error {
 	if err := f.t.remove(line); err != nil {
 		return fmt.Errorf("fstab: %w", err)
@@ -146,7 +147,7 @@ func (f *File) Remove(line int) error {
 	return nil
 }
 
-// CommentOut makes a line a comment, below a comment line with the reason (one line; empty for none).
+// CommentOut turns a line into a comment, below a comment line with the reason (one line; empty for none).
 func (f *File) CommentOut(line int, reason string) error {
 	if err := f.t.commentOut(line, reason); err != nil {
 		return fmt.Errorf("fstab: %w", err)
@@ -154,7 +155,7 @@ func (f *File) CommentOut(line int, reason string) error {
 	return nil
 }
 
-// Append adds an entry at the end and returns its line number. Line and Raw of e are ignored.
+// Append adds an entry at the end and returns its line number. It ignores Line and Raw of e.
 func (f *File) Append(e Entry) (int, error) {
 	if f.t.max == 0 {
 		f.t.max = fstabFields

@@ -64,7 +64,7 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-// Every change is shown as the line before and after; the rest of the file must not move.
+// Every change is a line before and after; the rest of the file must not change.
 func TestChanges(t *testing.T) {
 	newUUID := Spec{Kind: UUID, Value: "11111111-2222-3333-4444-555555555555"}
 	for _, c := range []struct {
@@ -115,10 +115,10 @@ func TestRefusals(t *testing.T) {
 		do   func(*File) error
 	}{
 		{"line 9: the file has 3 lines", func(f *File) error { return f.Remove(9) }},
-		{"line 1: no entry there", func(f *File) error { return f.SetOptions(1, "ro") }},
-		{"3 fields, number 6", func(f *File) error { return f.set(2, fieldPassno, "1") }},
+		{"line 1: not an entry", func(f *File) error { return f.SetOptions(1, "ro") }},
+		{"3 fields, field 6", func(f *File) error { return f.set(2, fieldPassno, "1") }},
 		{"empty", func(f *File) error { return f.set(2, fieldFile, "") }},
-		{"line 2: no entry there", func(f *File) error {
+		{"line 2: not an entry", func(f *File) error {
 			if err := f.Remove(2); err != nil {
 				return err
 			}
@@ -144,7 +144,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// findmnt reads the lines that we do not call malformed, and what we read of them.
+// findmnt must read the same lines, and the same fields, as Entries without the malformed lines.
 func TestFindmntOracle(t *testing.T) {
 	tool, err := exec.LookPath("findmnt")
 	if err != nil {
@@ -300,7 +300,7 @@ func FuzzParse(f *testing.F) {
 		}
 		file.Malformed()
 		for _, e := range file.Entries() {
-			// Writing back what was read may normalise escapes, never the meaning.
+			// Writing back what was read may normalize escapes, but must not change the meaning.
 			if err := file.SetSpec(e.Line, e.Spec); err != nil {
 				continue
 			}
@@ -317,7 +317,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// changeOne changes the first entries each by itself: that line holds it then, and no other line moves.
+// changeOne changes each of the first entries by itself: its line must have the change, and no other line may change.
 func changeOne(t *testing.T, data []byte) {
 	t.Helper()
 	const options = "ro,nofail"

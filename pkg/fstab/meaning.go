@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// Meaning is what a spec names, whatever it is spelled like: udev's links are the tags that they stand for, escapes and
-// quotes are gone, UUIDs are lower case. Two specs mean the same exactly when their meanings are equal.
+// Meaning returns the canonical form of a spec, which is independent of its spelling: a link of udev becomes its tag,
+// escapes and quotes are removed, UUIDs are lower case. Two specs name the same thing if and only if their meanings are
+// equal.
 //
-// Names that udev (\x20), a shell or the kernel command line (\040) escaped are unescaped in tags too: dracut takes
-// LABEL=a\x20b for the label "a b", mount(8) for one with a backslash, and no one gives a label such a name.
+// Escapes by udev (\x20), a shell or the kernel command line (\040) are removed from tags too: dracut reads
+// LABEL=a\x20b as the label "a b", mount(8) as a label with a backslash, but no one uses such a label.
 func (s Spec) Meaning() Spec {
 	s.Quote = 0
 	if s.Kind == Device {
@@ -31,14 +32,14 @@ func (s Spec) Meaning() Spec {
 	return s
 }
 
-// Same reports whether two specs mean the same.
+// Same reports whether two specs have the same [Spec.Meaning].
 func (s Spec) Same(o Spec) bool { return s.Meaning() == o.Meaning() }
 
-// Tag is the word before the equals sign, "" for what has none.
+// Tag returns the word before the equals sign, or "" if the spec has no tag.
 func (s Spec) Tag() string { return tagOf(s.Kind) }
 
-// Number reads a device number as root= and resume= take it: 8:2, or the hexadecimal digits of 802, in which the minor
-// number's higher bits stand before the major one (new_decode_dev in the kernel's kdev_t.h).
+// Number reads a device number in the forms that root= and resume= accept: 8:2, or hexadecimal digits such as 802, in
+// which the high bits of the minor number precede the major number (new_decode_dev in the kernel's kdev_t.h).
 func (s Spec) Number() (major, minor uint32, ok bool) {
 	if a, b, both := strings.Cut(s.Value, ":"); both {
 		x, errA := strconv.ParseUint(a, 10, 32)
@@ -49,16 +50,16 @@ func (s Spec) Number() (major, minor uint32, ok bool) {
 	return uint32(n&0xfff00) >> 8, uint32(n&0xff | n>>12&0xfff00), s.Kind == Other && err == nil && len(s.Value) > 2
 }
 
-// linkDir is where udev has links for a kind of name.
+// linkDir returns the directory of udev's links for a kind of name.
 func linkDir(k Kind) string {
 	return "/dev/disk/by-" + strings.ToLower(tagOf(k)) + "/"
 }
 
-// nameLayers is how often a name may be escaped: more than any name on a disk has room for.
+// nameLayers limits how often a name may be escaped: more often than any name on a disk has room for.
 const nameLayers = 256
 
-// plainText undoes what hides bytes of a name from a parser: quotes, backslashes, \ooo and \xHH. A text that was escaped
-// twice, as in a setting whose value is read by another parser, comes out the same; each pass takes off one layer.
+// plainText removes quoting and escapes: quotes, backslashes, \ooo and \xHH. Each pass removes one layer, because a
+// text may be escaped more than once, as in a setting whose value another parser reads.
 func plainText(s string, passes int) string {
 	for range passes {
 		next := unescapeOnce(s)
@@ -96,7 +97,7 @@ func unescapeOnce(s string) string {
 	return b.String()
 }
 
-// hex reads \xHH, as udev and libblkid write it (blkid_encode_string).
+// hex reads \xHH, which udev and libblkid write (blkid_encode_string).
 func hex(s string) (byte, bool) {
 	if len(s) < 4 || s[1] != 'x' || !isHex(s[2]) || !isHex(s[3]) {
 		return 0, false

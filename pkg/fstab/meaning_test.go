@@ -2,7 +2,7 @@ package fstab
 
 import "testing"
 
-// TestMeaning: the ways in which one name is spelled mean the same, and nothing else does.
+// TestMeaning: all spellings of one name mean the same, and nothing else does.
 func TestMeaning(t *testing.T) {
 	for _, group := range [][]string{
 		{"LABEL=root disk", `LABEL="root disk"`, `LABEL='root disk'`, `LABEL=root\040disk`, `LABEL=root\x20disk`, `LABEL="root\x20disk"`,
@@ -26,7 +26,7 @@ func TestMeaning(t *testing.T) {
 			if got := ParseSpec(s).Meaning(); got != got.Meaning() {
 				t.Errorf("the meaning of %s has another: %+v", s, got)
 			}
-			// What is written is read as the same.
+			// String is read back as the same meaning.
 			if m := ParseSpec(s).Meaning(); ParseSpec(m.String()).Meaning() != m {
 				t.Errorf("%s is written as %s, which means %+v", s, m, ParseSpec(m.String()).Meaning())
 			}
@@ -39,7 +39,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// TestMentions: a name is found in a text of any syntax, and is not the beginning of another.
+// TestMentions: a name is found in a text of any syntax, but not as the beginning of another name.
 func TestMentions(t *testing.T) {
 	const uuid = "11111111-1111-4111-8111-111111111111"
 	for _, c := range []struct {
@@ -73,14 +73,14 @@ fs"`, "LABEL=rootfs,x"},
 	}
 }
 
-// FuzzMeaning: a meaning is its own meaning, it can be written and read back, and a text that holds the name mentions it.
+// FuzzMeaning: a meaning is its own meaning, it can be written and read back, and a text that has the name mentions it.
 func FuzzMeaning(f *testing.F) {
 	for _, s := range []string{`LABEL="a b"`, `/dev/disk/by-label/a\x20b`, `PARTLABEL=\\\040x`, "UUID=ABCD-1234", "ID=", "8:2", `/dev/disk/by-id/../x`, `LABEL=\`, "LABEL=''"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		if len(s) > 3*16 {
-			return // within what TextOf undoes
+			return // more layers of escapes than TextOf removes
 		}
 		spec := ParseSpec(s)
 		m := spec.Meaning()

@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// Text is a text of any syntax in which names of devices are looked for: a shell script, a kernel command line, a boot
-// loader's configuration.
+// Text is a text of any syntax that may name devices: a shell script, a kernel command line, a boot loader's
+// configuration.
 type Text struct{ raw, plain, low string }
 
-// TextOf takes a text with quotes and escapes undone, so that a name is found however it is spelled.
+// TextOf prepares a text for [Text.Mentions]: it removes quotes and escapes, so that every spelling of a name is found.
 func TextOf(b []byte) Text {
-	const layers = 16 // no one escapes a name that often
+	const layers = 16 // more than anyone escapes a name
 	s := plainText(string(b), layers)
 	return Text{string(b), s, lowerASCII(s)}
 }
 
-// Mentions reports whether a text names what a spec means. Where the syntax would have to be known to tell, the answer is
-// yes: LABEL=a is found in LABEL=a b.
+// Mentions reports whether a text names what a spec means. If the answer depends on the syntax of the text, it is true:
+// LABEL=a is found in LABEL=a b.
 func (t Text) Mentions(spec Spec) bool {
 	m := spec.Meaning()
 	if m.Value == "" {
@@ -42,13 +42,13 @@ func (t Text) Mentions(spec Spec) bool {
 		alone := func(_, after byte) bool { return !isName(after) }
 		return found(t.plain, plainText(m.Value, nameLayers), alone) || found(t.raw, m.String(), alone)
 	case Other:
-		// A number, 8:2 or 802, says which device only behind root= or resume=.
+		// A number, 8:2 or 802, names a device only behind root= or resume=.
 		return found(t.low, "="+lowerASCII(m.Value), func(_, after byte) bool { return !isName(after) && after != ':' })
 	}
 	return false
 }
 
-// searchesLabel reports whether a line of a GRUB script looks for a filesystem by a label (search --label, -l,
+// searchesLabel reports whether a line of a GRUB script searches for a filesystem by a label (search --label, -l,
 // search.fs_label).
 func searchesLabel(line, label string) bool {
 	by := false
@@ -59,7 +59,8 @@ func searchesLabel(line, label string) bool {
 	return by && strings.Contains(line, "search") && found(line, label, func(before, after byte) bool { return !isName(before) && !isName(after) })
 }
 
-// found reports whether a name is in a text as more than a part of a longer one; 0 stands for the text's ends.
+// found reports whether a text contains a name that is not part of a longer one. It passes alone the bytes before and
+// after the name, or 0 at the ends of the text.
 func found(text, name string, alone func(before, after byte) bool) bool {
 	for at := 0; ; {
 		i := strings.Index(text[at:], name)
@@ -81,12 +82,12 @@ func found(text, name string, alone func(before, after byte) bool) bool {
 	}
 }
 
-// isName is what may go on a name of a device, a label or a path.
+// isName reports whether c can continue the name of a device, a label or a path.
 func isName(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf || c != 0 && strings.IndexByte("-_./+@", c) >= 0
 }
 
-// lowerASCII leaves every byte where it is, unlike strings.ToLower, for which some letters grow.
+// lowerASCII keeps every byte at its offset, unlike strings.ToLower, which can lengthen some letters.
 func lowerASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// MtabState says what /etc/mtab is.
+// MtabState says what kind of file /etc/mtab is.
 type MtabState int
 
-// What /etc/mtab can be.
+// The kinds of /etc/mtab.
 const (
 	MtabAbsent MtabState = iota
-	MtabProc             // a link into /proc: always true, nothing to rewrite
-	MtabFile             // a regular file: a list of mounts of the old system, stale in a copy
-	MtabOther            // a link elsewhere, or no file and no link
+	MtabProc             // a link into /proc: always up to date, nothing to rewrite
+	MtabFile             // a regular file: a list of the old system's mounts, stale in a copy
+	MtabOther            // a link elsewhere, or neither a file nor a link
 )
 
-// MtabTarget is where a current system's /etc/mtab points.
+// MtabTarget is the target of /etc/mtab on a current system.
 const MtabTarget = "../proc/self/mounts"
 
-// Mtab classifies /etc/mtab. mode is from lstat (0 with exists false for none), link is the target of a symbolic link.
+// Mtab classifies /etc/mtab. mode is from lstat (0 if it does not exist); link is the target of a symbolic link.
 func Mtab(exists bool, mode fs.FileMode, link string) MtabState {
 	switch {
 	case !exists:

@@ -2,10 +2,11 @@ package fstab
 
 import "strings"
 
-// Options is a comma-separated option list, unescaped. Commas inside double quotes (SELinux contexts) do not separate.
+// Options is a comma-separated option list, unescaped. Commas inside double quotes (SELinux contexts) do not separate
+// options.
 type Options string
 
-// list splits the options in order; empty ones are left out.
+// list splits the options in order, without empty ones.
 func (o Options) list() []string {
 	var out []string
 	quoted, start := false, 0
@@ -23,7 +24,7 @@ func (o Options) list() []string {
 	return out
 }
 
-// get returns the value of the last option of that name ("" for one without value) and whether there is one.
+// get returns the value of the last option with that name ("" if it has no value), and whether there is one.
 func (o Options) get(name string) (string, bool) {
 	value, found := "", false
 	for _, opt := range o.list() {
@@ -34,11 +35,11 @@ func (o Options) get(name string) (string, bool) {
 	return value, found
 }
 
-// Has reports whether an option of that name is there.
+// Has reports whether there is an option with that name.
 func (o Options) Has(name string) bool {
 	_, ok := o.get(name)
 	return ok
 }
 
-// IsBind reports whether the entry binds a directory to another place (option bind or rbind).
+// IsBind reports whether the entry is a bind mount (option bind or rbind).
 func (e Entry) IsBind() bool { return e.Options.Has("bind") || e.Options.Has("rbind") }

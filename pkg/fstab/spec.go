@@ -12,9 +12,9 @@ const (
 	Device                // an absolute path, /dev/... or a bind source or swap file
 	UUID                  // filesystem UUID
 	Label                 // filesystem label
-	PartUUID              // GPT partition GUID, or MBR signature and number
+	PartUUID              // GPT partition GUID, or MBR disk signature and partition number
 	PartLabel             // GPT partition name
-	ID                    // hardware id, the name of a link in /dev/disk/by-id
+	ID                    // hardware id: the name of a link in /dev/disk/by-id
 )
 
 func tagOf(k Kind) string {
@@ -33,14 +33,15 @@ func tagOf(k Kind) string {
 	return ""
 }
 
-// Spec is the first field of fstab, or the second of crypttab, in parts.
+// Spec is the parsed first field of fstab, or second field of crypttab.
 type Spec struct {
 	Kind  Kind
 	Value string // the UUID, label or path, unescaped and without quotes
-	Quote byte   // the quote around the value of a tag, '"' or '\'', or 0
+	Quote byte   // the quote around the value of a tag: '"', '\'' or 0
 }
 
-// ParseSpec reads a spec as it stands in the file. It knows every string: what is no tag and no path is Other.
+// ParseSpec reads a spec as it is written in the file. It accepts every string: one that is neither a tag nor a path is
+// Other.
 func ParseSpec(s string) Spec {
 	for _, k := range []Kind{UUID, Label, PartUUID, PartLabel, ID} {
 		v, ok := strings.CutPrefix(s, tagOf(k)+"=")
@@ -62,7 +63,7 @@ func ParseSpec(s string) Spec {
 	return Spec{Kind: Other, Value: Unescape(s)}
 }
 
-// String spells the spec as it stands in the file, escaped and with its quotes.
+// String returns the spec as it is written in the file, escaped and with its quotes.
 func (s Spec) String() string {
 	tag := tagOf(s.Kind)
 	if tag == "" {

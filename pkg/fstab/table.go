@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// maxSize bounds what Parse accepts, in bytes. The largest fstab seen in the wild is a few hundred kilobytes.
+// maxSize is how many bytes Parse accepts. The largest fstab seen in the wild has a few hundred kilobytes.
 const maxSize = 4 << 20
 
 // span is a half-open byte range in a line.
 type span struct{ start, end int }
 
-// row is one line with its line end. A removed row keeps its place so that the numbers of the others hold.
+// row is one line with its line ending. A removed row keeps its place, so that the numbers of the others stay valid.
 type row struct {
 	raw    string
 	fields []span
@@ -21,7 +21,7 @@ type row struct {
 // table is the byte-preserving base of fstab and crypttab: lines of fields separated by spaces and tabs.
 type table struct {
 	rows []row
-	max  int // fields a line can have; what follows is trailing text
+	max  int // how many fields a line can have; anything after them is trailing text
 }
 
 func parseTable(what string, data []byte, fields int) (table, error) {
@@ -79,7 +79,7 @@ func (t *table) row(line int) (*row, error) {
 	}
 	r := &t.rows[line-1]
 	if len(r.fields) == 0 {
-		return nil, fmt.Errorf("line %d: no entry there: %q", line, clip(r.raw))
+		return nil, fmt.Errorf("line %d: not an entry: %q", line, clip(r.raw))
 	}
 	return r, nil
 }
@@ -91,14 +91,14 @@ func (r row) field(i int) string {
 	return r.raw[r.fields[i].start:r.fields[i].end]
 }
 
-// set replaces field i of a line by text, which is written as it is.
+// set replaces field i of a line with text, which must already be escaped.
 func (t *table) set(line, i int, text string) error {
 	r, err := t.row(line)
 	if err != nil {
 		return err
 	}
 	if i >= len(r.fields) {
-		return fmt.Errorf("line %d: it has %d fields, number %d cannot be set: %q", line, len(r.fields), i+1, clip(r.raw))
+		return fmt.Errorf("line %d: it has %d fields, field %d cannot be set: %q", line, len(r.fields), i+1, clip(r.raw))
 	}
 	if err := checkField(text, i == 0); err != nil {
 		return fmt.Errorf("line %d: %w", line, err)
@@ -116,7 +116,8 @@ func (t *table) set(line, i int, text string) error {
 	return nil
 }
 
-// regap widens or narrows a gap by n so that the next column stays. A single space is no column, and a tab makes its own.
+// regap widens or narrows a gap by n, so that the next column stays in place. It does not change a gap that is a single
+// space or contains a tab, which do not align columns by their width.
 func regap(gap string, n int) string {
 	if len(gap) < 2 || strings.Trim(gap, " ") != "" {
 		return gap
@@ -127,9 +128,9 @@ func regap(gap string, n int) string {
 func checkField(text string, first bool) error {
 	switch {
 	case text == "":
-		return fmt.Errorf("field: empty; a dash or none stands for nothing")
+		return fmt.Errorf("field: empty; write a dash or none")
 	case strings.ContainsAny(text, " \t\r\n\x00"):
-		return fmt.Errorf("field %q: blank, line end or NUL inside; escape it", clip(text))
+		return fmt.Errorf("field %q: it contains a blank, line ending or NUL; escape it", clip(text))
 	case first && text[0] == '#':
 		return fmt.Errorf("field %q: it would make the line a comment", clip(text))
 	}
@@ -145,7 +146,7 @@ func (t *table) remove(line int) error {
 	return nil
 }
 
-// commentOut turns a line into a comment below one comment line that says why.
+// commentOut turns a line into a comment, below one comment line that says why.
 func (t *table) commentOut(line int, reason string) error {
 	r, err := t.row(line)
 	if err != nil {
@@ -163,7 +164,7 @@ func (t *table) commentOut(line int, reason string) error {
 	return nil
 }
 
-// append adds a line at the end, ending the last one if it has no line end, and returns its number.
+// append adds a line at the end and returns its number; it first ends the last line if that has no line ending.
 func (t *table) append(fields ...string) (int, error) {
 	for i, f := range fields {
 		if err := checkField(f, i == 0); err != nil {
@@ -182,7 +183,7 @@ func (t *table) append(fields ...string) (int, error) {
 	return len(t.rows), nil
 }
 
-// clip keeps evidence in errors readable.
+// clip shortens a quoted line in an error.
 func clip(s string) string {
 	s = strings.TrimRight(s, "\r\n")
 	if len(s) > 160 {
