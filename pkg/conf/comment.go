@@ -2,9 +2,9 @@ package conf
 
 import "bytes"
 
-// Uncommented takes the comments out of a file in which '#' begins one where a word could begin: shell, GRUB's scripts,
-// mdadm.conf. Comments may tell history. A text whose quotes do not end keeps what stands behind a word: where a quote is
-// open, and '#' a sign like others, cannot be told there.
+// Uncommented removes the comments from a file in which a '#' where a word could begin starts a comment: shell, GRUB's
+// scripts, mdadm.conf. Comments may describe a former state. If a quote does not end, it is not clear where '#' is an
+// ordinary character, and Uncommented removes only whole lines.
 func Uncommented(b []byte) []byte {
 	if out, ok := uncommented(b); ok {
 		return out
@@ -12,7 +12,7 @@ func Uncommented(b []byte) []byte {
 	return UncommentedLines(b)
 }
 
-// UncommentedLines drops the lines that are comments.
+// UncommentedLines removes the lines that are comments.
 func UncommentedLines(b []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(b) {

@@ -8,7 +8,7 @@ func TestUncommented(t *testing.T) {
 		"a#b '# c' \"# d\" \\# e": "a#b '# c' \"# d\" \\# e",
 		"a; # b":                  "a; ",
 		"echo $#\n":               "echo $#\n",
-		// An apostrophe of a text below cat <<EOF, and no second one: only whole lines are sure to be comments.
+		// An apostrophe in the text of a here-document, without a second one: only whole lines are certain to be comments.
 		"cat <<EOF\nI don't # x\nEOF\n  # y\n": "cat <<EOF\nI don't # x\nEOF\n",
 		"a 'b\n# c\n' # d\n":                   "a 'b\n# c\n' \n",
 		"# don't\na # b\n":                     "\na \n",

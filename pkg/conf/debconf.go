@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Debconf is debconf's database of answers, /var/cache/debconf/config.dat, in the format of Debconf::Format::822: stanzas
-// of "Field: value" lines that end with an empty line; a line end in a value is written as the two bytes \n.
+// Debconf is debconf's database of answers, /var/cache/debconf/config.dat, in the format of Debconf::Format::822:
+// stanzas of "Field: value" lines that end with an empty line. A newline in a value is written as the two bytes \n.
 type Debconf struct {
-	lines     []string // with their line ends
+	lines     []string // with their line endings
 	questions []question
 }
 
@@ -20,7 +20,8 @@ type question struct {
 	start, end int
 }
 
-// ParseDebconf reads the database. A question that is there twice is an error: which one counts is not ours to guess.
+// ParseDebconf reads the database. It returns an error for a question that occurs twice, because it is not clear which
+// one counts, and for more than 64 MiB.
 func ParseDebconf(data []byte) (Debconf, error) {
 	const limit = 64 << 20
 	if len(data) > limit {
@@ -55,7 +56,7 @@ func ParseDebconf(data []byte) (Debconf, error) {
 	return d, nil
 }
 
-// splitField reads "Field: value"; a line that begins with a blank belongs to Variables and is no field.
+// splitField reads "Field: value"; a line that begins with a blank belongs to Variables and is not a field.
 func splitField(line string) (field, value string, ok bool) {
 	field, value, ok = strings.Cut(line, ":")
 	if !ok || field == "" || strings.TrimLeft(field, " \t") != field {
@@ -84,7 +85,8 @@ func (d Debconf) Value(name string) (string, bool) {
 	return "", false
 }
 
-// SetValue changes the answer to a question that is in the database. Its other lines stay.
+// SetValue changes the answer to a question that is in the database, and leaves its other lines unchanged. It returns
+// an error if the question is not there or the value cannot be written.
 func (d *Debconf) SetValue(name, value string) error {
 	i := d.find(name)
 	if i < 0 {
@@ -105,7 +107,7 @@ func (d *Debconf) SetValue(name, value string) error {
 		d.lines[l] = text
 		return nil
 	}
-	// Debconf writes the fields in order of their names and then Owners, Flags, Variables: Value stands behind Template.
+	// Debconf writes the fields in the order of their names, then Owners, Flags, Variables: Value comes after Template.
 	at := max(d.line(q, "name"), d.line(q, "template")) + 1
 	if !strings.HasSuffix(d.lines[at-1], "\n") {
 		d.lines[at-1] += "\n"
@@ -133,8 +135,8 @@ func (d Debconf) line(q question, field string) int {
 	return -1
 }
 
-// JoinChoices renders the value of a multiselect question (grub-pc/install_devices) as debconf reads it: choices are
-// separated by a comma and a blank, and a comma inside one has a backslash.
+// JoinChoices returns the value of a multiselect question (grub-pc/install_devices) as debconf reads it: a comma and a
+// blank separate choices, and a backslash escapes a comma inside a choice.
 func JoinChoices(choices []string) string {
 	out := make([]string, len(choices))
 	for i, c := range choices {

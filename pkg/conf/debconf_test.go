@@ -79,7 +79,7 @@ func TestDebconfAmbiguity(t *testing.T) {
 	}
 }
 
-// debconf itself reads what was written.
+// debconf itself reads what this package wrote.
 func TestDebconfOracle(t *testing.T) {
 	perl, err := exec.LookPath("perl")
 	if err != nil {

@@ -10,15 +10,16 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// maxSize bounds what is parsed, in bytes: the parser calls itself for all that nests, and at a megabyte of brackets its stack
-// would end the program. Settings files are a few kilobytes.
+// maxSize is how many bytes are parsed at most. The parser is recursive: a megabyte of brackets would overflow its
+// stack and end the program. Settings files have a few kilobytes.
 const maxSize = 32 << 10
 
-// ErrDynamic says that only running the file could tell the value of a variable.
+// ErrDynamic means that the value of a variable is known only by running the file.
 var ErrDynamic = errors.New("value depends on running the file")
 
-// Get returns the value of a shell variable, unquoted; of several assignments the last counts. found is false when the
-// file never assigns it. errors.Is(err, ErrDynamic) tells a value that cannot be read from a file that cannot be parsed.
+// Get returns the value of a shell variable, unquoted; of several assignments the last counts. found is false if the
+// file never assigns it. The error wraps [ErrDynamic] if the value cannot be known, and not if the file cannot be
+// parsed.
 func Get(data []byte, key string) (value string, found bool, err error) {
 	a, err := last(data, key)
 	if err != nil || a == nil {
@@ -27,9 +28,9 @@ func Get(data []byte, key string) (value string, found bool, err error) {
 	return a.value, true, nil
 }
 
-// Set changes the last assignment of a shell variable, keeping the quotes it has where they can hold the value, or adds
-// KEY="value" at the end. It refuses, as Get does, where it cannot tell what the assignment means; a value with a line
-// end or a NUL is refused too.
+// Set changes the last assignment of a shell variable, or adds KEY="value" at the end. It keeps the quotes of the
+// assignment if they can hold the value. Like [Get], it returns an error if the meaning of the assignment is not known;
+// it also refuses a value with a line ending or a NUL.
 func Set(data []byte, key, value string) ([]byte, error) {
 	if !validName(key) {
 		return nil, fmt.Errorf("variable name %q: not a shell name", key)
@@ -56,7 +57,8 @@ func Set(data []byte, key, value string) ([]byte, error) {
 		out = append(out, quote(value, a.quote)...)
 		out = append(out, data[a.end:]...)
 	}
-	// The new bytes must mean the new value (a file that ends in a continued line swallows an addition, say).
+	// The result must have the new value; for example, an addition to a file that ends in a continued line would not
+	// count.
 	if got, _, err := Get(out, key); err != nil {
 		return nil, fmt.Errorf("variable %s: new value %q cannot be read back: %w", key, value, err)
 	} else if got != value {
@@ -73,7 +75,7 @@ type assignment struct {
 	quote      byte // '"', '\'' or 0
 }
 
-// last finds the assignment that decides, nil for none. Anything behind it which may assign too is an error.
+// last finds the assignment that counts, or nil. It is an error if anything after it may also assign the variable.
 func last(data []byte, key string) (*assignment, error) {
 	if len(data) > maxSize {
 		return nil, fmt.Errorf("settings file: %d bytes, more than the %d accepted", len(data), maxSize)
@@ -82,7 +84,8 @@ func last(data []byte, key string) (*assignment, error) {
 		return nil, fmt.Errorf("settings file: NUL byte at offset %d, not a text file", i)
 	}
 	text := plainUTF8(data)
-	// As bash, a superset here: it tells export, += and $'' apart, which sh and bash read differently and which we refuse.
+	// Parse as bash, a superset: this recognizes export, += and $'', which sh and bash read differently and which are
+	// refused.
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(bytes.NewReader(text), "")
 	if err != nil {
 		return nil, fmt.Errorf("settings file: not shell syntax: %w", err)
@@ -94,8 +97,8 @@ func last(data []byte, key string) (*assignment, error) {
 	return s.found, s.err
 }
 
-// plainUTF8 puts a byte that is no letter, blank or sign of the shell in place of each that is no UTF-8: the parser stops
-// at those, and an old comment in Latin-1 is no obstacle.
+// plainUTF8 replaces each byte that is not valid UTF-8, at which the parser would stop, with a byte that has no meaning
+// to the shell. An old comment in Latin-1 must not be an obstacle.
 func plainUTF8(data []byte) []byte {
 	if utf8.Valid(data) {
 		return data
@@ -111,10 +114,10 @@ func plainUTF8(data []byte) []byte {
 	return out
 }
 
-// search remembers what the statements so far do to the key: a found assignment, or the reason why it is unknown.
+// search records what the statements so far do to the key: the assignment that counts, or why the value is unknown.
 type search struct {
-	data  []byte // as it is
-	text  []byte // as it was parsed
+	data  []byte // the original file
+	text  []byte // the text that was parsed
 	key   string
 	found *assignment
 	err   error
@@ -148,14 +151,14 @@ func (s *search) statement(stmt *syntax.Stmt) {
 	}
 }
 
-// faithful tells whether the parser saw these bytes as a shell does: it leaves out a carriage return, which to the shell
-// is a letter like others, and belongs to the value.
+// faithful reports whether the parser saw these bytes as a shell does. The parser drops a carriage return, which for
+// the shell is an ordinary character and belongs to the value.
 func (s *search) faithful(start, end int) bool {
 	around := s.data[max(0, start-1):min(len(s.data), end+1)]
 	return bytes.IndexByte(around, '\r') < 0 && bytes.Equal(s.data[start:end], s.text[start:end])
 }
 
-// plain returns the assignments of a statement which does nothing else: A=b, or export A=b.
+// plain returns the assignments of a statement that does nothing else: A=b, or export A=b.
 func plain(stmt *syntax.Stmt) []*syntax.Assign {
 	if stmt.Negated || stmt.Background || stmt.Coprocess || len(stmt.Redirs) > 0 {
 		return nil
@@ -173,7 +176,7 @@ func plain(stmt *syntax.Stmt) []*syntax.Assign {
 	return nil
 }
 
-// doubt marks the key as unknown when the node may assign it in a way that is not followed.
+// doubt marks the key as unknown if the node may assign it in a way that search does not follow.
 func (s *search) doubt(node syntax.Node, commands bool) {
 	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -220,7 +223,7 @@ func assigns(op string) bool {
 	return strings.HasSuffix(op, "=") && op != "==" && op != "!=" && op != "<=" && op != ">="
 }
 
-// command reports whether a command line may assign the key: it reads in other text, or names the key as a word.
+// command reports whether a command may assign the key: it reads in other text, or has the key as an argument.
 func (s *search) command(args []*syntax.Word) bool {
 	name, _, ok := literal(args[0])
 	if !ok {
@@ -293,7 +296,7 @@ func literal(w *syntax.Word) (value string, quote byte, ok bool) {
 	return b.String(), quote, true
 }
 
-// unescape takes off backslashes; inside double quotes only those before the bytes of special count.
+// unescape removes backslashes; inside double quotes, only those before a byte of special.
 func unescape(s, special string) string {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s
@@ -311,7 +314,7 @@ func unescape(s, special string) string {
 	return b.String()
 }
 
-// quote spells a value: bare when it was bare and can be, else in the quote it had, double quotes by default.
+// quote quotes a value with q if possible, and otherwise with double quotes; with q 0 a safe value stays bare.
 func quote(v string, q byte) string {
 	switch {
 	case q == 0 && v != "" && strings.Trim(v, bareBytes) == "":

@@ -70,7 +70,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// What only running could tell is refused, with the line.
+// A value that is known only by running the file is refused, with the line.
 func TestDynamic(t *testing.T) {
 	for _, in := range []string{
 		"A=$B", "A=\"x $B\"", "A=$(cmd)", "A=1\nA+=2", "if x; then A=1; fi", "x && A=1", "A=1\nx || A=2", "A=1\n. /etc/other",
@@ -86,13 +86,13 @@ func TestDynamic(t *testing.T) {
 		if out, err := Set(data, "A", "new"); err == nil {
 			t.Errorf("%q: became %q", in, out)
 		}
-		// Another variable is not in doubt, unless text is read in.
+		// Another variable stays known, unless the line reads in other text.
 		if !strings.Contains(in, "x\"") && !strings.Contains(in, ". ") && !strings.Contains(in, "$cmd") && !strings.Contains(in, ". ./") {
 			if _, found, err := Get(append([]byte("OTHER=1\n"), data...), "OTHER"); !found || err != nil {
 				t.Errorf("%q puts OTHER in doubt: %v", in, err)
 			}
 		}
-		// An assignment behind all of it decides.
+		// An assignment after all of it counts.
 		if v, _, err := Get(append(data, "A=end\n"...), "A"); err != nil || v != "end" {
 			t.Errorf("%q then A=end: %q %v", in, v, err)
 		}
@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What is no UTF-8, or has a carriage return, hinders nothing but the value it stands in.
+// Invalid UTF-8 or a carriage return affects only the value in which it occurs.
 func TestOddBytes(t *testing.T) {
 	const in = "# \xe9t\xe9\r\nB='\xff'\r\nA=1 # \xfc\nC=2\r\n"
 	if v, found, err := Get([]byte(in), "A"); v != "1" || !found || err != nil {
@@ -135,7 +135,7 @@ func TestOddBytes(t *testing.T) {
 	}
 }
 
-// The parser calls itself: what nests without end must be an error, for no goroutine survives its stack.
+// The parser is recursive: endless nesting must be an error, because a stack overflow cannot be recovered.
 func TestNesting(t *testing.T) {
 	for _, open := range []string{"(", "{ ", "$(", "`", "\"$(", "${A:-", "$((", "((", "[[ ! ", "[[ (", "if ", "while ", "f()", "! ", "A=(", "case x in x) ", "<(", "a|", "time ", "@(", "${a[", "$(( (", "<<E $("} {
 		in := []byte(strings.Repeat(open, maxSize/len(open)))
@@ -145,7 +145,7 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// The shell itself reads what we wrote.
+// The shell itself reads what Set wrote.
 func TestShellOracle(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
