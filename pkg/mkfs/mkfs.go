@@ -1,8 +1,8 @@
-// Package mkfs spells the argument vectors that make filesystems and swap areas. It runs nothing, and which types are
-// made is decided elsewhere.
+// Package mkfs builds the command lines that create filesystems and swap areas (mke2fs(8), mkswap(8)). It runs nothing,
+// and it does not decide which types to create.
 //
-// A new filesystem gets the feature set of the one that it replaces: the old system's boot loader and tools could read
-// that, so they can read this.
+// A new filesystem gets the features of the one that it replaces: the old system's boot loader and tools can read
+// those.
 package mkfs
 
 import (
@@ -10,17 +10,17 @@ import (
 	"strconv"
 )
 
-// Spec is a filesystem to make on Device. Zero fields are left to the program's defaults. Sizes are bytes; Size is
-// the device's.
+// Spec is a filesystem to create on Device. For a zero field the program uses its default. Sizes are bytes.
 type Spec struct {
 	Type, Device, UUID, Label string
 	HashSeed                  string
-	Features                  []string // as the type's own tools print them
+	Features                  []string // names as the type's own tools print them
 	BlockSize, InodeSize      int64
 	Inodes                    int64
 }
 
-// Argv spells the command that makes s.
+// Argv returns the command that creates s, program first. It returns an error for a type other than ext2, ext3, ext4
+// and swap.
 func Argv(s Spec) ([]string, error) {
 	switch s.Type {
 	case "ext2", "ext3", "ext4":
@@ -28,7 +28,7 @@ func Argv(s Spec) ([]string, error) {
 	case "swap":
 		return swap(s), nil
 	}
-	return nil, fmt.Errorf("filesystem type %s: no program is known that makes it", s.Type)
+	return nil, fmt.Errorf("filesystem type %s: no known program creates it", s.Type)
 }
 
 func swap(s Spec) []string {
@@ -39,8 +39,8 @@ func swap(s Spec) []string {
 	return append(argv, s.Device)
 }
 
-// settable are the names that mke2fs(8) takes after -O (e2fsprogs, misc/mke2fs.c, ok_features). What a superblock can
-// carry beside them is state, not choice: needs_recovery, orphan_present, journal_dev, encrypt and verity with files.
+// settable returns the feature names that mke2fs(8) accepts after -O (e2fsprogs, misc/mke2fs.c, ok_features). The other
+// features of a superblock, such as needs_recovery, orphan_present and journal_dev, are state and cannot be chosen.
 func settable() map[string]bool {
 	m := map[string]bool{}
 	for _, f := range []string{"has_journal", "ext_attr", "resize_inode", "dir_index", "sparse_super2", "fast_commit", "stable_inodes", "orphan_file",

@@ -35,8 +35,8 @@ func TestArgv(t *testing.T) {
 	}
 }
 
-// TestOracle makes each type with the host's program and asks our prober what came of it; the features of what was made
-// make the same again.
+// TestOracle creates each type with the host's program and probes the result; a second filesystem from the features of
+// the first must have the same features.
 func TestOracle(t *testing.T) {
 	made := 0
 	for name, types := range map[string][]string{"mke2fs": {"ext2", "ext3", "ext4"}, "mkswap": {"swap"}} {

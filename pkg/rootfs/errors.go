@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// ErrNotDirectory is the cause of an [*Error] for a path that goes on below something that is not a directory.
+// ErrNotDirectory is the cause of an [*Error] for a path that continues below something that is not a directory.
 var ErrNotDirectory = errors.New("not a directory")
 
 // ErrTooLong is the cause of an [*Error] for links whose targets add up to more than a path can hold.
-var ErrTooLong = errors.New("path grows too long by its symbolic links")
+var ErrTooLong = errors.New("path too long after following symbolic links")
 
 // An Error says which element of a path could not be resolved.
 type Error struct {
 	Path string // as the caller gave it
-	At   string // the element, absolute in the root and free of links
-	Err  error  // fs.ErrNotExist, ErrNotDirectory, ErrTooLong, or what the tree said
+	At   string // the element, as an absolute path in the root without links
+	Err  error  // fs.ErrNotExist, ErrNotDirectory, ErrTooLong, or an error of the tree
 }
 
 func (e *Error) Error() string {
@@ -31,7 +31,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // A Link is a symbolic link that was followed.
 type Link struct {
-	Path   string // absolute in the root; its directory is free of links
+	Path   string // absolute in the root; its directory has no links
 	Target string // as stored
 }
 
@@ -40,7 +40,7 @@ func (l Link) String() string { return l.Path + " -> " + l.Target }
 // A LoopError says that a path leads through more symbolic links than the kernel follows.
 type LoopError struct {
 	Path  string // as the caller gave it
-	Links []Link // one turn of the loop; all the links if no link comes twice
+	Links []Link // one turn of the loop; all the links if none occurs twice
 }
 
 func (e *LoopError) Error() string {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzWalk resolves in trees as a hostile archive could make them. Each line of spec is a link, "path -> target", or the
-// path of a file; everything else is missing.
+// FuzzWalk resolves paths in trees that a hostile archive could contain. Each line of spec is a link, "path -> target",
+// or the path of a file; everything else is missing.
 func FuzzWalk(f *testing.F) {
 	f.Add("srv -> /data/srv\ndata/srv/x", "/srv/x", true, true)
 	f.Add("a -> b/../a\nb -> ../../a/", "a/b", false, false)
@@ -61,7 +61,7 @@ func FuzzWalk(f *testing.F) {
 		if p.Path != absolute(p.Path) || len(p.Links) > maxLinks || p.Missing && !missing {
 			t.Fatalf("%q: %+v", name, p)
 		}
-		// The result leads through no link: it is its own answer.
+		// The result leads through no link: it resolves to itself.
 		again, err := Walk("/", find, p.Path, o)
 		if err != nil || again.Path != p.Path || len(again.Links) > 0 {
 			t.Errorf("%q is %s, which is %s by %v, %v", name, p.Path, again.Path, again.Links, err)

@@ -25,7 +25,7 @@ func kernel(root, name string, noFollow bool) (string, error) {
 		how.Flags |= unix.O_NOFOLLOW
 	}
 	fd, err := unix.Openat2(dir, name, &how)
-	// Any rename or mount on the machine meanwhile makes ".." uncertain; openat2(2) says to try again.
+	// A concurrent rename or mount anywhere on the machine makes ".." uncertain; openat2(2) says to try again.
 	for tries := 0; tries < 1000 && (errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)); tries++ {
 		fd, err = unix.Openat2(dir, name, &how)
 	}
@@ -65,7 +65,7 @@ func host(t testing.TB, dir string) Tree {
 	return Of(r.FS())
 }
 
-// same holds an answer of Resolve against the kernel's.
+// same compares a result of Resolve with the kernel's.
 func same(got File, err error, want string, kerr error) error {
 	var loop *LoopError
 	ok := false
@@ -97,7 +97,7 @@ func paths() *rapid.Generator[string] {
 	})
 }
 
-// grow makes a small tree of directories, files and links below dir.
+// grow creates a small tree of directories, files and links below dir.
 func grow(t *rapid.T, dir string, depth int) {
 	for _, name := range []string{"a", "b", "c"} {
 		at, err := filepath.Join(dir, name), error(nil)
@@ -117,7 +117,7 @@ func grow(t *rapid.T, dir string, depth int) {
 	}
 }
 
-// scratch is a fresh directory for one try of a property.
+// scratch returns a new directory for one try of a property.
 func scratch(t *rapid.T, base string) string {
 	dir, err := os.MkdirTemp(base, "root")
 	if err != nil {
@@ -149,7 +149,7 @@ func TestResolveAsTheKernelDoes(t *testing.T) {
 			outcomes[fmt.Sprint(kerr, len(got.Links) > 0)]++
 		}
 	})
-	// A property that never meets a case proves nothing about it.
+	// A property that never sees a case proves nothing about it.
 	for _, want := range []string{"<nil> true", "<nil> false", unix.ELOOP.Error() + " false", unix.ENOTDIR.Error() + " false", unix.ENOENT.Error() + " false"} {
 		if outcomes[want] == 0 {
 			t.Errorf("outcome %q never came: %v", want, outcomes)
@@ -157,7 +157,7 @@ func TestResolveAsTheKernelDoes(t *testing.T) {
 	}
 }
 
-// With Missing the answer is the kernel's once everything that was missing on the way is a directory.
+// With Missing the result is the kernel's, once everything that was missing on the way is created as a directory.
 func TestMissingIsWhatMkdirWouldMake(t *testing.T) {
 	needKernel(t)
 	base := realTemp(t)
@@ -214,7 +214,7 @@ func TestFortyLinksAsTheKernel(t *testing.T) {
 	}
 }
 
-// realTemp is a temporary directory by its real path, as /proc shows it.
+// realTemp returns a temporary directory by its real path, as /proc shows it.
 func realTemp(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())

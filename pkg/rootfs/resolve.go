@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// A Tree is the part of [fs.ReadLinkFS] that resolving needs. Names are as in io/fs, "." for the root, and never lead
+// A Tree is the part of [fs.ReadLinkFS] that [Resolve] needs. Names are as in io/fs, "." for the root, and never lead
 // through a symbolic link.
 type Tree interface {
 	Lstat(name string) (fs.FileInfo, error)
 	ReadLink(name string) (string, error)
 }
 
-// Of returns a file system as a Tree. One that cannot read links is refused at the first look: its Stat would follow
-// them, to wherever they lead.
+// Of returns a file system as a Tree. If the file system cannot read links, every use of the Tree returns
+// [errors.ErrUnsupported]: its Stat would follow links to wherever they lead.
 func Of(fsys fs.FS) Tree {
 	if t, ok := fsys.(Tree); ok {
 		return t
@@ -32,7 +32,7 @@ func (linkless) ReadLink(string) (string, error) { return "", errors.ErrUnsuppor
 // A File is where a path leads in a [Tree].
 type File struct {
 	Path  string      // absolute in the root, clean
-	Info  fs.FileInfo // nil when nothing is there, which only [Options].Missing allows
+	Info  fs.FileInfo // nil if nothing is there, which only [Options].Missing allows
 	Links []Link      // the symbolic links that were followed, in order
 }
 
@@ -47,7 +47,7 @@ func Resolve(t Tree, name string, o Options) (File, error) {
 	return File{Path: p.Path, Info: p.Node.info, Links: p.Links}, err
 }
 
-// entry is what a Tree is walked by: where something is, and what it is.
+// entry is the node type for a Tree: a path and its file information.
 type entry struct {
 	path string
 	info fs.FileInfo
@@ -72,7 +72,7 @@ func below(t Tree, dir entry, name string) (Element[entry], error) {
 	return e, nil
 }
 
-// Name turns a path of a root into a name as io/fs wants it.
+// Name converts a path in a root to a name of io/fs: without leading slash, "." for the root.
 func Name(p string) string {
 	if p = strings.TrimPrefix(absolute(p), "/"); p != "" {
 		return p
@@ -82,7 +82,7 @@ func Name(p string) string {
 
 func absolute(p string) string { return path.Clean("/" + p) }
 
-// cause leaves of a path error what happened: an [Error] names the file.
+// cause returns the cause of a path error without the path, because an [Error] names the file.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

@@ -9,7 +9,7 @@ import (
 	"testing/fstest"
 )
 
-// tree makes a file system of "dir/", "file" and "link -> target".
+// tree returns a file system of "dir/", "file" and "link -> target".
 func tree(entries ...string) fstest.MapFS {
 	m := fstest.MapFS{}
 	for _, e := range entries {
@@ -81,7 +81,7 @@ func TestResolveSaysWhatIsWrong(t *testing.T) {
 		{"/etc/file/..", "path /etc/file/..: /etc/file: not a directory", ErrNotDirectory, Options{}},
 		{"/etc/file/new", "path /etc/file/new: /etc/file: not a directory", ErrNotDirectory, Options{Missing: true}},
 		{"/into", "path /into: /etc/file: not a directory", ErrNotDirectory, Options{}},
-		{"/long", "path /long: path grows too long by its symbolic links", ErrTooLong, Options{Missing: true}},
+		{"/long", "path /long: path too long after following symbolic links", ErrTooLong, Options{Missing: true}},
 		{"/self", "path /self: too many symbolic links: /self -> self", nil, Options{Missing: true}},
 		{"/lead/x", "path /lead/x: too many symbolic links: /a -> /d/b, /d/b -> ../c, /c -> a", nil, Options{NoFollow: true}},
 	} {
@@ -132,7 +132,7 @@ func (b broken) Lstat(name string) (fs.FileInfo, error) {
 	return b.MapFS.Lstat(name)
 }
 
-// What cannot be looked at is not taken for missing.
+// An element that cannot be examined does not count as missing.
 func TestResolvePassesErrorsOn(t *testing.T) {
 	_, err := Resolve(broken{tree("bad")}, "/bad/x", Options{Missing: true})
 	if want := "path /bad/x: /bad: permission denied"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {

@@ -12,24 +12,24 @@ const (
 	pathMax  = 4096 // PATH_MAX of linux/limits.h; a link's target is shorter
 )
 
-// Options choose what the callers of a resolver differ in. The zero value is what open(2) does: all links are followed
-// and everything has to exist.
+// Options select how to resolve. The zero value does what open(2) does: it follows all links, and everything has to
+// exist.
 type Options struct {
-	// NoFollow leaves the last element as it is when it is a symbolic link: for what is to be replaced, removed or
-	// read as a link. As in the kernel, a path that ends in "/" is followed all the same.
+	// NoFollow does not follow the last element if it is a symbolic link: for a path that will be replaced, removed
+	// or read as a link. As in the kernel, a link in a path that ends in "/" is still followed.
 	NoFollow bool
-	// Missing lets elements be missing: for what is to be created. They count as directories without entries, so
-	// that the missing rest of the path becomes the rest of the result. What exists but is no directory is an error
-	// still.
+	// Missing allows elements to be missing: for a path that will be created. Missing elements count as empty
+	// directories, so that the missing rest of the path becomes the rest of the result. Something that exists but
+	// is not a directory is still an error.
 	Missing bool
 }
 
-// Kind is what the rules of path resolution tell apart.
+// Kind is a kind of element, as far as the rules of path resolution distinguish them.
 type Kind uint8
 
 // The kinds.
 const (
-	Other     Kind = iota // neither of the two below
+	Other     Kind = iota // neither a directory nor a symbolic link
 	Directory             // has entries
 	Symlink               // has a target
 )
@@ -45,13 +45,13 @@ type Element[N any] struct {
 type Place[N any] struct {
 	Path    string // absolute in the root, clean
 	Node    N      // zero when missing
-	Missing bool   // nothing is there; only with [Options].Missing
+	Missing bool   // nothing exists there; only with [Options].Missing
 	Links   []Link // the symbolic links that were followed, in order
 }
 
-// Walk resolves name in a tree. root is the tree's root, always a directory; find returns what a directory has under a
-// name, which is never "", "." or "..", or an error that is [fs.ErrNotExist]. Any other error of find ends the walk. An
-// error is an [*Error] or a [*LoopError].
+// Walk resolves name in a tree. root is the tree's root, which is a directory. find returns what a directory has under
+// a name, which is never "", "." or ".."; if there is nothing, its error must match [fs.ErrNotExist]. Any other error
+// of find ends the walk. The error of Walk is an [*Error] or a [*LoopError].
 func Walk[N any](root N, find func(dir N, name string) (Element[N], error), name string, o Options) (Place[N], error) {
 	w := walk[N]{find: find, name: name, o: o, rest: strings.Split(name, "/"),
 		at: []step[N]{{path: "/", Element: Element[N]{Node: root, Kind: Directory}}}}
@@ -74,14 +74,14 @@ type walk[N any] struct {
 	find  func(dir N, name string) (Element[N], error)
 	name  string
 	o     Options
-	at    []step[N] // from the root to where the walk is
-	rest  []string  // elements ahead
+	at    []step[N] // from the root to the present position
+	rest  []string  // elements that remain
 	links []Link
 }
 
 func (w *walk[N]) top() step[N] { return w.at[len(w.at)-1] }
 
-// next takes one element off the rest.
+// next resolves the next element.
 func (w *walk[N]) next() error {
 	part, dir := w.rest[0], w.top()
 	w.rest = w.rest[1:]
@@ -106,7 +106,7 @@ func (w *walk[N]) next() error {
 	return nil
 }
 
-// look finds one entry of a directory. The path of the result is set with an error, too.
+// look finds one entry of a directory. The path of the result is set even if there is an error.
 func (w *walk[N]) look(dir step[N], part string) (step[N], error) {
 	s := step[N]{path: path.Join(dir.path, part)}
 	err := fs.ErrNotExist
@@ -126,7 +126,7 @@ func (w *walk[N]) follow(l Link) error {
 		return &LoopError{Path: w.name, Links: loop(w.links)}
 	}
 	if l.Target == "" {
-		// Linux cannot store one and would answer so.
+		// Linux cannot store an empty target, and reports it as missing.
 		return &Error{Path: w.name, At: l.Path, Err: fs.ErrNotExist}
 	}
 	if strings.HasPrefix(l.Target, "/") {
