@@ -26,34 +26,34 @@ type Install struct {
 	Where           string // "file:line"
 }
 
-// Config is what modprobe.d and the kernel command line say. The zero value is
-// an empty one.
+// Config is the configuration of modprobe.d(5) and the kernel command line. The
+// zero value is empty.
 type Config struct {
 	Aliases  []Alias
 	Options  map[string][]string // module -> options in order
 	SoftDeps []SoftDep
 	Installs []Install
-	// Blacklist holds modules whose aliases are ignored; by name they load (modprobe.d).
-	Blacklist map[string]string // module -> where it is said
+	// Blacklist holds modules whose aliases are ignored (modprobe.d); they can still be loaded by name.
+	Blacklist map[string]string // module -> "file:line" or kernel parameter
 	// Refused holds modules that must not be loaded at all: module_blacklist= and
 	// rd.driver.blacklist=.
-	Refused map[string]string // module -> the word that says it
-	// Ignored are lines which modprobe, too, would complain of and pass over: "file:line: text".
+	Refused map[string]string // module -> kernel parameter
+	// Ignored holds the lines that modprobe, too, would report and skip: "file:line: text".
 	Ignored []string
 }
 
-// maxTable bounds a text table of depmod or modprobe; modules.alias of a
+// maxTable limits a text table of depmod or modprobe, in bytes; modules.alias of a
 // distribution kernel has 1-2 MiB.
 const maxTable = 64 << 20
 
-// ConfigDirs are the directories of modprobe.d(5) relative to the root, the first the strongest.
+// ConfigDirs returns the directories of modprobe.d(5), relative to the root, in descending priority.
 func ConfigDirs() []string {
 	return []string{"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d"}
 }
 
-// ReadConfig reads the *.conf files of ConfigDirs below a root. Of files with the
-// same name only the one in the strongest directory counts; all are taken in the order
-// of their names. Directories that are absent are skipped.
+// ReadConfig reads the *.conf files of ConfigDirs below a root, in the order of
+// their names. Of files with the same name only the one in the directory with the
+// highest priority counts. ReadConfig skips absent directories.
 func ReadConfig(root fs.FS) (*Config, error) {
 	files := map[string]string{}
 	for _, dir := range ConfigDirs() {
@@ -69,7 +69,7 @@ func ReadConfig(root fs.FS) (*Config, error) {
 			if _, masked := files[e.Name()]; masked || e.Name()[0] == '.' || !strings.HasSuffix(e.Name(), ".conf") {
 				continue
 			}
-			// A link to nowhere and a directory are passed over, and hide nothing.
+			// Dangling links and directories are skipped, and hide no file of that name elsewhere.
 			info, err := fs.Stat(root, p)
 			if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 				continue
@@ -98,8 +98,8 @@ func ReadConfig(root fs.FS) (*Config, error) {
 	return c, nil
 }
 
-// parse adds one file of modprobe.d; name is for messages. The error is that
-// of a line longer than 1 MiB.
+// parse adds one file of modprobe.d; name is for messages. It fails only on a
+// line of more than 1 MiB.
 func (c *Config) parse(name string, data []byte) error {
 	return wrapped(name, data, func(line int, s string) error {
 		where := fmt.Sprintf("%s:%d", name, line)
@@ -128,16 +128,16 @@ func (c *Config) parseLine(f []string, s, where string) bool {
 	case "softdep":
 		c.SoftDeps = append(c.SoftDeps, parseSoftDep(f))
 	case "weakdep", "remove":
-		// Nothing that is loaded depends on them.
+		// They do not change which modules are loaded.
 	default:
 		return false
 	}
 	return true
 }
 
-// Cmdline adds what the kernel command line says of modules: MODULE.PARAM[=VALUE],
+// Cmdline adds what the kernel command line says about modules: MODULE.PARAM[=VALUE],
 // module_blacklist= and rd.driver.blacklist= (never loaded), modprobe.blacklist= (aliases ignored).
-// words are its parameters as the kernel splits them, without quotes.
+// words are the parameters as the kernel splits them, without quotes.
 func (c *Config) Cmdline(words []string) {
 	for _, w := range words {
 		key, value, has := strings.Cut(w, "=")
@@ -186,8 +186,8 @@ func put(m map[string]string, k, v string) map[string]string {
 	return m
 }
 
-// parseSoftDep takes a line of two words or more. Words before pre: or post: mean nothing to
-// modprobe; cifs of Linux 6.1 has such lines.
+// parseSoftDep reads a line of at least two words. modprobe ignores words before pre: or post:, which cifs of
+// Linux 6.1 has.
 func parseSoftDep(f []string) SoftDep {
 	d := SoftDep{Module: Name(f[1])}
 	var before []string
@@ -205,7 +205,7 @@ func parseSoftDep(f []string) SoftDep {
 	return d
 }
 
-// afterWords gives s without its first n words, its inner spaces as they are.
+// afterWords returns s without its first n words, with its inner spaces unchanged.
 func afterWords(s string, n int) string {
 	for range n {
 		s = strings.TrimLeft(s, " \t")
@@ -216,10 +216,10 @@ func afterWords(s string, n int) string {
 	return strings.TrimSpace(s)
 }
 
-// maxLine bounds a line, joined from several where it is.
+// maxLine limits a line, in bytes, after continued lines are joined.
 const maxLine = 1 << 20
 
-// lines calls fn with each line of a table of depmod that is not empty and not a comment.
+// lines calls fn with each line of a depmod table that is neither empty nor a comment.
 func lines(name string, data []byte, fn func(line int, s string) error) error {
 	sc := bufio.NewScanner(bytes.NewReader(data))
 	sc.Buffer(nil, maxLine)
@@ -236,8 +236,8 @@ func lines(name string, data []byte, fn func(line int, s string) error) error {
 	return nil
 }
 
-// wrapped is lines for modprobe's configuration: a backslash goes, and with it the line end behind it, so that the next
-// line belongs to this one (freadline_wrapped in kmod's shared/util.c).
+// wrapped is lines for modprobe's configuration: a backslash is removed, and with it a newline after it, so that the
+// next line continues this one (freadline_wrapped in kmod's shared/util.c).
 func wrapped(name string, data []byte, fn func(line int, s string) error) error {
 	var b strings.Builder
 	number, start := 1, 1

@@ -1,17 +1,17 @@
-// Package kmod spells kernel modules: the tables that depmod writes, modprobe's
-// configuration, module parameters on the kernel command line, what a module
-// file says of itself, and the version inside a kernel image.
+// Package kmod reads the formats of kernel modules: the tables that depmod writes,
+// modprobe's configuration, module parameters on the kernel command line, the
+// .modinfo section of a module file, and the version inside a kernel image.
 //
-// It answers which files are to be loaded, in which order and with which
-// options. It loads nothing and runs nothing: `install` and `remove` commands of
-// modprobe.d are therefore never followed (see [Index.Resolve]).
+// It determines which files to load, in which order and with which options. It
+// loads nothing and runs nothing: it never follows the `install` and `remove`
+// commands of modprobe.d (see [Index.Resolve]).
 //
-// Names are compared as the kernel does: '-' and '_' are the same, and every name
-// that is returned has '_'. Paths are relative to /lib/modules/RELEASE. Formats:
-// modules.dep(5), modprobe.d(5), and depmod's output as kmod 30 writes it.
-// The binary indexes (*.bin) are not read.
+// Names are compared as in the kernel: '-' and '_' are the same, and every name
+// that this package returns has '_'. Paths are relative to /lib/modules/RELEASE.
+// The formats are those of modules.dep(5), modprobe.d(5), and depmod's output as
+// of kmod 30. The package does not read the binary indexes (*.bin).
 //
-// Input is taken to be hostile: files are read up to a bound, and nothing
-// here panics on bad bytes. debug/elf is not hardened against them, so a panic
-// in it is caught and becomes an error.
+// Input may be hostile: files are read up to a limit, and nothing here panics on
+// bad bytes. debug/elf is not hardened against them, so a panic in it is caught
+// and becomes an error.
 package kmod

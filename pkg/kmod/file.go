@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	maxModule = 256 << 20 // unpacked; the largest, with debug information off, have about 30 MiB
+	maxModule = 256 << 20 // bytes, unpacked; the largest without debug information have about 30 MiB
 	maxWindow = 128 << 20
 )
 
-// Decompress gives the ELF bytes of a module file, plain or compressed with gzip, xz or zstd:
-// the first bytes tell, and must agree with the suffix of name. More than 256 MiB, trailing junk
-// and a content that is not ELF are errors.
+// Decompress returns the ELF bytes of a module file, plain or compressed with gzip, xz or zstd. The first bytes say
+// which, and must agree with the suffix of name. It returns an error for more than 256 MiB, for trailing garbage, and
+// if the contents are not ELF.
 func Decompress(name string, data []byte) ([]byte, error) {
 	kind := compression(data)
 	want := "ELF"
@@ -31,7 +31,7 @@ func Decompress(name string, data []byte) ([]byte, error) {
 		}
 	}
 	if kind != want {
-		return nil, fmt.Errorf("module file %s: is %s, not %s as its name says", name, orUnknown(kind), want)
+		return nil, fmt.Errorf("module file %s: it is %s, not %s as its name says", name, orUnknown(kind), want)
 	}
 	if kind == "ELF" {
 		return data, nil
@@ -41,7 +41,7 @@ func Decompress(name string, data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("module file %s: %s: %w", name, kind, err)
 	}
 	if compression(plain) != "ELF" {
-		return nil, fmt.Errorf("module file %s: its content is not ELF", name)
+		return nil, fmt.Errorf("module file %s: its contents are not ELF", name)
 	}
 	return plain, nil
 }
@@ -97,17 +97,17 @@ type Info struct {
 	Depends    []string // canonical names
 	Firmware   []string // below /lib/firmware
 	Aliases    []string
-	SoftDeps   []string // as they stand there: "pre: a b post: c"
+	SoftDeps   []string // as stored: "pre: a b post: c"
 	Parameters []string // names
 }
 
-// Release is the kernel that the module was built for: the first word of VerMagic.
+// Release returns the release of the kernel for which the module was built: the first word of VerMagic.
 func (i Info) Release() string {
 	release, _, _ := strings.Cut(i.VerMagic, " ")
 	return release
 }
 
-// ReadInfo reads the section .modinfo of an uncompressed module: NUL-terminated KEY=VALUE.
+// ReadInfo reads the .modinfo section of an uncompressed module: NUL-terminated strings KEY=VALUE.
 func ReadInfo(module []byte) (info Info, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -120,7 +120,7 @@ func ReadInfo(module []byte) (info Info, err error) {
 	}
 	section := f.Section(".modinfo")
 	if section == nil {
-		return Info{}, errors.New("module: no section .modinfo")
+		return Info{}, errors.New("module: no .modinfo section")
 	}
 	if section.Flags&elf.SHF_COMPRESSED != 0 || section.Size > uint64(len(module)) {
 		return Info{}, fmt.Errorf("module: section .modinfo claims %d bytes, flags %v", section.Size, section.Flags)
@@ -156,16 +156,16 @@ func ReadInfo(module []byte) (info Info, err error) {
 	return info, nil
 }
 
-// Release gives the release ("6.1.0-56-cloud-amd64") of an x86 kernel image, whole or its first 64 KiB:
-// the setup header's "HdrS" at 0x202 and, at 0x20e, where the version text is, less 0x200
-// (Documentation/arch/x86/boot.rst). Images of other architectures are errors.
+// Release returns the release ("6.1.0-56-cloud-amd64") of an x86 kernel image, from the whole image or its first 64
+// KiB. The setup header has "HdrS" at 0x202, and at 0x20e the offset of the version text minus 0x200
+// (Documentation/arch/x86/boot.rst). An image of another architecture is an error.
 func Release(vmlinuz []byte) (string, error) {
 	if len(vmlinuz) < 0x210 || string(vmlinuz[0x202:0x206]) != "HdrS" || vmlinuz[0x1fe] != 0x55 || vmlinuz[0x1ff] != 0xaa {
 		return "", errors.New("kernel image: no x86 setup header (HdrS at 0x202)")
 	}
 	pointer := int(binary.LittleEndian.Uint16(vmlinuz[0x20e:]))
 	if pointer == 0 {
-		return "", errors.New("kernel image: header names no version")
+		return "", errors.New("kernel image: the header has no version")
 	}
 	at := pointer + 0x200
 	if at >= len(vmlinuz) {

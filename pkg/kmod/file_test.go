@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// moduleFile makes the smallest ELF file with a section .modinfo.
+// moduleFile returns the smallest ELF file with a .modinfo section.
 func moduleFile(modinfo string) []byte {
 	const names = "\x00.modinfo\x00.shstrtab\x00"
 	var b bytes.Buffer
@@ -122,7 +122,7 @@ func TestRelease(t *testing.T) {
 	}
 	for want, bad := range map[string][]byte{
 		"no x86 setup header": make([]byte, 0x400),
-		"names no version":    at(0),
+		"has no version":      at(0),
 		"of 12288":            at(0xffff),
 		`is ""`:               at(0x2000),
 		"version at byte":     vmlinuz(strings.Repeat("x", 300)),

@@ -9,26 +9,25 @@ import (
 	"strings"
 )
 
-// Index is the modules of one kernel release.
+// Index holds the modules of one kernel release. Create it with [NewIndex].
 type Index struct {
 	conf    *Config
 	modules map[string]entry  // by canonical name
 	builtin map[string]string // canonical name -> path as in modules.builtin
 	aliases aliasTable        // modules.alias
-	native  aliasTable        // aliases of what is built in
+	native  aliasTable        // aliases of built-in modules
 	config  aliasTable        // modprobe.d
 	soft    map[string]SoftDep
 }
 
 type entry struct {
 	path string
-	deps []string // canonical names, as modules.dep orders them
+	deps []string // canonical names, in the order of modules.dep
 }
 
-// NewIndex reads the tables in a directory as /lib/modules/RELEASE. modules.dep must be there
-// (`depmod -b` makes it); modules.alias, modules.softdep, modules.builtin,
-// modules.builtin.alias and modules.builtin.modinfo may be absent. conf
-// may be nil.
+// NewIndex reads the tables in a directory such as /lib/modules/RELEASE. modules.dep must exist
+// (depmod creates it); modules.alias, modules.softdep, modules.builtin, modules.builtin.alias
+// and modules.builtin.modinfo may be absent. conf may be nil.
 func NewIndex(dir fs.FS, conf *Config) (*Index, error) {
 	if conf == nil {
 		conf = &Config{}
@@ -77,7 +76,7 @@ func (x *Index) addSoft(d SoftDep) {
 	x.soft[d.Module] = have
 }
 
-// relative makes the absolute paths of old depmods relative to the release's directory.
+// relative makes a path relative to the release's directory; old versions of depmod write absolute paths.
 func relative(p string) string {
 	if rest, ok := strings.CutPrefix(p, "/lib/modules/"); ok {
 		if _, in, ok := strings.Cut(rest, "/"); ok {
@@ -95,7 +94,7 @@ func (x *Index) parseDep(name string, data []byte) error {
 		}
 		file = relative(file)
 		if !fs.ValidPath(file) {
-			return fmt.Errorf("%s:%d: path %.80q leads out of the directory", name, line, file)
+			return fmt.Errorf("%s:%d: path %.80q leads outside the directory", name, line, file)
 		}
 		e := entry{path: file}
 		for _, d := range strings.Fields(deps) {
@@ -110,7 +109,7 @@ func (x *Index) parseSoftDep(name string, data []byte) error {
 	return lines(name, data, func(line int, s string) error {
 		f := strings.Fields(s)
 		if f[0] != "softdep" || len(f) < 2 {
-			return fmt.Errorf("%s:%d: %.80q is no softdep", name, line, s)
+			return fmt.Errorf("%s:%d: %.80q is not a softdep", name, line, s)
 		}
 		x.addSoft(parseSoftDep(f))
 		return nil
@@ -124,7 +123,7 @@ func (x *Index) parseBuiltin(name string, data []byte) error {
 	})
 }
 
-// parseModinfo reads NUL-terminated strings MODULE.KEY=VALUE.
+// parseModinfo reads the aliases from NUL-terminated strings MODULE.KEY=VALUE.
 func (x *Index) parseModinfo(_ string, data []byte) error {
 	for s := range bytes.SplitSeq(data, []byte{0}) {
 		key, value, ok := bytes.Cut(s, []byte("="))
@@ -136,18 +135,18 @@ func (x *Index) parseModinfo(_ string, data []byte) error {
 	return nil
 }
 
-// aliasTable holds patterns by the text before their first ':' ("pci", "usb", "fs_ext4" ...), which
-// saves nearly all of the comparisons.
+// aliasTable groups patterns by the text before their first ':' ("pci", "usb", "fs_ext4" ...), which
+// avoids almost all comparisons.
 type aliasTable struct {
 	bus map[string][]Alias
-	any []Alias // a wildcard comes before the first ':'
+	any []Alias // patterns with a wildcard before the first ':'
 }
 
 func (t *aliasTable) parse(name string, data []byte) error {
 	return lines(name, data, func(line int, s string) error {
 		f := strings.Fields(s)
 		if len(f) != 3 || f[0] != "alias" {
-			return fmt.Errorf("%s:%d: %.80q is no alias", name, line, s)
+			return fmt.Errorf("%s:%d: %.80q is not an alias", name, line, s)
 		}
 		t.add(normalAlias(f[1]), Name(f[2]))
 		return nil
@@ -166,7 +165,7 @@ func (t *aliasTable) add(pattern, module string) {
 	t.bus[bus] = append(t.bus[bus], Alias{pattern, module})
 }
 
-// find gives the modules of all patterns that match, each once, in the table's order.
+// find returns the modules of all patterns that match, each once, in the order of the table.
 func (t *aliasTable) find(alias string) []string {
 	bus, _, _ := strings.Cut(alias, ":")
 	var found []string

@@ -75,7 +75,7 @@ func TestResolveRefuses(t *testing.T) {
 		{ask: "a", want: "cycle a -> b -> a"},
 		{ask: "raid1", conf: "softdep md_mod pre: raid1", want: "cycle raid1 -> md_mod -> raid1"},
 		{ask: "raid1", cmdline: "quiet module_blacklist=foo,raid1", want: "forbidden by module_blacklist=foo,raid1"},
-		{ask: "raid1", cmdline: "rd.driver.blacklist=md-mod", want: "module md_mod, on which raid1 depends: forbidden"},
+		{ask: "raid1", cmdline: "rd.driver.blacklist=md-mod", want: "module md_mod (raid1 depends on it): forbidden"},
 		{ask: "raid1", conf: "\ninstall raid1 /sbin/modprobe -i raid1; echo", want: "t.conf:2: install raid1 /sbin/modprobe -i raid1; echo"},
 		{ask: "pci:v1", want: "module pci:v1: not found"},
 	}
@@ -146,7 +146,7 @@ func TestReadConfig(t *testing.T) {
 	}
 }
 
-// Lines are joined as kmod does it: nothing comes between them, and a backslash before something else goes alone.
+// Lines are joined as in kmod: nothing comes between them, and a backslash before anything else is only removed.
 func TestContinuedLines(t *testing.T) {
 	c := &Config{}
 	const text = "options m list=1,\\\n2,\\\n3 path=a\\b\noptions n\\\n x=1 \\\n\n# note \\\noptions hidden y=1\nblacklist last\\"
@@ -160,7 +160,7 @@ func TestContinuedLines(t *testing.T) {
 	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
 	}
-	// Two million continuations: quadratic work would show here as minutes.
+	// Two million continuations: quadratic time would take minutes here.
 	if err := (&Config{}).parse("t.conf", []byte(strings.Repeat("\\\n", 2<<20))); err != nil {
 		t.Error(err)
 	}
@@ -169,7 +169,7 @@ func TestContinuedLines(t *testing.T) {
 	}
 }
 
-// modprobe shows what it made of the same lines.
+// modprobe shows how it reads the same lines.
 func TestConfigOracle(t *testing.T) {
 	if _, err := exec.LookPath("modprobe"); err != nil {
 		t.Skipf("SKIPPED, the oracle is not there: %v", err)
@@ -210,7 +210,7 @@ func TestConfigOracle(t *testing.T) {
 	}
 	want := map[string]bool{}
 	for l := range strings.Lines(string(out)) {
-		want[strings.Join(strings.Fields(l), " ")] = true // it prints more lines, of the kernel's own command line
+		want[strings.Join(strings.Fields(l), " ")] = true // it also prints lines from the kernel's own command line
 	}
 	for _, o := range ours {
 		if !want[strings.Join(strings.Fields(o), " ")] {
@@ -222,7 +222,7 @@ func TestConfigOracle(t *testing.T) {
 	}
 }
 
-// What modprobe passes over is no obstacle: hidden files, directories, links to nowhere. None hides a file elsewhere.
+// Like modprobe, ReadConfig skips hidden files, directories and dangling links. None of them hides a file elsewhere.
 func TestReadConfigPassesOver(t *testing.T) {
 	root := t.TempDir()
 	for name, text := range map[string]string{
@@ -254,10 +254,10 @@ func TestReadConfigPassesOver(t *testing.T) {
 
 func TestNewIndexRefuses(t *testing.T) {
 	for want, fsys := range map[string]fstest.MapFS{
-		"depmod":    {},
-		"no colon":  {"modules.dep": {Data: []byte("kernel/a.ko")}},
-		"leads out": {"modules.dep": {Data: []byte("../../etc/a.ko:")}},
-		"no alias":  {"modules.dep": {}, "modules.alias": {Data: []byte("alias onlyone")}},
+		"depmod":       {},
+		"no colon":     {"modules.dep": {Data: []byte("kernel/a.ko")}},
+		"leads out":    {"modules.dep": {Data: []byte("../../etc/a.ko:")}},
+		"not an alias": {"modules.dep": {}, "modules.alias": {Data: []byte("alias onlyone")}},
 	} {
 		if _, err := NewIndex(fsys, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want one with %q", err, want)
@@ -293,8 +293,8 @@ func TestName(t *testing.T) {
 	}
 }
 
-// modulesRoot is a root with depmod's binary indexes: that of an unpacked kernel package in MIGRATE_INIT_MODULES_ROOT, the
-// host's, or the Debian that the QEMU scenarios unpacked.
+// modulesRoot returns a root with depmod's binary indexes: an unpacked kernel package in MIGRATE_INIT_MODULES_ROOT, the
+// host, or the Debian that the QEMU scenarios unpacked.
 func modulesRoot(t *testing.T) (root, release string) {
 	t.Helper()
 	if _, err := exec.LookPath("modprobe"); err != nil {
@@ -318,7 +318,7 @@ func modulesRoot(t *testing.T) (root, release string) {
 	return "", ""
 }
 
-// Every module of a real kernel is resolved by modprobe and by us.
+// Resolve and modprobe must agree on every module of a real kernel.
 func TestModprobeOracle(t *testing.T) {
 	root, release := modulesRoot(t)
 	x, err := NewIndex(os.DirFS(filepath.Join(root, "lib/modules", release)), nil)
@@ -338,7 +338,7 @@ func TestModprobeOracle(t *testing.T) {
 	}
 	slices.Sort(ask[7:])
 	if os.Getenv("MIGRATE_INIT_MODULES_ROOT") == "" && len(ask) > 600 {
-		ask = ask[:600] // a process each
+		ask = ask[:600] // each takes a process
 	}
 	for _, name := range ask {
 		cmd := exec.Command("modprobe", "-d", root, "-S", release, "-C", os.DevNull, "--show-depends", "-q", name)
@@ -361,7 +361,7 @@ func TestModprobeOracle(t *testing.T) {
 		for _, m := range mods {
 			got = append(got, m.Name)
 		}
-		// modprobe obeys only the first softdep line of a module, we all of them.
+		// modprobe uses only the first softdep line of a module, Resolve all of them.
 		if slices.ContainsFunc(got, func(m string) bool { return repeated[m] > 1 }) {
 			for _, w := range want {
 				if !slices.Contains(got, w) {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Name is the canonical name of a module: of a name or a path of a file, with the
-// directory and the suffixes .ko, .ko.gz, .ko.xz, .ko.zst off and '-' as '_'.
+// Name returns the canonical name of a module from its name or the path of its file: without
+// directory and without the suffix .ko, .ko.gz, .ko.xz or .ko.zst, and with '_' for '-'.
 func Name(s string) string {
 	s = path.Base(s)
 	for _, suffix := range []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"} {
@@ -18,7 +18,7 @@ func Name(s string) string {
 	return strings.ReplaceAll(s, "-", "_")
 }
 
-// normalAlias makes '-' into '_', except inside of brackets, where it is a range.
+// normalAlias replaces '-' with '_', except inside brackets, where it denotes a range.
 func normalAlias(s string) string {
 	if !strings.Contains(s, "-") {
 		return s
@@ -38,9 +38,9 @@ func normalAlias(s string) string {
 	return string(b)
 }
 
-// match tells whether a modalias fits a pattern of modules.alias, as fnmatch(3)
-// without flags: '*', '?', '[a-f]', '[!x]' and '\' before a literal. A bracket
-// that does not close is a literal.
+// match reports whether a modalias matches a pattern of modules.alias, like fnmatch(3)
+// without flags: '*', '?', '[a-f]', '[!x]' and '\' before a literal. A bracket that
+// does not close is a literal.
 func match(pattern, alias string) bool {
 	p, s := 0, 0
 	star, mark := -1, 0
@@ -57,7 +57,7 @@ func match(pattern, alias string) bool {
 				continue
 			}
 		}
-		// Only the last star needs another try: it can take what earlier ones could.
+		// Only the last star needs another try: it can match what earlier ones could.
 		if star < 0 || mark >= len(alias) {
 			return false
 		}
@@ -67,8 +67,8 @@ func match(pattern, alias string) bool {
 	return true
 }
 
-// matchOne compares one byte with the first element of a pattern that is not '*', and gives that element's
-// length.
+// matchOne compares one byte with the first element of a pattern, which is not '*', and returns the length of
+// that element.
 func matchOne(pattern string, c byte) (int, bool) {
 	switch pattern[0] {
 	case '?':

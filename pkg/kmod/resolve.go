@@ -12,15 +12,15 @@ type Module struct {
 	Path    string // relative to the release's directory
 	Options string // for finit_module
 	Why     string // "asked for", "needed by NAME", "before NAME" or "after NAME" (softdep)
-	// Soft is set if only soft dependencies lead to it. Then its loading may fail: crc32c_intel does
+	// Soft is set if only soft dependencies lead to it. Loading it may then fail, as with crc32c_intel
 	// on a processor without the instruction.
 	Soft bool
 }
 
-// MissingError is a name that is no module, no builtin and no alias.
+// MissingError is the error for a name that is neither a module nor built in nor an alias.
 type MissingError struct {
 	Name string
-	By   string // the module that depends on it, or ""
+	By   string // the module that depends on it; "" if the caller asked for it
 }
 
 func (e *MissingError) Error() string {
@@ -30,26 +30,27 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("module %s: not found, neither as a file, nor built in, nor as an alias", e.Name)
 }
 
-// RefusedError is a module that the configuration forbids to load.
+// RefusedError is the error for a module that the configuration forbids. By is the module that depends on it, if any;
+// Where is the line or kernel parameter that forbids it.
 type RefusedError struct{ Name, By, Where string }
 
 func (e *RefusedError) Error() string {
 	if e.By != "" && e.By != e.Name {
-		return fmt.Sprintf("module %s, on which %s depends: forbidden by %s", e.Name, e.By, e.Where)
+		return fmt.Sprintf("module %s (%s depends on it): forbidden by %s", e.Name, e.By, e.Where)
 	}
 	return fmt.Sprintf("module %s: forbidden by %s", e.Name, e.Where)
 }
 
-// Lookup gives the modules for a name or modalias, built-in ones included. Like modprobe it takes the first of
-// these that has any: alias of modprobe.d, module, alias of modules.alias, builtin, alias of a builtin.
-// Modules that are blacklisted, refused, or disabled by `install NAME /bin/true` are left out of what an
-// alias finds. None is an empty list.
+// Lookup returns the modules for a name or modalias, including built-in ones. Like modprobe, it uses the first of
+// these that has any: aliases of modprobe.d, modules, modules.alias, built-in modules, aliases of built-in modules.
+// Modules that are blacklisted, refused, or disabled by `install NAME /bin/true` are not found by an alias. The
+// result is empty if there are none.
 func (x *Index) Lookup(nameOrAlias string) []string {
 	found, _ := x.lookup(nameOrAlias)
 	return found
 }
 
-// lookup also tells whether there was anything before the blacklist.
+// lookup also reports whether there was anything before the blacklist was applied.
 func (x *Index) lookup(s string) (found []string, known bool) {
 	alias := normalAlias(s)
 	name := Name(s)
@@ -86,20 +87,22 @@ func (x *Index) Builtin(name string) bool {
 	return ok
 }
 
-// Options gives the parameters for a module, of modprobe.d first, then of the kernel command line, as
-// finit_module takes them.
+// Options returns the parameters for a module as finit_module(2) takes them: first those of modprobe.d, then those of
+// the kernel command line.
 func (x *Index) Options(name string) string {
 	return strings.Join(x.conf.Options[Name(name)], " ")
 }
 
-// Resolve gives the files to load for names and modaliases, each once and in order: what a
-// module depends on and its soft dependencies `pre:` before it, `post:` after
-// it (all lines of softdep count; modprobe obeys only the first for a module). Builtins are left out. A soft dependency that is missing or forbidden
-// is left out. Anything else that is missing is a [*MissingError]; a module that was
-// asked for or depended on and is refused, or has an `install` command, is a [*RefusedError]
-// (there is no way to know what the command would load). An alias all of
-// whose modules are blacklisted gives nothing. A cycle is an error which
-// shows it.
+// Resolve returns the files to load for names and modaliases, each once and in
+// order: before a module come its dependencies and its soft dependencies `pre:`,
+// after it those of `post:`. All softdep lines count; modprobe uses only the first
+// for each module. Built-in modules are left out, and so are soft dependencies that
+// are missing or forbidden.
+//
+// Anything else that is missing is a [*MissingError]. A module that was asked for or
+// is depended on is a [*RefusedError] if it is refused or has an `install` command,
+// because it is not known what the command would load. An alias whose modules are
+// all blacklisted yields nothing. A dependency cycle is an error that shows it.
 func (x *Index) Resolve(names ...string) ([]Module, error) {
 	r := resolver{x: x, state: map[string]int{}, hard: map[string]bool{}}
 	for _, name := range names {
@@ -125,14 +128,14 @@ func (x *Index) Resolve(names ...string) ([]Module, error) {
 
 type resolver struct {
 	x     *Index
-	state map[string]int // 1: its predecessors are being visited; 2: in order
+	state map[string]int // 1: its dependencies are being visited; 2: it is in order
 	chain []string
 	order []Module
 	posts []SoftDep
 	hard  map[string]bool
 }
 
-// needed marks a module and all that it depends on; visit has made sure that there is no cycle.
+// needed marks a module and all its dependencies; visit has made sure that there is no cycle.
 func (r *resolver) needed(name string) {
 	if r.hard[name] {
 		return
@@ -143,7 +146,7 @@ func (r *resolver) needed(name string) {
 	}
 }
 
-// maxChain bounds the depth; real ones stay below 20.
+// maxChain limits the depth of dependencies; real ones stay below 20.
 const maxChain = 1000
 
 func (r *resolver) visit(name, why, by string) error {
@@ -173,7 +176,7 @@ func (r *resolver) visit(name, why, by string) error {
 	if err := r.visitSoft(soft.Pre, "before "+name); err != nil {
 		return err
 	}
-	// modules.dep lists a dependency before what that one needs.
+	// modules.dep lists a dependency before its own dependencies.
 	for _, dep := range slices.Backward(e.deps) {
 		if err := r.visit(dep, "needed by "+name, name); err != nil {
 			return err
@@ -186,8 +189,8 @@ func (r *resolver) visit(name, why, by string) error {
 	return nil
 }
 
-// after loads what is to follow the modules in order: only once nothing is half done, as
-// what follows may need a module that is still waiting for its dependencies.
+// after adds the soft dependencies `post:` of the modules in order. It must run when no visit
+// is in progress, because they may need a module that is still waiting for its dependencies.
 func (r *resolver) after() error {
 	for len(r.posts) > 0 {
 		soft := r.posts[0]
@@ -199,7 +202,7 @@ func (r *resolver) after() error {
 	return nil
 }
 
-// disabled tells whether an install command is only there to prevent loading.
+// disabled reports whether the only purpose of an install command is to prevent loading.
 func (x *Index) disabled(name string) bool {
 	for _, i := range x.conf.Installs {
 		if i.Module == name {
@@ -212,7 +215,7 @@ func (x *Index) disabled(name string) bool {
 	return false
 }
 
-// forbidden gives the place that forbids a module, or "".
+// forbidden returns the line or kernel parameter that forbids a module, or "".
 func (x *Index) forbidden(name string) string {
 	if where, ok := x.conf.Refused[name]; ok {
 		return where
@@ -225,7 +228,7 @@ func (x *Index) forbidden(name string) string {
 	return ""
 }
 
-// visitSoft leaves out what is not there or forbidden, at any depth.
+// visitSoft visits soft dependencies. It leaves out modules that are missing or forbidden, or depend on such a module.
 func (r *resolver) visitSoft(names []string, why string) error {
 	for _, n := range names {
 		found, _ := r.x.lookup(n)
@@ -241,10 +244,10 @@ func (r *resolver) visitSoft(names []string, why string) error {
 	return nil
 }
 
-// loadable tells whether a module and all that it depends on are there and allowed.
+// loadable reports whether a module and all its dependencies are present and allowed.
 func (x *Index) loadable(name string, seen map[string]bool) bool {
 	if seen[name] {
-		return true // a cycle is visit's to tell
+		return true // visit reports a cycle
 	}
 	seen[name] = true
 	e, ok := x.modules[name]
