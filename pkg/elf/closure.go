@@ -12,18 +12,18 @@ import (
 // File is one file that an image needs.
 type File struct {
 	Path      string // absolute in the root; no component of its directory is a symbolic link
-	Link      string // target of a symbolic link as it is stored; "" for a regular file
+	Link      string // target of a symbolic link as stored; "" for a regular file
 	Why       string // "tool", "loader of /usr/bin/x", "libc.so.6, needed by /usr/bin/x" ...
-	SearchDir string // of a library that the loader finds only by ld.so.conf: that directory
+	SearchDir string // the directory of a library that the loader finds only through ld.so.conf; otherwise ""
 }
 
-// MissingError is a library that is in none of the directories.
+// MissingError is the error for a library that is in none of the directories.
 type MissingError struct {
-	Tool    string // the file asked for
-	Library string
-	By      string // the object that needs it
-	Dirs    []string
-	Passed  []string // files of that name which do not fit, with the reason
+	Tool    string   // the file that the caller asked for
+	Library string   // name of the library
+	By      string   // the object that needs it
+	Dirs    []string // directories that were searched
+	Passed  []string // files with that name that do not match, with the reason
 }
 
 func (e *MissingError) Error() string {
@@ -44,17 +44,19 @@ func (e *MissingError) pass(why string) {
 const (
 	maxObjects = 4096 // in one closure
 	maxNeeded  = 1024 // of one object
-	maxScripts = 4    // interpreters that are scripts themselves, as in the kernel
+	maxScripts = 4    // nested interpreters that are scripts, as in the kernel
 	pathMax    = 4096
 )
 
-// Closure gives all files that the tools at paths need, themselves included,
-// each once and sorted by Path. root is the tree they are in, an [os.Root]'s FS or [os.DirFS];
-// absolute symbolic links lead to places inside of it. dlopen names libraries to add
-// with all they need: a path, or a name ("libgcc_s.so.1") which is searched for
-// with the defaults of the first ELF tool. A missing library is a [*MissingError]; a missing tool,
-// interpreter or loader is an [fs.ErrNotExist] with the tool's path; a tool that is neither
-// ELF nor a script is an error.
+// Closure returns all files that the tools at paths need, including the tools, each
+// once and sorted by Path. root is their tree, the FS of an [os.Root] or [os.DirFS];
+// absolute symbolic links lead to paths inside root. dlopen names libraries to add
+// with all that they need: a path, or a name ("libgcc_s.so.1") that is searched for in
+// the default directories of the first ELF tool.
+//
+// A missing library is a [*MissingError]. The error for a missing tool, interpreter or
+// loader wraps [fs.ErrNotExist] and names the tool. A tool that is neither ELF nor a
+// script is an error.
 func Closure(root fs.ReadLinkFS, paths []string, dlopen []string) ([]File, error) {
 	c := &closure{tree: newTree(root), objects: map[string]*object{}, searched: map[string]string{}}
 	if err := c.readConf(); err != nil {
@@ -93,7 +95,7 @@ func (c *closure) answer() []File {
 	return files
 }
 
-// tool adds a program or script. Its errors do not name it.
+// tool adds a program or script. Its errors do not name the tool.
 func (c *closure) tool(p, why string, depth int) error {
 	final, err := c.tree.add(p, why)
 	if err != nil {
@@ -105,7 +107,7 @@ func (c *closure) tool(p, why string, depth int) error {
 	}
 	if script, ok := strings.CutPrefix(line, "#!"); ok {
 		if depth == maxScripts {
-			return fmt.Errorf("more than %d scripts as interpreters of each other", maxScripts)
+			return fmt.Errorf("more than %d nested scripts as interpreters", maxScripts)
 		}
 		return c.script(final, script, depth)
 	}
@@ -124,7 +126,7 @@ func (c *closure) tool(p, why string, depth int) error {
 func (c *closure) script(final, line string, depth int) error {
 	words := strings.Fields(line)
 	if len(words) == 0 {
-		return errors.New("script names no interpreter")
+		return errors.New("the script names no interpreter")
 	}
 	why := "interpreter of " + final
 	if err := c.tool(absolute(words[0]), why, depth+1); err != nil {
@@ -170,11 +172,11 @@ func (c *closure) object(final string) (*object, error) {
 type loaded struct {
 	*object
 	path string  // as it was found
-	by   *loaded // whose need it was
+	by   *loaded // the object that needs it
 }
 
-// load adds what an object needs, breadth first, as the loader does: what is loaded already
-// satisfies a later need of the same name.
+// load adds what an object needs, breadth first, as the loader does: a library that is already
+// loaded satisfies a later need with the same name.
 func (c *closure) load(tool string, first *loaded) error {
 	have := map[string]bool{path.Base(first.path): true, first.soname: true}
 	if first.interp != "" {
@@ -215,7 +217,7 @@ func (c *closure) dlopen(lib string) error {
 		return c.load(p, &loaded{object: o, path: p})
 	}
 	if c.abi == nil {
-		return fmt.Errorf("library %s: no ELF tool tells its architecture", lib)
+		return fmt.Errorf("library %s: unknown architecture, as there is no ELF tool", lib)
 	}
 	user := &loaded{object: &object{abi: c.abi.abi}, path: "dlopen"}
 	l, err := c.find("dlopen", lib, user, c.abi.interp)

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// spec describes the smallest ELF file with a dynamic section.
+// spec describes a minimal ELF file with a dynamic section.
 type spec struct {
 	machine delf.Machine // 0 is x86-64
 	interp  string
@@ -70,7 +70,7 @@ func (s spec) bytes() []byte {
 	return b.Bytes()
 }
 
-// host is a small merged-/usr system in the manner of Debian.
+// host is a small system with a merged /usr, like Debian.
 func host(extra map[string]any) fstest.MapFS {
 	const ld = "/lib64/ld-linux-x86-64.so.2"
 	all := map[string]any{
@@ -193,11 +193,11 @@ func TestClosureRefuses(t *testing.T) {
 		"/usr/bin/noloader": "tool /usr/bin/noloader: loader /lib/ld-none.so: ",
 		"/usr/bin/none":     "tool /usr/bin/none: ",
 		"/usr/bin/text":     "neither an ELF file nor a script",
-		"/usr/bin/selfish":  "more than 4 scripts",
+		"/usr/bin/selfish":  "more than 4 nested scripts",
 		"/usr/bin":          "not a regular file",
 		"/loop":             "too many symbolic links",
 		"/usr/bin/tool/x":   "not a directory",
-		// DT_RUNPATH does not hold for the library's own needs.
+		// DT_RUNPATH does not apply to the dependencies of the library.
 		"/app/bin/app": "library libdeep.so, needed by /app/lib/libapp.so: not found",
 	} {
 		files, err := Closure(host(nil), []string{tool}, nil)
@@ -214,7 +214,7 @@ func TestClosureRefuses(t *testing.T) {
 	}
 }
 
-// What the loader really does on this machine is what we say.
+// Closure must agree with what the loader really does on this machine.
 func TestLddOracle(t *testing.T) {
 	if _, err := exec.LookPath("ldd"); err != nil {
 		t.Skipf("SKIPPED, the oracle is not there: %v", err)
@@ -271,7 +271,7 @@ func TestLddOracle(t *testing.T) {
 	}
 }
 
-// The answer suffices: copied elsewhere, the tool runs with nothing else.
+// The closure suffices: copied to another root, the tool runs with nothing else.
 func TestChrootOracle(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: chroot needs root")

@@ -11,7 +11,7 @@ import (
 	"migrate-init/pkg/rootfs"
 )
 
-// abi is what a library must share with its user.
+// abi is what a library must have in common with the object that needs it.
 type abi struct {
 	class   delf.Class
 	data    delf.Data
@@ -29,13 +29,13 @@ type object struct {
 }
 
 const (
-	maxFile    = 512 << 20 // only where the file cannot be read at an offset
+	maxFile    = 512 << 20 // only for a file that cannot be read at an offset
 	maxStrings = 64 << 20  // of the dynamic string table
 	maxDynamic = 1 << 20
 )
 
-// readObject reads program headers only, as the loader does: section headers
-// may be stripped.
+// readObject reads only program headers, as the loader does: section headers may
+// be stripped.
 func (t *tree) readObject(final string) (o *object, err error) {
 	f, err := t.root.Open(rootfs.Name(final))
 	if err != nil {
@@ -146,7 +146,7 @@ func (o *object) dynamic(f *delf.File, p *delf.Prog) error {
 		}
 		raw, _, ended := bytes.Cut(strs[n.offset:min(uint64(len(strs)), n.offset+pathMax*16)], []byte{0})
 		if !ended {
-			return errors.New("name without an end")
+			return errors.New("a name has no end")
 		}
 		o.name(delf.DynTag(n.tag), string(raw))
 	}

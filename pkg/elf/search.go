@@ -12,11 +12,11 @@ import (
 	"migrate-init/pkg/rootfs"
 )
 
-// find adds the library that a loader takes for name.
+// find adds the library that the loader would use for name.
 func (c *closure) find(tool, name string, user *loaded, interp string) (*loaded, error) {
 	missing := &MissingError{Tool: tool, Library: name, By: user.path}
 	if strings.Contains(name, "/") {
-		// Relative to the working directory; the image's is its root.
+		// The name is relative to the working directory, which in the image is its root.
 		for _, p := range expand(name, user) {
 			l, why := c.try(absolute(p), user)
 			if l != nil {
@@ -49,7 +49,7 @@ func (c *closure) find(tool, name string, user *loaded, interp string) (*loaded,
 	return nil, missing
 }
 
-// try gives nil for what is not there, and why for what is there and does not fit.
+// try returns nil if there is no such file, and nil with the reason if there is one that does not match.
 func (c *closure) try(p string, user *loaded) (*loaded, string) {
 	final, _, info, err := c.tree.resolve(p)
 	if err != nil || !info.Mode().IsRegular() {
@@ -70,8 +70,8 @@ func (c *closure) keep(l *loaded, name string) error {
 	return err
 }
 
-// dirs are an object's own directories. DT_RPATH is inherited from those that led to it,
-// and both it and theirs are void if it has a DT_RUNPATH.
+// dirs returns an object's own directories. It inherits DT_RPATH from the objects that led to it;
+// if it has a DT_RUNPATH, no DT_RPATH counts.
 func (l *loaded) dirs() []string {
 	if len(l.runpath) > 0 {
 		return expandAll(l.runpath, l)
@@ -88,7 +88,7 @@ func (l *loaded) dirs() []string {
 func expandAll(list []string, l *loaded) []string {
 	var dirs []string
 	for _, d := range list {
-		if d != "" { // the working directory: never meant
+		if d != "" { // an empty name is the working directory, which is never intended
 			for _, e := range expand(d, l) {
 				dirs = append(dirs, absolute(e))
 			}
@@ -97,7 +97,7 @@ func expandAll(list []string, l *loaded) []string {
 	return dirs
 }
 
-// expand replaces $ORIGIN, $LIB and $PLATFORM; $LIB differs between distributions, so each is tried.
+// expand replaces $ORIGIN, $LIB and $PLATFORM. $LIB differs between distributions, so expand returns each variant.
 func expand(s string, l *loaded) []string {
 	if !strings.Contains(s, "$") {
 		return []string{s}
@@ -131,7 +131,7 @@ func platform(m delf.Machine) string {
 	return ""
 }
 
-// triplet is Debian's multiarch name, "" where it is not known.
+// triplet returns Debian's multiarch name, or "" if it is not known.
 func triplet(a abi) string {
 	switch a.machine {
 	case delf.EM_X86_64:
@@ -155,8 +155,8 @@ func triplet(a abi) string {
 	return ""
 }
 
-// defaultDirs are those built into the loaders of all distributions; the last is where a loader
-// from its own prefix (NixOS, Guix) looks.
+// defaultDirs returns the directories that are built into the loaders of all distributions. The
+// last is the loader's own directory, for loaders in a prefix of their own (NixOS, Guix).
 func defaultDirs(a abi, interp string) []string {
 	var dirs []string
 	if t := triplet(a); t != "" {
@@ -208,7 +208,7 @@ func unique(list []string) []string {
 	})
 }
 
-// readConf reads /etc/ld.so.conf with what it includes (ldconfig(8)). None is no error.
+// readConf reads /etc/ld.so.conf and the files that it includes (ldconfig(8)). It is not an error if there is none.
 func (c *closure) readConf() error {
 	err := c.confFile("/etc/ld.so.conf", 0)
 	c.conf = unique(c.conf)
@@ -257,7 +257,7 @@ func (c *closure) confFile(p string, depth int) error {
 	return nil
 }
 
-// confGlob includes the files that match, sorted; a wildcard counts in the last component only.
+// confGlob includes the files that match, sorted; wildcards work only in the last component.
 func (c *closure) confGlob(pattern string, depth int) error {
 	if depth > 8 {
 		return fmt.Errorf("library directories: %s: included more than 8 deep", pattern)
@@ -265,7 +265,7 @@ func (c *closure) confGlob(pattern string, depth int) error {
 	dir, base := path.Split(pattern)
 	final, _, _, err := c.tree.resolve(dir)
 	if err != nil {
-		return nil //nolint:nilerr // ldconfig, too, goes on when nothing matches
+		return nil //nolint:nilerr // ldconfig, too, continues if nothing matches
 	}
 	list, err := fs.ReadDir(c.tree.root, rootfs.Name(final))
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"migrate-init/pkg/rootfs"
 )
 
-// tree reads below a root and remembers each symbolic link and file that was
-// asked for.
+// tree reads below a root and records each symbolic link and file that was added.
 type tree struct {
 	root fs.ReadLinkFS
 	seen map[string]File
@@ -19,12 +18,12 @@ type tree struct {
 
 func newTree(root fs.ReadLinkFS) *tree { return &tree{root: root, seen: map[string]File{}} }
 
-// resolve follows all symbolic links inside of the root, and gives the real path and the links
-// that it met. The file system below never has to follow one itself.
+// resolve follows all symbolic links inside the root. It returns the real path and the links on
+// the way, so that the file system never has to follow one itself.
 func (t *tree) resolve(p string) (final string, links []File, info fs.FileInfo, err error) {
 	f, err := rootfs.Resolve(t.root, p, rootfs.Options{})
 	if errors.Is(err, rootfs.ErrNotDirectory) {
-		// The loader searches on, as it does where nothing is.
+		// The loader continues its search, as it does after ENOENT.
 		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	}
 	for _, l := range f.Links {
@@ -33,7 +32,7 @@ func (t *tree) resolve(p string) (final string, links []File, info fs.FileInfo, 
 	return f.Path, links, f.Info, err
 }
 
-// add resolves a regular file and remembers it with its links.
+// add resolves a regular file and records it with its links.
 func (t *tree) add(p, why string) (string, error) {
 	final, links, info, err := t.resolve(p)
 	if err != nil {
@@ -56,14 +55,14 @@ func (t *tree) remember(f File, why string) {
 	}
 }
 
-// exists tells whether p leads to a regular file.
+// exists reports whether p leads to a regular file.
 func (t *tree) exists(p string) bool {
 	_, _, info, err := t.resolve(p)
 	return err == nil && info.Mode().IsRegular()
 }
 
-// firstLine gives the beginning of a file up to its first line's end, at most the 256
-// bytes that the kernel looks at.
+// firstLine returns the first line of a file without its newline, from at most the 256 bytes that
+// the kernel reads.
 func (t *tree) firstLine(final string) (string, error) {
 	f, err := t.root.Open(rootfs.Name(final))
 	if err != nil {
@@ -79,7 +78,7 @@ func (t *tree) firstLine(final string) (string, error) {
 	return string(line), nil
 }
 
-// read gives a whole file of at most limit bytes.
+// read returns a whole file of at most limit bytes.
 func (t *tree) read(final string, limit int64) ([]byte, error) {
 	f, err := t.root.Open(rootfs.Name(final))
 	if err != nil {
