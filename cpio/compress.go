@@ -14,24 +14,24 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Method is a compression of what is written.
+// Method is a compression method for writing.
 type Method string
 
-// Methods that can be written. The kernel needs CONFIG_RD_GZIP or CONFIG_RD_ZSTD.
+// The methods. The kernel needs CONFIG_RD_GZIP or CONFIG_RD_ZSTD to read gzip or zstd.
 const (
 	None Method = "none"
 	Gzip Method = "gzip"
 	Zstd Method = "zstd"
 )
 
-// zstdWindow is far below the 128 MiB at which the kernel refuses a frame:
-// the window is memory which the unpacker takes at boot.
+// zstdWindow is far below the 128 MiB at which the kernel refuses a frame: the
+// unpacker needs that much memory at boot.
 const zstdWindow = 8 << 20
 
-// NewCompressor returns a writer which compresses into w; its Close ends the
-// stream and leaves w open. Zstd is one frame with checksum; level follows the
-// tools (gzip 1-9, zstd 1-22), 0 is the default. The output depends on input
-// and level only, not on the number of processors.
+// NewCompressor returns a writer that compresses to w; its Close ends the stream
+// and leaves w open. Zstd writes one frame with a checksum. level is that of the
+// command-line tools (gzip 1-9, zstd 1-22); 0 is the default. The output depends
+// only on input and level, not on the number of processors.
 func NewCompressor(w io.Writer, m Method, level int) (io.WriteCloser, error) {
 	switch m {
 	case None:
@@ -62,21 +62,21 @@ type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
-// ImageOptions tells how [WriteImage] writes.
+// ImageOptions configures [WriteImage].
 type ImageOptions struct {
 	WriterOptions
 	Method Method // "" means Zstd
 	Level  int
-	// Parts is the number of complete compressed archives that the image
-	// is made of, compressed at the same time; 0 means 1. The image depends on it, so
-	// it must not be taken from the number of processors. There are
-	// fewer when there are too few entries.
+	// Parts is the number of complete compressed archives in the image, which are
+	// compressed concurrently; 0 means 1. The bytes of the image depend on it, so do
+	// not derive it from the number of processors. The image has fewer parts if
+	// there are too few entries.
 	Parts int
 }
 
-// WriteImage writes entries, sorted by name and with all missing parents, as one
-// image. The result does not depend on the order of entries. With several parts
-// the bodies are read at the same time, and the compressed parts are held in memory.
+// WriteImage writes entries as one image, sorted by name and with all missing
+// parents. The result does not depend on the order of entries. With several parts
+// the bodies are read concurrently, and the compressed parts are held in memory.
 func WriteImage(w io.Writer, entries []Entry, opts ImageOptions) error {
 	if opts.Method == "" {
 		opts.Method = Zstd
@@ -110,8 +110,8 @@ func WriteImage(w io.Writer, entries []Entry, opts ImageOptions) error {
 	return nil
 }
 
-// arrange sorts, and adds the parents that are missing, so that a later part
-// does not repeat those of an earlier one. Names are checked by the writer.
+// arrange sorts entries and adds missing parents, so that a later part does not
+// repeat those of an earlier one. The writer checks the other fields.
 func arrange(entries []Entry, opts WriterOptions) ([]Entry, error) {
 	all := slices.Clone(entries)
 	isDir := map[string]bool{".": true}
@@ -121,7 +121,7 @@ func arrange(entries []Entry, opts WriterOptions) ([]Entry, error) {
 			return nil, fmt.Errorf("cpio entry %q: %w", all[i].Name, err)
 		}
 		if _, twice := isDir[name]; twice && name != "." {
-			return nil, fmt.Errorf("cpio entry %q: name is in the archive twice", name)
+			return nil, fmt.Errorf("cpio entry %q: duplicate name", name)
 		}
 		all[i].Name = name
 		isDir[name] = all[i].IsDir()
@@ -154,8 +154,8 @@ func rootFirst(name string) string {
 	return name
 }
 
-// split cuts into at most n runs of about equal size, never through a group of
-// hard links: the kernel forgets them at each trailer.
+// split cuts entries into at most n runs of about equal size, never within a group
+// of hard links: the kernel forgets hard links at each trailer.
 func split(entries []Entry, n int) [][]Entry {
 	const perEntry = 128 // header and name
 	var total, sum int64
@@ -181,8 +181,8 @@ func split(entries []Entry, n int) [][]Entry {
 	return append(parts, entries[start:])
 }
 
-// earlier lists the directories which the parts before have made, so that the
-// writer of the next one does not create them again.
+// earlier returns the directories in the previous parts, so that the writer of
+// the next part does not create them again.
 func earlier(parts [][]Entry) map[string]bool {
 	dirs := map[string]bool{".": true}
 	for _, part := range parts {
@@ -206,7 +206,7 @@ func writePart(w io.Writer, entries []Entry, dirs map[string]bool, opts ImageOpt
 	}
 	for _, e := range entries {
 		if err := cw.Add(e); err != nil {
-			_ = z.Close() // frees its buffers; the first error is the one to tell
+			_ = z.Close() // frees its buffers; the first error is the one to return
 			return err
 		}
 	}

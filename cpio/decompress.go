@@ -11,10 +11,10 @@ import (
 	"github.com/therootcompany/xz"
 )
 
-// compressed reads one compressed stream, and of the image exactly its bytes:
-// what follows is the next segment's. The libraries read ahead or on into the
-// next stream, so zstd, xz and lz4 are given a reader which ends where
-// their own structure says.
+// compressed reads one compressed stream, and exactly the bytes of that stream:
+// what follows belongs to the next segment. The libraries read ahead, or continue
+// with the next stream, so zstd, xz and lz4 get a reader that ends where the
+// structure of the stream ends.
 func (w *walker) compressed(src *source, seg Segment, magic []byte) error {
 	var z, rest io.Reader
 	switch seg.Format {
@@ -23,10 +23,10 @@ func (w *walker) compressed(src *source, seg Segment, magic []byte) error {
 		if err != nil {
 			return err
 		}
-		// The kernel (lib/decompress_inflate.c) skips a file's name, and takes any other field for data.
+		// The kernel (lib/decompress_inflate.c) skips only a file name in the header, and reads any other field as data.
 		const header, extra, comment = 1 << 1, 1 << 2, 1 << 4
 		if len(head) == 4 && head[3]&(header|extra|comment) != 0 {
-			return fmt.Errorf("gzip header has flags %#02x; the kernel reads no other field in it than a file's name", head[3])
+			return fmt.Errorf("gzip header has flags %#02x; the only optional field that the kernel supports is a file name", head[3])
 		}
 		g, err := gzip.NewReader(src)
 		if err != nil {
@@ -56,7 +56,7 @@ func (w *walker) compressed(src *source, seg Segment, magic []byte) error {
 	default:
 		return &FormatError{Format: seg.Format, Offset: seg.Offset, Magic: bytes.Clone(magic)}
 	}
-	// Zeros between entries count too, or a small stream could unpack to them forever.
+	// Zeros between entries count too, or a small stream could unpack to zeros forever.
 	limit := &overflow{r: z, left: w.opts.MaxBytes + 1<<20}
 	if err := w.archives(newSource(limit), seg, true); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (w *walker) compressed(src *source, seg Segment, magic []byte) error {
 	if rest == nil {
 		return nil
 	}
-	// A decoder may stop before it has asked for the last bytes of the stream.
+	// A decoder may stop before it has read the last bytes of the stream.
 	_, err := io.Copy(io.Discard, rest)
 	return err
 }
@@ -88,9 +88,9 @@ func (o *overflow) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// framed yields the bytes of src piece by piece: each time a piece is used up,
-// next reads the header of the following one into head and returns how many bytes
-// of payload follow it, or io.EOF after the last.
+// framed yields the bytes of src piece by piece. When a piece is used up, next
+// reads the header of the following piece into head and sets payload to the number
+// of bytes that follow it, or returns io.EOF after the last.
 type framed struct {
 	head    []byte
 	payload int64
@@ -161,10 +161,10 @@ func (z *zstdFrame) next() error {
 	switch v >> 1 & 3 {
 	case 0, 2:
 		z.f.payload = int64(v >> 3)
-	case 1: // a run: one byte, whatever the size
+	case 1: // a run: one byte, whatever its length
 		z.f.payload = 1
 	default:
-		return errors.New("zstd block of the reserved type")
+		return errors.New("zstd block has the reserved type")
 	}
 	return nil
 }

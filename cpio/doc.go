@@ -1,24 +1,23 @@
-// Package cpio spells initramfs images: newc archives, and the compression and
-// concatenation which the kernel's unpacker accepts around them.
+// Package cpio reads and writes initramfs images: newc archives, with the
+// compression and concatenation that the kernel's unpacker accepts.
 //
-// Writing goes through github.com/cavaliergopher/cpio, whose defects are kept
-// away from its callers: device numbers are patched into the header, inodes
-// are renumbered, and whatever does not fit into the 8 hexadecimal digits of
-// a newc field is refused instead of cut off. The bytes written depend on
-// nothing but the arguments: the same entries give the same image.
+// Writing uses github.com/cavaliergopher/cpio and works around its defects: device
+// numbers are patched into the header, inodes are renumbered, and a value that
+// does not fit into the 8 hexadecimal digits of a newc field is refused instead of
+// truncated. The output depends only on the arguments: the same entries give the
+// same image.
 //
-// Reading follows the kernel (init/initramfs.c), not the cpio tool: an image is
-// a sequence of segments, each an uncompressed archive which starts at a
-// multiple of four bytes or a compressed stream of archives, with zero bytes
-// anywhere between them. A trailer is not needed, a later entry replaces an
-// earlier one of the same name, and symbolic links which are already there are
-// followed. gzip, zstd, xz and legacy lz4 are read; bzip2, lzma and lzo are
-// recognised and refused by name ([FormatError]).
+// Reading follows the kernel (init/initramfs.c), not the cpio tool. An image is a
+// sequence of segments, with zero bytes anywhere between them. A segment is an
+// uncompressed archive that starts at a multiple of four bytes, or a compressed
+// stream of archives. A trailer is not needed, a later entry replaces an earlier
+// one with the same name, and existing symbolic links are followed. gzip, zstd, xz
+// and legacy lz4 are supported; bzip2, lzma and lzo are recognized and refused by
+// name ([FormatError]).
 //
-// Caveats. A reader takes hostile input: every count and size is bounded by
-// [Options], but a compressed segment may ask for a window of 128 MiB (the
-// kernel's own limit) in memory. The checksums of 070702 archives are not
-// verified. An image of several parts ([ImageOptions].Parts) is read whole by
-// the kernel and by [Walk], but lsinitramfs and cpio show its first part only.
-// The room runs nothing and touches no file system.
+// Caveats. Input may be hostile: [Options] limits every count and size, but a
+// compressed segment may need a window of 128 MiB of memory (the kernel's own
+// limit). The checksums of 070702 archives are not verified. The kernel and [Walk]
+// read all parts of an image ([ImageOptions].Parts), but lsinitramfs and cpio show
+// only the first. The package runs nothing and uses no file system.
 package cpio

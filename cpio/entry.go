@@ -21,21 +21,21 @@ const (
 const (
 	trailerName = "TRAILER!!!"
 	headerSize  = 110
-	pathMax     = 4096 // with its NUL, as in the kernel
+	pathMax     = 4096 // PATH_MAX of the kernel, including the NUL
 )
 
 // Entry is one member of an archive.
 type Entry struct {
-	// Name is relative to the root of the image, in a reader's entries without
-	// leading "./" or "/" and without trailing slash; the root itself is ".".
+	// Name is relative to the root of the image. From a reader it has no leading "./"
+	// or "/" and no trailing slash; the root itself is ".".
 	Name string
 	// Mode is a raw st_mode: file type and permissions.
 	Mode     uint32
 	UID, GID uint32
-	// MTime is in seconds since 1970; newc can say 0 to 2^32-1.
+	// MTime is in seconds since 1970; newc can store 0 to 2^32-1.
 	MTime int64
-	// Nlink and Ino tell hard links from each other: entries of one archive (up to its trailer)
-	// with Nlink > 1 and equal Ino (and device) are one file.
+	// Nlink and Ino identify hard links: entries of one archive (up to its trailer) with
+	// Nlink > 1 and equal Ino (and device) are one file.
 	Nlink     uint32
 	Ino       uint64
 	RdevMajor uint32
@@ -44,15 +44,15 @@ type Entry struct {
 	Link string
 	// Size is the length of Body in bytes (of Link for a symbolic link).
 	Size int64
-	// Body holds the bytes of a regular file. From a reader it is never nil, and valid
+	// Body holds the bytes of a regular file. From [Walk] it is never nil, and is valid
 	// only until the callback returns.
 	Body io.Reader
-	// Open, for a writer and only if Body is nil, gives the body when its turn comes, so that an image of
-	// thousands of files does not hold them all open. The writer closes it.
+	// Open returns the body when the writer needs it, if Body is nil, so that an image of thousands of
+	// files does not keep them all open. The writer closes it.
 	Open func() (io.ReadCloser, error)
 
 	devMajor, devMinor uint32
-	archive            int // trailers before it in the image: at each of them the kernel forgets its hard links
+	archive            int // number of trailers before it; the kernel forgets hard links at each of them
 }
 
 // IsDir reports whether the entry is a directory.
@@ -70,8 +70,8 @@ func (e *Entry) IsDevice() bool {
 	return t == ModeBlock || t == ModeChar
 }
 
-// clean gives a name without leading "./" and "/"; "..", which the kernel
-// would follow, stays inside the root.
+// clean returns a name without leading "./" and "/"; "..", which the kernel would
+// follow, stays inside the root.
 func clean(name string) string {
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
 	if name == "" {

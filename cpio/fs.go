@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// FS shows the archive as a read-only file system with symbolic links, resolved inside of it, so that whatever
-// reads an [fs.FS] can look into an image. Opening a file that was not kept is [ErrNotKept].
+// FS returns the archive as a read-only file system whose symbolic links are resolved inside it, so that code that
+// reads an [fs.FS] can read an image. Opening a file whose body was not kept fails with [ErrNotKept].
 func (a *Archive) FS() fs.ReadLinkFS { return archiveFS{a} }
 
 type archiveFS struct{ a *Archive }
@@ -81,7 +81,7 @@ func (n *node) list() []fs.DirEntry {
 	return list
 }
 
-// fileInfo has in Sys an Entry.
+// fileInfo describes a node; its Sys returns an Entry.
 type fileInfo struct {
 	name string
 	n    *node

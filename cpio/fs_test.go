@@ -40,8 +40,8 @@ func TestArchiveFS(t *testing.T) {
 	}
 }
 
-// lz4 -l cuts into blocks of 8 MiB. Whether the last one is full or not, the kernel takes the next 4 bytes for a size unless
-// they are zeros, and what is appended without them is lost.
+// lz4 -l writes blocks of 8 MiB. Whether the last one is full or not, the kernel reads the next 4 bytes as a size
+// unless they are zeros, and loses data that is appended without them.
 func TestLz4Blocks(t *testing.T) {
 	tool(t, "lz4")
 	next := raw("next", ModeRegular, 1, 1, 0, "")

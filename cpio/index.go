@@ -12,23 +12,23 @@ import (
 	"migrate-init/pkg/rootfs"
 )
 
-// IndexOptions bounds an index and chooses whose bodies it holds.
+// IndexOptions limits an index and chooses the bodies that it keeps.
 type IndexOptions struct {
 	Options
-	// Keep chooses the regular files to hold in memory; nil keeps none. The
+	// Keep chooses the regular files to keep in memory; nil keeps none. The
 	// entry's Name is canonical: symbolic links in its directory are resolved.
 	Keep func(e Entry) bool
-	// MaxKept is the most bytes that are held; default 64 MiB.
+	// MaxKept is the largest number of bytes to keep; default 64 MiB.
 	MaxKept int64
 }
 
-// Archive is what the root file system holds once the kernel has unpacked
-// an image.
+// Archive is the contents of the root file system after the kernel has unpacked
+// an image. Create it with [Index].
 type Archive struct {
 	root     *node
 	Segments []Segment
-	// Dropped names entries which the kernel silently leaves out: their directory
-	// is not there, or is a file; or they have data and are neither a file nor a link.
+	// Dropped names entries that the kernel silently omits: their directory does not
+	// exist or is a file, or they have data but are neither a file nor a link.
 	Dropped []string
 }
 
@@ -47,13 +47,13 @@ type contents struct {
 // ErrNotKept is returned for a file whose body Keep did not choose.
 var ErrNotKept = errors.New("body was not kept in the index")
 
-// Index reads a whole image. A limit that is exceeded is an error, not a cut.
+// Index reads a whole image. If a limit is exceeded, it returns an error and not a part of the image.
 func Index(r io.Reader, opts IndexOptions) (*Archive, error) {
 	if opts.MaxKept <= 0 {
 		opts.MaxKept = 64 << 20
 	}
 	b := builder{archive: &Archive{root: newDir(".")}, opts: opts, links: map[linkKey]*contents{}}
-	// The archive inside every kernel has these (usr/default_cpio_list).
+	// The archive built into every kernel has these (usr/default_cpio_list).
 	b.archive.root.child["dev"] = newDir("dev")
 	b.archive.root.child["root"] = newDir("root")
 	if err := Walk(r, opts.Options, b.add); err != nil {
@@ -66,7 +66,7 @@ func newDir(name string) *node {
 	return &node{entry: Entry{Name: name, Mode: ModeDir | 0o755, Nlink: 2}, child: map[string]*node{}}
 }
 
-// linkKey is what the kernel's find_link compares.
+// linkKey holds what the kernel's find_link compares.
 type linkKey struct {
 	archive            int
 	major, minor, kind uint32
@@ -100,7 +100,7 @@ func (b *builder) add(seg Segment, e Entry) error {
 	name := path.Base(e.Name)
 	e.Name = path.Join(dir.entry.Name, name)
 	if len(e.Name) >= pathMax {
-		// Links to directories let short names nest without end, and each entry would hold its whole path.
+		// With links to directories, short names can nest without end, and each entry would hold its whole path.
 		return fmt.Errorf("entry %q: its path through symbolic links has %d bytes, limit is %d", name, len(e.Name), pathMax-1)
 	}
 	if e.Size != 0 && !e.IsRegular() && !e.IsSymlink() {
@@ -118,7 +118,7 @@ func (b *builder) add(seg Segment, e Entry) error {
 			n.child = old.child
 		}
 	case old != nil && len(old.child) > 0:
-		// The kernel's rmdir of a directory with contents fails, and so does what follows.
+		// The kernel's rmdir of a directory that is not empty fails, and then the entry fails too.
 		a.Dropped = append(a.Dropped, e.Name)
 		return nil
 	case e.IsRegular():
@@ -131,8 +131,9 @@ func (b *builder) add(seg Segment, e Entry) error {
 	return nil
 }
 
-// body takes the contents of a regular file. Of hard links any may carry them,
-// usually the last. A file that is there already is emptied and written, so its other names show the new contents.
+// body reads the contents of a regular file. Any of several hard links may have
+// them, usually the last. A file that already exists is truncated and rewritten, so
+// its other names show the new contents.
 func (b *builder) body(e Entry, r io.Reader, old *node) (*contents, error) {
 	keep := b.opts.Keep != nil && b.opts.Keep(e)
 	key := linkKey{archive: e.archive, major: e.devMajor, minor: e.devMinor, kind: e.Mode & ModeType, ino: e.Ino}
@@ -153,12 +154,12 @@ func (b *builder) body(e Entry, r io.Reader, old *node) (*contents, error) {
 		return f, nil
 	}
 	f.size = e.Size
-	// Links before this one may have been chosen, when their data was not there yet.
+	// Keep may have chosen an earlier link, which had no data yet.
 	if !keep && !f.kept {
 		return f, nil
 	}
 	if b.kept += e.Size; b.kept > b.opts.MaxKept {
-		return nil, fmt.Errorf("file %q: index would hold more than %d bytes", e.Name, b.opts.MaxKept)
+		return nil, fmt.Errorf("file %q: the index would keep more than %d bytes", e.Name, b.opts.MaxKept)
 	}
 	data, err := readUpTo(r, nil, e.Size)
 	if err != nil {
@@ -168,8 +169,8 @@ func (b *builder) body(e Entry, r io.Reader, old *node) (*contents, error) {
 	return f, nil
 }
 
-// resolve follows name from the root; ".." stays inside. The last component's
-// symbolic link is followed only on demand.
+// resolve follows name from the root; ".." stays inside. It follows a symbolic link
+// in the last component only if follow is set.
 func (a *Archive) resolve(name string, follow bool) (*node, error) {
 	p, err := rootfs.Walk(a.root, find, name, rootfs.Options{NoFollow: !follow})
 	var e *rootfs.Error
@@ -195,10 +196,10 @@ func find(dir *node, name string) (rootfs.Element[*node], error) {
 	return rootfs.Element[*node]{Node: n}, nil
 }
 
-// Lookup finds a file by name, with or without leading "/" or "./", through all symbolic
-// links, inside the image. The entry has its canonical name and the size
-// of its contents, also for a hard link whose own record had none; its Body is nil.
-// An error is a [*fs.PathError], with [fs.ErrNotExist] when it is that.
+// Lookup finds a file by name, with or without leading "/" or "./", and follows all
+// symbolic links inside the image. The entry has its canonical name and the size of
+// its contents, even for a hard link whose own record had none; its Body is nil. An
+// error is a [*fs.PathError], which wraps [fs.ErrNotExist] if there is no such file.
 func (a *Archive) Lookup(name string) (Entry, error) {
 	n, err := a.resolve(name, true)
 	if err != nil {
@@ -215,8 +216,8 @@ func (n *node) describe() Entry {
 	return e
 }
 
-// ReadFile returns the body of a regular file that was kept. The caller must not change
-// it.
+// ReadFile returns the body of a regular file, or an error that wraps [ErrNotKept] if the body was not kept. The caller
+// must not change the bytes.
 func (a *Archive) ReadFile(name string) ([]byte, error) {
 	n, err := a.resolve(name, true)
 	switch {
@@ -231,8 +232,8 @@ func (a *Archive) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 }
 
-// List returns every entry, sorted by canonical name, the root left out. Their
-// Bodies are nil.
+// List returns every entry except the root, sorted by canonical name. Their Bodies
+// are nil.
 func (a *Archive) List() []Entry {
 	var all []Entry
 	var visit func(n *node)

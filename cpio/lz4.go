@@ -9,12 +9,12 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// lz4Legacy decodes the legacy frame, the only one the kernel reads: a magic, then
-// blocks of at most 8 MiB, each after its compressed size in 4 bytes. Nothing in the
-// format says which block is the last, and the library would read on into what follows.
-// The kernel (unlz4 in lib/decompress_unlz4.c) takes any 4 bytes for the next size, whether
-// the block before was full or not: only zeros, another magic or fewer than 4 bytes are
-// none. What is appended with fewer than 4 zeros between makes it give up there.
+// lz4Legacy decodes the legacy frame, the only one that the kernel reads: a magic, then
+// blocks of at most 8 MiB, each after its compressed size in 4 bytes. The format does not
+// mark the last block, and the library would continue into what follows. The kernel (unlz4
+// in lib/decompress_unlz4.c) reads any 4 bytes as the next size, whether the previous block
+// was full or not; only zeros, another magic or fewer than 4 bytes end the blocks. The
+// kernel fails at data that is appended with fewer than 4 zeros in between.
 type lz4Legacy struct {
 	src     *source
 	started bool
@@ -51,7 +51,7 @@ func (l *lz4Legacy) next() error {
 	case len(head) < 4 && !l.started:
 		return io.ErrUnexpectedEOF
 	case len(head) < 4:
-		l.ended = true // zeros may follow; whatever else it is, the next segment tells
+		l.ended = true // zeros may follow; anything else is the next segment's error
 		return nil
 	}
 	size := binary.LittleEndian.Uint32(head)
@@ -66,7 +66,7 @@ func (l *lz4Legacy) next() error {
 		l.ended = true
 		return nil
 	case size > uint32(lz4.CompressBlockBound(lz4Block)):
-		return fmt.Errorf("what follows the lz4 stream at byte %d has fewer than 4 zero bytes before it: the kernel takes %#x for the size of a block and drops all that comes from there on", at, size)
+		return fmt.Errorf("fewer than 4 zero bytes before the data after the lz4 stream, at byte %d: the kernel reads %#x as the size of a block and drops everything from there on", at, size)
 	}
 	if _, err := io.ReadFull(l.src, make([]byte, 4)); err != nil {
 		return unexpected(err)
@@ -88,7 +88,7 @@ func (l *lz4Legacy) next() error {
 	return nil
 }
 
-// readUpTo reads n bytes into buf, which grows with what is really there.
+// readUpTo reads n bytes into buf, which grows only as data arrives.
 func readUpTo(r io.Reader, buf []byte, n int64) ([]byte, error) {
 	for int64(len(buf)) < n {
 		at := len(buf)

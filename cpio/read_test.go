@@ -106,7 +106,7 @@ func TestFormatsRefusedByName(t *testing.T) {
 	}
 }
 
-// What the kernel's decompressors do not read though other programs do: nothing of it may count as being in the image.
+// Streams that other programs can read, but not the kernel's decompressors: nothing in them may count as in the image.
 func TestStreamsThatTheKernelDrops(t *testing.T) {
 	archive := image(t, sample(), ImageOptions{Method: None})
 	for want, argv := range map[string][]string{"check of type 4": {"xz", "-c", "--check=crc64"}, "check of type 10": {"xz", "-c", "--check=sha256"}} {
@@ -122,7 +122,7 @@ func TestStreamsThatTheKernelDrops(t *testing.T) {
 	}
 }
 
-// refused fails unless an image is an error, and one that says a word.
+// refused fails unless reading an image returns an error that contains a word.
 func refused(t *testing.T, img []byte, want string) {
 	t.Helper()
 	if err := Walk(bytes.NewReader(img), Options{}, func(Segment, Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
@@ -130,7 +130,7 @@ func refused(t *testing.T, img []byte, want string) {
 	}
 }
 
-// raw makes a record as hostile or odd writers do.
+// raw returns a record that a hostile or unusual writer could produce.
 func raw(name string, mode, nlink, ino, size uint32, body string) string {
 	s := fmt.Sprintf("070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
 		ino, mode, 0, 0, nlink, 0, size, 0, 0, 0, 0, len(name)+1, 0) + name + "\x00"
@@ -172,8 +172,8 @@ func TestWalkRefuses(t *testing.T) {
 		{what: "short header", image: a[:60], want: "unexpected EOF"},
 		{what: "short name", image: a[:111], want: "unexpected EOF"},
 		{what: "short body", image: raw("a", ModeRegular, 1, 1, 100, "A"), want: "96 of its 100 bytes"},
-		{what: "unaligned", image: "\x00" + a, want: "no multiple of 4"},
-		{what: "no NUL", image: a[:94] + "00000001" + a[102:], want: "no NUL"},
+		{what: "unaligned", image: "\x00" + a, want: "not a multiple of 4"},
+		{what: "not terminated by a NUL", image: a[:94] + "00000001" + a[102:], want: "no NUL"},
 		{what: "name 0", image: a[:94] + "00000000" + a[102:], want: "name of 0"},
 		{what: "huge name", image: a[:94] + "FFFFFFFF" + a[102:], want: "name of 4294967295"},
 		{what: "huge link", image: raw("l", ModeSymlink, 1, 1, 1<<31, ""), want: "target of"},
@@ -288,7 +288,7 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// What the kernel does with archives behind each other (init/initramfs.c: find_link, do_name, do_header).
+// What the kernel does with concatenated archives (init/initramfs.c: find_link, do_name, do_header).
 func TestIndexUnpacksAsTheKernel(t *testing.T) {
 	reg, trailer := uint32(ModeRegular|0o644), raw(trailerName, 0, 1, 0, 0, "")
 	for _, c := range []struct {
@@ -351,7 +351,7 @@ func TestIndexUnpacksAsTheKernel(t *testing.T) {
 	}
 }
 
-// Links to directories make short names nest: each entry would hold a path of its own, longer than the image.
+// Links to directories let short names nest: each entry would hold a path that is longer than the image.
 func TestIndexBoundsPaths(t *testing.T) {
 	var b strings.Builder
 	dir := strings.Repeat("d/", 100)

@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// header is the 110 bytes before each name: "070701" (or "070702", with
-// checksum) and 13 numbers of 8 hexadecimal digits each, in this order
-// (Documentation/driver-api/early-userspace/buffer-format.rst).
+// header is the 110 bytes before each name: "070701" (or "070702", with checksum)
+// and 13 numbers of 8 hexadecimal digits each, in this order, the last of which, a
+// checksum, is not read (Documentation/driver-api/early-userspace/buffer-format.rst).
 type header struct {
 	ino, mode, uid, gid, nlink, mtime, size        uint32
 	devMajor, devMinor, rdevMajor, rdevMinor, name uint32
@@ -23,7 +23,7 @@ func parseHeader(b []byte) (header, error) {
 	case "070707":
 		return h, errors.New("archive is in the old ASCII format: the kernel reads newc (cpio -H newc)")
 	default:
-		return h, fmt.Errorf("magic is %q, newc has 070701", magic)
+		return h, fmt.Errorf("magic is %q, not 070701 (newc)", magic)
 	}
 	for i, field := range []*uint32{
 		&h.ino, &h.mode, &h.uid, &h.gid, &h.nlink, &h.mtime, &h.size,
@@ -39,7 +39,7 @@ func parseHeader(b []byte) (header, error) {
 	return h, nil
 }
 
-// walker carries the counts of a whole image through its segments.
+// walker counts entries and bytes across the segments of an image.
 type walker struct {
 	opts     Options
 	entries  int
@@ -48,12 +48,12 @@ type walker struct {
 	fn       func(Segment, Entry) error
 }
 
-// stopped marks an error as the callback's own, which is passed on as it is.
+// stopped marks an error of the callback, which Walk returns unchanged.
 type stopped struct{ error }
 
-// archives reads entries until the input ends (compressed) or something
-// follows which is no entry (uncompressed). Between entries there may be zeros, with the
-// next header at a multiple of four bytes of its segment.
+// archives reads entries until the input ends (compressed) or until something
+// follows that is not an entry (uncompressed). There may be zeros between entries;
+// a header begins at a multiple of four bytes.
 func (w *walker) archives(s *source, seg Segment, compressed bool) error {
 	for {
 		if end, err := s.skipZeros(); err != nil || end {
@@ -65,12 +65,12 @@ func (w *walker) archives(s *source, seg Segment, compressed bool) error {
 		}
 		if b[0] != '0' {
 			if compressed {
-				return fmt.Errorf("junk after the archive inside the compressed stream, at its byte %d", s.off)
+				return fmt.Errorf("garbage after the archive, at byte %d of the unpacked stream", s.off)
 			}
 			return nil
 		}
 		if s.off%4 != 0 {
-			return fmt.Errorf("header at byte %d, which is no multiple of 4", s.off)
+			return fmt.Errorf("header at byte %d, which is not a multiple of 4", s.off)
 		}
 		if err := w.record(s, seg); err != nil {
 			return err
@@ -98,7 +98,7 @@ func (w *walker) record(s *source, seg Segment) error {
 	}
 	raw, _, terminated := bytes.Cut(raw, []byte{0})
 	if !terminated {
-		return fmt.Errorf("name at byte %d: no NUL at its end", at+headerSize)
+		return fmt.Errorf("name at byte %d: not terminated by a NUL", at+headerSize)
 	}
 	if err := align(s); err != nil {
 		return fmt.Errorf("entry %q: padding of the name: %w", raw, err)
@@ -150,8 +150,8 @@ func (w *walker) emit(h header, name string, body *io.LimitedReader, seg Segment
 	return nil
 }
 
-// align reads the padding up to the next multiple of four. The last record of an
-// archive may lack it.
+// align reads the padding up to the next multiple of four, which may be missing
+// after the last record of an archive.
 func align(s *source) error {
 	for s.off%4 != 0 {
 		if _, err := s.ReadByte(); err != nil {

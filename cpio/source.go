@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// source reads an image once, from front to back. It counts, and it is an
-// io.ByteReader, which keeps the gzip reader from reading beyond its stream.
+// source reads an image once, from front to back, and counts the bytes. It is an
+// io.ByteReader so that the gzip reader does not read beyond its stream.
 type source struct {
 	r   *bufio.Reader
 	off int64
@@ -38,8 +38,8 @@ func (s *source) peek(n int) ([]byte, error) {
 	return b, err
 }
 
-// skipZeros reads the zero bytes which may stand between segments, and tells
-// whether the input is at its end.
+// skipZeros reads the zero bytes between segments, and reports whether the input
+// has ended.
 func (s *source) skipZeros() (end bool, err error) {
 	for {
 		b, err := s.r.ReadByte()
@@ -56,7 +56,7 @@ func (s *source) skipZeros() (end bool, err error) {
 	}
 }
 
-// unexpected turns an end of input into the error it is inside of a structure.
+// unexpected converts io.EOF inside a structure to io.ErrUnexpectedEOF.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

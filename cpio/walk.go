@@ -6,13 +6,13 @@ import (
 	"io"
 )
 
-// Options bounds what a reader takes. A zero field means the default.
+// Options limits what a reader accepts. A zero field means the default.
 type Options struct {
 	MaxEntries  int   // in the whole image; default 1,000,000
-	MaxName     int   // bytes of a name with its NUL; default and most 4096, the kernel's PATH_MAX
-	MaxBytes    int64 // of the whole image when unpacked; default 8 GiB
+	MaxName     int   // bytes of a name with its NUL; default and maximum 4096, the kernel's PATH_MAX
+	MaxBytes    int64 // of the whole unpacked image; default 8 GiB
 	MaxSegments int   // default 1024
-	MaxWindow   int64 // bytes of a zstd window or xz dictionary; default and most 128 MiB
+	MaxWindow   int64 // bytes of a zstd window or xz dictionary; default and maximum 128 MiB
 }
 
 func (o Options) withDefaults() Options {
@@ -38,7 +38,7 @@ func (o Options) withDefaults() Options {
 // compressed stream.
 type Segment struct {
 	Index  int    // from 0
-	Offset int64  // of its first byte in the image
+	Offset int64  // of its first byte in the image, in bytes
 	Format string // "cpio", "gzip", "zstd", "xz" or "lz4"
 }
 
@@ -46,10 +46,10 @@ func (s Segment) String() string {
 	return fmt.Sprintf("segment %d (%s at byte %d)", s.Index, s.Format, s.Offset)
 }
 
-// FormatError is a segment in a format that is not read here, or in none.
+// FormatError is the error for a segment in an unsupported or unknown format.
 type FormatError struct {
-	Format string // "bzip2", "lzma" ..., or "" when it is unknown
-	Offset int64
+	Format string // "bzip2", "lzma" ..., or "" if it is unknown
+	Offset int64  // of the segment in the image, in bytes
 	Magic  []byte // its first bytes
 }
 
@@ -57,14 +57,14 @@ func (e *FormatError) Error() string {
 	if e.Format == "" {
 		return fmt.Sprintf("initramfs image at byte %d: neither a newc archive nor a known compression (% x)", e.Offset, e.Magic)
 	}
-	return fmt.Sprintf("initramfs image at byte %d: %s cannot be read here; gzip, zstd, xz and legacy lz4 can", e.Offset, e.Format)
+	return fmt.Sprintf("initramfs image at byte %d: %s is not supported; gzip, zstd, xz and legacy lz4 are", e.Offset, e.Format)
 }
 
-// Walk calls fn for every entry of every segment of an initramfs image, in order and
-// in bounded memory; trailers are not shown. An error of fn ends the walk
-// and is returned as it is. An empty image is an error. Zero bytes
-// may follow an image; anything else that is no segment is a [*FormatError],
-// after fn has seen what came before it.
+// Walk calls fn for every entry of every segment of an initramfs image, except
+// trailers, in order and in bounded memory. An error of fn ends the walk and is
+// returned unchanged. An empty image is an error. Zero bytes may follow an image;
+// anything else that is not a segment is a [*FormatError], after fn has been called
+// for everything before it.
 func Walk(r io.Reader, opts Options, fn func(Segment, Entry) error) error {
 	w := &walker{opts: opts.withDefaults(), fn: fn}
 	src := newSource(r)
@@ -110,8 +110,8 @@ func (w *walker) segment(src *source, n int) error {
 	return fmt.Errorf("initramfs image: %v: %w", seg, err)
 }
 
-// format names a segment by its first bytes; compressions by two bytes, as
-// the kernel does (lib/decompress.c).
+// format identifies the format of a segment by its first bytes: compression by two
+// bytes, as in the kernel (lib/decompress.c).
 func format(b []byte) string {
 	if len(b) < 2 {
 		return ""

@@ -12,23 +12,23 @@ import (
 	newc "github.com/cavaliergopher/cpio"
 )
 
-// WriterOptions tells what a [Writer] adds of its own.
+// WriterOptions configures a [Writer].
 type WriterOptions struct {
-	// MTime, in seconds since 1970, is given to every entry and to every
-	// parent directory which the writer creates.
+	// MTime, in seconds since 1970, is the time of every entry and of every
+	// parent directory that the writer creates.
 	MTime int64
-	// KeepMTime leaves to each entry its own MTime.
+	// KeepMTime keeps the MTime of each entry.
 	KeepMTime bool
 }
 
-// Writer writes one uncompressed newc archive. Entries are written in the order
-// of their arrival, with inodes 1, 2, 3 ...; parents that are missing are
-// created once, as root's, mode 0755.
+// Writer writes one uncompressed newc archive. It writes entries in the order in
+// which they are added, with inodes 1, 2, 3 ..., and creates missing parents once,
+// owned by root, with mode 0755.
 type Writer struct {
 	out    rdevPatch
 	w      *newc.Writer
 	opts   WriterOptions
-	dirs   map[string]bool // true: asked for; false: created as a parent
+	dirs   map[string]bool // true: added by the caller; false: created as a parent
 	names  map[string]bool
 	links  map[uint64]*linkGroup
 	inode  int64
@@ -58,8 +58,9 @@ func NewWriter(w io.Writer, opts WriterOptions) *Writer {
 	return cw
 }
 
-// rdevPatch stands below the library, which never writes a device number: the
-// first Write of each record is its header, whole, and there it goes in.
+// rdevPatch is the writer below the library, which never writes a device number.
+// The first Write of each record is its whole header, into which rdevPatch puts the
+// number.
 type rdevPatch struct {
 	w            io.Writer
 	header       bool
@@ -67,7 +68,7 @@ type rdevPatch struct {
 }
 
 func (p *rdevPatch) Write(b []byte) (int, error) {
-	if p.header && len(b) > 0 { // the library flushes padding of no bytes, too
+	if p.header && len(b) > 0 { // the library also flushes empty padding
 		p.header = false
 		if len(b) != headerSize || string(b[:6]) != "070701" {
 			return 0, fmt.Errorf("cpio header: library wrote %d bytes starting %q", len(b), b[:min(6, len(b))])
@@ -79,11 +80,11 @@ func (p *rdevPatch) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
-// Add writes one entry and all of its body. Ino counts only for hard links:
-// entries with Nlink > 1 and the same Ino are one file, there must be exactly
-// Nlink of them, and only the last carries data. A symbolic link takes its
-// target from Link. A value that newc cannot hold, a name twice, and a body
-// which is shorter or longer than Size are errors, and end the archive.
+// Add writes one entry and its whole body. Ino matters only for hard links: entries
+// with Nlink > 1 and the same Ino are one file; there must be exactly Nlink of them,
+// and only the last may have data. A symbolic link has its target in Link. Add
+// returns an error for a value that newc cannot store, a duplicate name, and a body
+// that is shorter or longer than Size; the archive cannot be continued after an error.
 func (w *Writer) Add(e Entry) error {
 	if w.failed != nil {
 		return w.failed
@@ -118,7 +119,7 @@ func (w *Writer) add(e Entry) error {
 		return errors.New("directory was created for an entry below it: add it before its contents")
 	}
 	if w.names[name] {
-		return errors.New("name is in the archive already")
+		return errors.New("duplicate name")
 	}
 	w.names[name] = true
 	if e.IsDir() {
@@ -127,14 +128,14 @@ func (w *Writer) add(e Entry) error {
 	return w.record(&e)
 }
 
-// entryName gives the name as it is stored; the leading slash must go, for
-// cpio -i would extract outside of its directory.
+// entryName returns the name as it is stored. It removes a leading slash, because
+// cpio -i would extract outside its directory.
 func entryName(name string) (string, error) {
 	switch {
 	case name == "":
 		return "", errors.New("name is empty")
 	case strings.ContainsRune(name, 0):
-		return "", errors.New("name has a NUL byte")
+		return "", errors.New("name contains a NUL byte")
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
@@ -214,7 +215,7 @@ func (w *Writer) record(e *Entry) error {
 	}
 	h.Inode = inode
 	w.out.header, w.out.major, w.out.minor = false, e.RdevMajor, e.RdevMinor
-	// The padding of the record before must not be taken for the header.
+	// Flush, so that the padding of the previous record is not mistaken for the header.
 	if err := w.w.Flush(); err != nil {
 		return err
 	}
@@ -234,7 +235,7 @@ func (w *Writer) record(e *Entry) error {
 		return nil
 	}
 	if body == nil {
-		return fmt.Errorf("size is %d and there is no body", h.Size)
+		return fmt.Errorf("size is %d, but there is no body", h.Size)
 	}
 	n, err := io.Copy(w.w, io.LimitReader(body, h.Size))
 	if err != nil {
@@ -249,7 +250,7 @@ func (w *Writer) record(e *Entry) error {
 	return nil
 }
 
-// number gives the next inode, or that of the hard link group.
+// number returns the next inode, or that of the hard link group.
 func (w *Writer) number(e *Entry, h *newc.Header) (int64, error) {
 	linked := e.Nlink > 1 && !e.IsDir()
 	g := w.links[e.Ino]
@@ -276,7 +277,7 @@ func (w *Writer) number(e *Entry, h *newc.Header) (int64, error) {
 	}
 	g.seen++
 	if e.IsRegular() && e.Size > 0 && g.seen < g.nlink {
-		return 0, fmt.Errorf("hard link %d of %d to %q has data: only the last may", g.seen, g.nlink, g.first)
+		return 0, fmt.Errorf("hard link %d of %d to %q has data: only the last may have data", g.seen, g.nlink, g.first)
 	}
 	if g.seen == g.nlink {
 		delete(w.links, e.Ino) // complete: another archive's inode may have the same number
@@ -285,8 +286,8 @@ func (w *Writer) number(e *Entry, h *newc.Header) (int64, error) {
 	return g.inode, nil
 }
 
-// Close writes the trailer. It is an error when a hard link group is not
-// complete. It does not close the writer below.
+// Close writes the trailer. It returns an error if a hard link group is incomplete.
+// It does not close the underlying writer.
 func (w *Writer) Close() error {
 	if w.failed != nil {
 		return w.failed
@@ -298,7 +299,7 @@ func (w *Writer) Close() error {
 		}
 	}
 	if missing != "" {
-		w.failed = fmt.Errorf("cpio entry %q: hard links of it are missing", missing)
+		w.failed = fmt.Errorf("cpio entry %q: some of its hard links are missing", missing)
 		return w.failed
 	}
 	w.out.header = false

@@ -21,7 +21,7 @@ func file(name, body string) Entry {
 	return Entry{Name: name, Mode: ModeRegular | 0o644, Size: int64(len(body)), Body: strings.NewReader(body)}
 }
 
-// seen is an entry as a reader showed it, its body read.
+// seen is an entry from a reader, with its body.
 type seen struct {
 	Entry
 	Data string
@@ -197,7 +197,7 @@ func TestAddRefuses(t *testing.T) {
 		{"nul", []Entry{file("a\x00b", "")}, "NUL"},
 		{"long", []Entry{file(strings.Repeat("a/", 2048)+"b", "")}, "limit"},
 		{"trailer", []Entry{file("TRAILER!!!", "")}, "end mark"},
-		{"twice", []Entry{file("a", ""), file("./a", "")}, "already"},
+		{"twice", []Entry{file("a", ""), file("./a", "")}, "duplicate name"},
 		{"file as parent", []Entry{file("a", ""), file("a/b", "")}, "not a directory"},
 		{"late directory", []Entry{file("d/a", ""), dir}, "before its contents"},
 		{"short body", []Entry{{Name: "a", Mode: ModeRegular, Size: 5, Body: strings.NewReader("abc")}}, "after 3 of 5"},
@@ -234,8 +234,8 @@ func TestAddRefuses(t *testing.T) {
 	}
 }
 
-// The zstd frame must have what the kernel needs: a window in bounds, and no
-// second frame behind it.
+// The zstd frame must have what the kernel needs: a window within its limit, and no
+// second frame after it.
 func TestZstdFrame(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	for _, level := range []int{0, 1, 19, 22} {
@@ -324,7 +324,7 @@ func TestInitramfsToolsReadOurs(t *testing.T) {
 			tool(t, "lsinitramfs")
 			tool(t, "unmkinitramfs")
 			dir := t.TempDir()
-			// lsinitramfs takes an uncompressed archive for microcode and looks for another behind it.
+			// lsinitramfs treats an uncompressed archive as microcode and looks for another after it.
 			b := image(t, sample(), ImageOptions{Method: m})
 			if m == None {
 				b = append(b, image(t, []Entry{file("second", "2")}, ImageOptions{})...)

@@ -6,15 +6,15 @@ import (
 	"io"
 )
 
-// xzStream reads exactly one xz stream (the .xz file format 1.2.1). Blocks do not tell
-// their length, but the chunks of LZMA2 do; all else is passed on unread,
-// for the decoder to check.
+// xzStream reads exactly one xz stream (the .xz file format 1.2.1). Blocks need not
+// record their length, but the chunks of LZMA2 do. Everything else is passed on
+// unchecked to the decoder.
 type xzStream struct {
 	src   *source
 	f     framed
 	state xzState
 	check int   // bytes of the checksum after each block
-	block int64 // where the block started, as padding counts from there
+	block int64 // start of the block, from which padding is counted
 }
 
 type xzState int
@@ -35,13 +35,13 @@ func (x *xzStream) next() error {
 		if err != nil {
 			return err
 		}
-		// The kernel is built without the others (lib/xz/xz_dec_stream.c), and drops the whole stream.
+		// The kernel is built without other checks (lib/xz/xz_dec_stream.c), and drops the whole stream.
 		switch b[7] & 15 {
 		case 0:
 		case 1:
 			x.check = 4
 		default:
-			return fmt.Errorf("xz stream has a check of type %d; the kernel reads none but CRC32 (xz --check=crc32)", b[7]&15)
+			return fmt.Errorf("xz stream has a check of type %d; the kernel supports only CRC32 (xz --check=crc32)", b[7]&15)
 		}
 		x.state = xzBlock
 		return nil
@@ -101,7 +101,7 @@ func (x *xzStream) number() (uint64, error) {
 	return 0, errors.New("xz index: number of more than 9 bytes")
 }
 
-// chunk reads the header of an LZMA2 chunk: a control byte, then sizes, each less one.
+// chunk reads the header of an LZMA2 chunk: a control byte, then sizes, each minus one.
 func (x *xzStream) chunk() error {
 	b, err := x.f.take(x.src, 1)
 	if err != nil {
