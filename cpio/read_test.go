@@ -173,7 +173,7 @@ func TestWalkRefuses(t *testing.T) {
 		{what: "short name", image: a[:111], want: "unexpected EOF"},
 		{what: "short body", image: raw("a", ModeRegular, 1, 1, 100, "A"), want: "96 of its 100 bytes"},
 		{what: "unaligned", image: "\x00" + a, want: "not a multiple of 4"},
-		{what: "not terminated by a NUL", image: a[:94] + "00000001" + a[102:], want: "no NUL"},
+		{what: "no NUL", image: a[:94] + "00000001" + a[102:], want: "not terminated by a NUL"},
 		{what: "name 0", image: a[:94] + "00000000" + a[102:], want: "name of 0"},
 		{what: "huge name", image: a[:94] + "FFFFFFFF" + a[102:], want: "name of 4294967295"},
 		{what: "huge link", image: raw("l", ModeSymlink, 1, 1, 1<<31, ""), want: "target of"},
