@@ -16,7 +16,7 @@ import (
 
 const grubDir = "/usr/lib/grub/i386-pc"
 
-// grubImages makes a core image with GRUB's own tool.
+// grubImages creates a core image with GRUB's own tool.
 func grubImages(t testing.TB, args ...string) (boot, core []byte) {
 	t.Helper()
 	mkimage, err := exec.LookPath("grub-mkimage")
@@ -111,7 +111,7 @@ func TestRelocate(t *testing.T) {
 	if c, err := ParseCore(newCore); err != nil || c.Prefix != arrayPrefix {
 		t.Errorf("the copy: %+v, %v", c, err)
 	}
-	// Again from the copy: nothing but the numbers may move.
+	// Relocate the copy again: only the numbers may change.
 	boot2, core2, err := Relocate(newBoot, newCore, dst, 3000)
 	if err != nil || !bytes.Equal(boot2, newBoot) || !bytes.Equal(core2, newCore) {
 		t.Errorf("a second time at the same place differs: %v", err)
@@ -152,7 +152,7 @@ func TestBootSectorRefusals(t *testing.T) {
 	}
 }
 
-// syntheticCore is a first sector with one block list, and a header with hostile sizes.
+// syntheticCore returns a first sector with one block list, and a header with hostile sizes.
 func syntheticCore() []byte {
 	c := make([]byte, 3*512)
 	copy(c[0x100:], "loading\x00.\x00\r\n\x00Geom\x00Read\x00 Error\x00")

@@ -21,17 +21,17 @@ const (
 	kernelLoadAddr   = 0x8000
 )
 
-// ErrNotGRUB says that a boot sector holds other code than GRUB 2's, or none.
+// ErrNotGRUB means that a boot sector holds no code, or code other than GRUB 2's.
 var ErrNotGRUB = errors.New("not GRUB 2's boot.img")
 
-// BootSector is what GRUB's boot.img (grub-core/boot/i386/pc/boot.S) at LBA 0 says.
+// BootSector holds the parameters of GRUB's boot.img (grub-core/boot/i386/pc/boot.S) at LBA 0.
 type BootSector struct {
-	CoreLBA    uint64 // where the first sector of the core image is, in 512-byte sectors from the disk's start
-	Drive      byte   // BIOS drive it is read from; 0xff is the drive that was booted
-	DriveCheck bool   // the jump over the check of the BIOS's drive number was taken out, as for hard disks
+	CoreLBA    uint64 // first sector of the core image, in 512-byte sectors from the start of the disk
+	Drive      byte   // BIOS drive from which it is read; 0xff is the drive that was booted
+	DriveCheck bool   // the jump over the check of the BIOS drive number was removed, as on hard disks
 }
 
-// SectorOwner names whose code is in LBA 0 of a disk: "GRUB", "migrate-init" for NextDisk, "unknown", or "" for none.
+// SectorOwner returns whose code is in LBA 0 of a disk: "GRUB", "migrate-init" for NextDisk, "unknown", or "" for none.
 func SectorOwner(lba0 []byte) string {
 	if isNextDisk(lba0) {
 		return "migrate-init"
@@ -45,11 +45,11 @@ func SectorOwner(lba0 []byte) string {
 	return "unknown"
 }
 
-// ParseBootSector reads LBA 0 of a disk. errors.Is(err, ErrNotGRUB) tells other code from damage.
+// ParseBootSector reads LBA 0 of a disk. The error wraps [ErrNotGRUB] if the sector is not GRUB's.
 //
-// boot.img is told by its jump over the parameter block, by the load address 0x8000 behind that block and by its messages
-// in their order. GRUB legacy's stage1 has the messages and another jump. The word "GRUB " is not asked for: builds for a
-// quiet boot may lack it.
+// It recognizes boot.img by its jump over the parameter block, by the load address 0x8000 behind that block, and by its
+// messages in their order. GRUB Legacy's stage1 has the same messages but another jump. The word "GRUB " is not
+// required: it may be missing from builds for a quiet boot.
 func ParseBootSector(lba0 []byte) (BootSector, error) {
 	if len(lba0) < biosSector {
 		return BootSector{}, fmt.Errorf("boot sector: %d bytes, %d expected", len(lba0), biosSector)
@@ -72,10 +72,10 @@ func ParseBootSector(lba0 []byte) (BootSector, error) {
 	}, nil
 }
 
-// Relocate makes the boot sector and the core image for a copy of core at coreLBA, contiguous. boot is a boot sector with
-// GRUB's boot.img, or boot.img itself; core is the image with all its sectors, in their order, as CoreSectors says; dst is
-// the present LBA 0 of the disk that will hold them: its parameter block and its bytes 440 to 511 (disk signature,
-// partition table) are kept.
+// Relocate returns the boot sector and the core image for a contiguous copy of core at coreLBA. boot is a boot sector
+// with GRUB's boot.img, or boot.img itself. core is the whole image: its first sector and those of [CoreExtents], in
+// order. dst is the present LBA 0 of the disk that will hold them: Relocate keeps its parameter block and its bytes 440
+// to 511 (disk signature, partition table).
 //
 // Write and sync newCore first: writing newBoot, one sector, is then the atomic switch.
 func Relocate(boot, core, dst []byte, coreLBA uint64) (newBoot, newCore []byte, err error) {

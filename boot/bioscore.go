@@ -11,7 +11,7 @@ import (
 const (
 	listSize    = 12
 	coreSegment = 0x820 // where diskboot.img loads the second sector: 0x8200
-	// No core image for the BIOS may be larger: it is loaded below 640 KiB (util/mkimage.c).
+	// The largest core image for the BIOS, in bytes: it is loaded below 640 KiB (util/mkimage.c).
 	maxCore = 1 << 20
 
 	coreCompressedSize   = biosSector + 0x08
@@ -29,13 +29,13 @@ type blockList struct {
 // Extent is a run of 512-byte sectors on the disk.
 type Extent struct{ LBA, Sectors uint64 }
 
-// Core is what GRUB's core image for i386-pc says.
+// Core describes GRUB's core image for i386-pc.
 type Core struct {
-	Extents []Extent // of all but its first sector, in the order they are loaded
-	Sectors uint64   // in all, the first and any Reed-Solomon redundancy included
+	Extents []Extent // of all sectors but the first, in the order in which they are loaded
+	Sectors uint64   // total number, including the first and any Reed-Solomon redundancy
 	Prefix  string   // where GRUB looks for its modules and grub.cfg: (mduuid/...)/boot/grub
-	Modules []string // names, in the order they are embedded
-	Config  string   // an embedded configuration, "" for none
+	Modules []string // names, in the order in which they are embedded
+	Config  string   // embedded configuration; "" for none
 }
 
 // Missing returns those of names that are not embedded.
@@ -49,8 +49,8 @@ func (c Core) Missing(names ...string) []string {
 	return out
 }
 
-// CoreExtents reads the first sector of a core image: where the rest of it is. A reader of a disk needs it before it can
-// hand ParseCore all sectors.
+// CoreExtents reads from the first sector of a core image where the rest of it is. A caller that reads a disk needs
+// this before it can pass all sectors to [ParseCore].
 func CoreExtents(first []byte) ([]Extent, error) {
 	lists, err := coreLists(first)
 	if err != nil {
@@ -63,8 +63,8 @@ func CoreExtents(first []byte) ([]Extent, error) {
 	return out, nil
 }
 
-// ParseCore reads a whole core image: its sectors in the order of CoreExtents behind the first one. It unpacks the image
-// and finds prefix and modules in it, so it fails for an image that is cut short or damaged.
+// ParseCore reads a whole core image: the first sector, then the others in the order of [CoreExtents]. It unpacks the
+// image to find prefix and modules, so it returns an error for an image that is truncated or damaged.
 func ParseCore(core []byte) (Core, error) {
 	lists, err := coreLists(core)
 	if err != nil {
@@ -90,7 +90,7 @@ func ParseCore(core []byte) (Core, error) {
 	return c, nil
 }
 
-// coreLists reads the block lists at the end of the first sector: they grow downwards and end with a length of 0
+// coreLists reads the block lists at the end of the first sector, which grow downwards and end with a length of 0
 // (grub-core/boot/i386/pc/diskboot.S).
 func coreLists(core []byte) ([]blockList, error) {
 	if len(core) < biosSector {

@@ -10,7 +10,7 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// The objects behind the kernel (include/grub/kernel.h).
+// The objects that follow the kernel (include/grub/kernel.h).
 const (
 	moduleMagic  = "mimg" // GRUB_MODULE_MAGIC, little endian
 	objectELF    = 0
@@ -18,9 +18,10 @@ const (
 	objectPrefix = 3
 )
 
-// unpackCore returns kernel.img with the objects behind it. The image is diskboot.img, the decompressor, and a raw LZMA
-// stream with lc=3 lp=0 pb=2 and no header (compress_kernel_lzma in util/mkimage.c). The decompressor's length stands
-// nowhere, so the stream is searched at its 16-byte alignment and known by what it unpacks to.
+// unpackCore returns kernel.img with the objects that follow it. The image is diskboot.img, the decompressor, and a raw
+// LZMA stream with lc=3 lp=0 pb=2 and no header (compress_kernel_lzma in util/mkimage.c). The length of the
+// decompressor is not recorded, so unpackCore tries every 16-byte boundary and recognizes the stream by what it unpacks
+// to.
 func unpackCore(core []byte) ([]byte, error) {
 	if len(core) < coreRedundancy+4 {
 		return nil, fmt.Errorf("%d bytes, too short for the decompressor", len(core))
@@ -42,7 +43,7 @@ func unpackCore(core []byte) ([]byte, error) {
 	return nil, errors.New("no LZMA stream with GRUB's modules found")
 }
 
-// unlzma returns nil for what is no stream of exactly size bytes.
+// unlzma returns nil if packed is not a stream of exactly size bytes.
 func unlzma(packed []byte, size uint64) []byte {
 	const props, dictionary = 3 + 9*(0+5*2), 1 << 16
 	head := make([]byte, lzma.HeaderLen)
@@ -60,7 +61,8 @@ func unlzma(packed []byte, size uint64) []byte {
 	return out
 }
 
-// moduleInfo finds struct grub_module_info32 {magic, offset, size}: the last one whose size reaches the end of the image.
+// moduleInfo finds struct grub_module_info32 {magic, offset, size}: the last one whose size reaches the end of the
+// image.
 func moduleInfo(image []byte) int {
 	for at := len(image); at > 0; {
 		if at = bytes.LastIndex(image[:at], []byte(moduleMagic)); at < 0 {
@@ -107,7 +109,7 @@ func (c *Core) readModules(image []byte) error {
 	return nil
 }
 
-// moduleName reads section .modname of a 32-bit little-endian ELF object.
+// moduleName reads the .modname section of a 32-bit little-endian ELF object.
 func moduleName(elf []byte) (string, error) {
 	if len(elf) < 52 || string(elf[:6]) != "\x7fELF\x01\x01" {
 		return "", errors.New("not a 32-bit little-endian ELF object")

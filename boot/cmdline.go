@@ -4,21 +4,20 @@ import "strings"
 
 // Param is one word of a kernel command line.
 type Param struct {
-	Key   string // up to the first '=', outer quotes removed
-	Value string // behind it, quotes removed; "" without '='
+	Key   string // up to the first '=', without outer quotes
+	Value string // after the '=', without quotes; "" if there is no '='
 	Bare  bool   // there is no '=': a boolean
-	Raw   string // the word as it stands, quotes included
+	Raw   string // the word as written, with quotes
 }
 
 // Cmdline is a parsed kernel command line. Words keep their order and repetitions.
 type Cmdline struct {
 	Params []Param  // before "--"
-	Init   []string // behind "--", for init, quotes removed as the kernel does
+	Init   []string // after "--", for init, with quotes removed as by the kernel
 }
 
-// ParseCmdline reads a command line by the kernel's rules (lib/cmdline.c next_arg): blanks separate, a double quote
-// toggles until the next one or the end, quotes around a word or around its value are removed, there is no escape.
-// It reads every string.
+// ParseCmdline reads a command line by the kernel's rules (next_arg in lib/cmdline.c): blanks separate words, except
+// between double quotes; quotes around a word or its value are removed; there are no escapes. It accepts every string.
 func ParseCmdline(s string) Cmdline {
 	c := Cmdline{}
 	behind := false
@@ -56,8 +55,8 @@ func splitWords(s string) []string {
 	return out
 }
 
-// isSpace is the kernel's isspace for the ASCII range and its one character above, the no-break space of Latin-1, which
-// is left out: in UTF-8 it is part of other characters.
+// isSpace is the kernel's isspace for the ASCII range. It omits the one other character of the kernel's, the no-break
+// space of Latin-1, which in UTF-8 is part of other characters.
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 func newParam(raw string) Param {
@@ -65,7 +64,7 @@ func newParam(raw string) Param {
 	if strings.HasPrefix(word, `"`) {
 		word, quoted = word[1:], true
 	}
-	// The kernel looks for '=' behind the first byte: "=x" is a key.
+	// The kernel looks for '=' after the first byte: "=x" is a key.
 	eq := strings.IndexByte(word[min(1, len(word)):], '=') + 1
 	if eq == 0 {
 		key := word
@@ -75,7 +74,7 @@ func newParam(raw string) Param {
 		return Param{Key: key, Bare: true, Raw: raw}
 	}
 	key, value := word[:eq], word[eq+1:]
-	// The kernel drops one closing quote at the very end of the word when the word or its value was opened by one.
+	// The kernel drops one closing quote at the very end of the word if the word or its value began with one.
 	if strings.HasPrefix(value, `"`) {
 		value, quoted = value[1:], true
 	}
@@ -94,7 +93,7 @@ func (c Cmdline) Words() []string {
 	return out
 }
 
-// EditCmdline replaces words of a command line by what change returns for them; Param.Raw is the word as it stands. Blanks
+// EditCmdline replaces each word of a command line with the result of change; Param.Raw is the word as written. Blanks
 // between words stay.
 func EditCmdline(s string, change func(Param) string) string {
 	var out strings.Builder
@@ -107,7 +106,7 @@ func EditCmdline(s string, change func(Param) string) string {
 	return out.String() + s
 }
 
-// Word is the parameter without quotes.
+// Word returns the parameter without quotes.
 func (p Param) Word() string {
 	if p.Bare {
 		return p.Key
@@ -115,7 +114,7 @@ func (p Param) Word() string {
 	return p.Key + "=" + p.Value
 }
 
-// Get returns the value of the last word with that key, and whether there is one. Dashes and underscores are equal.
+// Get returns the value of the last word with that key, and whether there is one. Keys compare as in [SameKey].
 func (c Cmdline) Get(key string) (string, bool) {
 	for i := len(c.Params) - 1; i >= 0; i-- {
 		if SameKey(c.Params[i].Key, key) {

@@ -41,7 +41,7 @@ func TestCmdline(t *testing.T) {
 	}
 }
 
-// The corners of lib/cmdline.c.
+// The corner cases of lib/cmdline.c.
 func TestCmdlineQuotes(t *testing.T) {
 	for in, want := range map[string]Param{
 		`foo="`:     {Key: "foo"},
@@ -68,7 +68,7 @@ func TestCmdlineQuotes(t *testing.T) {
 	}
 }
 
-// A change of words leaves the blanks and the other words as they are.
+// A change of words leaves the blanks and the other words unchanged.
 func TestEditCmdline(t *testing.T) {
 	got := EditCmdline(" a  \"root=LABEL=x y\"\tdyndbg=\"root=z\" root=z\n", func(p Param) string {
 		if p.Key == "root" {

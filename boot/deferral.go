@@ -6,33 +6,35 @@ import (
 	"strings"
 )
 
-// DeferralSpec is what the new system's custom.cfg is told until finish. Paths are as GRUB sees them.
+// DeferralSpec describes the block in the new system's custom.cfg until finish. Paths are as GRUB sees them.
 type DeferralSpec struct {
 	PlanID    string
 	OldFS     string   // UUID of the filesystem that holds OldPrefix
 	OldPrefix string   // the old GRUB's directory there: /boot/grub
-	Modules   []string // that read it
-	// Loaded are modules that the old menu needs. They are loaded before prefix leads to the old disk, so that they are those of
-	// the GRUB that runs.
+	Modules   []string // GRUB modules that read that filesystem
+	// Loaded are GRUB modules that the old menu needs. They are loaded before prefix points to the old disk, so that
+	// they match the GRUB that is running.
 	Loaded []string
 }
 
-// deferredVariable is exported to the old system's grub.cfg.
+// deferredVariable is exported to the old system's grub.cfg, and has the plan id as its value.
 const deferredVariable = "migrate_init_deferred"
 
-// returnTimeout is how long, in seconds, the new menu waits when the old one was left or was empty.
+// returnTimeout is how long, in seconds, the new menu waits if the user left the old one, or if it was empty.
 const returnTimeout = "60"
 
-// GRUBDeferral renders what makes the new system's GRUB ask the old one's, markers included. It is the mirror image of
-// GRUBSnippet: the firmware may try the new disk first, and one side has to decide which system is started.
+// GRUBDeferral renders the block, markers included, that makes the new system's GRUB defer to the old system's. It is
+// the counterpart of [GRUBSnippet]: the firmware may try the new disk first, and one side has to decide which system
+// starts.
 //
-//  1. Where the old system's grub.cfg can be read, it is loaded at once, before any menu is shown. It consumes next_entry,
-//     and its custom.cfg decides, as if the firmware had started the old disk. GRUB writes to the old environment block
-//     only: it cannot write to an array.
-//  2. A grub.cfg that the old one handed over to (the snippet's variable) boots its own entries: no loop.
-//  3. Without the old disk, or its grub.cfg, the new menu is booted.
-//  4. Who leaves the old menu by Esc comes back here, and has a minute in which the new menu waits. An old grub.cfg without
-//     a single entry comes back, too, and so the wait has an end.
+//  1. If the old system's grub.cfg can be read, it is loaded at once, before any menu is shown. It consumes next_entry,
+//     and its custom.cfg decides, as if the firmware had started the old disk. GRUB writes only to the old environment
+//     block, because it cannot write to an array.
+//  2. If the old grub.cfg handed over to the new one (the snippet's variable), the new one boots its own entries, so
+//     that there is no loop.
+//  3. Without the old disk, or without its grub.cfg, the new menu boots.
+//  4. A user who leaves the old menu with Esc returns here, where the new menu waits for a minute. An old grub.cfg
+//     without entries returns here too, so the wait must end.
 func GRUBDeferral(s DeferralSpec) ([]byte, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("grub deferral: %w", err)
@@ -76,22 +78,22 @@ func (s DeferralSpec) check() error {
 	if s.OldFS == "" {
 		return errors.New("filesystem UUID of the old boot loader: empty")
 	}
-	// The path stands between double quotes.
+	// The path is written between double quotes.
 	if !strings.HasPrefix(s.OldPrefix, "/") || strings.ContainsAny(s.OldPrefix, "\"\\$`\n") {
 		return fmt.Errorf("old prefix %q: a path from the root of its filesystem expected", clip(s.OldPrefix))
 	}
 	return checkModules(append(append([]string{}, s.Modules...), s.Loaded...))
 }
 
-// InsertDeferral appends what GRUBDeferral made to a custom.cfg (nil for none).
+// InsertDeferral appends a block by [GRUBDeferral] to a custom.cfg (nil for none).
 func InsertDeferral(existing, block []byte) ([]byte, error) { return deferral.insert(existing, block) }
 
-// RemoveDeferral takes the deferral out, by the rules of RemoveSnippet.
+// RemoveDeferral removes the deferral, by the rules of [RemoveSnippet].
 func RemoveDeferral(existing []byte) (rest []byte, found bool, err error) {
 	return deferral.remove(existing)
 }
 
-// FindDeferral returns the deferral in a custom.cfg, nil when there is none.
+// FindDeferral returns the deferral in a custom.cfg, or nil if there is none.
 func FindDeferral(existing []byte) ([]byte, error) {
 	start, end, _, err := deferral.find(existing)
 	if err != nil || end == 0 {

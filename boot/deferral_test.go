@@ -73,7 +73,7 @@ func TestGRUBDeferralRefusals(t *testing.T) {
 	}
 }
 
-// TestDeferralRoundTrip: each kind of block is found and removed without the other, and what is left is as it was.
+// TestDeferralRoundTrip: each kind of block is found and removed independently, and the rest of the file is unchanged.
 func TestDeferralRoundTrip(t *testing.T) {
 	lines, err := GRUBDeferral(deferralSpec())
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestNewDiskFirst boots the states of a migration in each order of the disks, and with one of them missing. Boots of one
-// story share the disks: what GRUB wrote down in one counts in the next.
+// TestNewDiskFirst boots the states of a migration in each order of the disks, and with one of them missing. The boots
+// of one case share the disks: what GRUB writes in one boot counts in the next.
 func TestNewDiskFirst(t *testing.T) {
 	vmTools(t)
 	id := spec().PlanID

@@ -10,7 +10,7 @@ import (
 	"unicode/utf16"
 )
 
-// Names of EFI variables, and the vendors they belong to.
+// Names of EFI variables, and the GUIDs of their vendors.
 const (
 	EFIGlobalVendor     = "8be4df61-93ca-11d2-aa0d-00e098032b8c" // BootNext, BootOrder, BootCurrent, Boot####
 	EFILoaderVendor     = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f" // systemd-boot's
@@ -18,16 +18,16 @@ const (
 	LoaderEntryDefault  = "LoaderEntryDefault"
 	LoaderEntrySelected = "LoaderEntrySelected"
 
-	// LoadOptionActive is the attribute of a boot entry that the firmware tries.
+	// LoadOptionActive is the attribute of a boot entry that the firmware may start.
 	LoadOptionActive = 1
 
-	efiMax = 64 << 10 // bytes; no firmware stores a larger variable
+	efiMax = 64 << 10 // bytes; larger than any variable that firmware stores
 )
 
-// BootEntryName is the variable of a boot entry: Boot0001, BootABCD.
+// BootEntryName returns the name of the variable of a boot entry: Boot0001, BootABCD.
 func BootEntryName(n uint16) string { return fmt.Sprintf("Boot%04X", n) }
 
-// ParseBootEntryName reads it back; other names (BootOrder) are not ok.
+// ParseBootEntryName is the inverse of [BootEntryName]; ok is false for other names, such as BootOrder.
 func ParseBootEntryName(name string) (n uint16, ok bool) {
 	digits, ok := strings.CutPrefix(name, "Boot")
 	if !ok || len(digits) != 4 || digits != strings.ToUpper(digits) {
@@ -44,7 +44,7 @@ func ParseBootEntryName(name string) (n uint16, ok bool) {
 // efivarfs puts before it.
 func ParseBootNumbers(data []byte) ([]uint16, error) {
 	if len(data)%2 != 0 || len(data) > efiMax {
-		return nil, fmt.Errorf("efi boot numbers: %d bytes, pairs expected", len(data))
+		return nil, fmt.Errorf("efi boot numbers: %d bytes, an even number of at most %d expected", len(data), efiMax)
 	}
 	out := make([]uint16, len(data)/2)
 	for i := range out {
@@ -53,7 +53,7 @@ func ParseBootNumbers(data []byte) ([]uint16, error) {
 	return out, nil
 }
 
-// BootNumbers spells the value of BootOrder (several) or BootNext (one).
+// BootNumbers returns the value of BootOrder (several numbers) or BootNext (one), without attributes.
 func BootNumbers(n ...uint16) []byte {
 	var out []byte
 	for _, v := range n {
@@ -75,7 +75,7 @@ func WithoutInOrder(order []uint16, n uint16) []uint16 {
 	return slices.DeleteFunc(slices.Clone(order), func(v uint16) bool { return v == n })
 }
 
-// EFIString spells text as systemd-boot's variables hold it: UTF-16, little endian, with a NUL.
+// EFIString returns text as in systemd-boot's variables: little-endian UTF-16 with a NUL.
 func EFIString(s string) []byte {
 	var out []byte
 	for _, u := range append(utf16.Encode([]rune(s)), 0) {
@@ -84,16 +84,16 @@ func EFIString(s string) []byte {
 	return out
 }
 
-// ParseEFIString reads such a value up to its NUL, or to its end where there is none.
+// ParseEFIString reads such a value up to its NUL, or to its end if there is none.
 func ParseEFIString(data []byte) (string, error) {
 	if len(data)%2 != 0 || len(data) > efiMax {
-		return "", fmt.Errorf("efi string: %d bytes, pairs expected", len(data))
+		return "", fmt.Errorf("efi string: %d bytes, an even number of at most %d expected", len(data), efiMax)
 	}
 	s, _ := takeUTF16(data)
 	return s, nil
 }
 
-// takeUTF16 returns the text up to the NUL and the bytes it took, NUL included.
+// takeUTF16 returns the text up to the NUL, and the number of bytes that it read, including the NUL.
 func takeUTF16(data []byte) (string, int) {
 	var u []uint16
 	for i := 0; i+1 < len(data); i += 2 {
@@ -114,14 +114,14 @@ type LoadOption struct {
 	Data        []byte // for the program that is started
 }
 
-// PathNode is one node of a device path; its body has no header.
+// PathNode is one node of a device path (UEFI specification 2.10, chapter 10).
 type PathNode struct {
 	Type, SubType byte
-	Body          []byte
+	Body          []byte // without the header of four bytes
 }
 
-// ParseLoadOption reads a boot entry. It takes the first device path; what else is in the list is an error, for rendering
-// would lose it.
+// ParseLoadOption reads a boot entry with one device path. A list with more than one is an error, because rendering
+// would lose the others.
 func ParseLoadOption(data []byte) (LoadOption, error) {
 	if len(data) < 8 || len(data) > efiMax {
 		return LoadOption{}, fmt.Errorf("efi load option: %d bytes", len(data))
@@ -166,7 +166,7 @@ func parsePath(list []byte) ([]PathNode, error) {
 	}
 }
 
-// Bytes spells the boot entry.
+// Bytes returns the value of the boot entry's variable, without attributes of efivarfs.
 func (o LoadOption) Bytes() []byte {
 	var path []byte
 	for _, n := range append(slices.Clone(o.Path), PathNode{Type: pathEnd, SubType: 0xff}) {

@@ -24,7 +24,7 @@ type HardDrive struct {
 	MBRID       uint32 // disk signature of an MBR partition
 }
 
-// HardDriveNode spells the node. A GUID that is none is an error.
+// HardDriveNode returns the node of a partition, or an error if its GUID is malformed.
 func HardDriveNode(h HardDrive) (PathNode, error) {
 	b := binary.LittleEndian.AppendUint32(nil, h.Number)
 	b = binary.LittleEndian.AppendUint64(b, h.Start)
@@ -37,13 +37,13 @@ func HardDriveNode(h HardDrive) (PathNode, error) {
 	if !IsUUID(h.GUID) {
 		return PathNode{}, fmt.Errorf("partition guid %q: 8-4-4-4-12 hex digits expected", clip(h.GUID))
 	}
-	// IsUUID has seen that the digits decode.
+	// IsUUID has checked that the digits decode.
 	raw, _ := hex.DecodeString(strings.ReplaceAll(h.GUID, "-", ""))
 	b = append(append(b, swapGUID(raw)...), 2, 2)
 	return PathNode{pathMedia, pathHardDrive, b}, nil
 }
 
-// swapGUID turns the first three fields between big endian, as they are printed, and little endian, as they are stored.
+// swapGUID converts the first three fields between big endian, as printed, and little endian, as stored.
 func swapGUID(b []byte) []byte {
 	out := slices.Clone(b)
 	slices.Reverse(out[0:4])
@@ -52,12 +52,12 @@ func swapGUID(b []byte) []byte {
 	return out
 }
 
-// FileNode spells the path of a file on an ESP; slashes become backslashes.
+// FileNode returns the node for the path of a file on an ESP; slashes become backslashes.
 func FileNode(file string) PathNode {
 	return PathNode{pathMedia, pathFile, EFIString(strings.ReplaceAll(file, "/", `\`))}
 }
 
-// HardDrive returns the partition a boot entry starts from; ok is false for an entry that names none.
+// HardDrive returns the partition from which a boot entry starts; ok is false if it names none.
 func (o LoadOption) HardDrive() (h HardDrive, ok bool) {
 	for _, n := range o.Path {
 		if n.Type != pathMedia || n.SubType != pathHardDrive || len(n.Body) != hardDriveSize {
@@ -78,7 +78,8 @@ func (o LoadOption) HardDrive() (h HardDrive, ok bool) {
 	return HardDrive{}, false
 }
 
-// File returns the path of the program on its ESP, with slashes; "" for an entry that names none. Several nodes make one path.
+// File returns the path of the program on its ESP, with slashes, or "" if the entry names none. Several nodes form one
+// path.
 func (o LoadOption) File() string {
 	var parts []string
 	for _, n := range o.Path {

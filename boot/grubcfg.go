@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// GRUBConfig is what the text of a grub.cfg says. Nothing is evaluated: a statement under a condition counts as if it were
-// reached.
+// GRUBConfig is what the text of a grub.cfg says. Nothing is evaluated: a statement under a condition counts as if it
+// were executed.
 type GRUBConfig struct {
-	SourcesCustom bool // it reads custom.cfg beside itself (grub.d/41_custom)
+	SourcesCustom bool // it reads custom.cfg from its own directory (grub.d/41_custom)
 	LoadsEnv      bool // it reads grubenv
-	NextEntry     bool // it boots next_entry once: takes it as default, clears it and saves that
+	NextEntry     bool // it boots next_entry once: it makes it the default, clears it and saves that
 	BLS           bool // it calls blscfg: the entries are in loader/entries
 	DefaultLast   bool // it sets default after it has read custom.cfg
-	Ends          int  // the first line that ends the script, or leaves it: return, exit, configfile; 0 for none
+	Ends          int  // the first line that ends or leaves the script (return, exit, configfile); 0 for none
 	Superusers    bool // it asks for a password, unless an entry is --unrestricted
 	Timeout       string
-	Defaults      []string // what the variable default is set to, in the order of the text, variables as ${name}
+	Defaults      []string // values to which default is set, in the order of the text, variables as ${name}
 	Entries       []GRUBEntry
 	Mentions      []Mention
 }
@@ -24,8 +24,8 @@ type GRUBConfig struct {
 // GRUBEntry is a menuentry, at the top level or in a submenu.
 type GRUBEntry struct {
 	Title        string
-	ID           string   // "" for none; GRUB then takes the title
-	Submenus     []string // ids (or titles) of the submenus around it, from the outside
+	ID           string   // "" for none; GRUB then uses the title
+	Submenus     []string // ids (or titles) of the submenus around it, outermost first
 	Kernel       string   // path as GRUB sees it, variables as ${name}
 	Cmdline      string   // arguments of the linux command, joined by blanks, those with blanks quoted
 	Initrds      []string
@@ -33,7 +33,8 @@ type GRUBEntry struct {
 	Line         int
 }
 
-// ParseGRUBConfig reads a grub.cfg or custom.cfg. It fails on quotes and braces without end: then nothing can be said.
+// ParseGRUBConfig reads a grub.cfg or custom.cfg (the syntax of grub-core/script/yylex.l). It returns an error if
+// quotes or braces do not end, or for more than 8 MiB.
 func ParseGRUBConfig(data []byte) (GRUBConfig, error) {
 	const limit = 8 << 20
 	if len(data) > limit {
@@ -70,7 +71,7 @@ func ParseGRUBConfig(data []byte) (GRUBConfig, error) {
 	return r.config, nil
 }
 
-// grubReader goes through commands; blocks are the open braces.
+// grubReader reads commands one by one; blocks are the open braces.
 type grubReader struct {
 	config  GRUBConfig
 	command []grubWord
@@ -87,7 +88,7 @@ type grubBlock struct {
 	line    int
 }
 
-// reserved are the words that may stand before a command.
+// reserved reports whether s is a keyword that may precede a command.
 func reserved(s string) bool {
 	switch s {
 	case "if", "then", "elif", "else", "while", "until", "do", "!", "fi", "done":
@@ -96,7 +97,7 @@ func reserved(s string) bool {
 	return false
 }
 
-// ends reports whether a command, outside of blocks, keeps GRUB from reading what follows it.
+// ends reports whether a command outside of blocks keeps GRUB from executing what follows it.
 func ends(command string) bool {
 	switch command {
 	case "return", "exit", "configfile", "normal", "normal_exit", "boot", "reboot", "halt":
@@ -114,7 +115,7 @@ func (r *grubReader) take() []grubWord {
 	return words
 }
 
-// open begins a block: the words before the brace say of what.
+// open begins a block; the words before the brace say of which kind.
 func (r *grubReader) open(line int) {
 	words := r.take()
 	b := grubBlock{line: line}
@@ -171,7 +172,7 @@ func entryWords(words []grubWord) (title, id string, unrestricted bool) {
 	return title, id, unrestricted
 }
 
-// run looks at one command.
+// run reads one command.
 func (r *grubReader) run() {
 	words := r.take()
 	if len(words) == 0 {
@@ -208,7 +209,7 @@ func (r *grubReader) run() {
 			}
 		}
 	default:
-		// What is no command is an assignment (grub-core/script/execute.c).
+		// Anything else with a '=' is an assignment (grub-core/script/execute.c).
 		if strings.IndexByte(words[0].text, '=') > 0 {
 			r.set(words[:1])
 		}
@@ -234,7 +235,7 @@ func (r *grubReader) set(args []grubWord) {
 	}
 }
 
-// kernelText joins arguments as GRUB hands them to the kernel, but for backslashes.
+// kernelText joins arguments as GRUB passes them to the kernel, except for backslashes.
 func kernelText(args []grubWord) string {
 	out := make([]string, len(args))
 	for i, a := range args {

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// debianConfig has the shape that grub-mkconfig 2.06 gives its file on Debian.
+// debianConfig has the structure of a file by grub-mkconfig 2.06 on Debian.
 const debianConfig = `# DO NOT EDIT; default="${next_entry}"
 if [ -s $prefix/grubenv ]; then
   set have_grubenv=true
@@ -83,7 +83,7 @@ func TestGRUBConfig(t *testing.T) {
 	}
 }
 
-// Each answer is taken away by one changed word.
+// One changed word makes each result false.
 func TestGRUBConfigAnswers(t *testing.T) {
 	for _, c := range []struct {
 		old, new string
@@ -108,7 +108,7 @@ func TestGRUBConfigAnswers(t *testing.T) {
 	}
 }
 
-// GRUB takes what is no command for an assignment.
+// GRUB reads a word with '=' that is not a command as an assignment.
 func TestBareAssignments(t *testing.T) {
 	const text = "default=\"${saved_entry}\"\ntimeout=3\nsuperusers=root; root=(hd0,msdos1)\nif load_env; then default=1; fi\nmenuentry $\"Title\" --id=x { linux /v root=/dev/sda1 }\n"
 	c, err := ParseGRUBConfig([]byte(text))
@@ -138,7 +138,7 @@ func TestGRUBConfigRefusals(t *testing.T) {
 	}
 }
 
-// Our reader understands what our writer made.
+// ParseGRUBConfig understands what GRUBSnippet writes.
 func TestSnippetIsRead(t *testing.T) {
 	snippet, err := GRUBSnippet(spec())
 	if err != nil {
@@ -211,7 +211,7 @@ func TestGRUBConfigOracle(t *testing.T) {
 	}
 }
 
-// FuzzGRUBKernelArgs plays the way of a command line through GRUB (grub-core/lib/cmdline.c joins the arguments) to the kernel.
+// FuzzGRUBKernelArgs follows a command line through GRUB (grub-core/lib/cmdline.c joins the arguments) to the kernel.
 func FuzzGRUBKernelArgs(f *testing.F) {
 	f.Add(spec().Cmdline)
 	f.Add("a \"b c\" d=\"e f\" \"g=h i\" -- \"\" x=$y {z}")
@@ -224,7 +224,7 @@ func FuzzGRUBKernelArgs(f *testing.F) {
 		if err != nil || len(c.Entries) != 1 {
 			t.Fatalf("%q: %+v, %v", args, c, err)
 		}
-		// An empty word is nothing to the kernel, and GRUB does not make one of it.
+		// An empty word means nothing to the kernel, and GRUB passes on none.
 		some := func(c Cmdline) []string { return slices.DeleteFunc(words(c), func(s string) bool { return s == "" }) }
 		if d := cmp.Diff(some(ParseCmdline(cmdline)), some(ParseCmdline(c.Entries[0].Cmdline))); d != "" {
 			t.Fatalf("%q through GRUB as %s: %s", cmdline, args, d)

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Chosen returns the entry that a value of default or next_entry leads to: numbers from 0, ids or titles, one a menu
-// level with '>' between. As in GRUB (grub-core/normal/menu.c, get_entry_number) what begins with a digit is a number,
-// whatever follows; the first one is taken where there is no such entry, and what a submenu would show by itself is its
-// first. ok is false when there is no entry at all.
-func (c GRUBConfig) Chosen(value string) (GRUBEntry, bool) {
+// Chosen returns the entry that a value of default or next_entry selects: a number from 0, an id or a title for each
+// menu level, separated by '>'. As in GRUB (get_entry_number in grub-core/normal/menu.c), a level that begins with a
+// digit is a number, whatever follows; if there is no such entry, the first one counts; and if the value ends at a
+// submenu, the submenu's first entry counts. ok is false if there is no entry at all.
+func (c GRUBConfig) Chosen(value string) (e GRUBEntry, ok bool) {
 	within := c.Entries
 	parts := menuLevels(value)
 	for depth := 0; len(within) > 0; depth++ {
@@ -26,7 +26,7 @@ func (c GRUBConfig) Chosen(value string) (GRUBEntry, bool) {
 	return GRUBEntry{}, false
 }
 
-// menuItems groups the entries below one menu: an entry alone, or all those of one submenu.
+// menuItems groups the entries of one menu: an item is a single entry, or all entries of one submenu.
 func menuItems(es []GRUBEntry, depth int) [][]GRUBEntry {
 	var out [][]GRUBEntry
 	for _, e := range es {
@@ -39,7 +39,7 @@ func menuItems(es []GRUBEntry, depth int) [][]GRUBEntry {
 	return out
 }
 
-// menuLevels splits a value at each '>'; two of them are one that belongs to an id or title.
+// menuLevels splits a value at each '>'; a doubled '>' is one that belongs to an id or title.
 func menuLevels(value string) []string {
 	var out []string
 	var level strings.Builder
@@ -58,7 +58,8 @@ func menuLevels(value string) []string {
 	return append(out, level.String())
 }
 
-// leadingNumber reads a number as grub_strtoul does without a base: 0x and 0 tell one, and it ends where its digits end.
+// leadingNumber reads a number as grub_strtoul does without a base: 0x or 0 selects one, and the number ends with its
+// digits.
 func leadingNumber(s string) (n int, ok bool) {
 	s = strings.TrimLeft(s, " \t\n\v\f\r")
 	base := 10
@@ -73,7 +74,7 @@ func leadingNumber(s string) (n int, ok bool) {
 		if digit < 0 {
 			break
 		}
-		// No menu is that long; the exact number does not count.
+		// No menu is that long; the exact number does not matter.
 		n, ok = min(n*base+digit, math.MaxInt32), true
 	}
 	return n, ok

@@ -43,7 +43,7 @@ func TestChosen(t *testing.T) {
 	}
 }
 
-// A digit at the beginning makes a number of any title, and a doubled '>' is one of a title.
+// A title that begins with a digit counts as a number, and a doubled '>' is one '>' of a title.
 func TestChosenNames(t *testing.T) {
 	const text = "menuentry 'first' { linux /1 }\nmenuentry '2 disks > one array' { linux /2 }\nmenuentry 'A > B' { linux /3 }\n" +
 		"submenu 'C>' { menuentry 'D>E' { linux /4 }\nmenuentry 'F' { linux /5 }\n}\n"

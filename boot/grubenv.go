@@ -13,14 +13,14 @@ const grubenvSize = 1024
 
 const grubenvMagic = "# GRUB Environment Block\n"
 
-// ErrGrubenvFull says that a variable does not fit into the block.
+// ErrGrubenvFull means that a variable does not fit into the block.
 var ErrGrubenvFull = errors.New("no room")
 
-// Grubenv is GRUB's environment block (grub-core/lib/envblk.c): a signature line, lines name=value in whose values a
-// backslash escapes the next byte, comments, and '#' up to the end. The zero Grubenv is an empty block.
+// Grubenv is GRUB's environment block (grub-core/lib/envblk.c): a signature line, comments, lines name=value, and '#'
+// up to the end. In a value, a backslash escapes the next byte. The zero Grubenv is an empty block.
 type Grubenv struct{ block []byte }
 
-// NewGrubenv is an empty block of 1024 bytes.
+// NewGrubenv returns an empty block of 1024 bytes.
 func NewGrubenv() Grubenv {
 	g := Grubenv{block: bytes.Repeat([]byte{'#'}, grubenvSize)}
 	copy(g.block, grubenvMagic)
@@ -40,16 +40,16 @@ func ParseGrubenv(data []byte) (Grubenv, error) {
 		text := clip(string(g.body()[l.start:l.end]))
 		switch {
 		case l.open:
-			return Grubenv{}, fmt.Errorf("grubenv: last line %q has no line end", text)
+			return Grubenv{}, fmt.Errorf("grubenv: last line %q has no line ending", text)
 		case !l.variable && !l.comment:
-			// GRUB reads on to the next '=', so that the variable on the following line is lost to it.
+			// GRUB continues to the next '=', and so loses the variable on the following line.
 			return Grubenv{}, fmt.Errorf("grubenv: line %q: name=value or a comment expected", text)
 		}
 	}
 	return g, nil
 }
 
-// body is the part between signature and padding.
+// body returns the part between signature and padding.
 func (g Grubenv) body() []byte {
 	if g.block == nil {
 		return nil
@@ -61,14 +61,14 @@ func (g Grubenv) body() []byte {
 	return g.block[len(grubenvMagic):end]
 }
 
-// envLine is one line of the body, at a byte range that includes its line end.
+// envLine is one line of the body, with a byte range that includes its line ending.
 type envLine struct {
 	start, end int
 	name       string
 	value      string // unescaped
 	variable   bool
 	comment    bool
-	open       bool // no line end
+	open       bool // no line ending
 }
 
 func (g Grubenv) lines() []envLine {
@@ -79,7 +79,7 @@ func (g Grubenv) lines() []envLine {
 		eq := -1
 		var value []byte
 		for i < len(body) && body[i] != '\n' {
-			// A name is taken as it stands; comments and values have escapes.
+			// A name has no escapes; comments and values have.
 			if eq < 0 && !l.comment {
 				if body[i] == '=' {
 					eq = i
@@ -127,9 +127,9 @@ func (g Grubenv) Keys() []string {
 	return out
 }
 
-// Set changes a variable in its place, or adds it behind the others. Of several lines with the name one is left: GRUB's
-// save_env would change the first and its load_env heed the last. The block stays as it was when it returns an error;
-// errors.Is(err, ErrGrubenvFull) says that the block is too small.
+// Set changes a variable in place, or adds it behind the others. Of several lines with the name it keeps one, because
+// GRUB's save_env would change the first and its load_env use the last. If Set returns an error, the block is
+// unchanged; the error wraps [ErrGrubenvFull] if the block is too small.
 func (g *Grubenv) Set(name, value string) error {
 	if err := checkVariable(name, value); err != nil {
 		return fmt.Errorf("grubenv: %w", err)
@@ -154,7 +154,7 @@ func (g *Grubenv) Set(name, value string) error {
 	return nil
 }
 
-// Unset takes a variable out, every line of it.
+// Unset removes every line of a variable.
 func (g *Grubenv) Unset(name string) {
 	l := g.lines()
 	for i := len(l) - 1; i >= 0; i-- {
@@ -183,7 +183,7 @@ func (g *Grubenv) splice(start, end int, text, name string) error {
 	return nil
 }
 
-// Bytes is the block, 1024 bytes, to be written over the old one in place.
+// Bytes returns the block of 1024 bytes, to be written in place over the old one.
 func (g Grubenv) Bytes() []byte {
 	if g.block == nil {
 		return NewGrubenv().block
@@ -191,7 +191,7 @@ func (g Grubenv) Bytes() []byte {
 	return bytes.Clone(g.block)
 }
 
-// checkVariable refuses what GRUB's own reader would take apart otherwise.
+// checkVariable refuses a variable that GRUB would read differently.
 func checkVariable(name, value string) error {
 	for i, c := range []byte(name) {
 		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
@@ -207,7 +207,7 @@ func checkVariable(name, value string) error {
 	return nil
 }
 
-// clip keeps evidence in errors readable.
+// clip shortens a quoted text in an error.
 func clip(s string) string {
 	if len(s) > 160 {
 		return s[:160] + "…"

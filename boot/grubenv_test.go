@@ -93,7 +93,7 @@ func TestGrubenvRefusals(t *testing.T) {
 	}
 }
 
-// grub-editenv reads what we write and we read what it writes.
+// grub-editenv reads what Grubenv writes, and Grubenv reads what grub-editenv writes.
 func TestGrubenvOracle(t *testing.T) {
 	tool, err := exec.LookPath("grub-editenv")
 	if err != nil {

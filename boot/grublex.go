@@ -8,8 +8,8 @@ import (
 // grubWord is one word of GRUB's script language: quotes removed, variables kept as ${name}.
 type grubWord struct {
 	text   string
-	vars   bool // text has variables
-	quoted bool // some of it was in quotes
+	vars   bool // text contains variables
+	quoted bool // a part of it was in quotes
 	line   int
 }
 
@@ -39,7 +39,7 @@ func grubLex(data string) ([]grubToken, error) {
 			if err != nil {
 				return nil, err
 			}
-			// A continued line between two words is no word.
+			// A line continuation between two words is not a word.
 			if w.text != "" || w.quoted {
 				out = append(out, grubToken{word: w})
 			}
@@ -95,7 +95,7 @@ func (l *grubLexer) word() (grubWord, error) {
 				return w, err
 			}
 		case '$':
-			// A text to be translated: $"...".
+			// $"..." is a text for translation.
 			if l.at == len(l.in) || l.in[l.at] != '"' {
 				w.vars = l.variable(&b) || w.vars
 			}

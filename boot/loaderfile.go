@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// LoaderFile is a file of "key value" lines, the format of Boot Loader Specification entries (loader/entries/*.conf) and of
-// systemd-boot's loader.conf. A change touches one line.
-type LoaderFile struct{ lines []string } // with their line ends
+// LoaderFile is a file of "key value" lines, the format of Boot Loader Specification entries (loader/entries/*.conf)
+// and of systemd-boot's loader.conf. A change affects one line.
+type LoaderFile struct{ lines []string } // with their line endings
 
-// ParseLoaderFile reads such a file. Lines that are no key and value are kept; only NUL bytes and sizes above 1 MiB are errors.
+// ParseLoaderFile reads such a file. It keeps lines that are not a key and a value; only NUL bytes and more than 1 MiB
+// are errors.
 func ParseLoaderFile(data []byte) (LoaderFile, error) {
 	const limit = 1 << 20
 	if len(data) > limit {
@@ -28,7 +29,7 @@ func ParseLoaderFile(data []byte) (LoaderFile, error) {
 // Bytes renders the file.
 func (f LoaderFile) Bytes() []byte { return []byte(strings.Join(f.lines, "")) }
 
-// loaderLine finds key and value in a line; the value is [start, end) of it.
+// loaderLine finds key and value in a line; the value is line[start:end].
 func loaderLine(line string) (key string, start, end int) {
 	text := strings.TrimRight(line, " \t\r\n")
 	from := len(text) - len(strings.TrimLeft(text, " \t"))
@@ -60,14 +61,15 @@ func (f LoaderFile) Get(key string) (string, bool) {
 	return all[len(all)-1], true
 }
 
-// Options is the kernel command line of a BLS entry: its options lines, joined by blanks. $variables (Fedora's $kernelopts)
-// stand as they are.
+// Options returns the kernel command line of a BLS entry: its options lines, joined by blanks. Variables such as
+// Fedora's $kernelopts are not expanded.
 func (f LoaderFile) Options() string { return strings.Join(f.All("options"), " ") }
 
-// Set changes the last line with that key, or adds one at the end. An empty value, or a line end in it, cannot be spelled.
+// Set changes the last line with that key, or adds one at the end. It returns an error for a value that the format
+// cannot express: empty, with outer blanks, or with a line ending.
 func (f *LoaderFile) Set(key, value string) error {
 	if strings.TrimSpace(value) != value || value == "" || strings.ContainsAny(value, "\r\n\x00") {
-		return fmt.Errorf("loader file: %s: value %q: text without blanks around and without line ends expected", key, clip(value))
+		return fmt.Errorf("loader file: %s: value %q: text without outer blanks and line endings expected", key, clip(value))
 	}
 	if key == "" || strings.ContainsAny(key, " \t\r\n\x00") || key[0] == '#' {
 		return fmt.Errorf("loader file: key %q: a word expected", clip(key))
@@ -85,7 +87,8 @@ func (f *LoaderFile) Set(key, value string) error {
 	return nil
 }
 
-// SetOptions makes cmdline the whole kernel command line of a BLS entry: the first options line holds it, others go.
+// SetOptions makes cmdline the whole kernel command line of a BLS entry: it writes the first options line and removes
+// the others.
 func (f *LoaderFile) SetOptions(cmdline string) error {
 	first := true
 	kept := LoaderFile{}
@@ -111,15 +114,16 @@ func (f *LoaderFile) Unset(key string) {
 	})
 }
 
-// EntryName is the name of a BLS entry's file with its boot counters: ID+LEFT-DONE.conf (systemd's Automatic Boot Assessment).
+// EntryName is the name of a BLS entry's file with its boot counters: ID+LEFT-DONE.conf (systemd's Automatic Boot
+// Assessment).
 type EntryName struct {
 	ID       string // without counters and suffix
 	Counting bool
-	Left     int // tries left; 0 is bad
+	Left     int // tries left; 0 means that the entry is bad
 	Done     int // tries made
 }
 
-// ParseEntryName reads a file name; ok is false for one that is no entry. A counter that is none belongs to the id.
+// ParseEntryName reads a file name; ok is false if it is not that of an entry. A malformed counter is a part of the ID.
 func ParseEntryName(file string) (e EntryName, ok bool) {
 	id, ok := strings.CutSuffix(path.Base(file), ".conf")
 	if !ok || id == "" {

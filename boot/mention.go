@@ -8,22 +8,22 @@ type MentionKind string
 // The kinds of mentions.
 const (
 	MentionUUID   MentionKind = "uuid"   // 8-4-4-4-12 hex digits, anywhere in a word: a filesystem's or a partition's
-	MentionMD     MentionKind = "mduuid" // 32 hex digits behind mduuid/
-	MentionSearch MentionKind = "search" // what a search command looks for: UUID, label or file
+	MentionMD     MentionKind = "mduuid" // 32 hex digits after mduuid/
+	MentionSearch MentionKind = "search" // argument of a search command: UUID, label or file
 	MentionRoot   MentionKind = "root"   // value of root= on a kernel command line
 	MentionVolume MentionKind = "volume" // value of GRUB's own set root=, or root= alone
 	MentionResume MentionKind = "resume" // value of resume= on a kernel command line
 	MentionDevice MentionKind = "device" // a path below /dev
 )
 
-// Mention is one name of a device or filesystem, lower case where it is a UUID.
+// Mention is one name of a device or filesystem; a UUID is in lower case.
 type Mention struct {
 	Kind  MentionKind
 	Value string
 	Line  int
 }
 
-// mention notes what the words of one command name.
+// mention records the names in the words of one command.
 func (r *grubReader) mention(words []grubWord) {
 	for i, w := range words {
 		for _, m := range Mentions(w.text) {
@@ -39,7 +39,7 @@ func (r *grubReader) mention(words []grubWord) {
 	}
 }
 
-// Mentions finds the names in one word, or in any text of words: a kernel command line, a line of a configuration file.
+// Mentions finds the names in a word or a text of several words: a kernel command line, a line of a configuration file.
 func Mentions(text string) []Mention {
 	var out []Mention
 	for _, word := range splitWords(text) {
@@ -85,7 +85,7 @@ func identifiers(word string) []Mention {
 				path = path[:n]
 			}
 			out = append(out, Mention{Kind: MentionDevice, Value: path})
-			// The path itself may hold a UUID: /dev/disk/by-uuid/...
+			// The path itself may contain a UUID: /dev/disk/by-uuid/...
 			i += len("/dev/")
 		default:
 			i++
@@ -94,7 +94,7 @@ func identifiers(word string) []Mention {
 	return out
 }
 
-// searched returns what a search command looks for: its last argument that is no option.
+// searched returns what a search command looks for: its last argument that is not an option.
 func searched(words []grubWord) grubWord {
 	var found grubWord
 	if len(words) == 0 {
@@ -110,7 +110,7 @@ func searched(words []grubWord) grubWord {
 		for i := 1; i < len(words); i++ {
 			switch w := words[i]; {
 			case w.text == "--set" || w.text == "-s":
-				// Its argument is optional: a variable name follows only when a value does, too.
+				// Its argument is optional: a variable name follows only if a value follows too.
 				if i+2 < len(words) && !strings.HasPrefix(words[i+1].text, "-") {
 					i++
 				}

@@ -2,12 +2,13 @@ package boot
 
 import "bytes"
 
-// NextDisk is boot code (bytes 0 to 439 of LBA 0) for a disk that is not to be booted yet: it starts the next disk.
+// NextDisk returns boot code (bytes 0 to 439 of LBA 0) for a disk that must not boot yet: it starts the next disk.
 //
-// A protective MBR carries the signature 55AA, and a BIOS jumps to what it takes for code: zeros hang the machine. INT 18h
-// alone is not enough, because SeaBIOS and others take all hard disks for one boot device and then go on to the network.
-// So the code looks itself: from the drive in DL upwards it starts the first that has the signature and some code, with that
-// drive in DL; where there is none, it says so and calls INT 18h. It only looks upwards, so two such disks do not loop.
+// A protective MBR has the signature 55AA, so a BIOS jumps to its code, and zeros hang the machine. INT 18h alone is
+// not enough, because SeaBIOS and others treat all hard disks as one boot device and then continue with the network. So
+// the code searches: above the drive in DL, it starts the first drive that has the signature and some code, with that
+// drive in DL. If there is none, it prints a message and calls INT 18h. It only searches upwards, so two such disks do
+// not loop.
 //
 //	0000  cli; xor ax,ax; mov ss,ax; mov sp,0x7c00; mov ds,ax; mov es,ax; sti; cld
 //	000e  mov si,sp; mov di,0x600; mov cx,256; rep movsw; jmp 0:0x61d	out of the next sector's way
@@ -36,5 +37,5 @@ func NextDisk() []byte {
 	return append(code, make([]byte, bootNTMagic-len(code))...)
 }
 
-// isNextDisk reports whether a boot sector starts the next disk.
+// isNextDisk reports whether a boot sector holds the code of NextDisk.
 func isNextDisk(lba0 []byte) bool { return bytes.HasPrefix(lba0, NextDisk()) }

@@ -7,13 +7,14 @@ import (
 	"testing"
 )
 
-// cpu is as much of an 8086 as NextDisk needs, in segment 0, with a BIOS that has disks. What it does not know ends the run.
+// cpu emulates as much of an 8086 as NextDisk needs, in segment 0, with a BIOS that has disks. An unknown instruction
+// ends the run.
 type cpu struct {
 	mem        [0x10000]byte
 	r          [8]uint16 // ax cx dx bx sp bp si di
 	ip         uint16
 	zero, less bool            // the flags ZF and CF
-	disks      map[byte][]byte // LBA 0 by drive; a drive that cannot be read is not there
+	disks      map[byte][]byte // LBA 0 by drive; a drive that cannot be read has no entry
 	reads      []byte          // drives
 	said       []byte
 }
@@ -30,7 +31,7 @@ func (c *cpu) jump(cond bool) {
 	}
 }
 
-// run says how it ends: "boots DRIVE", "int 18h", or what went wrong.
+// run returns how the run ends: "boots DRIVE", "int 18h", or what went wrong.
 func (c *cpu) run(drive byte) string {
 	copy(c.mem[0x7c00:], c.disks[drive])
 	c.r[2], c.ip = 0xab00|uint16(drive), 0x7c00
@@ -133,7 +134,7 @@ func (c *cpu) run(drive byte) string {
 	return "no end"
 }
 
-// TestNextDiskRuns: which disk is started, for every drive that a BIOS may say it started.
+// TestNextDiskRuns checks which disk is started, for every drive that a BIOS may pass in DL.
 func TestNextDiskRuns(t *testing.T) {
 	sector := func(code []byte) []byte {
 		b := append(slices.Clone(code), make([]byte, 512-len(code))...)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestNextDisk: the code fits, is told from others', and leaves the partition table and the signature to its caller.
+// TestNextDisk: the code fits, is recognized, and does not include the partition table and the signature.
 func TestNextDisk(t *testing.T) {
 	code := NextDisk()
 	if len(code) != 440 {
@@ -26,7 +26,7 @@ func TestNextDisk(t *testing.T) {
 	}
 }
 
-// TestNextDiskListing takes the listing of the comment for the source: an assembler must make these very bytes of it.
+// TestNextDiskListing assembles the listing in the comment: the result must be exactly the bytes of the code.
 func TestNextDiskListing(t *testing.T) {
 	as, err := exec.LookPath("as")
 	if err != nil {
@@ -74,7 +74,7 @@ func TestNextDiskListing(t *testing.T) {
 	}
 }
 
-// TestNextDiskBoots: what the BIOS does with it. The old disk is the one that a machine is to come up by.
+// TestNextDiskBoots checks what a BIOS does with the code. The machine must boot from the old disk.
 func TestNextDiskBoots(t *testing.T) {
 	vmTools(t)
 	disk := func(code []byte) string {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// SnippetSpec is what the old system's custom.cfg is told. Paths are as GRUB sees them: from the root of the filesystem
-// they are on. Volumes are as GRUB names them, without parentheses: mduuid/<32 hex digits>, hd0,gpt2.
+// SnippetSpec describes the block in the old system's custom.cfg. Paths are as GRUB sees them: from the root of their
+// filesystem. Volumes are as GRUB names them, without parentheses: mduuid/<32 hex digits>, hd0,gpt2.
 type SnippetSpec struct {
 	PlanID string // letters, digits, dot, dash, underscore
 
@@ -19,49 +19,52 @@ type SnippetSpec struct {
 	Cmdline     string // in the kernel's own quoting
 
 	// The hand-over to the new system.
-	Modules      []string // that read Volume: part_gpt diskfilter mdraid1x ext2
+	Modules      []string // GRUB modules that read Volume: part_gpt diskfilter mdraid1x ext2
 	Volume       string   // holds NewPrefix, CommittedFile and ConfirmedFile
 	NewPrefix    string   // GRUB's directory there: /boot/grub
 	CanSaveEnv   bool     // the old GRUB can write its environment block
 	Unrestricted bool     // the old grub.cfg sets superusers: entries must start without a password
 }
 
-// Names the snippet and the stages share.
+// Names that the snippet and the stages share.
 const (
 	CommitDir     = "/migrate-init"      // on SnippetSpec.Volume: CommittedFile and ConfirmedFile
-	TriedVariable = "migrate_init_tried" // in the old grubenv: the plan whose new system was started unconfirmed
+	TriedVariable = "migrate_init_tried" // in the old grubenv: the plan whose new system was started without confirmation
 )
 
-// CommittedFile is the file on SnippetSpec.Volume whose existence is the commit. It carries the plan's id: a system that
-// was migrated before brings the file of that plan along in its copy, which must decide nothing.
+// CommittedFile returns the path of the file on SnippetSpec.Volume whose existence is the commit. Its name contains the
+// plan's id, because the copy of a system that was migrated before contains the file of that plan, which must not
+// count.
 func CommittedFile(planID string) string { return CommitDir + "/committed-" + planID }
 
-// ConfirmedFile is the file on SnippetSpec.Volume which says that the new system has run.
+// ConfirmedFile returns the path of the file on SnippetSpec.Volume whose existence means that the new system has run.
 func ConfirmedFile(planID string) string { return CommitDir + "/confirmed-" + planID }
 
-// handedVariable is exported to the new system's grub.cfg.
+// handedVariable is exported to the new system's grub.cfg, and has the plan id as its value.
 const handedVariable = "migrate_init_handed"
 
-// MigrateEntryID is the id of the entry that starts the migration: the value for next_entry.
+// MigrateEntryID returns the id of the entry that starts the migration: the value for next_entry.
 func MigrateEntryID(planID string) string { return "migrate-init-" + planID }
 
-// newSystemEntryID is the id of the entry that hands over to the new system.
+// newSystemEntryID returns the id of the entry that hands over to the new system.
 func newSystemEntryID(planID string) string { return "migrate-init-new-" + planID }
 
-// GRUBSnippet renders the part of custom.cfg that belongs to a plan, markers included, in the script language of GRUB 2.02.
+// GRUBSnippet renders the block of custom.cfg that belongs to a plan, markers included, in the script language of GRUB
+// 2.02.
 //
-// It does this, in the old GRUB, after its grub.cfg has set default and consumed next_entry:
+// The block works in the old GRUB after its grub.cfg has set default and consumed next_entry:
 //
-//  1. An entry with MigrateEntryID boots the migration; it is never a default by itself.
-//  2. Where CommittedFile and the new grub.cfg can be read, an entry for the new system loads that grub.cfg.
-//  3. That entry becomes the default when ConfirmedFile is there too. Without it, it becomes the default once: TriedVariable
-//     is set to the plan id and saved before; when it cannot be saved, or was already saved, the old default stays.
-//     Without CanSaveEnv there is no memory: committed is enough.
-//  4. An explicit request (next_entry, which grub.cfg shows by boot_once) always wins over 3.
-//  5. Once handed over, a copy of the snippet in the new system's custom.cfg does nothing: it would load its own grub.cfg
-//     again and again, up to GRUB's recursion limit. rewrite removes that copy; this holds where it did not.
-//  6. When one of our entries is about to be booted and fails inside GRUB, the first entry of the menu is next (fallback),
-//     because a menu without timeout is a machine that is off.
+//  1. An entry with MigrateEntryID boots the migration; it never becomes the default by itself.
+//  2. If CommittedFile and the new grub.cfg can be read, an entry for the new system loads that grub.cfg.
+//  3. That entry becomes the default if ConfirmedFile exists too. Without ConfirmedFile it becomes the default once:
+//     TriedVariable is first set to the plan id and saved. If it cannot be saved, or was already saved, the old default
+//     stays. Without CanSaveEnv this cannot be remembered, and CommittedFile is enough.
+//  4. An explicit request (next_entry, which grub.cfg signals with boot_once) always takes precedence over 3.
+//  5. After the hand-over, a copy of the snippet in the new system's custom.cfg does nothing. It would otherwise load
+//     its own grub.cfg again and again, up to GRUB's recursion limit. The stage rewrite removes that copy; this covers
+//     a copy that it did not remove.
+//  6. If one of these entries is the default and fails inside GRUB, the first entry of the menu boots (fallback),
+//     because a machine that waits at a menu without a timeout is down.
 func GRUBSnippet(s SnippetSpec) ([]byte, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("grub snippet: %w", err)
@@ -153,7 +156,7 @@ func (s SnippetSpec) check() error {
 		return errors.New("volume of the new system: empty")
 	}
 	if strings.ContainsAny(s.Volume, "()' \t") {
-		return fmt.Errorf("volume %q: GRUB's name of it without parentheses expected", clip(s.Volume))
+		return fmt.Errorf("volume %q: GRUB's name for it without parentheses expected", clip(s.Volume))
 	}
 	return checkModules(append(append([]string{}, s.Modules...), s.BootModules...))
 }
@@ -167,7 +170,8 @@ func checkModules(modules []string) error {
 	return nil
 }
 
-// ValidPlanID reports whether a plan id can stand in entry ids, markers and grubenv: 1 to 64 letters, digits, '.', '-', '_'.
+// ValidPlanID reports whether a plan id can be used in entry ids, markers and grubenv: 1 to 64 letters, digits, '.',
+// '-', '_'.
 func ValidPlanID(id string) bool {
 	return len(id) >= 1 && len(id) <= 64 &&
 		strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == ""

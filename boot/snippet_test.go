@@ -100,7 +100,7 @@ func TestGRUBSnippet(t *testing.T) {
 	}
 }
 
-// scriptCheck asks GRUB's own parser.
+// scriptCheck runs GRUB's own parser.
 func scriptCheck(t testing.TB, script []byte) {
 	t.Helper()
 	tool, err := exec.LookPath("grub-script-check")
@@ -127,7 +127,7 @@ func TestGRUBSnippetRefusals(t *testing.T) {
 		"volume of the":    func(s *SnippetSpec) { s.Volume = "" },
 		"module name":      func(s *SnippetSpec) { s.Modules = []string{"ext2; reboot"} },
 		"not allowed":      func(s *SnippetSpec) { s.Kernel = "/a\nb" },
-		"hand over":        func(s *SnippetSpec) { s.Cmdline = `a=b\c` },
+		"cannot pass on":   func(s *SnippetSpec) { s.Cmdline = `a=b\c` },
 	} {
 		s := spec()
 		edit(&s)
@@ -210,7 +210,7 @@ func FuzzSnippet(f *testing.F) {
 		if rest, found, err := RemoveSnippet(with); err != nil || !found || !bytes.Equal(rest, old) {
 			t.Fatalf("%q became %q, %v, %v", old, rest, found, err)
 		}
-		// What the administrator wrote behind it is never lost, unless it makes a second snippet: then nothing is taken.
+		// Lines that the administrator added after it are never lost; if they form a second snippet, nothing is removed.
 		rest, found, err := RemoveSnippet(slices.Concat(with, later))
 		if err == nil && (!found || !bytes.HasPrefix(rest, old) || !bytes.HasSuffix(rest, later)) {
 			t.Fatalf("%q and %q became %q, %v", old, later, rest, found)

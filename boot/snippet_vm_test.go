@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The snippet in a real GRUB: an old disk whose MBR and core image Relocate placed, and a new disk that is one member of a
-// degraded RAID1 with 1.2 metadata. Every row is a boot; rows of one story share the old disk.
+// The snippet in a real GRUB: an old disk whose MBR and core image Relocate placed, and a new disk that is one member
+// of a degraded RAID1 with 1.2 metadata. Every row is a boot; rows of one case share the old disk.
 
 const (
 	vmArray   = "0123456789abcdef0123456789abcdef"
@@ -61,7 +61,7 @@ if [ -f  ${config_directory}/custom.cfg ]; then
 fi
 `
 
-// vmTools skips where virtual machines are not wanted, or cannot be had.
+// vmTools skips the test if virtual machines are not wanted or not available.
 func vmTools(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -118,7 +118,7 @@ func TestSnippetBoots(t *testing.T) {
 					t.Errorf("boot %d: handed over %d times", i+1, n)
 				}
 				if want == vmKernelMark {
-					// GRUB is the oracle: its kernel must read the words that the spec has.
+					// GRUB is the oracle: the kernel that it boots must get the words of the spec.
 					_, line, _ := strings.Cut(out, vmKernelMark)
 					got := ParseCmdline(line)
 					if d := cmp.Diff(append([]string{"BOOT_IMAGE=" + story.spec.Kernel}, words(ParseCmdline(story.spec.Cmdline))...), words(got)); d != "" {
@@ -182,7 +182,8 @@ func vmOldDiskWith(t *testing.T, s SnippetSpec, next string, change map[string][
 
 const vmKernelMark = "MARK-KERNEL "
 
-// vmKernel is the smallest bzImage GRUB takes (Documentation/arch/x86/boot.rst): it prints its command line and powers off.
+// vmKernel is the smallest bzImage that GRUB accepts (Documentation/arch/x86/boot.rst): it prints its command line and
+// powers off.
 func vmKernel() []byte {
 	k := make([]byte, 5*512+4096)
 	le := binary.LittleEndian
@@ -313,8 +314,8 @@ func vmDisk(t *testing.T, parts map[int][]byte) string {
 	return path
 }
 
-// vmBoot returns what came over the serial line until the machine halted, and what the BIOS says of its own work. The BIOS
-// has the disks in their order, and gives up where it finds nothing to boot.
+// vmBoot returns what came over the serial line until the machine halted, and the BIOS's own messages. The BIOS tries
+// the disks in their order, and gives up if it finds nothing to boot.
 func vmBoot(t *testing.T, disks ...string) string {
 	t.Helper()
 	args := []string{"-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none", "-no-reboot", "-boot", "c,reboot-timeout=1",

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// marked is a kind of lines of ours in a custom.cfg, by the name in its two markers; the plan's id follows there.
+// marked is a kind of block in a custom.cfg, by the name in its two markers; the plan's id follows the name.
 type marked string
 
 const (
@@ -19,20 +19,21 @@ func (k marked) begin() string { return "### BEGIN " + string(k) + " " }
 func (k marked) end() string   { return "### END " + string(k) + " " }
 
 const (
-	// The file before the snippet did not end with a line end; one was added, and goes with the snippet.
+	// The file before the snippet had no final line ending. One was added, and is removed with the snippet.
 	joined = " (line end added)"
 )
 
-// ErrSnippetPresent says that a custom.cfg has a snippet already.
+// ErrSnippetPresent means that a custom.cfg already has a snippet.
 var ErrSnippetPresent = errors.New("a migrate-init snippet is already there")
 
-// InsertSnippet appends what GRUBSnippet made to a custom.cfg (nil for none). RemoveSnippet gives back existing to the byte.
+// InsertSnippet appends a snippet by [GRUBSnippet] to a custom.cfg (nil for none). [RemoveSnippet] restores existing
+// byte for byte.
 func InsertSnippet(existing, lines []byte) ([]byte, error) { return snippet.insert(existing, lines) }
 
 func (k marked) insert(existing, lines []byte) ([]byte, error) {
 	s, e, id, err := k.find(lines)
 	if err != nil || s != 0 || e != len(lines) || id == "" {
-		return nil, fmt.Errorf("custom.cfg: what is to be inserted is not a snippet of ours: %q", clip(string(lines)))
+		return nil, fmt.Errorf("custom.cfg: the lines to insert are not a migrate-init snippet: %q", clip(string(lines)))
 	}
 	_, _, old, err := k.find(existing)
 	if err != nil {
@@ -52,8 +53,9 @@ func (k marked) insert(existing, lines []byte) ([]byte, error) {
 	return append(out, lines...), nil
 }
 
-// RemoveSnippet takes the snippet out and leaves every other byte. found is false, and the bytes equal, when there is none.
-// A damaged snippet (no end, two of them) is an error: the caller must not guess which lines are the administrator's.
+// RemoveSnippet removes the snippet and leaves every other byte unchanged. If there is none, found is false and rest
+// equals existing. A damaged snippet (no end, two of them) is an error: the caller must not guess which lines are the
+// administrator's.
 func RemoveSnippet(existing []byte) (rest []byte, found bool, err error) {
 	return snippet.remove(existing)
 }
@@ -68,7 +70,7 @@ func (k marked) remove(existing []byte) (rest []byte, found bool, err error) {
 	}
 	if first, _, _ := bytes.Cut(existing[start:end], []byte("\n")); bytes.HasSuffix(first, []byte(joined)) && start > 0 {
 		start--
-		// Lines that came after the snippet later need a line end before them.
+		// Lines that were added after the snippet need a line ending before them.
 		if end < len(existing) {
 			start++
 		}
@@ -76,13 +78,13 @@ func (k marked) remove(existing []byte) (rest []byte, found bool, err error) {
 	return append(bytes.Clone(existing[:start]), existing[end:]...), true, nil
 }
 
-// SnippetPlan returns the plan id of the snippet in a custom.cfg, "" when there is none.
+// SnippetPlan returns the plan id of the snippet in a custom.cfg, or "" if there is none.
 func SnippetPlan(existing []byte) (string, error) {
 	_, _, id, err := snippet.find(existing)
 	return id, err
 }
 
-// find returns the byte range of the one block of its kind, from its first marker to behind the line end of its last.
+// find returns the byte range of the one block of its kind, from its first marker to the end of the line of its last.
 func (k marked) find(data []byte) (start, end int, id string, err error) {
 	open := false
 	for at, n := 0, 1; at < len(data); n++ {
@@ -103,7 +105,7 @@ func (k marked) find(data []byte) (start, end int, id string, err error) {
 			start, id, open = at, v, true
 		} else if v, ok := strings.CutPrefix(text, k.end()); ok {
 			if !open || v != id {
-				return 0, 0, "", fmt.Errorf("custom.cfg: line %d: end of a snippet without its begin: %q", n, clip(text))
+				return 0, 0, "", fmt.Errorf("custom.cfg: line %d: end of a snippet without its beginning: %q", n, clip(text))
 			}
 			end, open = next, false
 		}
