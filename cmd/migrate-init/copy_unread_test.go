@@ -59,7 +59,7 @@ func TestCopyUnreadable(t *testing.T) {
 	d.says(errs, "restore the missing items from a backup")
 	d.says(out, "copied, read back and equal, except for what could not be read")
 	d.says(out, `unread: "bad": data in bytes 0 to 4095: input/output error`)
-	d.says(out, `unread: "bad": could not be read whole; the copy has what could`)
+	d.says(out, `unread: "bad": could not be read completely; the copy has the rest`)
 	if b, err := os.ReadFile(filepath.Join(dst, "good")); string(b) != "good" {
 		t.Errorf("good holds %q, %v", b, err)
 	}

@@ -41,7 +41,7 @@ func TestPrecheckLive(t *testing.T) {
 		t.Errorf("of the same kind: %+v", same)
 	}
 	small := look(plan.FS{Type: "ext4", InodeSize: 128, BlockSize: 4096, Inodes: 1})
-	for id, words := range map[string]string{"tree.nanoseconds": "ext4 keeps whole seconds", "tree.inodes": "2 objects, 1 free inodes"} {
+	for id, words := range map[string]string{"tree.nanoseconds": "ext4 stores only whole seconds", "tree.inodes": "2 objects, but only 1 free inodes"} {
 		if f := small[id]; f.Severity != plan.Refuse || !strings.Contains(f.Detail, words) || f.Fix == "" {
 			t.Errorf("%s: %+v", id, f)
 		}

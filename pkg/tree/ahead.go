@@ -8,25 +8,25 @@ import (
 
 const (
 	aheadFiles = 32
-	aheadSize  = 64 << 10 // the largest file that is read ahead whole
+	aheadSize  = 64 << 10 // the largest file whose data is read ahead, in bytes
 )
 
-// ahead opens the next files of a batch and has the kernel read the small ones all at once, past the page cache
-// (io_submit): a disk that answers many requests at a time is not asked one after the other, and one system call asks for
-// all. Whatever cannot be had so is left to be opened and read as usual, which tells what is wrong with it.
+// ahead opens the next files of a batch and reads the small ones asynchronously, past the page cache (io_submit): one system
+// call starts all reads, and the disk can serve them in parallel. A file for which this fails is opened and read in the
+// ordinary way, which reports what is wrong with it.
 //
 // Linux: include/uapi/linux/aio_abi.h.
 type ahead struct {
-	ctx     uintptr // of io_setup
-	none    bool    // the kernel has no such calls, or no room for one more user of them
-	flight  int     // reads whose end has not been seen
+	ctx     uintptr // from io_setup
+	none    bool    // the kernel does not support it, or has no more contexts
+	flight  int     // reads in flight
 	slots   []*opened
 	free    []*opened
 	control []*iocb
 	events  [aheadFiles]ioEvent
 }
 
-// opened is one file that is open, and perhaps read.
+// opened is one open file, whose data may have been read.
 type opened struct {
 	name string
 	fd   int
@@ -34,11 +34,11 @@ type opened struct {
 	cb   iocb
 	room []byte // aligned
 	got  int    // bytes read
-	read bool   // into room, to the file's end or beyond a unit
-	busy bool   // the kernel is at it
+	read bool   // room holds the whole file
+	busy bool   // its read is in flight
 }
 
-// iocb is struct iocb. The key and the flags change places on big-endian machines; both are 0.
+// iocb is struct iocb. On big-endian machines the key and the flags are swapped; both are 0.
 type iocb struct {
 	data   uint64
 	_      [2]uint32
@@ -57,8 +57,8 @@ type ioEvent struct {
 
 const iocbPread = 0
 
-// fill opens the regular files among es below the directory dir, as many as there is room for, and starts reading the
-// small ones that have one name. wanted may leave some out. What an earlier fill left is closed.
+// fill opens up to aheadFiles regular files of es in the directory dir, and starts to read the small ones that have only one
+// name. It skips the names for which wanted returns false. It closes what is left of an earlier fill.
 func (a *ahead) fill(dir int, magic int64, es []entry, xattr []byte, wanted func(name string) bool) {
 	a.drain()
 	if a.none || len(es) < 2 {
@@ -108,7 +108,7 @@ func (a *ahead) slot() *opened {
 	return &opened{room: b[skip : skip+aheadSize+directUnit]}
 }
 
-// ask prepares the read of a whole file and of one byte more, which shows that its size is true.
+// ask prepares to read a whole file and one byte more, to check its size.
 func (a *ahead) ask(s *opened) {
 	n := roundUp(int(s.m.size) + 1)
 	s.cb = iocb{data: uint64(len(a.slots) - 1), opcode: iocbPread, fd: uint32(s.fd), buf: uint64(uintptr(unsafe.Pointer(&s.room[0]))), length: uint64(n)}
@@ -133,8 +133,8 @@ func (a *ahead) submit() {
 	a.control = a.control[:0]
 }
 
-// take returns the open file of that name, which is the caller's to close, or nil. Its data has arrived if read says so;
-// room is the caller's until the next fill.
+// take returns the open file of that name, or nil. The caller must close it. If read is set, room holds its data, until the next
+// fill.
 func (a *ahead) take(name string) *opened {
 	for _, s := range a.slots {
 		if s.name == name && s.fd >= 0 {
@@ -149,14 +149,14 @@ func (a *ahead) take(name string) *opened {
 	return nil
 }
 
-// reap waits for at least one read.
+// reap waits until at least one read has finished.
 func (a *ahead) reap() {
 	n, _, e := unix.Syscall6(unix.SYS_IO_GETEVENTS, a.ctx, 1, aheadFiles, uintptr(unsafe.Pointer(&a.events[0])), 0, 0)
 	if e == unix.EINTR {
 		return
 	}
 	if e != 0 {
-		a.forget()
+		a.shutdown()
 		return
 	}
 	for _, ev := range a.events[:n] {
@@ -167,8 +167,8 @@ func (a *ahead) reap() {
 	}
 }
 
-// forget ends the use of the calls; io_destroy returns when nothing is under way any more.
-func (a *ahead) forget() {
+// shutdown stops using asynchronous reads. io_destroy waits for those in flight.
+func (a *ahead) shutdown() {
 	if a.ctx != 0 {
 		_, _, _ = unix.Syscall(unix.SYS_IO_DESTROY, a.ctx, 0, 0)
 	}
@@ -178,7 +178,7 @@ func (a *ahead) forget() {
 	}
 }
 
-// drain waits for the reads under way, and closes what no one took.
+// drain waits for the reads in flight, and closes the files that were not taken.
 func (a *ahead) drain() {
 	for a.flight > 0 {
 		a.reap()
@@ -193,8 +193,8 @@ func (a *ahead) drain() {
 	a.slots = a.slots[:0]
 }
 
-// close gives everything back.
+// close releases all resources.
 func (a *ahead) close() {
 	a.drain()
-	a.forget()
+	a.shutdown()
 }

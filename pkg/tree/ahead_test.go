@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is read ahead is what a plain read says, of files around every limit; what no one takes is given back.
+// TestAhead compares what is read ahead with a plain read, for files with sizes around each limit. Files that are not taken are
+// closed.
 func TestAhead(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
@@ -83,10 +84,10 @@ func statfsMagic(t *testing.T, dir string) int64 {
 	return int64(s.Type)
 }
 
-// A file that is not what its inode says is found out also when it was read ahead.
+// TestAheadTellsTheSize checks that a wrong size in the inode is detected also for a file that was read ahead.
 func TestAheadTellsTheSize(t *testing.T) {
 	for _, got := range []int{99, 101} {
-		j := &fileJob{meta: meta{stat: stat{size: 100}}, early: make([]byte, got), path: func() string { return "x" }, c: &copier{gear: &gear{}}}
+		j := &fileJob{meta: meta{stat: stat{size: 100}}, early: make([]byte, got), path: func() string { return "x" }, c: &copier{diskMode: &diskMode{}}}
 		if err := j.copySmall(nil); err == nil {
 			t.Errorf("%d bytes of a file of 100: no error", got)
 		}

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// neutral takes from a directory that was there before what new names in it would
-// inherit, and what forbids to make any. apply sets it again.
-func neutral(o object) (op string, err error) {
+// clearInherited clears the attributes of an existing directory that new entries would inherit, or that forbid new entries. apply sets
+// them again.
+func clearInherited(o object) (op string, err error) {
 	if _, err := o.addFlags(0, flCopied&^flCasefold); err != nil && !noAttr(err) {
 		return "clear flags", err
 	}
@@ -31,8 +31,8 @@ func neutral(o object) (op string, err error) {
 	return "", nil
 }
 
-// early are the flags that an object must have before its data or children. All
-// others a directory gets last, or its children would inherit them.
+// early returns the flags that an object must have before its data or children. A directory gets all others last, because its
+// children would inherit them.
 func (m *meta) early() (flags, xflags uint32) {
 	if m.isDir() {
 		return flCasefold, 0
@@ -40,34 +40,34 @@ func (m *meta) early() (flags, xflags uint32) {
 	return flEarly, xfEarly
 }
 
-// applyEarly sets what an object must have before its data or children.
+// applyEarly sets the flags that an object must have before its data or children.
 func (c *copier) applyEarly(o object, m *meta, path func() string) error {
 	early, xearly := m.early()
 	if m.flags&early != 0 {
 		if bits, err := o.addFlags(m.flags, early); bits != 0 || err != nil {
-			if err := c.loss(path(), "flags "+spellBits(bits, flagNames()), err); err != nil {
+			if err := c.loss(path(), "flags "+formatBits(bits, flagNames()), err); err != nil {
 				return err
 			}
 		}
 	}
 	if m.fsx.xflags&xearly != 0 {
 		if err := o.setFSX(m.fsx, xearly); err != nil {
-			return c.loss(path(), "flags "+spellBits(m.fsx.xflags&xearly, xflagNames()), err)
+			return c.loss(path(), "flags "+formatBits(m.fsx.xflags&xearly, xflagNames()), err)
 		}
 	}
 	return nil
 }
 
-// apply gives o the metadata m in the order in which nothing undoes what came
-// before: owner, mode, xattrs, project, times, flags. existed: o, or its directory, is not of this run.
-// Frozen flags are held back when o gets more names.
+// apply sets the metadata m on o, in an order in which no step undoes an earlier one: owner, mode, xattrs, project, times,
+// flags. existed means that an earlier run made o or its directory. hold means that o gets more names, so immutable and
+// append-only are set later.
 func (c *copier) apply(o object, m *meta, existed, hold bool, path func() string) error {
 	clean := c.clean.Load() || existed && m.isDir()
 	fail := func(op string, err error) error {
 		return &Error{Side: Target, Op: op, Path: path(), Err: err}
 	}
 	if !clean && m.uid == 0 && m.gid == 0 && c.rootOwned.Load() {
-		// It was born so.
+		// New objects already belong to root.
 	} else if err := o.chown(&m.stat); err != nil {
 		return fail(fmt.Sprintf("chown to %d:%d", m.uid, m.gid), err)
 	}
@@ -108,14 +108,13 @@ func (c *copier) apply(o object, m *meta, existed, hold bool, path func() string
 	}
 	if m.flags&mask != 0 || clean && m.isDir() {
 		if bits, err := o.addFlags(m.flags, mask); bits != 0 || err != nil && m.flags&mask != 0 {
-			return c.loss(path(), "flags "+spellBits(bits, flagNames()), err)
+			return c.loss(path(), "flags "+formatBits(bits, flagNames()), err)
 		}
 	}
 	return nil
 }
 
-// bornModes are the permission bits that a new object gets as asked for: those
-// that the umask leaves, 0600 when no one knows it.
+// bornModes returns the permission bits that the umask does not clear on a new object; 0600 if the umask is unknown.
 func bornModes() uint32 {
 	b, err := os.ReadFile("/proc/self/status")
 	_, v, ok := strings.Cut(string(b), "\nUmask:")
@@ -127,13 +126,13 @@ func bornModes() uint32 {
 	return 0o777 &^ uint32(mask)
 }
 
-// bornWith tells that a new object has its mode since it was created. Where a
-// directory may have a default ACL, or the object an ACL, nothing is sure.
+// bornWith reports whether o was created with its final mode. If the directory may have a default ACL, or the object may have
+// an ACL, that is not certain.
 func (c *copier) bornWith(m *meta, existed bool) bool {
 	return !existed && !m.isDir() && m.mode&0o7777&^c.bornModes == 0 && !c.clean.Load()
 }
 
-// noXattrRoom tells ext4's ENOSPC for too many xattrs on one inode from a full
+// noXattrRoom reports whether err is the ENOSPC that ext4 returns for too many xattrs on one inode, and not that of a full
 // filesystem.
 func (c *copier) noXattrRoom(err error) bool {
 	var fs unix.Statfs_t
@@ -159,8 +158,8 @@ func (c *copier) cleanXattrs(o object, m *meta) error {
 	return nil
 }
 
-// observe looks once whether new objects come with xattrs, as under an LSM, and
-// whether they belong to root, as without the mount option grpid.
+// observe checks once whether new objects have xattrs, as under an LSM, and whether they belong to root, as without the mount
+// option grpid.
 func (c *copier) observe(o object) {
 	c.newborn.Do(func() {
 		xs, err := o.xattrs(c.dst.magic, make([]byte, 64<<10))

@@ -9,30 +9,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Caps is what a target filesystem can hold. Sizes are bytes, times are seconds since 1970.
+// Caps describes what a target filesystem can store. Sizes are in bytes, times in seconds since 1970.
 type Caps struct {
 	FS               string // "ext4", "xfs", "btrfs", or the magic in hex
 	TimeMin, TimeMax int64
 	Nanoseconds      bool
-	Flags            uint32 // FS_*_FL that it keeps, as FS_IOC_GETFLAGS spells them
-	XFlags           uint32 // FS_XFLAG_* beyond those
+	Flags            uint32 // the flags FS_*_FL of FS_IOC_GETFLAGS that it keeps
+	XFlags           uint32 // the flags FS_XFLAG_* that it keeps and that are not in Flags
 	Project, ACL     bool
 	ProjectSpecial   bool // project ids of symlinks and special files can be set
 	Reflink, Verity  bool // files can share extents; fs-verity can protect them
 	User, Trusted    bool // xattr namespaces
 	Security         bool
 	XattrValue       int // largest value of one xattr
-	XattrTotal       int // so many bytes of values up to 2 KiB fit one file (all values, where XattrValue is below 4 KiB)
+	XattrTotal       int // total size of the values up to 2 KiB that surely fits one file (of all values if XattrValue is below 4 KiB)
 	FileSize         int64
 	Links            uint32
 	DevMajor         uint32 // largest major number
 	BlockSize        int64
 	FreeBytes        int64
-	FreeInodes       int64 // 0: made as needed
+	FreeInodes       int64 // 0: allocated on demand
 }
 
-// ProbeCaps finds out by trying, in a directory below dst that it removes
-// again. So the answer holds for this kernel, mount and mkfs options.
+// ProbeCaps finds out what the filesystem of dst can store by trying it, in a directory below dst that it removes again. The
+// result holds for this kernel, these mount options and these mkfs options.
 func ProbeCaps(dst string) (c Caps, err error) {
 	dir, err := os.MkdirTemp(dst, ".migrate-init-probe-")
 	if err != nil {
@@ -54,7 +54,7 @@ func ProbeCaps(dst string) (c Caps, err error) {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	c.FS, c.Links = fsName(r.magic), maxLinks(r.magic)
-	c.BlockSize, c.FreeBytes = r.bsize, int64(r.fs.Bfree)*r.bsize // who copies is root, and may use what is kept for root
+	c.BlockSize, c.FreeBytes = r.bsize, int64(r.fs.Bfree)*r.bsize // the copy runs as root, and may use the blocks reserved for root
 	if r.magic != unix.BTRFS_SUPER_MAGIC && r.magic != unix.XFS_SUPER_MAGIC {
 		c.FreeInodes = int64(r.fs.Ffree)
 	}
@@ -86,7 +86,7 @@ func ProbeCaps(dst string) (c Caps, err error) {
 	return c, nil
 }
 
-// probeTimes: the kernel clamps what is out of range.
+// probeTimes relies on the kernel, which clamps times that are out of range.
 func (c *Caps) probeTimes(o object) error {
 	for _, at := range []int64{-1 << 60, 1 << 60} {
 		var st stat
@@ -129,7 +129,7 @@ func (c *Caps) probeXattrs(o object) {
 	}
 	c.XattrValue = low
 	_ = o.setxattr("user.probe", nil)
-	// Different values: ext4's ea_inode shares equal ones.
+	// Use different values, because ea_inode of ext4 shares equal ones.
 	for i := range 80 {
 		if o.setxattr(fmt.Sprintf("user.p%d", i), bytes.Repeat([]byte{byte(i)}, min(1000, low))) != nil {
 			break
@@ -137,11 +137,11 @@ func (c *Caps) probeXattrs(o object) {
 		c.XattrTotal += min(1000, low)
 	}
 	if c.XattrTotal == 80*1000 {
-		c.XattrTotal = 1<<31 - 1 // as many as one likes
+		c.XattrTotal = 1<<31 - 1 // no limit found
 	}
 }
 
-// probeFlags sets each alone, on a file or a directory; casefold wants an empty one.
+// probeFlags sets each flag on its own, on a file and on a directory. The directory must be empty for casefold.
 func (c *Caps) probeFlags(file, dir object) {
 	for bit := uint32(1); bit != 0; bit <<= 1 {
 		if flCopied&bit == 0 {
@@ -188,7 +188,7 @@ func fsName(magic int64) string {
 	return fmt.Sprintf("%#x", magic)
 }
 
-// maxLinks: EXT4_LINK_MAX, BTRFS_LINK_MAX, XFS_MAXLINK.
+// maxLinks returns EXT4_LINK_MAX, BTRFS_LINK_MAX or XFS_MAXLINK.
 func maxLinks(magic int64) uint32 {
 	switch magic {
 	case unix.EXT4_SUPER_MAGIC:

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// compare names every difference of the metadata of one object. Size and links
-// of directories are their filesystem's business.
+// compare reports every difference in the metadata of one object. It ignores the size and link count of directories, which
+// depend on the filesystem.
 func (v *verifier) compare(path func() string, s, t *meta) {
 	num := func(what string, a, b uint64, format string) {
 		if a != b {
@@ -36,7 +36,7 @@ func (v *verifier) compare(path func() string, s, t *meta) {
 		v.differ(path(), "atime", s.atime.String(), t.atime.String())
 	}
 	if s.flags != t.flags {
-		v.differ(path(), "flags", spellBits(s.flags, flagNames()), spellBits(t.flags, flagNames()))
+		v.differ(path(), "flags", formatBits(s.flags, flagNames()), formatBits(t.flags, flagNames()))
 	}
 	num("project", uint64(s.fsx.projid), uint64(t.fsx.projid), "%d")
 	if a, b := s.fsx, t.fsx; a.xflags != b.xflags || a.extsize != b.extsize || a.cowextsize != b.cowextsize {
@@ -46,10 +46,10 @@ func (v *verifier) compare(path func() string, s, t *meta) {
 }
 
 func (x fsxattr) String() string {
-	return fmt.Sprintf("%s extsize %d cowextsize %d", spellBits(x.xflags, xflagNames()), x.extsize, x.cowextsize)
+	return fmt.Sprintf("%s extsize %d cowextsize %d", formatBits(x.xflags, xflagNames()), x.extsize, x.cowextsize)
 }
 
-// String gives seconds and nanoseconds, and the date for people.
+// String returns seconds and nanoseconds, and the date in parentheses.
 func (s stamp) String() string {
 	return fmt.Sprintf("%d.%09d (%s)", s.Sec, s.Nsec, time.Unix(s.Sec, int64(s.Nsec)).UTC().Format(time.RFC3339Nano))
 }
@@ -75,7 +75,7 @@ func (v *verifier) compareXattrs(path func() string, s, t []xattr) {
 	}
 }
 
-// value shows the beginning of an xattr.
+// value formats the beginning of an xattr's value.
 func value(b []byte) string {
 	const most = 32
 	if len(b) > most {
@@ -86,7 +86,7 @@ func value(b []byte) string {
 
 func modeType(mode uint32) string { return typeName(uint8(mode & unix.S_IFMT >> 12)) }
 
-// typeName names a DT_ constant, which is the type's bits of a mode.
+// typeName returns the name of a DT_ constant, which is the file type of a mode shifted right by 12.
 func typeName(t uint8) string {
 	names := []struct {
 		t    uint8

@@ -20,23 +20,23 @@ type copier struct {
 	q         *queue
 	fds       dirFDs
 	links     *links
-	shares    *shares // nil where source or target cannot share extents
+	shares    *shares // nil if source or target cannot share extents
 	man       manifestWriter
 	prog      progress
-	gear      *gear
+	diskMode  *diskMode
 	prior     *Manifest // of the interrupted copy
 	exclude   map[string]bool
-	clean     atomic.Bool // the target puts xattrs, such as labels, on new objects
-	rootOwned atomic.Bool // new objects are root's
+	clean     atomic.Bool // new objects on the target have xattrs, such as labels, that must be removed
+	rootOwned atomic.Bool // new objects belong to root
 	newborn   sync.Once
-	buffered  atomic.Bool // the source has no direct I/O
+	buffered  atomic.Bool // the source does not support direct I/O
 	bornModes uint32
 
 	jobMu sync.Mutex
-	jobs  map[*fileJob]struct{} // large files under way
+	jobs  map[*fileJob]struct{} // large files in progress
 
 	saving sync.Mutex // of a checkpoint
-	lost   error      // of the first sync that failed; under saving
+	lost   error      // the error of the first sync that failed; guarded by saving
 
 	mu  sync.Mutex
 	res Result
@@ -49,18 +49,17 @@ type worker struct {
 	dents  []byte
 	fiemap []byte
 	recs   []record
-	done   map[string]record // what a manifest says of the batch
+	done   map[string]record // the records of the batch in a manifest, by name
 	ahead  ahead
 }
 
-// Copy copies the directory src, with all below on its filesystem, into the
-// directory dst. dst must be empty but for lost+found and TargetOnly names,
-// unless Resume is given. The Result is valid with an error too: it says how far
-// the copy went. Cancelling ctx ends it cleanly, with a last checkpoint.
+// Copy copies the directory src, with everything below it on its filesystem, into the directory dst. Unless Resume is given,
+// dst must be empty except for lost+found and the TargetOnly names. The Result is valid even if there is an error: it shows how
+// far the copy got. When ctx is cancelled, the copy ends cleanly, with a last checkpoint.
 func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &copier{ctx: ctx, o: o, links: newLinks(), jobs: map[*fileJob]struct{}{}, exclude: set(o.Exclude), gear: newGear(o, time.Now())}
+	c := &copier{ctx: ctx, o: o, links: newLinks(), jobs: map[*fileJob]struct{}{}, exclude: set(o.Exclude), diskMode: newDiskMode(o, time.Now())}
 	err := c.open(src, dst)
 	if err != nil {
 		return c.res, err
@@ -68,7 +67,7 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	defer c.closeRoots()
 	defer c.links.ready.free()
 	c.q = newQueue(o.workers())
-	c.q.setLimit(c.gear.limit(o.workers()))
+	c.q.setLimit(c.diskMode.limit(o.workers()))
 	c.fds.limit = fdLimit()
 	c.buffered.Store(o.cached)
 	c.bornModes = bornModes()
@@ -89,18 +88,18 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 		return c.res, err
 	}
 	c.prog.begin(o, c.src, true)
-	quiet, stop := c.prog.start(o.ProgressEvery, func() { c.gear.shift(&c.o, c.q, &c.prog) }), c.startCheckpoints()
+	quiet, stop := c.prog.start(o.ProgressEvery, func() { c.diskMode.shift(&c.o, c.q, &c.prog) }), c.startCheckpoints()
 	err = c.run()
 	if e := stop(); err == nil {
 		err = e
 	}
 	quiet()
-	// After an error, what is finished is still worth keeping.
+	// Even after an error, record what is finished.
 	if e := c.checkpoint(); err == nil {
 		err = e
 	}
 	c.prog.report(true)
-	c.res.Heads = c.gear.heads.Load()
+	c.res.Heads = c.diskMode.heads.Load()
 	return c.res, err
 }
 
@@ -122,7 +121,8 @@ func (o *Options) workers() int {
 	return min(16, max(4, 4*runtime.NumCPU())) // most of them wait for a disk
 }
 
-// fdLimit leaves half of the descriptors to files and to the caller.
+// fdLimit returns how many directories may be open at once. Each takes up to two descriptors; most of the process's limit is
+// left to files and to the caller.
 func fdLimit() int {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
@@ -144,10 +144,10 @@ func (c *copier) open(src, dst string) (err error) {
 	}
 	var proc unix.Statfs_t
 	if e := unix.Statfs("/proc/self/fd", &proc); e != nil || int64(proc.Type) != unix.PROC_SUPER_MAGIC {
-		err = errors.New("/proc: not mounted, and needed for the xattrs of links and devices")
+		err = errors.New("/proc: not mounted, but needed for the xattrs of symlinks and devices")
 	}
 	if !iocNumbers() {
-		err = errors.New("copy: the ioctl numbers of " + runtime.GOARCH + " are not known")
+		err = errors.New("copy: unknown ioctl numbers for " + runtime.GOARCH)
 	}
 	if err != nil {
 		c.closeRoots()
@@ -160,7 +160,7 @@ func (c *copier) closeRoots() {
 	_ = c.dst.close()
 }
 
-// checkEmpty refuses to mix the copy with what someone else left.
+// checkEmpty returns an error if the target holds other files, with which the copy would be mixed.
 func (c *copier) checkEmpty() error {
 	if c.o.Resume != nil {
 		return nil
@@ -208,21 +208,21 @@ func newWorker() *worker {
 
 func (w *worker) close() { w.ahead.close() }
 
-// openTop makes the root the first directory.
+// openTop starts with the root directory.
 func (c *copier) openTop(w *worker) error {
 	d := &dir{src: c.src.fd, dst: c.dst.fd, existed: true}
 	err := c.reading("read metadata", func() string { return "." }, func() error { return readMeta(object{fd: d.src}, c.src.magic, &d.meta, w.xattr) })
 	if err != nil {
 		return err
 	}
-	if op, err := neutral(object{fd: d.dst}); err != nil {
+	if op, err := clearInherited(object{fd: d.dst}); err != nil {
 		return &Error{Side: Target, Op: op, Path: ".", Err: err}
 	}
-	d.refs = 1 // forever: Copy closes it
+	d.refs = 1 // never dropped: Copy closes it
 	return c.enter(w, d)
 }
 
-// loss is the error, or the problem, that an attribute refused by the target makes.
+// loss handles an attribute that the target has refused with err: it returns an error, or records a problem.
 func (c *copier) loss(path, what string, err error) error {
 	if err == nil {
 		return nil

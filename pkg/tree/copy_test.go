@@ -53,7 +53,7 @@ func TestCopyEverything(t *testing.T) {
 	}
 }
 
-// The page cache is the way where there is no direct I/O, and for disks with heads.
+// TestCopyThroughTheCache: without direct I/O, and for disks with moving heads, the copy uses the page cache.
 func TestCopyThroughTheCache(t *testing.T) {
 	for _, o := range []Options{{cached: true}, {Rotational: true}} {
 		src, dst := newDisk(t, "ext4", 512<<20), newDisk(t, "ext4", 512<<20)
@@ -72,7 +72,7 @@ func TestCopyThroughTheCache(t *testing.T) {
 	}
 }
 
-// The journal flag wants CAP_SYS_RESOURCE, which not every root has.
+// TestCopyJournalFlag is separate because the journal flag needs CAP_SYS_RESOURCE, which not every root has.
 func TestCopyJournalFlag(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, file("journal", 0o644, noise(1, 5<<20)))
@@ -91,8 +91,8 @@ func TestCopyJournalFlag(t *testing.T) {
 	}
 }
 
-// Where the umask leaves a mode alone, no one sets it again: the modes must be
-// there all the same, whatever the umask is.
+// TestCopyModesUnderAnyUmask checks that the modes are right with any umask: a mode that the umask does not change is not set
+// again.
 func TestCopyModesUnderAnyUmask(t *testing.T) {
 	for _, mask := range []int{0, 0o022, 0o137} {
 		t.Run(fmt.Sprintf("%03o", mask), func(t *testing.T) {

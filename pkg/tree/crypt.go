@@ -9,41 +9,42 @@ import (
 )
 
 const (
-	unlockMend  = "unlock it (fscrypt unlock), or copy by blocks (engine extent), which needs no key"
-	noCryptMend = "boot a kernel with CONFIG_FS_ENCRYPTION and unlock it, or copy by blocks (engine extent), which needs no key"
+	unlockFix  = "unlock it (fscrypt unlock), or copy by blocks (engine extent), which needs no key"
+	noCryptFix = "boot a kernel with CONFIG_FS_ENCRYPTION and unlock it, or copy by blocks (engine extent), which needs no key"
 )
 
-// inClear is said of what can be read: the copy is not encrypted.
-func (s *scanner) inClear(path string) {
-	s.find("tree.encrypted", Loss, path, "encrypt the target below the filesystem (LUKS), or copy by blocks (engine extent)", "fscrypt: the copy will be in clear")
+// notEncrypted reports a file that can be read, and whose copy will not be encrypted.
+func (s *scanner) notEncrypted(path string) {
+	s.find("tree.encrypted", Loss, path, "encrypt the target below the filesystem (LUKS), or copy by blocks (engine extent)", "encrypted by fscrypt: the copy will not be encrypted")
 }
 
-// lookEncryptedDir: without the key a directory can be listed all the same, and the names are a ciphertext.
+// lookEncryptedDir checks the key of an encrypted directory. Without the key the directory can still be listed, but its names
+// are ciphertext.
 func (s *scanner) lookEncryptedDir(path string, fd int) {
 	key, there, err := encryptionKey(fd, s.src.magic)
 	switch {
-	case errors.Is(err, unix.ENOTTY): // encrypted by other means than fscrypt
-		s.inClear(path)
+	case errors.Is(err, unix.ENOTTY): // encrypted by something other than fscrypt
+		s.notEncrypted(path)
 	case errors.Is(err, unix.EOPNOTSUPP):
-		s.find("tree.encrypted", Fail, path, noCryptMend, "fscrypt encrypts the directory, and this kernel has none: its names would be copied as ciphertext")
+		s.find("tree.encrypted", Fail, path, noCryptFix, "encrypted by fscrypt, which this kernel does not support: names would be copied as ciphertext")
 	case err != nil:
-		s.find("tree.encrypted", Fail, path, unlockMend, "fscrypt: whether the key is there cannot be asked: %v", err)
+		s.find("tree.encrypted", Fail, path, unlockFix, "encrypted by fscrypt: cannot find out whether the kernel has the key: %v", err)
 	case !there:
-		s.find("tree.encrypted", Fail, path, unlockMend, "fscrypt: the key %s is not in the kernel's keyring: names and links would be copied as ciphertext", key)
+		s.find("tree.encrypted", Fail, path, unlockFix, "encrypted by fscrypt: the key %s is not in the kernel's keyring: names and symlinks would be copied as ciphertext", key)
 	default:
-		s.inClear(path)
+		s.notEncrypted(path)
 	}
 }
 
-// encryptionKey names the key of a directory that fscrypt encrypts, and tells whether the kernel has it. A key that is being
-// removed counts as gone: it opens only what is open already.
+// encryptionKey returns the name of the key of a directory that fscrypt encrypts, and reports whether the kernel has it. A key
+// that is being removed counts as missing: only files that are already open can still be read.
 func encryptionKey(fd int, magic int64) (key string, there bool, err error) {
 	policy := unix.FscryptGetPolicyExArg{}
 	policy.Size = uint64(len(policy.Policy))
 	if err := ioctl(fd, unix.FS_IOC_GET_ENCRYPTION_POLICY_EX, unsafe.Pointer(&policy)); err != nil {
 		return "", false, err
 	}
-	// include/uapi/linux/fscrypt.h: a descriptor follows four bytes in version 1, an identifier eight in version 2.
+	// include/uapi/linux/fscrypt.h: version 1 has a descriptor at offset 4, version 2 an identifier at offset 8.
 	ask := unix.FscryptGetKeyStatusArg{}
 	var name []byte
 	switch policy.Policy[0] {
@@ -66,7 +67,8 @@ func encryptionKey(fd int, magic int64) (key string, there bool, err error) {
 	return key, there, nil
 }
 
-// inSessionKeyring: before Linux 5.4 the keys of version 1 were in the keyrings of processes, and the kernel still looks there.
+// inSessionKeyring reports whether the session keyring has a key of version 1. Before Linux 5.4 these keys were kept in the
+// keyrings of processes, and the kernel still searches there.
 func inSessionKeyring(descriptor string, magic int64) bool {
 	for _, prefix := range []string{unix.FSCRYPT_KEY_DESC_PREFIX, fsName(magic) + ":"} {
 		if _, err := unix.KeyctlSearch(unix.KEY_SPEC_SESSION_KEYRING, "logon", prefix+descriptor, 0); err == nil {

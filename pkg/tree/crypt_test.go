@@ -24,7 +24,7 @@ func onDir(t *testing.T, dir string, req uint, arg unsafe.Pointer) error {
 	return ioctl(fd, req, arg)
 }
 
-// addCryptKey gives a filesystem the key of policies of a version.
+// addCryptKey adds the key for policies of the given version to a filesystem.
 func addCryptKey(t *testing.T, dir string, version uint8) unix.FscryptKeySpecifier {
 	t.Helper()
 	var a struct {
@@ -56,7 +56,7 @@ func removeCryptKey(t *testing.T, dir string, spec unix.FscryptKeySpecifier) {
 	}
 }
 
-// encrypt sets the policy of an empty directory.
+// encrypt sets the encryption policy of an empty directory.
 func encrypt(t *testing.T, dir string, version uint8, key []byte) {
 	t.Helper()
 	const contents, names, flags = unix.FSCRYPT_MODE_AES_256_XTS, unix.FSCRYPT_MODE_AES_256_CTS, unix.FSCRYPT_POLICY_FLAGS_PAD_32
@@ -77,8 +77,8 @@ func encrypt(t *testing.T, dir string, version uint8, key []byte) {
 	}
 }
 
-// A directory with the key is copied in clear, which is said; without it the copy is forbidden, also of a directory with nothing
-// that has to be opened, and whatever came first.
+// TestEncryptedDirectories checks that a directory whose key is present is copied unencrypted, and that this is reported. Without
+// the key the copy is refused, even if nothing in the directory has to be opened, and whichever was found first.
 func TestEncryptedDirectories(t *testing.T) {
 	for name, version := range map[string]uint8{"v1": unix.FSCRYPT_POLICY_V1, "v2": unix.FSCRYPT_POLICY_V2} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestEncryptedDirectories(t *testing.T) {
 			removeCryptKey(t, src.dir, spec)
 			locked := func(f Finding, count int64) {
 				t.Helper()
-				if f.Severity != Fail || f.Count != count || !strings.Contains(f.Detail, "keyring") || f.Fix != unlockMend {
+				if f.Severity != Fail || f.Count != count || !strings.Contains(f.Detail, "keyring") || f.Fix != unlockFix {
 					t.Errorf("without the key: %+v, want count %d", f, count)
 				}
 			}
@@ -114,7 +114,7 @@ func TestEncryptedDirectories(t *testing.T) {
 			if !slices.Contains(got.Paths[:5], "files") || !slices.Contains(got.Paths[:5], "links") { // three directories and two files are Fail, the link is not
 				t.Errorf("paths %q", got.Paths)
 			}
-			// No regular file: nothing says ENOKEY.
+			// Without a regular file, no call returns ENOKEY.
 			got = walked(t, scannerOf(t, src.dir+"/links", capable()))["tree.encrypted"]
 			locked(got, 3)
 			if !strings.Contains(got.Detail, "the key "+hex.EncodeToString(key)) || got.Paths[0] != "." {
@@ -122,18 +122,18 @@ func TestEncryptedDirectories(t *testing.T) {
 			}
 			addCryptKey(t, src.dir, version)
 			unlocked()
-			// As found after a reboot.
+			// The state after a reboot.
 			src.remount(t, unix.MS_RDONLY)
 			locked(findings(t, src.dir, capable())["tree.encrypted"], 6)
 		})
 	}
 }
 
-// Keys of version 1 may be in the session's keyring, where the kernel finds them too.
+// TestEncryptedWithAKeyOfTheSession: keys of version 1 may be in the session keyring, where the kernel also looks.
 func TestEncryptedWithAKeyOfTheSession(t *testing.T) {
 	src := newDisk(t, "ext4", 64<<20, "-O", "encrypt")
 	payload := binary.NativeEndian.AppendUint32(append(make([]byte, 4), noise(5, unix.FSCRYPT_MAX_KEY_SIZE)...), unix.FSCRYPT_MAX_KEY_SIZE) // struct fscrypt_key
-	// By its number: to add to "the session's", where there is none, would make one for this thread alone.
+	// Use its number: without a session keyring, adding to KEY_SPEC_SESSION_KEYRING would create one for this thread only.
 	ring, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false)
 	id := 0
 	if err == nil {
@@ -161,7 +161,7 @@ func TestEncryptedWithAKeyOfTheSession(t *testing.T) {
 	}
 	drop()
 	src.remount(t, unix.MS_RDONLY)
-	if f := findings(t, src.dir, capable())["tree.encrypted"]; f.Severity != Fail || f.Count != 2 || f.Fix != unlockMend {
+	if f := findings(t, src.dir, capable())["tree.encrypted"]; f.Severity != Fail || f.Count != 2 || f.Fix != unlockFix {
 		t.Errorf("without the key: %+v", f)
 	}
 }

@@ -7,14 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directUnit is what offsets, lengths and buffers of direct I/O are multiples
-// of. No disk asks for more; where one does, EINVAL leads to the page cache.
+// directUnit is the alignment, in bytes, of offsets, lengths and buffers of direct I/O. No known disk needs more; if one does,
+// EINVAL leads to a fallback to the page cache.
 const directUnit = 4096
 
 func roundUp(n int) int { return (n + directUnit - 1) &^ (directUnit - 1) }
 
-// openSource opens a regular file past the page cache, where no one would look
-// for its pages again: that is less work for the kernel even for a small file.
+// openSource opens a regular file for direct I/O: its pages would not be needed again. This is cheaper even for a small file.
 func (c *copier) openSource(d *dir, name string) (int, error) {
 	if !c.buffered.Load() {
 		fd, err := openBelow(d.src, name, unix.O_RDONLY|unix.O_DIRECT, 0)
@@ -26,7 +25,7 @@ func (c *copier) openSource(d *dir, name string) (int, error) {
 	return openBelow(d.src, name, unix.O_RDONLY, 0)
 }
 
-// readBuffered makes the source's file one that is read through the page cache.
+// readBuffered switches the source file to the page cache.
 func (j *fileJob) readBuffered() error {
 	if j.c.buffered.Load() {
 		return nil
@@ -38,10 +37,10 @@ func (j *fileJob) readBuffered() error {
 	return err
 }
 
-// openDirect opens a large new file a second time for direct I/O: no copy
-// through the cache, and no burst of writing at the end. What is not aligned goes through dst.
+// openDirect opens a large new file a second time, for direct I/O. That avoids a copy through the cache, and a burst of writes
+// at the end. Writes that are not aligned use dst.
 func (j *fileJob) openDirect() error {
-	if j.c.gear.heads.Load() || j.c.o.cached { // one reader in one direction wants the kernel's readahead
+	if j.c.diskMode.heads.Load() || j.c.o.cached { // a single sequential reader benefits from the kernel's readahead
 		return j.readBuffered()
 	}
 	if j.meta.direct {
@@ -56,8 +55,8 @@ func aligned(b []byte, off int64) bool {
 	return off%directUnit == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(b)))%directUnit == 0
 }
 
-// read fills b from off, or to the end of the file. What is between b's length
-// and the next unit may be overwritten with what follows in the file.
+// read reads into b from off, up to the end of the file. It may overwrite the bytes of b's array between len(b) and the next
+// multiple of directUnit.
 func (j *fileJob) read(b []byte, off int64) (int, error) {
 	if j.c.o.fault != nil {
 		if err := j.c.o.fault("read", j.path()); err != nil {

@@ -11,29 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dir is a directory that has unfinished work below it. Its descriptors are
-// closed when too many are open, and opened again from the nearest ancestor.
+// dir is a directory with unfinished work below it. Its descriptors are closed if too many are open, and reopened from the
+// nearest open ancestor.
 type dir struct {
-	parent   *dir
-	name     string
-	src, dst int // -1: closed
-	refs     int
-	idle     *list.Element
-	meta     meta
-	pending  atomic.Int64 // unfinished entries, plus one while it is being read
-	vol      uint64       // see volume
-	existed  bool         // on the target, before this run
-	hurt     atomic.Bool  // something in it, or below, could not be read; of its names in Verify, as the manifest says
-	short    bool         // nor could all its names, now
-	files    atomic.Int64 // of the subtree, for the manifest
-	bytes    atomic.Int64
+	parent     *dir
+	name       string
+	src, dst   int // -1: closed
+	refs       int
+	idle       *list.Element
+	meta       meta
+	pending    atomic.Int64 // unfinished pieces of work, plus one while its names are being read
+	vol        uint64       // see volume
+	existed    bool         // it existed on the target before this run
+	incomplete atomic.Bool  // something in or below it could not be read; in Verify: its names, according to the manifest
+	short      bool         // not all of its names could be read in this run
+	files      atomic.Int64 // in the subtree, for the manifest
+	bytes      atomic.Int64
 }
 
-// key names d in a manifest. Device numbers change from boot to boot, so the
-// root's filesystem is 0 there, and a subvolume is known by its path.
+// key identifies d in a manifest. Device numbers change from boot to boot, so the filesystem of the root is 0, and a subvolume
+// is identified by its path.
 func (d *dir) key() inode { return inode{d.vol, d.meta.ino} }
 
-// volume is the vol of a directory called name in d on device dev.
+// volume returns the vol of the directory name in d, which is on device dev.
 func (d *dir) volume(name string, dev uint64) uint64 {
 	if dev == d.meta.dev {
 		return d.vol
@@ -41,7 +41,8 @@ func (d *dir) volume(name string, dev uint64) uint64 {
 	return xxh3.HashString(d.path(name)) | 1
 }
 
-// path is for people and for the manifest, never for the kernel.
+// path returns the path of name in d, relative to the root, or that of d if name is empty. It is for messages and the manifest,
+// and is never passed to the kernel.
 func (d *dir) path(name string) string {
 	var parts []string
 	if name != "" {
@@ -65,7 +66,7 @@ type dirFDs struct {
 	idle  list.List // of *dir, longest idle first
 }
 
-// adopt takes over a dir whose descriptors are open, with one reference.
+// adopt registers a dir whose descriptors are open. It starts with one reference.
 func (c *dirFDs) adopt(d *dir) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +75,7 @@ func (c *dirFDs) adopt(d *dir) {
 	c.shrink()
 }
 
-// hold makes sure that d is open until the matching drop.
+// hold keeps d open until the matching drop.
 func (c *dirFDs) hold(d *dir) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +104,7 @@ func (c *dirFDs) drop(d *dir) {
 	}
 }
 
-// finish closes d, which no one holds any more.
+// finish closes d, which must have no references.
 func (c *dirFDs) finish(d *dir) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +137,7 @@ func (c *dirFDs) opened(d *dir) {
 	c.open[d] = struct{}{}
 }
 
-// closeAll closes what an error left open. No one uses it any more.
+// closeAll closes what an error left open. No worker may be running.
 func (c *dirFDs) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,7 +150,7 @@ func (c *dirFDs) shrink() {
 	for len(c.open) > c.limit && c.idle.Len() > 0 {
 		d := c.idle.Remove(c.idle.Front()).(*dir)
 		d.idle = nil
-		_ = c.closeDir(d) // directories opened for reading have nothing to lose
+		_ = c.closeDir(d) // nothing is lost if closing a directory fails
 	}
 }
 
@@ -170,7 +171,7 @@ func (c *dirFDs) reopen(d *dir) error {
 	if err != nil {
 		return &Error{Side: Source, Op: "open again", Path: d.path(""), Err: err}
 	}
-	if up.dst < 0 { // a walk of one side
+	if up.dst < 0 { // only the source is walked
 		d.src = src
 		return nil
 	}

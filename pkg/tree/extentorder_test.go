@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files whose data lies in another order than their inodes come in the order of their data, and nothing gets lost.
+// TestByExtent checks that files are sorted by the place of their data, not by inode, and that no name is lost.
 func TestByExtent(t *testing.T) {
 	d := newDisk(t, "ext4", 64<<20)
 	const n = 20
@@ -32,7 +32,7 @@ func TestByExtent(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := slices.Clone(es)
-	(&copier{gear: &gear{}}).byExtent(w, &dir{src: fd}, es)
+	(&copier{diskMode: &diskMode{}}).byExtent(w, &dir{src: fd}, es)
 	if slices.Equal(before, es) {
 		t.Fatal("the order of the data is that of the inodes: this shows nothing")
 	}

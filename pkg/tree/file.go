@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// bigFile is the size from which a file becomes work of its own, in ranges.
+	// A file of at least bigFile bytes is copied in ranges of rangeLen bytes, as work of its own.
 	bigFile  = 16 << 20
 	rangeLen = 8 << 20
 )
 
-// file copies one regular file, or makes it a link, or starts a fileJob.
+// file copies one regular file, makes a link if it has been copied under another name, or starts a fileJob.
 func (c *copier) file(w *worker, d *dir, name string) error {
 	path := pathOnce(d, name)
 	var (
@@ -60,8 +60,7 @@ func (c *copier) file(w *worker, d *dir, name string) error {
 	return j.start()
 }
 
-// createFile opens a new file on the target; from > 0 where a resumed copy has
-// that many bytes of it.
+// createFile opens a new file on the target. If the copy that is resumed has a part of it, from is the number of bytes.
 func (c *copier) createFile(w *worker, d *dir, name string, m *meta, path func() string) (fd int, from int64, sum Sum, err error) {
 	fail := func(op string, err error) (int, int64, Sum, error) {
 		return -1, 0, Sum{}, &Error{Side: Target, Op: op, Path: path(), Err: err}
@@ -79,7 +78,7 @@ func (c *copier) createFile(w *worker, d *dir, name string, m *meta, path func()
 		}
 	}
 	if ok && r.size > 0 {
-		if err := c.cancel(d, name, r.ino); err != nil {
+		if err := c.revoke(d, name, r.ino); err != nil {
 			return -1, 0, Sum{}, err
 		}
 	}
@@ -118,7 +117,7 @@ func (j *fileJob) copySmall(w *worker) error {
 	}
 	b := j.early
 	if b == nil {
-		// One read beyond the end shows that the size is true.
+		// Read one byte beyond the end to check the size.
 		n, err := unix.Pread(j.src, w.data[:roundUp(int(j.meta.size)+1)], 0)
 		if err != nil || int64(n) < j.meta.size {
 			return j.copyPieces(w)
@@ -145,7 +144,7 @@ func (j *fileJob) copyPieces(w *worker) error {
 	if err := j.prepare(); err != nil {
 		return err
 	}
-	if j.c.gear.heads.Load() {
+	if j.c.diskMode.heads.Load() {
 		if err := j.readBuffered(); err != nil {
 			return &Error{Side: Source, Op: "read", Path: j.path(), Err: err}
 		}
@@ -153,21 +152,20 @@ func (j *fileJob) copyPieces(w *worker) error {
 	return j.copyRange(w, j.from, j.meta.size)
 }
 
-// granule is the smallest hole that the source can have; never above 4 KiB.
+// granule returns the size of the smallest hole that the source can have, at most 4 KiB.
 func (c *copier) granule() int { return int(min(c.src.bsize, 4096)) }
 
 func (j *fileJob) changed(n int64) error {
 	return &Error{Side: Source, Op: "read", Path: j.path(), Offset: min(n, j.meta.size), Length: max(1, j.meta.size-n), Err: errChanged}
 }
 
-var errChanged = errors.New("has another size than its inode says: it changed, or is damaged")
+var errChanged = errors.New("size differs from that in the inode: the file has changed, or is damaged")
 
 func (j *fileJob) writeErr(off, n int64, err error) error {
 	return &Error{Side: Target, Op: "write", Path: j.path(), Offset: off, Length: n, Err: err}
 }
 
-// copyRange copies [off, end), off at a block boundary, keeping holes, and adds
-// its sum and the bytes of data.
+// copyRange copies [off, end) and keeps holes; off must be a multiple of blockSize. It adds the sum and the bytes of data to j.
 func (j *fileJob) copyRange(w *worker, off, end int64) error {
 	seg := segments{fd: j.src, end: min(end, j.meta.size)}
 	if err := seg.seek(off); err != nil {
@@ -209,10 +207,9 @@ func (j *fileJob) copyRange(w *worker, off, end int64) error {
 	return nil
 }
 
-// copySpan reads b at off, with the policy for what cannot be read, writes it,
-// and returns the bytes written, in whole blocks. The kernel calls unwritten
-// blocks data once their zeros have been read into the cache: those are left
-// for seal to allocate.
+// copySpan reads b at off, applies the policy to what cannot be read, writes b, and returns the number of bytes written, in
+// whole blocks. The kernel reports unwritten blocks as data once their zeros have been read into the cache; those are left to
+// seal, which preallocates them.
 func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 	n, err := j.read(b, off)
 	if err == nil && n < len(b) {
@@ -230,7 +227,7 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 				if err := j.unmapped(err); err != nil {
 					return 0, err
 				}
-				stop, skip = end, true // zeros may be a hole of any size
+				stop, skip = end, true // without a map, treat zeros as a hole
 			}
 		}
 		p := b[at-off : stop-off]
@@ -245,8 +242,8 @@ func (j *fileJob) copySpan(b []byte, off int64, un *unwritten) (int64, error) {
 	return written, nil
 }
 
-// salvage reads granule by granule what could not be read at once. What stays
-// unreadable ends the copy or, by policy, is listed and becomes zeros, on the target and in b.
+// salvage reads a range in small pieces after a read of the whole range has failed. Pieces that stay unreadable end the copy or,
+// depending on the policy, are listed and become zeros, on the target and in b.
 func (j *fileJob) salvage(b []byte, off int64) error {
 	if err := j.readBuffered(); err != nil {
 		return &Error{Side: Source, Op: "read", Path: j.path(), Err: err}
@@ -255,7 +252,7 @@ func (j *fileJob) salvage(b []byte, off int64) error {
 	var why error
 	g := int64(4096)
 	for at := off; at < off+int64(len(b)); {
-		// A dying disk takes seconds for each.
+		// A failing disk takes seconds for each piece.
 		if err := j.c.ctx.Err(); err != nil {
 			return err
 		}
@@ -277,7 +274,8 @@ func (j *fileJob) salvage(b []byte, off int64) error {
 				bad = append(bad, span{at, stop})
 			}
 		}
-		// The file is new: there are zeros already, but where it shares what another file of the source could be read from.
+		// The new file already reads as zeros, except where it shares an extent with another file of which that range could be
+		// read.
 		if err == nil || len(j.kept) > 0 {
 			if err := writeFull(j.dst, p, at); err != nil {
 				return j.writeErr(at, int64(len(p)), err)

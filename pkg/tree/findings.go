@@ -9,8 +9,8 @@ import (
 type Severity uint8
 
 const (
-	Info Severity = iota // to be known
-	Loss                 // the copy will lack something that the target cannot hold
+	Info Severity = iota // worth knowing
+	Loss                 // the copy will miss something that the target cannot store
 	Fail                 // the copy cannot be complete
 )
 
@@ -24,9 +24,9 @@ func (s Severity) String() string {
 	return "fail"
 }
 
-// Finding is one kind of thing in the source that will not be kept. Where it has several causes, Severity, Detail and
-// Fix are those of the most severe, of its first object; Paths names the first few objects, those of that cause before others.
-// Count is of all objects.
+// Finding is one kind of thing in the source that the copy will not keep. If it has several causes, Severity, Detail and Fix
+// are those of the first object with the most severe cause. Paths has the first few objects, those with that cause first.
+// Count is the number of all objects.
 type Finding struct {
 	ID       string // stable, "tree.NAME"
 	Severity Severity
@@ -38,10 +38,10 @@ type Finding struct {
 
 const findingPaths = 10
 
-// finding is a Finding that grows.
+// finding is a Finding under construction.
 type finding struct {
 	Finding
-	worst int // objects of Severity itself, the first of which lead Paths
+	worst int // number of objects with Severity; the first of them are at the front of Paths
 }
 
 func (s *scanner) find(id string, sev Severity, path, fix, format string, a ...any) {
@@ -55,7 +55,7 @@ func (s *scanner) find(id string, sev Severity, path, fix, format string, a ...a
 	if f.Count == 0 || sev > f.Severity {
 		f.ID, f.Severity, f.Detail, f.Fix, f.worst = id, sev, fmt.Sprintf(format, a...), fix, 0
 		if path == "" {
-			f.Paths = nil // it is of the whole source
+			f.Paths = nil // it concerns the whole source
 		}
 	}
 	f.Count++

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capable is a target that holds all.
+// capable returns a target that can store everything.
 func capable() Caps {
 	return Caps{FS: "ext4", TimeMin: -1 << 40, TimeMax: 1 << 40, Nanoseconds: true, Flags: ^uint32(0), XFlags: ^uint32(0), Project: true, ProjectSpecial: true, ACL: true,
 		Reflink: true, Verity: true, User: true, Trusted: true, Security: true, XattrValue: 64 << 10, XattrTotal: 1<<31 - 1, FileSize: 1 << 62, Links: 65000,
 		DevMajor: 4095, BlockSize: 4096, FreeBytes: 1 << 50, FreeInodes: 1 << 40}
 }
 
-// scannerOf is a Precheck of dir that has not run; walked runs it and lets go of dir.
+// scannerOf returns a Precheck of dir that has not run; walked runs it and closes dir.
 func scannerOf(t *testing.T, dir string, c Caps) *scanner {
 	t.Helper()
 	r, err := openRoot(Source, dir, true, false)
@@ -40,7 +40,7 @@ func walked(t *testing.T, s *scanner) map[string]Finding {
 	return m
 }
 
-// expect checks one finding in full; words are of its evidence.
+// expect checks all fields of one finding; words must be in its detail.
 func expect(t *testing.T, got map[string]Finding, id string, sev Severity, count int64, path string, words ...string) {
 	t.Helper()
 	f, ok := got[id]
@@ -64,7 +64,8 @@ func expect(t *testing.T, got map[string]Finding, id string, sev Severity, count
 	}
 }
 
-// Detail and fix are of the most severe cause, whichever came first, and its paths lead.
+// TestFindingIsOfItsWorstCause checks that detail and fix are those of the most severe cause, whichever came first, and that the
+// paths with that cause come first.
 func TestFindingIsOfItsWorstCause(t *testing.T) {
 	s := &scanner{found: map[string]*finding{}}
 	for i := range 12 {
@@ -93,7 +94,7 @@ func TestFindingIsOfItsWorstCause(t *testing.T) {
 	}
 }
 
-// No kernel has to know casefold or fs-verity for these: what was read is made up.
+// TestFindingsOfMadeUpMetadata uses made-up metadata, so that the kernel need not support casefold or fs-verity.
 func TestFindingsOfMadeUpMetadata(t *testing.T) {
 	c := capable()
 	c.Flags &^= flNodump | flCasefold
@@ -116,17 +117,17 @@ func TestFindingsOfMadeUpMetadata(t *testing.T) {
 		t.Errorf("fix %q is of a lesser cause", f.Fix)
 	}
 	signed := verity{alg: 1, block: 4096, sig: make([]byte, 77)}
-	s.judgeVerity("unsigned", verity{alg: 1, block: 4096}, nil)
+	s.verityFinding("unsigned", verity{alg: 1, block: 4096}, nil)
 	if f := s.found["tree.verity"]; f != nil {
 		t.Errorf("%+v", f)
 	}
-	s.judgeVerity("signed", signed, nil)
+	s.verityFinding("signed", signed, nil)
 	expect(t, got(), "tree.veritysig", Info, 1, "signed", "signature of 77 bytes")
 	signed.block = 16384
-	s.judgeVerity("large", signed, nil)
+	s.verityFinding("large", signed, nil)
 	expect(t, got(), "tree.verity", Loss, 1, "large", "blocks of 16384 bytes", "such of 4096")
 	s.caps.Verity = false
-	s.judgeVerity("none", signed, nil)
-	s.judgeVerity("unread", verity{}, unix.EIO)
+	s.verityFinding("none", signed, nil)
+	s.verityFinding("unread", verity{}, unix.EIO)
 	expect(t, got(), "tree.verity", Loss, 3, "large")
 }

@@ -10,7 +10,8 @@ import (
 
 func deepName() string { return strings.Repeat("D", 250) }
 
-// down calls f with the first n directories of a chain below p, one after the other, level from 1. No path is too long for it.
+// down calls f with the first n directories of a chain below p, one after the other, with level counted from 1. Paths may be of
+// any length.
 func down(p string, n int, f func(fd, level int) error) act {
 	return func(r string) error {
 		fd, err := unix.Open(filepath.Join(r, p), unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -42,7 +43,8 @@ func atBottom(p string, n int, f func(fd int) error) act {
 	})
 }
 
-// deep makes n levels of 250-byte names, beyond PATH_MAX, each with metadata of its own, and one of several types in the last.
+// deep makes n levels of directories with names of 250 bytes, beyond PATH_MAX, each with its own metadata, and one object of each
+// type in the last.
 func deep(p string, n int) act {
 	return func(r string) error {
 		if err := unix.Mkdir(filepath.Join(r, p, deepName()), 0o700); err != nil {
@@ -93,7 +95,7 @@ func bottom(fd int) error {
 	return nil
 }
 
-// timesAt sets seconds, and nanoseconds that both times do not share.
+// timesAt sets atime and mtime to the same second, but with different nanoseconds.
 func timesAt(dir int, name string, atime, mtime int64) error {
 	ts := []unix.Timespec{{Sec: atime, Nsec: 1}, {Sec: mtime, Nsec: 999_999_999}}
 	return unix.UtimesNanoAt(dir, name, ts, unix.AT_SYMLINK_NOFOLLOW)

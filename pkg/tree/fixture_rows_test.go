@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dated makes a directory with one of each in it and a directory below; both have the times, the lower one a second later.
+// dated makes a directory with one object of each type and a subdirectory. Both get the given times, the subdirectory a second
+// later.
 func dated(p string, asec, ansec, msec, mnsec int64) []act {
 	return []act{
 		mkdir(p, 0o755), file(p+"/f", 0o644, []byte(p)), link(p+"/f", p+"/l"), mkdir(p+"/sub", 0o700), file(p+"/sub/f", 0o600, noise(13, 5000)),
@@ -16,7 +17,7 @@ func dated(p string, asec, ansec, msec, mnsec int64) []act {
 	}
 }
 
-// xattrsOnEveryType has those that the kernel allows: user.* only on files and directories.
+// xattrsOnEveryType sets the xattrs that the kernel allows: user.* only on files and directories.
 func xattrsOnEveryType() []act {
 	acts := []act{
 		mkdir("x", 0o755), file("x/file", 0o444, nil), mkdir("x/dir", 0o700), mkdir("x/sticky", 0o1777), symlink("to", "x/symlink"),
@@ -38,7 +39,7 @@ func xfsIO(p, command string) act {
 	return func(r string) error { return tool(r, "xfs_io", "-r", "-c", command, p) }
 }
 
-// hinted are xfs's own attributes: a size of extents has to be there before the data.
+// hinted sets the attributes specific to xfs. The extent size must be set before data is written.
 func hinted() []act {
 	return []act{
 		file("hint", 0o600, nil), xfsIO("hint", "extsize 64k"), poke("hint", 0, noise(14, 100_000)),
@@ -50,7 +51,7 @@ func hinted() []act {
 	}
 }
 
-// compressed are btrfs's flags that have to be there before the data.
+// compressed sets the flags of btrfs that must be set before data is written.
 func compressed() []act {
 	text := bytes.Repeat([]byte("so often that it compresses well, "), 10_000)
 	return []act{

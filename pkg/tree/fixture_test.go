@@ -106,7 +106,7 @@ func times(p string, asec, ansec, msec, mnsec int64) act {
 	}
 }
 
-// chattr needs the tool, so that the engine's constants are not the test's.
+// chattr uses the program, so that the test does not depend on the constants of the engine.
 func chattr(args ...string) act {
 	return func(r string) error { return tool(r, "chattr", args...) }
 }
@@ -145,7 +145,7 @@ func noise(seed uint64, n int) []byte {
 	return b
 }
 
-// everything is one of each row of the table that all three filesystems hold.
+// everything has one of each kind of object and metadata that all three filesystems can store.
 func everything(on disk) []act {
 	fs := on.fs
 	big := noise(7, 3<<20+777)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// include/uapi/linux/fs.h, FS_IOC_GETFLAGS. Those that chattr can set; the rest
-// describe the layout (extents, index, inline data, encrypted, verity ...).
+// The flags of FS_IOC_GETFLAGS (include/uapi/linux/fs.h) that chattr can set. The others describe the layout (extents, index,
+// inline data, encrypted, verity ...).
 const (
 	flSecrm       = 0x00000001
 	flUnrm        = 0x00000002
@@ -35,11 +35,11 @@ const (
 		flJournalData | flNotail | flDirsync | flTopdir | flNocow | flDax | flProjinherit | flCasefold
 	// flEarly take effect, or are allowed, only while the object is empty.
 	flEarly = flCompr | flNocomp | flNocow | flCasefold
-	// flFrozen forbid any further change, links included.
+	// flFrozen forbid further changes, including new links.
 	flFrozen = flImmutable | flAppend
 )
 
-// The same bits again, as FS_IOC_FSGETXATTR (include/uapi/linux/fs.h) spells them, and those that only it has.
+// The flags of FS_IOC_FSGETXATTR (include/uapi/linux/fs.h): the same flags with other bits, and those that only it has.
 const (
 	xfRealtime     = 0x00000001
 	xfImmutable    = 0x00000008
@@ -78,8 +78,8 @@ func xflagNames() []bitName {
 		{xfExtszinherit, "extszinherit"}, {xfNodefrag, "nodefrag"}, {xfFilestream, "filestream"}, {xfCowextsize, "cowextsize"}}
 }
 
-// spellBits names the set bits, "none" for 0.
-func spellBits(v uint32, names []bitName) string {
+// formatBits returns the names of the bits that are set, or "none".
+func formatBits(v uint32, names []bitName) string {
 	var s []string
 	for _, n := range names {
 		if v&n.bit != 0 {
@@ -102,15 +102,15 @@ func flagsFromX(x uint32) (f uint32) {
 	return f
 }
 
-// fileAttr is struct file_attr of include/uapi/linux/fs.h, Linux 6.17: what
-// FSGETXATTR says, for objects that cannot be opened.
+// fileAttr is struct file_attr of include/uapi/linux/fs.h, Linux 6.17: the fields of FSGETXATTR, for objects that cannot be
+// opened.
 type fileAttr struct {
 	xflags                                uint64
 	extsize, nextents, projid, cowextsize uint32
 }
 
-// readAttr fills flags and fsx. Filesystems without them have none. What cannot
-// be opened (links, devices, fifos, sockets) has them only where the kernel has file_getattr.
+// readAttr sets the flags and fsx of m; they are zero on filesystems without them. For what cannot be opened (symlinks,
+// devices, fifos, sockets) they can only be read if the kernel has file_getattr.
 func (o object) readAttr(magic int64, m *meta) error {
 	if o.name != "" {
 		var a fileAttr
@@ -121,14 +121,14 @@ func (o object) readAttr(magic int64, m *meta) error {
 			if m.attrs&unix.STATX_ATTR_APPEND != 0 {
 				m.flags |= flAppend
 			}
-			// Not nodump: ext4 gives it to links and fifos of a directory that has it, statx tells it, and no one can set it.
+			// Not nodump: symlinks and fifos inherit it on ext4, and statx reports it, but it cannot be set on them.
 			return nil
 		}
 		m.flags = flagsFromX(uint32(a.xflags)) & flCopied
 		m.fsx.projid = a.projid
 		return nil
 	}
-	if magic != unix.XFS_SUPER_MAGIC { // whose xflags say all
+	if magic != unix.XFS_SUPER_MAGIC { // on xfs, the xflags have everything
 		f, err := getFlags(o.fd)
 		if err != nil && !noAttr(err) {
 			return err
@@ -166,8 +166,8 @@ func (o object) fileAttr(nr uintptr, a *fileAttr) bool {
 	return e == 0
 }
 
-// addFlags sets the bits of want within mask, clears the others of mask, and
-// returns those the object refused. It sets one by one what does not go together.
+// addFlags sets the bits of want that are in mask, clears the other bits of mask, and returns the bits that the object refused.
+// If the kernel refuses the combination, it sets them one by one.
 func (o object) addFlags(want, mask uint32) (refused uint32, err error) {
 	if o.name != "" {
 		var a fileAttr
@@ -208,7 +208,7 @@ func (o object) addFlags(want, mask uint32) (refused uint32, err error) {
 		return 0, err
 	}
 	if refused = want & mask &^ have; refused != 0 && err == nil {
-		err = unix.EOPNOTSUPP // it said yes and did nothing
+		err = unix.EOPNOTSUPP // the call succeeded without effect
 	}
 	if refused == 0 {
 		err = nil
@@ -216,7 +216,7 @@ func (o object) addFlags(want, mask uint32) (refused uint32, err error) {
 	return refused, err
 }
 
-// setFSX sets the project id and, within mask, xfs's own flags.
+// setFSX sets the project id and those xfs-specific flags that are in mask.
 func (o object) setFSX(want fsxattr, mask uint32) error {
 	if o.name != "" {
 		var a fileAttr
@@ -250,7 +250,7 @@ func (o object) setFSX(want fsxattr, mask uint32) error {
 	if err := setFSX(o.fd, y); err != nil {
 		return err
 	}
-	// ext4 says yes to what it does not know.
+	// ext4 silently ignores what it does not support.
 	if x, err = getFSX(o.fd); err == nil && ((x.xflags^y.xflags)&mask != 0 || x.projid != y.projid) {
 		err = unix.EOPNOTSUPP
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The numbers are those of the kernel's headers, written out by a C compiler on amd64.
+// TestIoctlNumbers compares the numbers with those that a C compiler printed from the kernel's headers on amd64.
 func TestIoctlNumbers(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -29,8 +29,8 @@ func TestIoctlNumbers(t *testing.T) {
 	}
 }
 
-// Every bit is named once, and both spellings of a flag go together: chattr
-// sets it, and the other ioctl shows it.
+// TestFlagTables checks that every bit has exactly one name, and that the two representations of a flag agree: chattr sets it,
+// and the other ioctl shows it.
 func TestFlagTables(t *testing.T) {
 	for _, table := range [][]bitName{flagNames(), xflagNames()} {
 		seen, names := uint32(0), map[string]bool{}
@@ -65,7 +65,7 @@ func TestFlagsAreWhatChattrMeans(t *testing.T) {
 		}
 		var m meta
 		if err := readMeta(object{fd: fd}, unix.XFS_SUPER_MAGIC, &m, make([]byte, 1<<16)); err != nil || m.flags != c.flag {
-			t.Errorf("chattr +%s: flags %s, %v", c.letter, spellBits(m.flags, flagNames()), err)
+			t.Errorf("chattr +%s: flags %s, %v", c.letter, formatBits(m.flags, flagNames()), err)
 		}
 		if x, err := getFSX(fd); err != nil || flagsFromX(x.xflags) != c.flag {
 			t.Errorf("chattr +%s: xflags %#x, %v", c.letter, x.xflags, err)
@@ -85,8 +85,8 @@ func mustRoot(t *testing.T, dir string) int {
 	return r.fd
 }
 
-// The sum must not depend on how a file is cut into ranges, and must depend on
-// every byte and on the place of every block.
+// TestSum checks that the sum does not depend on how a file is split into ranges, but on every byte and the place of every
+// block.
 func TestSum(t *testing.T) {
 	blocks := [][]byte{noise(1, blockSize), make([]byte, blockSize), noise(2, blockSize), noise(3, 10)}
 	sum := func(order []int) (s Sum) {
@@ -178,7 +178,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	if p, err := x.first(inode{in.dev, 12}); err != nil || p != "some/dir/a\xff\n" {
 		t.Errorf("first name of inode 12: %q, %v", p, err)
 	}
-	// Any damage ends the index before the damaged block.
+	// The index ends before a damaged block.
 	for range 200 {
 		b := bytes.Clone(buf.Bytes())
 		at := rand.IntN(len(b))
@@ -200,7 +200,7 @@ func FuzzParseBlock(f *testing.F) {
 	f.Add(buf.Bytes()[8:buf.Len()-8], true)
 	f.Add([]byte("mgt1\x00\x00\x00\x00"), false)
 	f.Fuzz(func(t *testing.T, b []byte, wrap bool) {
-		if wrap { // reach what is behind the checksum
+		if wrap { // reach the parser behind the checksum
 			b = sealBlock(b)
 		}
 		blk, n, err := parseBlock(b)

@@ -22,8 +22,8 @@ func (s Sum) add(t Sum) Sum {
 	return Sum{hi, lo}
 }
 
-// blockSum hashes block number i, which lies at i<<20 and is shorter only at the
-// end of the file. zero says whether it is all zero.
+// blockSum hashes block number i, which is at i<<20 and is shorter only at the end of the file. zero reports whether all its
+// bytes are zero.
 func blockSum(i int64, b []byte) (s Sum, zero bool) {
 	if isZero(b) {
 		return Sum{}, true
@@ -48,8 +48,8 @@ func isZero(b []byte) bool {
 	return true
 }
 
-// hasZeroBlock reports an aligned run of g zeros (the tail may be shorter): only
-// such a block can be a hole or unwritten.
+// hasZeroBlock reports whether b has an aligned block of g zeros; the last block may be shorter. Only such a block can be a hole
+// or unwritten.
 func hasZeroBlock(b []byte, g int) bool {
 	for len(b) > 0 {
 		n := min(g, len(b))

@@ -17,7 +17,7 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// disk is a filesystem on a loop device that lives as long as the test.
+// disk is a filesystem on a loop device that exists until the end of the test.
 type disk struct {
 	dev, dir, fs string
 	project      bool
@@ -78,7 +78,7 @@ func newDisk(t *testing.T, fs string, size int64, opts ...string) disk {
 	return d
 }
 
-// remount unmounts and mounts again, so that all comes from the disk.
+// remount unmounts and mounts again, so that everything is read from the disk.
 func (d disk) remount(t *testing.T, flags uintptr) {
 	t.Helper()
 	if err := unix.Unmount(d.dir, 0); err != nil {
@@ -106,7 +106,7 @@ func fdsLeft(t *testing.T) int {
 	return len(es)
 }
 
-// syncDir writes back the one filesystem that dir is on.
+// syncDir syncs the filesystem that dir is on.
 func syncDir(t *testing.T, dir string) {
 	t.Helper()
 	f, err := os.Open(dir)

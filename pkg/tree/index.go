@@ -11,22 +11,22 @@ import (
 	"slices"
 )
 
-// Manifest is an index of a manifest: per directory the places of its blocks.
-// The records stay where they are. It is safe for concurrent use.
+// Manifest is an index of a manifest: the offsets of the blocks of each directory. The records are read when they are needed.
+// It is safe for concurrent use.
 type Manifest struct {
 	r      io.ReaderAt
-	size   int64 // of the good prefix
+	size   int64 // of the intact prefix, in bytes
 	heads  tables[uint32]
 	refs   []blockRef
 	done   tables[dirDone]
-	links  tables[linkSeen] // inodes of which names are still to come; only for resuming
-	short  map[inode]bool   // directories of which not all names could be read
+	links  tables[linkSeen] // multiply linked inodes that were copied; only for resuming
+	short  map[inode]bool   // directories whose names could not all be read
 	unread map[inode]bool   // names that could not be read, until a directory of that inode is finished
 	gaps   bool             // some names could not be read
 }
 
-// blockRef says where a block is, and which inodes it is about. next is the
-// number of the directory's block before it, from 1; 0 ends.
+// blockRef is the offset of a block, and the range of inodes in it. next is the number, counted from 1, of the directory's
+// previous block; 0 if there is none.
 type blockRef struct {
 	at       int64
 	low, top uint64
@@ -34,16 +34,17 @@ type blockRef struct {
 	bytes    uint32
 }
 
-// dirDone is what is below a finished directory, itself not counted.
+// dirDone is the number of files and bytes below a finished directory, without the directory itself.
 type dirDone struct{ files, sizeLow, sizeHigh uint32 }
 
 func (d dirDone) size() int64 { return int64(d.sizeHigh)<<32 | int64(d.sizeLow) }
 
-// linkSeen is the block of the first name, in halves to stay small, and the number of names.
+// linkSeen is the block of the first name of an inode, and the number of its names so far. The offset is split into halves to
+// keep the alignment, and so the size, small.
 type linkSeen struct{ atLow, atHigh, bytes, seen uint32 }
 
-// ContinueManifest opens a manifest file to be written behind its first keep bytes, for which a checkpoint vouches. What
-// comes after them is cut off; 0 begins an empty manifest.
+// ContinueManifest opens a manifest file for writing after its first keep bytes, which the last checkpoint covers. It truncates
+// the file there; 0 starts an empty manifest.
 func ContinueManifest(path string, keep int64) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -59,21 +60,20 @@ func ContinueManifest(path string, keep int64) (*os.File, error) {
 	return f, nil
 }
 
-// OpenManifest indexes the first size bytes of r. A torn or damaged block ends
-// the index quietly: what follows is copied, or hashed, again.
+// OpenManifest indexes the first size bytes of r. It stops without an error at a torn or damaged block: what follows is copied,
+// or hashed, again.
 func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) {
 	return indexManifest(r, size, false, nil)
 }
 
-// Close gives the memory of the index back, which otherwise is held as long as
-// the process runs. The Manifest must not be used any more.
+// Close releases the memory of the index, which is not garbage collected. The Manifest must not be used afterwards.
 func (m *Manifest) Close() {
 	m.heads.free()
 	m.done.free()
 	m.links.free()
 }
 
-// indexManifest calls each, if any, for every block and its place.
+// indexManifest calls each, if it is not nil, for every block with its offset and size.
 func indexManifest(r io.ReaderAt, size int64, links bool, each func(b *block, at int64, n int)) (*Manifest, error) {
 	m := &Manifest{r: r}
 	in := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 256<<10)
@@ -139,8 +139,8 @@ func (m *Manifest) index(b *block, n int, links bool) error {
 			}
 			m.unread[inode{b.dir.dev, r.ino}] = true
 		}
-		m.gaps = m.gaps || r.kind == kindUnread || r.kind == kindDirHurt && r.size > 0
-		if r.kind == kindDirHurt {
+		m.gaps = m.gaps || r.kind == kindUnread || r.kind == kindDirIncomplete && r.size > 0
+		if r.kind == kindDirIncomplete {
 			m.done.del(b.dir)
 			delete(m.short, b.dir)
 			delete(m.unread, b.dir)
@@ -179,10 +179,10 @@ func (m *Manifest) index(b *block, n int, links bool) error {
 	return m.heads.put(b.dir, uint32(len(m.refs)))
 }
 
-// isShort tells that not all names of a directory could be read when it was copied.
+// isShort reports whether some names of a directory could not be read when it was copied.
 func (m *Manifest) isShort(d inode) bool { return m != nil && m.short[d] }
 
-// blocks lists the blocks of a directory, first written first.
+// blocks returns the blocks of a directory in the order in which they were written.
 func (m *Manifest) blocks(d inode) (refs []blockRef) {
 	i, _ := m.heads.get(d)
 	for ; i != 0; i = m.refs[i-1].next {
@@ -192,7 +192,7 @@ func (m *Manifest) blocks(d inode) (refs []blockRef) {
 	return refs
 }
 
-// block reads the block of n bytes at at.
+// block reads the block of n bytes at offset at.
 func (m *Manifest) block(at int64, n uint32) (block, error) {
 	b := make([]byte, n)
 	if _, err := m.r.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
@@ -205,9 +205,8 @@ func (m *Manifest) block(at int64, n uint32) (block, error) {
 	return blk, err
 }
 
-// names returns the records of one directory for the inodes of es, by name; a
-// later one replaces an earlier one. Only blocks about such inodes are read, so
-// that a directory of millions of names does not fill the memory.
+// names returns the records of one directory for the inodes of es, by name; a later record replaces an earlier one. It reads
+// only blocks with such inodes, so that a directory with millions of names does not fill the memory.
 func (m *Manifest) names(d inode, es []entry) (map[string]record, error) {
 	if m == nil || len(es) == 0 {
 		return nil, nil
@@ -259,8 +258,8 @@ func (m *Manifest) first(k inode) (string, error) {
 	return "", errManifest
 }
 
-// whole returns path and size of the complete file whose extent p is about.
-func (m *Manifest) whole(p place) (path string, size int64, err error) {
+// completeFile returns the path and size of the complete file to which the extent record at p belongs.
+func (m *Manifest) completeFile(p place) (path string, size int64, err error) {
 	if m == nil {
 		return "", 0, errManifest
 	}

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// include/uapi/asm-generic/ioctl.h; mips and ppc differ, and are refused by iocNumbers.
+// include/uapi/asm-generic/ioctl.h. mips and ppc differ; iocNumbers excludes them.
 const (
 	iocWrite = 1
 	iocRead  = 2
@@ -39,7 +39,7 @@ func fsGetXattrReq() uint { return ioc(iocRead, 'X', 31, fsxattrSize) }
 func fsSetXattrReq() uint { return ioc(iocWrite, 'X', 32, fsxattrSize) }
 func fiemapReq() uint     { return ioc(iocRead|iocWrite, 'f', 11, fiemapHeaderSize) }
 
-// iocNumbers reports whether ioc spells this architecture's ioctls.
+// iocNumbers reports whether ioc is right for this architecture.
 func iocNumbers() bool {
 	switch runtime.GOARCH {
 	case "amd64", "386", "arm", "arm64", "riscv64", "s390x", "loong64":
@@ -73,7 +73,7 @@ func getFSX(fd int) (x fsxattr, err error) {
 
 func setFSX(fd int, x fsxattr) error { return ioctl(fd, fsSetXattrReq(), unsafe.Pointer(&x)) }
 
-// The kernel reads and writes an int, whatever the number's "long" says.
+// The kernel reads and writes an int, although the ioctl number is defined with a long.
 func getFlags(fd int) (uint32, error) {
 	var v [2]uint32
 	err := ioctl(fd, unix.FS_IOC_GETFLAGS, unsafe.Pointer(&v))
@@ -91,7 +91,7 @@ type extent struct {
 	flags          uint32
 }
 
-// extents reads the map of a file, in bytes, in order of offset.
+// extents iterates over the extents of a file in order of offset (FIEMAP).
 type extents struct {
 	fd    int
 	start uint64
@@ -102,7 +102,7 @@ type extents struct {
 
 const fiemapBatch = 128
 
-// next returns ok false at the end.
+// next returns the next extent; ok is false at the end.
 func (x *extents) next() (e extent, ok bool, err error) {
 	ne := binary.NativeEndian
 	if x.i == x.n {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileJob is a regular file under way. A large one is work for the queue: its
-// ranges are copied by whoever is free, and the last one finishes it.
+// fileJob is the copy of one regular file. A large file is queued as work: any free worker copies its next range, and the last
+// one finishes it.
 type fileJob struct {
 	c        *copier
 	d        *dir
@@ -18,20 +18,20 @@ type fileJob struct {
 	src, dst int
 	out      int // dst again for direct I/O, or -1
 	path     func() string
-	from     int64 // bytes that were there already
+	from     int64 // bytes that an earlier run had copied
 	prepared bool
-	early    []byte // a small file's data that was read ahead; ends with the task
+	early    []byte // the data of a small file that was read ahead; valid during the task
 	sharing  sharing
 	kept     []span // ranges that are shared with other files, in order
 
-	next    int64 // start of the next range; under the queue's lock
+	next    int64 // start of the next range; guarded by the queue's lock
 	running atomic.Int64
-	damaged atomic.Bool // something of it could not be read
-	mapless atomic.Bool // the map of its extents, for one
+	damaged atomic.Bool // something in it could not be read
+	mapless atomic.Bool // its extent map could not be read, which has been listed
 
 	mu    sync.Mutex
 	sum   Sum   // of [0, upTo)
-	upTo  int64 // all before is on the target, though not synced
+	upTo  int64 // everything before is on the target, but perhaps not synced
 	later map[int64]part
 	data  int64 // bytes of data, in whole blocks
 	once  sync.Once
@@ -42,7 +42,7 @@ type part struct {
 	sum Sum
 }
 
-// start makes j work of its own. The directory waits for it.
+// start queues j as work of its own. The directory stays pending until it is done.
 func (j *fileJob) start() error {
 	if err := j.openDirect(); err != nil {
 		return j.abort(&Error{Side: Source, Op: "read", Path: j.path(), Err: err})
@@ -54,7 +54,7 @@ func (j *fileJob) start() error {
 	if err := seg.seek(j.from); err != nil {
 		return j.abort(&Error{Side: Source, Op: "seek data", Path: j.path(), Err: err})
 	}
-	// The leading hole is done.
+	// A leading hole needs no copying.
 	skip := max(j.from, seg.a/rangeLen*rangeLen)
 	if seg.a >= j.meta.size {
 		skip = j.meta.size
@@ -69,7 +69,7 @@ func (j *fileJob) start() error {
 	return nil
 }
 
-// take hands out a range; at the end a last task, which gives up the job's own count.
+// take returns a task for the next range. After the last range it returns a task that drops the job's own count in running.
 func (j *fileJob) take(int) task {
 	if j.next < 0 {
 		return nil
@@ -80,8 +80,8 @@ func (j *fileJob) take(int) task {
 		return j.release
 	}
 	end := min((off/rangeLen+1)*rangeLen, j.meta.size)
-	if j.c.gear.heads.Load() {
-		end = j.meta.size // one reader, one direction
+	if j.c.diskMode.heads.Load() {
+		end = j.meta.size // one sequential reader
 	}
 	j.next = end
 	j.running.Add(1)
@@ -118,7 +118,7 @@ func (j *fileJob) release(w *worker) error {
 	return j.c.leave(w, j.d)
 }
 
-// add books a finished range; sums of ranges that come early wait.
+// add records a finished range. The sum of a range that finishes out of order is kept until the ranges before it are done.
 func (j *fileJob) add(off, end int64, sum Sum, data int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -137,9 +137,9 @@ func (j *fileJob) add(off, end int64, sum Sum, data int64) {
 	}
 }
 
-// partial is what a checkpoint may say of j. Of a file with several names it says
-// nothing: after a second cut a name could be that of another try, which has the
-// size and not the data, and cancel would have to reach the record under any name.
+// partial returns the record of the finished part of j for a checkpoint. There is none for a file with several names: after a
+// second interruption, one of the names could belong to another attempt, which has the size but not the data, and revoke would
+// have to find the record under any name.
 func (j *fileJob) partial() (record, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -149,7 +149,7 @@ func (j *fileJob) partial() (record, bool) {
 	return record{kind: kindPartial, name: j.name, ino: j.meta.ino, size: j.upTo, sum: j.sum, nlink: 1}, true
 }
 
-// finish sets the size, preallocation and metadata, closes, and publishes.
+// finish sets the preallocation and metadata, closes the file, and records it as finished.
 func (j *fileJob) finish(w *worker) error {
 	if err := j.seal(); err != nil {
 		return j.abort(err)
@@ -182,10 +182,9 @@ func (j *fileJob) finish(w *worker) error {
 	return j.recordShares(w)
 }
 
-// prepare gives the file its size before data comes in pieces: xfs allocates
-// ahead of the end of a growing file, and would keep that as allocated. btrfs
-// writes the last block when a range across the end is allocated, so there
-// preallocation comes even before.
+// prepare sets the size of the file before its data is written in pieces: xfs allocates beyond the end of a growing file, and
+// would keep those blocks. On btrfs preallocation comes even before that, because btrfs writes the last block when a range
+// across the end is allocated.
 func (j *fileJob) prepare() error {
 	if j.prepared {
 		return nil
@@ -205,8 +204,8 @@ func (j *fileJob) prepare() error {
 	return nil
 }
 
-// seal preallocates what prepare did not: ext4 writes zeros when data comes to
-// the edge of an unwritten range, so there, and on xfs, data comes first.
+// seal preallocates what prepare did not. ext4 writes zeros when data is written next to an unwritten range, so there, and on
+// xfs, data is written first.
 func (j *fileJob) seal() error {
 	if j.c.dst.magic == unix.BTRFS_SUPER_MAGIC && j.prepared {
 		return nil
@@ -216,7 +215,7 @@ func (j *fileJob) seal() error {
 
 func (j *fileJob) preallocate() error {
 	m := &j.meta
-	// More blocks than data: unwritten extents, or only the map of a fragmented file.
+	// More blocks than data mean unwritten extents, or only the extent tree of a fragmented file.
 	if m.blocks*512 <= j.data && j.c.src.magic != unix.BTRFS_SUPER_MAGIC || m.blocks == 0 {
 		return nil
 	}
@@ -258,13 +257,13 @@ func (j *fileJob) closeFDs() (err error) {
 	return err
 }
 
-// abort closes j after an error that ends the copy.
+// abort closes the files of j, and returns err, which ends the copy.
 func (j *fileJob) abort(err error) error {
 	_ = j.closeFDs()
 	return err
 }
 
-// abandonJobs closes the jobs that an error left behind; no worker runs any more.
+// abandonJobs closes the jobs that an error left unfinished. No worker may be running.
 func (c *copier) abandonJobs() {
 	c.jobMu.Lock()
 	defer c.jobMu.Unlock()

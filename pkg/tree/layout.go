@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapping walks merged ranges of written or unwritten blocks.
+// mapping iterates over the ranges of written or unwritten blocks of a file, and merges adjacent ones.
 type mapping struct {
 	x         extents
 	bsize     int64
@@ -14,7 +14,7 @@ type mapping struct {
 	have, end bool
 }
 
-// mapped is a range in bytes; written false is preallocation.
+// mapped is a range in bytes; if written is false, it is preallocated.
 type mapped struct {
 	span
 	written bool
@@ -26,7 +26,7 @@ func (m mapped) String() string {
 		what = "preallocated"
 	}
 	if m.end == m.off {
-		return "no more"
+		return "nothing more"
 	}
 	return fmt.Sprintf("%s at bytes %d to %d", what, m.off, m.end-1)
 }
@@ -60,8 +60,8 @@ func (m *mapping) next() (mapped, error) {
 	return mapped{}, nil
 }
 
-// layout compares where the file is allocated. Between filesystems of different
-// kinds or block sizes only the amounts can be compared.
+// layout compares which ranges of the file are allocated. Between filesystems of different types or block sizes it can only
+// compare the amounts.
 func (f *pair) layout() error {
 	if !f.v.sameFS {
 		return f.amounts()
@@ -87,7 +87,7 @@ func (f *pair) layout() error {
 			continue
 		}
 		if t.off >= f.s.size && !t.written && f.v.dst.magic == unix.XFS_SUPER_MAGIC && s.off == s.end {
-			return nil // xfs allocates ahead of the end by itself, and takes it back later
+			return nil // xfs preallocates beyond the end on its own, and frees that later
 		}
 		what := "holes"
 		if s.off == t.off && s.off != s.end && t.off != t.end && s.written != t.written || s.off != s.end && !s.written || t.off != t.end && !t.written {
@@ -98,7 +98,7 @@ func (f *pair) layout() error {
 	}
 }
 
-// amounts finds lost holes and lost allocation by size, with room for rounding.
+// amounts detects lost holes and lost preallocation by the number of allocated bytes, and allows for rounding.
 func (f *pair) amounts() error {
 	s, t := f.s.blocks*512, f.t.blocks*512
 	slack := max(s, t)/64 + 1<<17

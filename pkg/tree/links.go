@@ -8,26 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// links remembers inodes with more than one link until their last name is made.
-// It is the only thing that grows with the size of the source.
+// links keeps the inodes with more than one link until their last name has been made. Apart from directories, nothing else
+// grows with the size of the source.
 type links struct {
 	mu    sync.Mutex
 	busy  map[inode]*busyLink
 	ready tables[storedLink]
-	wide  map[inode][8]byte // the end of handles that do not fit: btrfs
-	paths map[inode]string  // where the target has no file handles
+	wide  map[inode][8]byte // the rest of handles that do not fit storedLink: btrfs
+	paths map[inode]string  // used if the target does not support file handles
 }
 
-// linkRec finds the copy of an inode on the target: a file handle (open_by_handle_at).
+// linkRec locates the copy of an inode on the target by a file handle (open_by_handle_at).
 type linkRec struct {
-	left   uint32
-	frozen uint8 // flFrozen bits to be set after the last name
-	hlen   uint8 // 0: look in paths
+	left   uint32 // names still to be made
+	frozen uint8  // flFrozen bits to set after the last name
+	hlen   uint8  // 0: look in paths
 	htype  uint16
 	handle [20]byte
 }
 
-// storedLink is a linkRec with the shorter handle of ext4 and xfs.
+// storedLink is a linkRec with the shorter file handle of ext4 and xfs.
 type storedLink struct {
 	left         uint32
 	frozen, hlen uint8
@@ -52,7 +52,7 @@ func (l *links) store(k inode, r linkRec) error {
 	return l.ready.put(k, storedLink{r.left, r.frozen, r.hlen, r.htype, [12]byte(r.handle[:])})
 }
 
-func (l *links) forget(k inode) {
+func (l *links) drop(k inode) {
 	l.ready.del(k)
 	delete(l.wide, k)
 	delete(l.paths, k)
@@ -62,8 +62,7 @@ type busyLink struct {
 	waiting []waiter
 }
 
-// waiter is a further name met while the first was being copied, or a file that
-// shares extents with one.
+// waiter is another name of an inode that was being copied, or a file that shares extents with a file being copied.
 type waiter struct {
 	d    *dir
 	name string
@@ -79,7 +78,7 @@ type claim uint8
 
 const (
 	claimFirst claim = iota
-	claimWait        // queued: whoever copies the first name makes this one
+	claimWait        // queued: the worker that copies the first name makes this one
 	claimReady
 )
 
@@ -98,7 +97,7 @@ func (l *links) claim(k inode, w waiter) (claim, linkRec) {
 	return claimFirst, linkRec{}
 }
 
-// publish tells where the first name is, and returns the names that waited.
+// publish records where the first name is, and returns the names that wait for it.
 func (l *links) publish(k inode, r linkRec, path string) ([]waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,7 +117,7 @@ func (l *links) publish(k inode, r linkRec, path string) ([]waiter, error) {
 	return b.waiting, nil
 }
 
-// used counts one more name; last says that it was the last that the source has.
+// used counts one more name. last reports whether it was the last name of the inode in the source.
 func (l *links) used(k inode) (r linkRec, last bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,10 +126,10 @@ func (l *links) used(k inode) (r linkRec, last bool) {
 		return r, false
 	}
 	if r.left--; r.left == 0 {
-		l.forget(k)
+		l.drop(k)
 		return r, true
 	}
-	_ = l.store(k, r) // it has its place already
+	_ = l.store(k, r) // cannot fail: the key exists
 	return r, false
 }
 
@@ -165,7 +164,7 @@ func (c *copier) openLink(k inode, r linkRec, flags int) (int, error) {
 	return openPath(c.dst.fd, path, flags)
 }
 
-// makeLink makes name in d (held) a further name of k.
+// makeLink makes name in d a link to the copy of k. d must be held.
 func (c *copier) makeLink(d *dir, name string, k inode, r linkRec) error {
 	fail := func(err error) error {
 		return &Error{Side: Target, Op: "link", Path: d.path(name), Err: err}
@@ -193,7 +192,7 @@ func (c *copier) makeLink(d *dir, name string, k inode, r linkRec) error {
 	return nil
 }
 
-// freeze sets the flags that were held back.
+// freeze sets the flags that were deferred until the last name.
 func (c *copier) freeze(k inode, r linkRec, path string) error {
 	fd, err := c.openLink(k, r, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW)
 	if err != nil {
@@ -201,12 +200,12 @@ func (c *copier) freeze(k inode, r linkRec, path string) error {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	if bits, err := (object{fd: fd}).addFlags(uint32(r.frozen), uint32(r.frozen)); err != nil {
-		return c.loss(path, "flags "+spellBits(bits, flagNames()), err)
+		return c.loss(path, "flags "+formatBits(bits, flagNames()), err)
 	}
 	return nil
 }
 
-// freezeRest handles inodes with names outside the copied tree.
+// freezeRest sets the deferred flags of inodes that have names outside the copied tree.
 func (c *copier) freezeRest() error {
 	return c.links.ready.each(func(k inode, p storedLink) error {
 		if p.frozen == 0 {

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What vanishes while Precheck looks at a system at work is no finding; what the disk gives at another try is none either.
+// TestPrecheckOfALiveSource checks that files that vanish during Precheck, or that can be read at another attempt, are not
+// findings.
 func TestPrecheckOfALiveSource(t *testing.T) {
 	dir := t.TempDir()
 	for _, n := range []string{"stays", "gone", "stale", "hurt"} {

@@ -17,15 +17,13 @@ import (
 //	     body
 //	u64  xxh3-64 of all before
 //
-// Numbers outside the body are little endian. A body begins with the uvarints
-// volume (0: that of the root; see dir.volume) and inode of the directory that its records are in, and the length and
-// bytes of the directory's path; then come records:
+// Numbers outside the body are little endian. A body begins with the directory of its records: the uvarints volume (0 for that
+// of the root; see dir.volume) and inode, and the length and bytes of the path. Records follow:
 //
 //	u8 kind, uvarint inode, uvarint size, [16]byte sum (kinds f, y, p and e), uvarint nlink,
 //	uvarint len(name), name
 //
-// The last block that the writer finished is the last that counts: a torn one ends the manifest. A name whose kind is not
-// known is copied again.
+// A torn block ends the manifest. A name whose kind is unknown is copied again.
 const (
 	manifestMagic   = 0x3274676d
 	manifestMagic1  = 0x3174676d // without kind e
@@ -36,28 +34,28 @@ const (
 type kind uint8
 
 const (
-	kindFile    kind = 'f' // regular file, complete, with its sum
-	kindDamaged kind = 'y' // regular file of which something could not be read: it is zero, and so it is in the sum
-	kindUnread  kind = 'u' // a name of which nothing could be read: the target does not have it
-	kindLink    kind = 'l' // a further name of an inode whose other name came before
-	kindSpecial kind = 's'
-	kindPartial kind = 'p' // regular file of which the first size bytes are complete
-	kindShared  kind = 'e' // an extent that files of the source share: sum is its place there and its length, size its offset in this file
-	kindDirDone kind = 'd' // the directory itself (name empty); size is that of the subtree
-	kindDirHurt kind = 'h' // the same, but something in it or below could not be read; size 1: nor could all its names
+	kindFile          kind = 'f' // complete regular file, with its sum
+	kindDamaged       kind = 'y' // regular file of which a part could not be read; that part is zero on the target and in the sum
+	kindUnread        kind = 'u' // name of which nothing could be read; the target does not have it
+	kindLink          kind = 'l' // another name of an inode that has a record
+	kindSpecial       kind = 's' // symlink, device, fifo or socket
+	kindPartial       kind = 'p' // regular file whose first size bytes are complete
+	kindShared        kind = 'e' // extent that files of the source share; sum is its place in the source and length, size its offset in this file
+	kindDirDone       kind = 'd' // the directory itself (name empty); size is that of the subtree
+	kindDirIncomplete kind = 'h' // the same, but something in or below it could not be read; size 1: including some of its names
 )
 
 func (k kind) hasSum() bool {
 	return k == kindFile || k == kindDamaged || k == kindPartial || k == kindShared
 }
 
-// ofName tells records of a name from those of a directory itself, and of extents.
-func (k kind) ofName() bool { return k != kindDirDone && k != kindDirHurt && k != kindShared }
+// ofName reports whether a record is about a name, and not about a directory itself or an extent.
+func (k kind) ofName() bool { return k != kindDirDone && k != kindDirIncomplete && k != kindShared }
 
-// complete tells that the target has all of a name that there is.
+// complete reports whether the target has everything of a name.
 func (k kind) complete() bool { return k == kindFile || k == kindLink || k == kindSpecial }
 
-// record is one name that is finished on the target.
+// record is one entry of a manifest, usually a name that is finished on the target.
 type record struct {
 	kind  kind
 	name  string
@@ -137,7 +135,7 @@ type block struct {
 	recs []record
 }
 
-// parseBlock reads the first block of b and returns the number of bytes it took.
+// parseBlock parses the first block of b, and returns its size in bytes.
 func parseBlock(b []byte) (block, int, error) {
 	if len(b) < 16 {
 		return block{}, 0, errManifest

@@ -17,7 +17,7 @@ type stamp struct {
 	Nsec uint32
 }
 
-// stat is what statx says of an inode. blocks are 512 bytes.
+// stat is the result of statx for an inode. size is in bytes, blocks in units of 512 bytes.
 type stat struct {
 	mode, uid, gid, nlink uint32
 	ino                   uint64
@@ -25,7 +25,7 @@ type stat struct {
 	atime, mtime          stamp
 	dev, rdev             uint64 // major<<32 | minor
 	mnt, attrs            uint64
-	direct                bool // O_DIRECT reads this file's blocks past the cache; Linux 6.1 tells
+	direct                bool // O_DIRECT bypasses the page cache for this file; reported since Linux 6.1
 }
 
 func (s *stat) typ() uint32 { return s.mode & unix.S_IFMT }
@@ -64,15 +64,15 @@ func statx(dir int, name string, flags int, st *stat) error {
 	return nil
 }
 
-// object addresses an inode for calls that differ between an open file or
-// directory (name empty) and anything else, which is a name in a directory.
+// object addresses an inode for calls that differ between an open file or directory (name is empty) and anything else, which is
+// addressed by its name in the directory fd.
 type object struct {
 	fd   int
 	name string
 }
 
-// proc is a path to the object itself, never through it: /proc resolves the
-// directory's descriptor, and the l calls do not follow the last name.
+// proc returns a path to the object itself: /proc resolves the directory's descriptor, and the l variants of the xattr calls do
+// not follow the last name if it is a symlink.
 func (o object) proc() string { return "/proc/self/fd/" + strconv.Itoa(o.fd) + "/" + o.name }
 
 // times sets atime and mtime.
@@ -81,7 +81,7 @@ func (o object) times(st *stat) error {
 	if o.name != "" {
 		return unix.UtimesNanoAt(o.fd, o.name, ts[:], unix.AT_SYMLINK_NOFOLLOW)
 	}
-	// futimens: no path at all; AT_EMPTY_PATH came to utimensat only in 5.8.
+	// Like futimens, without a path: utimensat supports AT_EMPTY_PATH only since Linux 5.8.
 	_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(o.fd), 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 	if e != 0 {
 		return e
@@ -101,7 +101,7 @@ func (o object) chown(st *stat) error {
 	return unix.Fchown(o.fd, int(st.uid), int(st.gid))
 }
 
-// chmod is not for symlinks, which have no mode of their own.
+// chmod must not be called for symlinks, which have no mode of their own.
 func (o object) chmod(st *stat) error {
 	if o.name != "" {
 		return unix.Fchmodat(o.fd, o.name, st.mode&0o7777, 0)
@@ -109,13 +109,13 @@ func (o object) chmod(st *stat) error {
 	return unix.Fchmod(o.fd, st.mode&0o7777)
 }
 
-// xattr is one extended attribute, ACLs included, as the kernel spells it.
+// xattr is one extended attribute, or an ACL, in the kernel's representation.
 type xattr struct {
 	name  string
 	value []byte
 }
 
-// xattrs reads all attributes sorted by name. magic is the filesystem's.
+// xattrs returns all extended attributes, sorted by name. magic is that of the filesystem.
 func (o object) xattrs(magic int64, buf []byte) ([]xattr, error) {
 	n, err := o.listxattr(buf)
 	if err != nil || n == 0 {
@@ -127,11 +127,11 @@ func (o object) xattrs(magic int64, buf []byte) ([]xattr, error) {
 	var xs []xattr
 	for _, name := range strings.Split(string(buf[:n-1]), "\x00") {
 		if magic == unix.XFS_SUPER_MAGIC && (name == "trusted.SGI_ACL_FILE" || name == "trusted.SGI_ACL_DEFAULT") {
-			continue // the same ACL again, listed as system.posix_acl_* too
+			continue // the same ACL is also listed as system.posix_acl_*
 		}
 		n, err := o.getxattr(name, buf)
 		if errors.Is(err, unix.ENODATA) {
-			continue // a name without a value: ext4 lists ACL names even when noacl
+			continue // a name without a value: ext4 lists ACLs even with noacl
 		}
 		if err != nil {
 			return nil, &xattrError{name, err}
@@ -178,15 +178,15 @@ func (o object) removexattr(name string) error {
 	return unix.Fremovexattr(o.fd, name)
 }
 
-// meta is everything of an inode but its data and names.
+// meta is all of an inode except its data and names.
 type meta struct {
 	stat
 	flags  uint32  // FS_*_FL, only those that can be copied
-	fsx    fsxattr // projid, and of xflags only those that are in no FS_*_FL
+	fsx    fsxattr // projid, and only those xflags that have no FS_*_FL
 	xattrs []xattr
 }
 
-// readMeta fills m for o. st is already known where it is not nil.
+// readMeta reads the metadata of o into m. buf must hold the longest xattr and list of names, 64 KiB.
 func readMeta(o object, magic int64, m *meta, buf []byte) error {
 	var err error
 	if o.name == "" {

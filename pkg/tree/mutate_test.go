@@ -13,7 +13,7 @@ import (
 
 func poke(p string, off int64, b []byte) act {
 	return func(r string) error {
-		// Times are kept, as a broken disk would.
+		// The times do not change, as with a broken disk.
 		var st unix.Stat_t
 		full := filepath.Join(r, p)
 		if err := unix.Lstat(full, &st); err != nil {
@@ -60,7 +60,7 @@ func retime(p string, nsec int64, mtime bool) act {
 	}
 }
 
-// mutation changes one fact of path, or of one of the paths between bars; what is the Difference's.
+// mutation changes one property of path, or of one of several paths separated by bars; what is that of the expected Difference.
 type mutation struct {
 	what, path string
 	do, undo   []act
@@ -68,7 +68,7 @@ type mutation struct {
 
 const mutatedLevels = 18 // of 250 bytes each: beyond PATH_MAX
 
-// mutated is what the mutations change.
+// mutated makes the tree that the mutations change.
 func mutated(on disk) []act {
 	acts := []act{
 		mkdir("d", 0o755), file("d/f", 0o644, noise(1, 5000)), file("big", 0o600, noise(2, 3<<20)), pieces("sparse", 4<<20, map[int64][]byte{1 << 20: noise(3, 4096)}),
@@ -156,13 +156,13 @@ func mutations(on disk) []mutation {
 	return ms
 }
 
-// Every mutation of the target must be found, under its path and name.
+// TestVerifyFindsEachMutation checks that every mutation of the target is found, with the right path and What.
 func TestVerifyFindsEachMutation(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
 			src, dst := newDisk(t, fs, 320<<20), newDisk(t, fs, 320<<20)
 			apply(t, src.dir, mutated(src)...)
-			src.remount(t, unix.MS_RDONLY) // without what xfs allocates ahead
+			src.remount(t, unix.MS_RDONLY) // drops what xfs preallocates
 			var man bytes.Buffer
 			if _, err := Copy(t.Context(), src.dir, dst.dir, Options{Manifest: &man}); err != nil {
 				t.Fatal(err)
@@ -187,7 +187,7 @@ func TestVerifyFindsEachMutation(t *testing.T) {
 	}
 }
 
-// found makes the mutation, wants it found, and makes the copy again.
+// found makes the mutation, checks that Verify finds it, and repairs the copy.
 func found(t *testing.T, src, dst disk, m mutation, o Options) {
 	t.Helper()
 	apply(t, dst.dir, m.do...)
@@ -221,7 +221,7 @@ func wipe(t *testing.T, dir string) {
 	}
 }
 
-// The page cache must not answer: the byte is changed on the device below.
+// TestVerifyReadsTheDisk changes a byte on the device below the page cache, and checks that Verify finds it.
 func TestVerifyReadsTheDisk(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	mark := noise(99, 8192)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the oracle does not see can fail no test.
+// TestOracleSees checks the oracle: a property that it does not see cannot make a test fail.
 func TestOracleSees(t *testing.T) {
 	const levels = 18 // of 250 bytes each: beyond PATH_MAX
 	d := newDisk(t, "xfs", 320<<20)
@@ -47,7 +47,7 @@ func TestOracleSees(t *testing.T) {
 		{below + "new", "nlink 1 ", atBottom("deep", levels, func(fd int) error { return unix.Mknodat(fd, "new", unix.S_IFIFO|0o600, 0) })},
 		{below + "bottom", "one inode ", atBottom("deep", levels, func(fd int) error { return unix.Linkat(fd, "bottom", fd, "bottom3", 0) })},
 	} {
-		already := c.fact == "xflags 0x200 " // the same act shows in two facts
+		already := c.fact == "xflags 0x200 " // the same change shows in two facts
 		before := oracle(t, d.dir)
 		apply(t, d.dir, c.do)
 		after := oracle(t, d.dir)
@@ -73,7 +73,7 @@ func write(name, data string) func(fd int) error {
 	}
 }
 
-// Project ids and their inheritance, also where only the guests' kernel has them.
+// TestProjectIDs checks project ids and their inheritance.
 func TestProjectIDs(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs"} {
 		t.Run(fs, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestProjectIDs(t *testing.T) {
 	}
 }
 
-// The walk is the test's own: it must enter every directory.
+// TestOracleEntersEachDirectory checks that the walk of the oracle enters every directory.
 func TestOracleEntersEachDirectory(t *testing.T) {
 	d := newDisk(t, "ext4", 64<<20)
 	apply(t, d.dir, mkdir("deep", 0o755), deep("deep", 30))

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oracle is an independent manifest: lstat, lgetxattr, sha256, the ioctls of lsattr
-// and a dumb map of allocation, sharing no code with the engine. It goes from
-// directory to directory, so that no path is too long for it. Each line says one fact of one path.
+// oracle returns an independent manifest: lstat, lgetxattr, sha256, the ioctls of lsattr and a simple map of allocation. It
+// shares no code with the engine. It goes from directory to directory, so paths may be of any length. Each line has one fact of
+// one path.
 func oracle(t *testing.T, root string) []string {
 	t.Helper()
 	syncDir(t, root)
@@ -77,7 +77,7 @@ func (o *manifestOf) dir(fd int, rel string) error {
 	return nil
 }
 
-// facts says all of one object; p leads to it, and rel is its name in the manifest.
+// facts records all properties of one object; p is a path to it, rel its name in the manifest.
 func (o *manifestOf) facts(p, rel string) error {
 	say := func(format string, a ...any) {
 		o.out = append(o.out, fmt.Sprintf("%q ", rel)+fmt.Sprintf(format, a...))
@@ -129,7 +129,7 @@ func oracleOpen(p string, st *syscall.Stat_t, say func(string, ...any)) error {
 	}
 	defer f.Close()
 	if v, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil {
-		// SsuidcaAjtTdNP..., all that chattr takes but extents, verity, encryption
+		// SsuidcaAjtTdNP..., all that chattr accepts except extents, verity and encryption
 		say("flags %#x", uint32(v)&0x6083c4ff)
 	}
 	// struct fsxattr: xflags, extsize, nextents, projid, cowextsize; FS_IOC_FSGETXATTR on amd64 and most others
@@ -141,7 +141,7 @@ func oracleOpen(p string, st *syscall.Stat_t, say func(string, ...any)) error {
 	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
 		return nil
 	}
-	// Unwritten blocks whose zeros are cached would pass for data.
+	// Unwritten blocks whose zeros are in the cache would be reported as data.
 	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 		return err
 	}
@@ -167,7 +167,8 @@ func oracleOpen(p string, st *syscall.Stat_t, say func(string, ...any)) error {
 		}
 		say("sha256 %x", h.Sum(nil))
 	}
-	// By extents, not st_blocks: that counts the blocks of xattrs and of the extent map too, which a file's fragments decide.
+	// Use the extents, not st_blocks, which includes the blocks of xattrs and of the extent tree; the latter depends on
+	// fragmentation.
 	n, err := allocated(f)
 	if err != nil {
 		return err
@@ -176,11 +177,11 @@ func oracleOpen(p string, st *syscall.Stat_t, say func(string, ...any)) error {
 	return nil
 }
 
-// xflagsKept are the bits of fsx_xflags but realtime, preallocated and has-xattrs, which describe the layout.
+// xflagsKept are the bits of fsx_xflags except realtime, preallocated and has-xattrs, which describe the layout.
 const xflagsKept = 0x1fff8
 
-// oracleAttr asks for the project id of what cannot be opened: file_getattr, where the kernel has it (6.17), and struct
-// file_attr: u64 xflags, u32 extsize, nextents, projid, cowextsize.
+// oracleAttr reads the project id of what cannot be opened, with file_getattr if the kernel has it (6.17). struct file_attr: u64
+// xflags, u32 extsize, nextents, projid, cowextsize.
 func oracleAttr(p string, say func(string, ...any)) error {
 	name, err := unix.BytePtrFromString(p)
 	if err != nil {
@@ -194,8 +195,8 @@ func oracleAttr(p string, say func(string, ...any)) error {
 	return nil
 }
 
-// allocated sums a file's extents, unwritten ones included, as Documentation/filesystems/fiemap.rst describes them; -1
-// where the filesystem does not tell.
+// allocated returns the total size of a file's extents, including unwritten ones, as Documentation/filesystems/fiemap.rst
+// describes them; -1 if the filesystem does not report them.
 func allocated(f *os.File) (int64, error) {
 	const header, extent, most = 32, 56, 64
 	var sum int64

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// over mounts something on p for as long as the test runs: the directory or file what, or a tmpfs.
+// over mounts something on p until the end of the test: the directory or file what, or a tmpfs.
 func over(t *testing.T, what, p string) {
 	t.Helper()
 	fs, flags := "", uintptr(unix.MS_BIND)
@@ -27,8 +27,8 @@ func over(t *testing.T, what, p string) {
 	})
 }
 
-// Without a clone of the source's mount what is mounted below it is not entered, be it of the same filesystem, and what it
-// hides is not passed over in silence.
+// TestMountPointsWithoutClone checks that, without a clone of the source's mount, mounts below it are not entered, even if they
+// are of the same filesystem, and that the files hidden below them are reported.
 func TestMountPointsWithoutClone(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, mkdir("d", 0o751), file("d/f", 0o640, noise(1, 70_000)), link("d/f", "f2"), symlink("f", "d/s"), mknod("d/null", unix.S_IFCHR|0o600, 1, 3),
@@ -74,7 +74,7 @@ func TestMountPointsWithoutClone(t *testing.T) {
 			}
 		}
 	}
-	// One who can look below says what is missing, and what is there is equal.
+	// A Verify with a clone reports what is missing, and the rest is equal.
 	rep, err := Verify(t.Context(), src.dir, dst.dir, Options{})
 	if err != nil || !slices.ContainsFunc(rep.Differences, func(d Difference) bool { return d.What == "missing" && d.Path == "d/mnt/hidden" }) {
 		t.Errorf("verify with a clone: %v %v", err, rep.Differences)
@@ -86,7 +86,7 @@ func TestMountPointsWithoutClone(t *testing.T) {
 	}
 }
 
-// Something mounted on a file or on a device has the type that is expected there, and is not what the source holds.
+// TestMountOnFileWithoutClone mounts something of the expected type on a file and on a device: it is not part of the source.
 func TestMountOnFileWithoutClone(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Scan is what Precheck saw: the findings by severity, worst first, and the totals.
+// Scan is the result of Precheck: the findings, the most severe first, and the totals.
 type Scan struct {
 	Findings           []Finding
-	Files, Dirs, Bytes int64 // Bytes allocated
+	Files, Dirs, Bytes int64 // Bytes are those allocated
 }
 
 // scanner is one run of Precheck.
@@ -26,24 +26,24 @@ type scanner struct {
 	fds     dirFDs
 	exclude map[string]bool
 
-	// What is asked of the kernel and not of the tree; tests answer themselves.
+	// Queries to the kernel, which tests replace.
 	quotas       func(*root) quotas
 	tellsProject func(object) bool
 
 	mu         sync.Mutex
 	found      map[string]*finding
 	scan       Scan
-	shared     int64          // bytes of files in extents that something else shares
-	largest    int64          // of a file, allocated: it shares nothing with itself
-	once       tables[uint32] // multiply linked inodes that were counted, and their names to come
-	quotaFiles bool           // in the root
+	shared     int64          // bytes in shared extents
+	largest    int64          // allocated bytes of the largest file with shared extents, which shares nothing with itself
+	once       tables[uint32] // multiply linked inodes that were counted, with the number of names to come
+	quotaFiles bool           // there are quota files in the root
 	projects   projects
 	prog       progress
 }
 
-// Precheck walks the metadata of src and says, before a copy starts, what a
-// target with caps will not hold. Used of Options: Workers, Rotational, Exclude, Live, Progress,
-// OnReadError (under List, what cannot be read is no Fail).
+// Precheck walks the metadata of src and reports, before a copy starts, what a target with the given capabilities will not
+// keep. It uses these Options: Workers, Rotational, Exclude, Live, Progress, OnReadError (with List, what cannot be read is a
+// Loss and not a Fail).
 func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, error) {
 	r, err := openRoot(Source, src, true, o.plain)
 	if err != nil {
@@ -54,7 +54,7 @@ func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, erro
 }
 
 func newScanner(ctx context.Context, src *root, caps Caps, o Options) *scanner {
-	o.DiskKnown = true // it is over too soon to find out otherwise
+	o.DiskKnown = true // a scan is too short to measure the disk
 	return &scanner{ctx: ctx, src: src, caps: caps, o: o, q: newQueue(o.workers()), fds: dirFDs{limit: fdLimit()}, exclude: set(o.Exclude),
 		quotas: quotasOf, tellsProject: object.tellsProject, found: map[string]*finding{}}
 }
@@ -76,7 +76,7 @@ func (s *scanner) walk() (Scan, error) {
 	if err != nil {
 		return s.scan, err
 	}
-	s.whole()
+	s.addSourceFindings()
 	for _, f := range s.found {
 		s.scan.Findings = append(s.scan.Findings, f.Finding)
 	}
@@ -89,10 +89,10 @@ func (s *scanner) walk() (Scan, error) {
 	return s.scan, nil
 }
 
-// unreadable is what the policy for read errors will be asked about.
+// unreadable reports something that cannot be read, with the severity that follows from the policy.
 func (s *scanner) unreadable(path, op string, err error) {
 	if s.o.OnReadError == List {
-		s.find("tree.unreadable", Loss, path, "look at the kernel log (dmesg) and run fsck on the source before; the copy leaves it out and lists it", "%s: %v", op, err)
+		s.find("tree.unreadable", Loss, path, "look at the kernel log (dmesg) and run fsck on the source first; otherwise the copy leaves it out and lists it", "%s: %v", op, err)
 		return
 	}
 	s.find("tree.unreadable", Fail, path, "look at the kernel log (dmesg) and run fsck on the source; the policy skip-and-list (copy --read-error, or read_error of a plan) copies the rest", "%s: %v", op, err)
@@ -108,7 +108,7 @@ func (s *scanner) enter(w *worker, d *dir) error {
 			s.lookEncryptedDir(d.path(""), d.src)
 		}
 		if d.parent != nil && s.src.magic == unix.BTRFS_SUPER_MAGIC && d.meta.ino == 256 {
-			s.find("tree.subvolume", Info, d.path(""), "make a subvolume of it afterwards (btrfs subvolume create), and move the files there", "a subvolume becomes a plain directory")
+			s.find("tree.subvolume", Info, d.path(""), "create a subvolume afterwards (btrfs subvolume create), and move the files into it", "a subvolume becomes a plain directory")
 		}
 	}
 	return s.read(w, d)
@@ -165,12 +165,12 @@ func (s *scanner) batch(w *worker, d *dir, es []entry) error {
 	return s.leave(w, d)
 }
 
-// vanished tells that something was removed by a system at work.
+// vanished reports whether err means that the running system has removed a file.
 func (s *scanner) vanished(err error) bool {
 	return s.o.Live && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE))
 }
 
-// reading tries as often as the copy does: what it will read is not foretold to fail.
+// reading retries as often as the copy does, so that Precheck does not report what the copy will be able to read.
 func (s *scanner) reading(d *dir, name string, f func() error) error {
 	return s.o.reading("look", func() string { return d.path(name) }, f)
 }
@@ -184,7 +184,7 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 		return err
 	}
 	hidden := func() error {
-		s.find("tree.mountpoint", Fail, d.path(name), "mount the source's filesystem at another directory and copy from there, or boot Linux 5.12", "what hides below this mount point cannot be reached")
+		s.find("tree.mountpoint", Fail, d.path(name), "mount the source's filesystem at another directory and copy from there, or boot Linux 5.12", "files hidden below this mount point cannot be reached")
 		return nil
 	}
 	if m.mnt != s.src.st.mnt {
@@ -197,7 +197,7 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 			return err
 		})
 		if errors.Is(err, unix.EXDEV) {
-			return hidden() // before Linux 5.8 stat does not tell the mount
+			return hidden() // before Linux 5.8, statx does not report the mount
 		}
 		if err != nil {
 			return err
@@ -214,15 +214,15 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 			return err
 		})
 		if errors.Is(err, unix.ENOKEY) {
-			s.find("tree.encrypted", Fail, d.path(name), unlockMend, "fscrypt: the key is not in the kernel's keyring")
+			s.find("tree.encrypted", Fail, d.path(name), unlockFix, "encrypted by fscrypt: the key is not in the kernel's keyring")
 			return nil
 		}
 		if errors.Is(err, unix.EOPNOTSUPP) && m.attrs&unix.STATX_ATTR_ENCRYPTED != 0 {
-			s.find("tree.encrypted", Fail, d.path(name), noCryptMend, "fscrypt encrypts the file, and this kernel, which has none, does not open it")
+			s.find("tree.encrypted", Fail, d.path(name), noCryptFix, "encrypted by fscrypt, which this kernel does not support: it cannot open the file")
 			return nil
 		}
 		if errors.Is(err, unix.EOPNOTSUPP) && m.attrs&unix.STATX_ATTR_VERITY != 0 {
-			s.find("tree.verity", Fail, d.path(name), "boot a kernel with CONFIG_FS_VERITY, or copy by blocks (engine extent)", "fs-verity protects the file, and this kernel, which has none, does not open it")
+			s.find("tree.verity", Fail, d.path(name), "boot a kernel with CONFIG_FS_VERITY, or copy by blocks (engine extent)", "protected by fs-verity, which this kernel does not support: it cannot open the file")
 			return nil
 		}
 		if err != nil {
@@ -247,7 +247,7 @@ func (s *scanner) entry(w *worker, d *dir, name string) error {
 	return nil
 }
 
-// lookShared counts what files share, which a copy without sharing needs room for.
+// lookShared counts the bytes in shared extents. A copy that does not share them needs room for each.
 func (s *scanner) lookShared(w *worker, pathOf func(string) string, name string, fd int, m *meta) {
 	if !knowsShares(s.src.magic) {
 		return
@@ -261,25 +261,25 @@ func (s *scanner) lookShared(w *worker, pathOf func(string) string, name string,
 	s.largest = max(s.largest, m.blocks*512)
 	s.mu.Unlock()
 	if s.caps.Reflink {
-		s.find("tree.shared", Info, pathOf(name), "deduplicate afterwards what does not share again", "%d bytes are in extents that something else shares; they will share again, but for compressed and unaligned ones", n)
+		s.find("tree.shared", Info, pathOf(name), "deduplicate afterwards what is not shared again", "%d bytes are in shared extents; the copies will share them again, except compressed and unaligned ones", n)
 		return
 	}
-	s.find("tree.shared", Loss, pathOf(name), "a target that can share (mkfs.xfs -m reflink=1, btrfs)", "%d bytes are in extents that something else shares; the target's %s cannot, and each copy will need room of its own", n, s.caps.FS)
+	s.find("tree.shared", Loss, pathOf(name), "use a target that can share extents (mkfs.xfs -m reflink=1, btrfs)", "%d bytes are in shared extents; the target's %s cannot share them, so each copy will need its own space", n, s.caps.FS)
 }
 
-// whole says what is true of every copy by files.
-func (s *scanner) whole() {
-	s.find("tree.identity", Info, "", "copy by blocks (engine extent) where these matter", "inode numbers, birth times and change times are made again")
-	s.wholeProjects()
-	s.wholeQuotas()
+// addSourceFindings adds the findings about the source as a whole.
+func (s *scanner) addSourceFindings() {
+	s.find("tree.identity", Info, "", "copy by blocks (engine extent) where these matter", "inode numbers, birth times and change times will be new")
+	s.addProjectFinding()
+	s.addQuotaFinding()
 	if c := s.caps; c.FreeBytes > 0 && s.scan.Bytes > c.FreeBytes {
 		if c.Reflink && max(s.scan.Bytes-s.shared, s.largest) <= c.FreeBytes {
-			s.find("tree.sharedspace", Info, "", "a larger target", "%d bytes are allocated, %d of them shared, and %d are free on the target: the copy fits only as far as it shares them again", s.scan.Bytes, s.shared, c.FreeBytes)
+			s.find("tree.sharedspace", Info, "", "a larger target", "%d bytes are allocated, %d of them shared, but only %d are free on the target: the copy fits only if enough of them are shared again", s.scan.Bytes, s.shared, c.FreeBytes)
 		} else {
-			s.find("tree.space", Fail, "", "a larger target", "%d bytes are allocated, %d are free on the target", s.scan.Bytes, c.FreeBytes)
+			s.find("tree.space", Fail, "", "a larger target", "%d bytes are allocated, but only %d are free on the target", s.scan.Bytes, c.FreeBytes)
 		}
 	}
 	if c := s.caps; c.FreeInodes > 0 && s.scan.Files+s.scan.Dirs > c.FreeInodes {
-		s.find("tree.inodes", Fail, "", "mkfs with more inodes (-N or -i)", "%d objects, %d free inodes on the target", s.scan.Files+s.scan.Dirs, c.FreeInodes)
+		s.find("tree.inodes", Fail, "", "mkfs with more inodes (-N or -i)", "%d objects, but only %d free inodes on the target", s.scan.Files+s.scan.Dirs, c.FreeInodes)
 	}
 }

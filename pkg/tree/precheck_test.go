@@ -22,7 +22,7 @@ func probe(t *testing.T, d disk) Caps {
 	return c
 }
 
-// Probed capabilities against what is known of the formats.
+// TestProbeCaps compares the probed capabilities with what is known about the filesystems.
 func TestProbeCaps(t *testing.T) {
 	e := probe(t, newDisk(t, "ext4", 64<<20))
 	if e.TimeMin != -1<<31 || e.TimeMax != 15032385535 || !e.Nanoseconds || e.XattrValue != 65536 || e.Links != 65000 || e.Flags&flDirsync == 0 || e.Flags&flNocow != 0 {
@@ -58,9 +58,9 @@ func findings(t *testing.T, dir string, c Caps) map[string]Finding {
 	return m
 }
 
-// What is found is what is lost: copied with losses listed, the same paths
-// appear as problems or as differences.
-func TestPrecheckForetellsLosses(t *testing.T) {
+// TestPrecheckPredictsLosses checks that the findings are exactly what is lost: in a copy that lists losses, the same paths appear
+// as problems or as differences.
+func TestPrecheckPredictsLosses(t *testing.T) {
 	src, dst := newDisk(t, "xfs", 320<<20), newDisk(t, "ext4", 64<<20, "-I", "128", "-O", "^ea_inode", "-b", "4096")
 	apply(t, src.dir, file("ok", 0o644, noise(1, 100)), times("ok", 100, 0, 100, 0),
 		file("future", 0o644, nil), times("future", 100, 0, 1<<32, 0), file("nano", 0o644, nil), times("nano", 100, 5, 100, 0),
@@ -113,7 +113,7 @@ func tellsProject(t *testing.T, dir, name string) bool {
 	return object{fd: fd, name: name}.tellsProject()
 }
 
-// Nothing is found where all is kept.
+// TestPrecheckOfSameKind checks that there are no findings if the target can store everything.
 func TestPrecheckOfSameKind(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		src, dst := newDisk(t, fs, 512<<20), newDisk(t, fs, 512<<20)
@@ -128,7 +128,8 @@ func TestPrecheckOfSameKind(t *testing.T) {
 	}
 }
 
-// Without a mount clone the engine must stop at mount points; with it, it sees below them.
+// TestHiddenBelowMountPoint: without a mount clone the engine must stop at mount points; with a clone it copies the files hidden
+// below them.
 func TestHiddenBelowMountPoint(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, mkdir("mnt", 0o750), file("mnt/hidden", 0o600, []byte("below")))
@@ -169,7 +170,7 @@ func TestHiddenBelowMountPoint(t *testing.T) {
 	mounted = false
 }
 
-// Thousands of levels need more descriptors than there are, and paths that no call takes.
+// TestVeryDeep uses thousands of levels, which need more descriptors than the limit, and paths longer than PATH_MAX.
 func TestVeryDeep(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, mkdir("deep", 0o755), deep("deep", 700))

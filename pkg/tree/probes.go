@@ -10,11 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probeNames are what ProbeCaps makes in its directory: a file, a device or fifo, a file under fs-verity, and a directory.
+// probeNames returns the names that ProbeCaps makes in its directory: a file, a device or fifo, a file with fs-verity, and a
+// directory.
 func probeNames() []string { return []string{"f", "d", "v", "empty"} }
 
-// RemoveProbe removes the directory in which ProbeCaps was trying when the power went. It, its file and its directory may be immutable:
-// trying flags makes ext4 commit its journal. With anything else inside it is not ours, and stays as it is.
+// RemoveProbe removes a directory that ProbeCaps made, also one that a power cut left behind. Then the directory, and the file
+// and directory in it, may be immutable: setting a flag makes ext4 commit its journal. If it contains anything else, it is not
+// ours: RemoveProbe changes nothing and returns an error.
 func RemoveProbe(dir string) error {
 	es, err := os.ReadDir(dir)
 	if err != nil {
@@ -36,7 +38,7 @@ func RemoveProbe(dir string) error {
 	return nil
 }
 
-// thaw clears the flags that forbid to remove a probe's directory and what is in it.
+// thaw clears the flags that prevent the removal of a probe directory and its contents.
 func thaw(dir string) error {
 	fail := func(name string, err error) error {
 		return &os.PathError{Op: "clear flags", Path: filepath.Join(dir, name), Err: err}
@@ -58,7 +60,7 @@ func thaw(dir string) error {
 	for _, name := range []string{"f", "empty"} {
 		var st stat
 		if err := statAt(top, name, &st); err != nil || !st.isReg() && !st.isDir() {
-			continue // nothing that could have flags
+			continue // cannot have flags
 		}
 		fd, err := openBelow(top, name, unix.O_RDONLY, 0)
 		if err != nil {

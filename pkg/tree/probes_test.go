@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The power went while a flag was tried that forbids to remove what has it: the next one clears it.
+// TestRemoveProbe: the power failed while a flag that prevents removal was being probed. RemoveProbe clears the flag.
 func TestRemoveProbe(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestRemoveProbe(t *testing.T) {
 				}
 			}
 			probe(t, d)
-			// With anything else inside it is not ours.
+			// A directory with other files is not a probe directory.
 			apply(t, d.dir, mkdir(left, 0o700), file(left+"/f", 0o600, nil), file(left+"/other", 0o600, nil), chattr("+i", left+"/f"), chattr("+i", left))
 			if err := RemoveProbe(dir); !errors.Is(err, unix.ENOTEMPTY) {
 				t.Errorf("someone else's directory: %v", err)

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// progress counts, and reports when the ticker asks. Bytes are those that files have on the disk, as statfs counts them.
+// progress counts what is done, and reports it at intervals. Bytes are allocated bytes, as in statfs.
 type progress struct {
 	files, dirs, bytes         atomic.Int64
-	skippedNames, skippedBytes atomic.Int64 // those of them that an earlier run had copied
+	skippedNames, skippedBytes atomic.Int64 // the part of them that an earlier run had copied
 
 	mu          sync.Mutex
 	d           *dir
 	name        string
 	notify      func(Event)
 	pace        *pace.Pace
-	names, data int64 // what pace was told to skip
+	names, data int64 // passed to pace.Skip so far
 }
 
 func (p *progress) at(d *dir, name string) {
@@ -60,7 +60,7 @@ func (p *progress) report(done bool) {
 	p.notify(e)
 }
 
-// begin takes the used blocks and inodes of a whole filesystem as the totals; of data only where some is read.
+// begin sets the totals to the used blocks and inodes if r is a whole filesystem. data is false if no data will be read.
 func (p *progress) begin(o Options, r *root, data bool) {
 	p.notify = o.Progress
 	var bytes, names int64
@@ -75,7 +75,7 @@ func (p *progress) begin(o Options, r *root, data bool) {
 	p.pace = pace.New(time.Now(), bytes, names)
 }
 
-// isTop reports that r is the root of its filesystem, so that statfs is about it.
+// isTop reports whether r is the root of its filesystem, so that statfs describes it.
 func isTop(r *root) bool {
 	switch r.magic {
 	case unix.EXT4_SUPER_MAGIC:
@@ -86,8 +86,7 @@ func isTop(r *root) bool {
 	return r.st.attrs&unix.STATX_ATTR_MOUNT_ROOT != 0 && !r.cloned || r.magic == unix.XFS_SUPER_MAGIC && r.st.ino <= 256
 }
 
-// start reports every d until the returned function is called.
-// also, which may be nil, is called as often.
+// start reports at intervals of d until the returned function is called. It also calls also, which may be nil, each time.
 func (p *progress) start(d time.Duration, also func()) func() {
 	if d <= 0 {
 		d = 250 * time.Millisecond
@@ -103,9 +102,9 @@ func (p *progress) start(d time.Duration, also func()) func() {
 	})
 }
 
-// startCheckpoints saves until the returned function is called, which gives the
-// error that ended it. The wait grows with the time that the copy took so far, so that a
-// power cut costs a small part of it whether the copy takes seconds or hours.
+// startCheckpoints makes checkpoints until the returned function is called, which returns the error that ended them, if any. The
+// interval grows with the time that the copy has taken so far, so that a power cut costs only a small part of that time, whether
+// the copy takes seconds or hours.
 func (c *copier) startCheckpoints() func() error {
 	quit := make(chan struct{})
 	wg := crew.New()
@@ -117,7 +116,7 @@ func (c *copier) startCheckpoints() func() error {
 		}
 		return min(5*time.Second, max(500*time.Millisecond, time.Since(begin)/20, last))
 	}
-	// Without anybody to tell, the sync spares the end a long one.
+	// Without a Checkpoint function, syncing now and then still avoids a long sync at the end.
 	if c.o.Checkpoint != nil || !c.o.Rotational {
 		wg.Go(func() {
 			t := time.NewTimer(wait(0))
@@ -144,10 +143,10 @@ func (c *copier) startCheckpoints() func() error {
 	}
 }
 
-// checkpoint makes durable what is finished and says so. After a sync that failed there is none any more: the kernel
-// tells of a lost write once, and a second sync that says nothing proves nothing.
+// checkpoint syncs what is finished and calls Options.Checkpoint. After a sync has failed there are no more checkpoints: the
+// kernel reports a lost write only once, so a later sync that succeeds proves nothing.
 func (c *copier) checkpoint() error {
-	c.saving.Lock() // the last one told must be the last one taken
+	c.saving.Lock() // checkpoints must be reported in the order in which they are taken
 	defer c.saving.Unlock()
 	if c.lost != nil {
 		return c.lost

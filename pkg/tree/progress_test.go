@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestProgressCountsWhatTheTotalCounts: the total is what files have on the disk, and so is what a copy and a verification count
-// towards it, however large the holes of a file are, and at no moment more.
+// TestProgressCountsWhatTheTotalCounts checks that a copy and a verification count allocated bytes, as the total does, however
+// large the holes of a file are, and that they never exceed the total.
 func TestProgressCountsWhatTheTotalCounts(t *testing.T) {
 	src, dst := t.TempDir(), t.TempDir()
 	for i := range 50 {
@@ -32,7 +32,7 @@ func TestProgressCountsWhatTheTotalCounts(t *testing.T) {
 	if err := sparse.Close(); err != nil {
 		t.Fatal(err)
 	}
-	unix.Sync() // before that nothing has blocks
+	unix.Sync() // blocks are allocated only now
 	var want int64
 	err = filepath.WalkDir(src, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -57,7 +57,7 @@ func TestProgressCountsWhatTheTotalCounts(t *testing.T) {
 	if _, err := Copy(t.Context(), src, dst, o); err != nil {
 		t.Fatal(err)
 	}
-	if mapping := int64(1 << 14); last.Bytes < want-mapping || !last.Done { // a file in many pieces has blocks that map them
+	if mapping := int64(1 << 14); last.Bytes < want-mapping || !last.Done { // a fragmented file has blocks for its extent tree
 		t.Errorf("copy: %+v, want %d bytes", last, want)
 	}
 	last = Event{}

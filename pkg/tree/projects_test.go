@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Project ids that the kernel does not tell are said to be lost, where the source uses any.
+// TestUntoldProjects checks that project ids that the kernel does not report are found as losses, if the source uses any.
 func TestUntoldProjects(t *testing.T) {
 	src := newDisk(t, "xfs", 320<<20)
 	apply(t, src.dir,
@@ -50,7 +50,7 @@ func TestUntoldProjects(t *testing.T) {
 	}
 }
 
-// The kernel itself is asked: what it then reads is what the fifo has.
+// TestTellsProject asks the kernel: if it reports project ids, the id of the fifo must be right.
 func TestTellsProject(t *testing.T) {
 	src := newDisk(t, "xfs", 320<<20)
 	apply(t, src.dir, mkdir("p", 0o700), chattr("-p", "7", "+P", "p"), mknod("p/fifo", unix.S_IFIFO|0o600, 0, 0), file("p/f", 0o600, []byte("f")))

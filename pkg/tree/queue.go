@@ -6,41 +6,40 @@ import (
 	"migrate-init/pkg/crew"
 )
 
-// work is something that hands out tasks: a directory being read, or a large file.
+// work is a source of tasks: a directory being read, or a large file.
 type work interface {
-	// take returns the next task, nil when none is left. It is called with the queue locked.
+	// take returns the next task, or nil if none is left. It is called with the queue locked.
 	take(workers int) task
 }
 
 type task func(w *worker) error
 
 const (
-	// openFiles is how many large files may wait for small ones; batches under way can add theirs.
+	// openFiles is the number of large files that may wait while small ones are copied. Running batches can exceed it.
 	openFiles = 16
-	// wideWork and wideNames end the look at further directories beside the deepest one. A chunk of names is held until
-	// the last of it is handed out.
+	// With wideWork directories or wideNames names in the queue, tasks come only from the deepest directory. A chunk of
+	// names is held in memory until the last of them has been handed out.
 	wideWork  = 64
 	wideNames = 100_000
-	// wideTurn: one task of so many comes from the oldest directory.
+	// Every wideTurn-th task comes from the oldest directory.
 	wideTurn = 8
 )
 
-// queue orders the work. Small files need the CPU and large ones the disk, so
-// both go on at once for as long as there are both: a quarter of the workers has large
-// files, and some tasks come from the oldest directory, as no one knows where
-// the large files are. Apart from that the last pushed directory is served first,
-// so that what is open stays proportional to the depth of the tree.
+// queue schedules the work. Small files need the CPU and large files the disk, so both are copied at the same time for as long
+// as there are both: a quarter of the workers copies large files. Some tasks come from the oldest directory, because it is not
+// known where the large files are. Otherwise the directory that was pushed last is served first, so that the number of open
+// directories is proportional to the depth of the tree.
 type queue struct {
 	mu      sync.Mutex
 	cond    sync.Cond
 	stack   []work     // directories, the oldest first
 	files   []*fileJob // large files, the first found first
-	ranges  int        // tasks of files under way
+	ranges  int        // running tasks of large files
 	names   int        // in the directories of the stack
 	turn    int
 	running int
 	workers int
-	limit   int // of those that work at once
+	limit   int // workers that may be active at once
 	err     error
 }
 
@@ -66,7 +65,7 @@ func (q *queue) push(w work) {
 	q.cond.Broadcast()
 }
 
-// next waits for a task; nil when all is done or something failed.
+// next waits for a task. It returns nil when all work is done or something has failed.
 func (q *queue) next() task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,7 +84,7 @@ func (q *queue) next() task {
 	return nil
 }
 
-// take returns the next task, nil when there is none now.
+// take returns the next task, or nil if there is none at the moment.
 func (q *queue) take() task {
 	t := q.takeFile(max(1, q.limit/4), 0)
 	if t == nil {
@@ -100,7 +99,7 @@ func (q *queue) take() task {
 	return t
 }
 
-// setLimit says how many workers may work at once.
+// setLimit sets the number of workers that may be active at once.
 func (q *queue) setLimit(n int) {
 	q.mu.Lock()
 	q.limit = min(max(1, n), q.workers)
@@ -108,8 +107,8 @@ func (q *queue) setLimit(n int) {
 	q.cond.Broadcast()
 }
 
-// takeFile hands out a range of a large file, if there are more than waiting of
-// them and fewer than most of their ranges under way.
+// takeFile returns a task for a range of a large file if more than waiting large files are queued, and fewer than most of their
+// ranges are being copied.
 func (q *queue) takeFile(most, waiting int) task {
 	for q.ranges < most && len(q.files) > waiting {
 		if t := q.files[0].take(q.limit); t != nil {
@@ -128,11 +127,11 @@ func (q *queue) takeFile(most, waiting int) task {
 	return nil
 }
 
-// takeWork hands out a task of a directory.
+// takeWork returns a task of a directory.
 func (q *queue) takeWork() task {
 	for len(q.stack) > 0 {
 		at := len(q.stack) - 1
-		// One worker is there for disks with heads: it goes deep only.
+		// A single worker means a disk with heads: take tasks only from the deepest directory.
 		if q.turn++; q.limit > 1 && q.turn%wideTurn == 0 && len(q.stack) < wideWork && q.names < wideNames {
 			at = 0
 		}
@@ -167,7 +166,7 @@ func (q *queue) fail(err error) {
 	q.cond.Broadcast()
 }
 
-// run serves the queue with its workers until it is empty or failed.
+// run runs the workers until the queue is empty or something has failed.
 func (q *queue) run(newWorker func() *worker) error {
 	wg := crew.New()
 	for range q.workers {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// names hands out its directories only as what they are called, in the order of the tasks.
+// names returns the names of the directories in the order of their tasks.
 type names struct {
 	visitor
 	got *[]string
@@ -31,10 +31,10 @@ func someFrame(got *[]string, typ byte, n int, prefix string) *frame {
 }
 
 func bigJob(ranges int64) *fileJob {
-	return &fileJob{c: &copier{gear: &gear{}}, d: &dir{}, meta: meta{stat: stat{size: ranges * rangeLen}}}
+	return &fileJob{c: &copier{diskMode: &diskMode{}}, d: &dir{}, meta: meta{stat: stat{size: ranges * rangeLen}}}
 }
 
-// While there are small files, large ones have a quarter of the workers; after them, all.
+// TestQueueGivesLargeFilesALane checks that large files get a quarter of the workers while there are small files, and then all.
 func TestQueueGivesLargeFilesALane(t *testing.T) {
 	var got []string
 	q := newQueue(8)
@@ -58,7 +58,7 @@ func TestQueueGivesLargeFilesALane(t *testing.T) {
 	}
 }
 
-// Open large files are few, however many there are: their descriptors are open.
+// TestQueueDoesNotPileUpLargeFiles checks that few large files are open at once, because each needs descriptors.
 func TestQueueDoesNotPileUpLargeFiles(t *testing.T) {
 	var got []string
 	q := newQueue(8)
@@ -78,7 +78,8 @@ func TestQueueDoesNotPileUpLargeFiles(t *testing.T) {
 	}
 }
 
-// With several workers a shallow directory is entered while a deep one is at work; with one, the deep one ends first.
+// TestQueueLooksBesideTheDeepestDirectory checks that, with several workers, a shallow directory is entered while a deep one is in
+// progress. With one worker, the deep one is finished first.
 func TestQueueLooksBesideTheDeepestDirectory(t *testing.T) {
 	for _, tt := range []struct {
 		workers int
@@ -102,7 +103,7 @@ func TestQueueLooksBesideTheDeepestDirectory(t *testing.T) {
 	}
 }
 
-// Neither many directories nor many names are held for the sake of that look.
+// TestQueueStaysDeepWhenMuchIsHeld checks that this does not hold many directories or many names in memory.
 func TestQueueStaysDeepWhenMuchIsHeld(t *testing.T) {
 	for name, fill := range map[string]func(q *queue, got *[]string){
 		"directories": func(q *queue, got *[]string) {

@@ -12,31 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// quotas are the kinds of quota that a filesystem keeps. files: perhaps in files of its root, which are copied as files;
-// otherwise where no walk comes.
+// quotas are the kinds of quota that a filesystem keeps. If files is set, it may keep them in files in its root, which are copied
+// as files; otherwise they are in hidden inodes.
 type quotas struct {
 	kinds []string
 	files bool
 }
 
-// wholeQuotas says what limits are lost. Files in the root were found by the walk.
-func (s *scanner) wholeQuotas() {
+// addQuotaFinding adds the finding about quota limits that are lost. The walk has already reported quota files in the root.
+func (s *scanner) addQuotaFinding() {
 	q := s.quotas(s.src)
 	if len(q.kinds) == 0 || q.files && s.quotaFiles {
 		return
 	}
-	fix := "note them (repquota -v -u -g -P MOUNT), and set them on the new system (setquota; mkfs.ext4 -O quota,project)"
+	fix := "save the list (repquota -v -u -g -P MOUNT), and set them on the new system (setquota; mkfs.ext4 -O quota,project)"
 	switch s.src.magic {
 	case unix.XFS_SUPER_MAGIC:
 		fix = "save them (xfs_quota -x -c 'dump -u -f FILE' MOUNT, and -g, -p), and set them on the new system (xfs_quota -x -c 'restore -u -f FILE' MOUNT)"
 	case unix.BTRFS_SUPER_MAGIC:
-		fix = "note them (btrfs qgroup show -re MOUNT), and set them on the new system (btrfs quota enable, btrfs qgroup limit)"
+		fix = "save the list (btrfs qgroup show -re MOUNT), and set them on the new system (btrfs quota enable, btrfs qgroup limit)"
 	}
-	s.find("tree.quota", Loss, "", fix, "the source's %s keeps %s quotas out of sight of a copy by files: limits and grace times, where some are set, are lost", fsName(s.src.magic), strings.Join(q.kinds, ", "))
+	s.find("tree.quota", Loss, "", fix, "the source's %s keeps %s quotas where a copy by files cannot read them: limits and grace times, if any are set, will be lost", fsName(s.src.magic), strings.Join(q.kinds, ", "))
 }
 
-// quotasOf asks the kernel for the quotas that are on, and the superblock for those that this mount does not use: ext4 has
-// them off when it is mounted read-only.
+// quotasOf asks the kernel for the quotas that are enabled, and reads those that the mount does not use from the superblock:
+// ext4 disables quotas on a read-only mount.
 func quotasOf(r *root) quotas {
 	switch r.magic {
 	case unix.BTRFS_SUPER_MAGIC:
@@ -47,7 +47,7 @@ func quotasOf(r *root) quotas {
 		}
 		sb, err := firstBlock(r.st.dev)
 		if err != nil {
-			return quotas{} // not a disk that can be asked, and nothing is on
+			return quotas{} // no superblock can be read, and nothing is enabled
 		}
 		return quotas{kinds: xfsQuotas(sb)}
 	case unix.EXT4_SUPER_MAGIC:
@@ -60,14 +60,14 @@ func quotasOf(r *root) quotas {
 	return quotas{kinds: quotasOn(r), files: true}
 }
 
-// include/uapi/linux/dqblk_xfs.h. All filesystems answer it, and everybody may ask.
+// include/uapi/linux/dqblk_xfs.h. All filesystems support it, and it needs no privilege.
 const xgetqstat = ('X'<<8 + 5) << 8 // QCMD(Q_XGETQSTAT, USRQUOTA)
 
-// quotasOn are those that the kernel counts by now.
+// quotasOn returns the kinds of quota that the kernel accounts at present.
 func quotasOn(r *root) []string {
 	var st [256]byte // struct fs_quota_stat has 80
 	_, _, e := unix.Syscall6(unix.SYS_QUOTACTL_FD, uintptr(r.fd), xgetqstat, 0, uintptr(unsafe.Pointer(&st)), 0, 0)
-	if errors.Is(e, unix.ENOSYS) { // that nothing is on, or Linux before 5.14
+	if errors.Is(e, unix.ENOSYS) { // nothing is enabled, or the kernel is older than 5.14
 		name, err := blockDevice(r.st.dev)
 		if err != nil {
 			return nil
@@ -84,7 +84,7 @@ func quotasOn(r *root) []string {
 	return quotaKinds(binary.NativeEndian.Uint16(st[2:]))
 }
 
-// quotaKinds reads qs_flags: FS_QUOTA_UDQ_ACCT, GDQ_ACCT, PDQ_ACCT, each followed by its ENFD.
+// quotaKinds decodes qs_flags: the bits FS_QUOTA_UDQ_ACCT, GDQ_ACCT and PDQ_ACCT, each followed by its ENFD.
 func quotaKinds(flags uint16) (kinds []string) {
 	for i, k := range []string{"user", "group", "project"} {
 		if flags>>(2*i)&3 != 0 {
@@ -94,7 +94,7 @@ func quotaKinds(flags uint16) (kinds []string) {
 	return kinds
 }
 
-// extQuotas: EXT4_FEATURE_RO_COMPAT_QUOTA, and the inodes that hold them.
+// extQuotas reads the feature EXT4_FEATURE_RO_COMPAT_QUOTA and the numbers of the quota inodes from a superblock.
 func extQuotas(b []byte) (kinds []string) {
 	le := binary.LittleEndian
 	if len(b) < 2048 || le.Uint16(b[1024+0x38:]) != 0xef53 || le.Uint32(b[1024+0x64:])&0x100 == 0 {
@@ -111,7 +111,7 @@ func extQuotas(b []byte) (kinds []string) {
 	return kinds
 }
 
-// xfsQuotas: sb_uquotino, sb_gquotino and, since version 5, sb_pquotino.
+// xfsQuotas reads sb_uquotino, sb_gquotino and, in version 5, sb_pquotino from a superblock.
 func xfsQuotas(b []byte) (kinds []string) {
 	be := binary.BigEndian
 	if len(b) < 240 || string(b[:4]) != "XFSB" {
@@ -133,7 +133,8 @@ func xfsQuotas(b []byte) (kinds []string) {
 	return kinds
 }
 
-// btrfsQuotas: BTRFS_IOC_FS_INFO names the filesystem's directory in sysfs, which has one for quota groups since Linux 5.9.
+// btrfsQuotas looks for quota groups in sysfs, where they are listed since Linux 5.9. BTRFS_IOC_FS_INFO returns the UUID, which
+// is the name of the filesystem's directory there.
 func btrfsQuotas(fd int) []string {
 	var info [1024]byte
 	if err := ioctl(fd, ioc(iocRead, 0x94, 31, uint(len(info))), unsafe.Pointer(&info)); err != nil {
@@ -146,7 +147,7 @@ func btrfsQuotas(fd int) []string {
 	return []string{"group (qgroup)"}
 }
 
-// blockDevice is the node of a device, which is major<<32 | minor.
+// blockDevice returns the path of the node of dev, which is major<<32 | minor.
 func blockDevice(dev uint64) (string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/uevent", dev>>32, uint32(dev)))
 	if err != nil {
@@ -160,7 +161,7 @@ func blockDevice(dev uint64) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// firstBlock reads 2 KiB of a mounted device: ext4's superblock is in the second, xfs's in the first.
+// firstBlock reads the first 2 KiB of a device: the superblock of ext4 is in the second KiB, that of xfs in the first.
 func firstBlock(dev uint64) ([]byte, error) {
 	name, err := blockDevice(dev)
 	if err != nil {

@@ -54,7 +54,7 @@ func TestQuotasOfSuperblocks(t *testing.T) {
 	}
 }
 
-// Limits that no file holds are lost, and it is said; those in files of the root are copied.
+// TestPrecheckOfQuotas checks that limits in hidden inodes are reported as lost. Those in files of the root are copied.
 func TestPrecheckOfQuotas(t *testing.T) {
 	src := newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, mkdir("plain", 0o700), file("plain/f", 0o600, nil), mkdir("plain/d", 0o700), file("plain/d/aquota.user", 0o600, nil),
@@ -83,14 +83,14 @@ func TestPrecheckOfQuotas(t *testing.T) {
 	}
 	for magic, tool := range map[int64]string{unix.XFS_SUPER_MAGIC: "xfs_quota", unix.BTRFS_SUPER_MAGIC: "btrfs qgroup limit", unix.EXT4_SUPER_MAGIC: "setquota"} {
 		s := &scanner{src: &root{magic: magic}, quotas: func(*root) quotas { return hidden }, found: map[string]*finding{}}
-		s.wholeQuotas()
+		s.addQuotaFinding()
 		if f := s.found["tree.quota"]; !strings.Contains(f.Fix, tool) {
 			t.Errorf("%#x: fix %q does not name %s", magic, f.Fix, tool)
 		}
 	}
 }
 
-// Mounted read-only, as a source should be, ext4 has its quotas off: the superblock still tells.
+// TestQuotasOfAReadOnlySource: on a read-only mount, as a source should be, ext4 disables quotas. The superblock still has them.
 func TestQuotasOfAReadOnlySource(t *testing.T) {
 	src := newDisk(t, "ext4", 64<<20)
 	if got := quotasIn(t, src.dir); len(got.kinds) > 0 {
@@ -113,7 +113,7 @@ func quotasIn(t *testing.T, dir string) quotas {
 	return quotasOf(s.src)
 }
 
-// The kernel's own answer, where it has one.
+// TestQuotasThatAreOn checks what the kernel reports.
 func TestQuotasThatAreOn(t *testing.T) {
 	t.Run("xfs", func(t *testing.T) {
 		src := newDisk(t, "xfs", 320<<20)
@@ -132,7 +132,7 @@ func TestQuotasThatAreOn(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		for _, flags := range []uintptr{0, unix.MS_RDONLY} { // the second without quotas: only the superblock tells
+		for _, flags := range []uintptr{0, unix.MS_RDONLY} { // the second mount has quotas disabled: only the superblock has them
 			if got := quotasIn(t, src.dir); !slices.Equal(got.kinds, []string{"user", "project"}) {
 				t.Errorf("%+v", got)
 			}

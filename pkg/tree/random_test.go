@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Random trees: what was copied equals by the oracle and by Verify.
+// TestRandomTrees checks that copies of random trees are equal according to the oracle and to Verify.
 func TestRandomTrees(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
@@ -22,7 +22,7 @@ func TestRandomTrees(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				n++
 				if n > 12 {
-					return // enough for the time there is
+					return // out of time
 				}
 				from, to := filepath.Join(src.dir, fmt.Sprint(n)), filepath.Join(dst.dir, fmt.Sprint(n))
 				for _, d := range []string{from, to} {
@@ -42,7 +42,7 @@ func TestRandomTrees(t *testing.T) {
 				if err != nil || !rep.Equal() {
 					rt.Fatalf("verify: %v, %v", err, rep.Differences)
 				}
-				sameTree(t, from, to, " allocated ") // the map of the extents may differ; Verify compared the extents
+				sameTree(t, from, to, " allocated ") // the extent tree may differ; Verify has compared the extents
 				if t.Failed() {
 					rt.Fatal("oracle says no")
 				}
@@ -111,7 +111,7 @@ func randomTree(rt *rapid.T, on disk, root string) {
 	}
 }
 
-// randomACLs sets none, one, or on a directory both.
+// randomACLs sets no ACL, one, or both on a directory.
 func randomACLs(rt *rapid.T, full string, dir bool) error {
 	names := []string{"system.posix_acl_access"}
 	if dir {
@@ -138,9 +138,9 @@ func randomACLs(rt *rapid.T, full string, dir bool) error {
 	return nil
 }
 
-// randomFlags sets those that the filesystem has for the type, and a project id.
+// randomFlags sets flags that the filesystem supports for the type, and a project id.
 func randomFlags(rt *rapid.T, on disk, full string, dir bool) error {
-	letters := "ASdia" // what freezes goes last
+	letters := "ASdia" // those that freeze the object come last
 	switch {
 	case dir && on.fs == "ext4":
 		letters = "DT" + letters

@@ -17,15 +17,14 @@ type entry struct {
 
 const chunkEntries = 64 << 10
 
-// readChunk reads about limit names from fd, where the last call ended,
-// sorted by (not directory, inode): files of a directory before its
-// subdirectories, both in the order of the inode table. more tells that there may be others.
-// With an error come the names that were read before it.
+// readChunk reads about limit names from fd, from where the last call ended. It sorts them: files before subdirectories, both
+// by inode number, which is the order of the inode table. more reports whether there may be others. With an error it returns
+// the names that were read before it.
 func readChunk(fd int, buf []byte, limit int) (es []entry, more bool, err error) {
 	return readNames(limit, func() (int, error) { return unix.Getdents(fd, buf) }, buf)
 }
 
-// readNames is readChunk by a getdents that fills buf.
+// readNames is like readChunk, with a getdents function that fills buf.
 func readNames(limit int, getdents func() (int, error), buf []byte) (es []entry, more bool, err error) {
 	ne := binary.NativeEndian
 	var arena strings.Builder
@@ -95,7 +94,7 @@ func readNames(limit int, getdents func() (int, error), buf []byte) (es []entry,
 	return es, more, err
 }
 
-// countNames counts without keeping them.
+// countNames counts the names in a directory, without "." and "..".
 func countNames(fd int, buf []byte) (n int64, err error) {
 	for {
 		m, err := unix.Getdents(fd, buf)

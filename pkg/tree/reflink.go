@@ -8,13 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// knowsShares tells filesystems whose files can share extents, and say so in FIEMAP.
+// knowsShares reports whether files of a filesystem can share extents and FIEMAP shows that.
 func knowsShares(magic int64) bool {
 	return magic == unix.XFS_SUPER_MAGIC || magic == unix.BTRFS_SUPER_MAGIC
 }
 
-// canShare tries whether files of dir's filesystem can share extents, with two
-// files that have no name and so outlive nothing.
+// canShare tries to share an extent between two unnamed temporary files on the filesystem of dir.
 func canShare(dir int) bool {
 	var fds [2]int
 	for i := range fds {
@@ -28,7 +27,7 @@ func canShare(dir int) bool {
 	return writeFull(fds[0], make([]byte, 64<<10), 0) == nil && cloneRange(fds[1], fds[0], 0, 0, 64<<10) == nil
 }
 
-// sharedBytes counts what of a file is in extents that something else shares.
+// sharedBytes returns how many bytes of a file are in shared extents.
 func sharedBytes(w *worker, fd int, size int64) (n int64) {
 	for x := (extents{fd: fd, buf: w.mapBuffer()}); ; {
 		e, ok, err := x.next()
@@ -41,7 +40,7 @@ func sharedBytes(w *worker, fd int, size int64) (n int64) {
 	}
 }
 
-// mapBuffer spares an allocation for each file.
+// mapBuffer returns a buffer for extents, to avoid an allocation for each file.
 func (w *worker) mapBuffer() []byte {
 	if w.fiemap == nil {
 		w.fiemap = make([]byte, fiemapHeaderSize+fiemapBatch*fiemapExtentSize)
@@ -49,8 +48,8 @@ func (w *worker) mapBuffer() []byte {
 	return w.fiemap
 }
 
-// cloneRange makes n bytes of dst at off those of src at from. The kernel writes
-// back the source's range first, and holds both inodes meanwhile.
+// cloneRange makes n bytes of dst at off share those of src at from. The kernel writes back the range of src first, and locks
+// both inodes meanwhile.
 func cloneRange(dst, src int, from, off, n int64) error {
 	for {
 		err := unix.IoctlFileCloneRange(dst, &unix.FileCloneRange{Src_fd: int64(src), Src_offset: uint64(from), Src_length: uint64(n), Dest_offset: uint64(off)})
@@ -60,8 +59,8 @@ func cloneRange(dst, src int, from, off, n int64) error {
 	}
 }
 
-// sharing decides what of a file can be shared. wait: another file with the
-// same extents is under way; this one is tried again when that is complete.
+// sharing decides what a file can share. wait means that another file with the same extents is being copied; this one is queued
+// again when that is complete.
 func (c *copier) sharing(w *worker, d *dir, name string, fd int, m *meta) (x sharing, wait bool) {
 	es := c.extentsShared(w, fd, m)
 	if len(es) == 0 {
@@ -70,8 +69,8 @@ func (c *copier) sharing(w *worker, d *dir, name string, fd int, m *meta) (x sha
 	return c.shares.plan(es, waiter{d: d, name: name, ino: m.ino})
 }
 
-// shared tells that the data of a file with claims is complete at fd, -1 for
-// one that no one may share, and takes up the files that waited for it.
+// shared records that the data of a file with claims is complete at fd, or that it must not be shared if fd is -1. It queues the
+// files that waited for it.
 func (c *copier) shared(mine uint32, fd int) {
 	if mine == 0 {
 		return
@@ -81,18 +80,18 @@ func (c *copier) shared(mine uint32, fd int) {
 		h = nil
 	}
 	for _, x := range c.shares.publish(mine, h) {
-		c.q.push(&again{c: c, waiter: x})
+		c.q.push(&delayedFile{c: c, waiter: x})
 	}
 }
 
-// again is a file that waited. Its directory counts it as pending already.
-type again struct {
+// delayedFile is a file that has waited. Its directory already counts it as pending.
+type delayedFile struct {
 	c *copier
 	waiter
 	taken bool
 }
 
-func (a *again) take(int) task {
+func (a *delayedFile) take(int) task {
 	if a.taken {
 		return nil
 	}
@@ -102,9 +101,8 @@ func (a *again) take(int) task {
 	}
 }
 
-// share makes j share what it can: afterwards kept says which ranges need no
-// writing. What the kernel refuses is written like any data, over it if need be.
-// What a resumed copy has of j already is shared too: it is the same data.
+// share makes j share what it can. Afterwards kept has the ranges that need not be written. What the kernel refuses is written
+// like other data. If a resumed copy already has a part of j, that is shared too: the data is the same.
 func (j *fileJob) share() error {
 	if len(j.sharing.have) == 0 {
 		return nil
@@ -123,7 +121,7 @@ func (j *fileJob) share() error {
 		if s.file != of {
 			_ = unix.Close(src)
 			of = s.file
-			src, size, _ = j.c.openShared(j.c.shares.file(of)) // -1 for an error: that much is written
+			src, size, _ = j.c.openShared(j.c.shares.file(of)) // -1 after an error: the range is written instead
 		}
 		if s, ok := j.aligned(s, size); ok && src >= 0 && cloneRange(j.dst, src, s.from, s.off, s.end-s.off) == nil {
 			j.kept = append(j.kept, s.span)
@@ -133,7 +131,7 @@ func (j *fileJob) share() error {
 	return nil
 }
 
-// openShared opens a file on the target whose data is complete.
+// openShared opens a file on the target whose data is complete, and returns its size.
 func (c *copier) openShared(f sharedFile) (fd int, size int64, err error) {
 	const flags = unix.O_RDONLY | unix.O_NONBLOCK
 	var st stat
@@ -143,7 +141,7 @@ func (c *copier) openShared(f sharedFile) (fd int, size int64, err error) {
 	}
 	if f.state == shareStored {
 		var path string
-		if path, want, err = c.prior.whole(storedPlace(f)); err != nil {
+		if path, want, err = c.prior.completeFile(storedPlace(f)); err != nil {
 			return -1, 0, err
 		}
 		fd, err = openPath(c.dst.fd, path, flags)
@@ -163,7 +161,7 @@ func (c *copier) openShared(f sharedFile) (fd int, size int64, err error) {
 	return fd, st.size, nil
 }
 
-// place says where a record of the interrupted copy's manifest is.
+// place locates a record in the manifest of the interrupted copy.
 type place struct {
 	at    int64
 	bytes uint32
@@ -183,10 +181,10 @@ func storedPlace(f sharedFile) place {
 	return place{int64(binary.NativeEndian.Uint64(h)), binary.NativeEndian.Uint32(h[8:]), binary.NativeEndian.Uint64(h[12:])}
 }
 
-// recordShares puts after j's own record what others may share of it, for a
-// resumed copy. Without that record it would not count.
+// recordShares appends records of the extents of j that others may share, for a resumed copy. They are only valid after the
+// record of j itself.
 func (j *fileJob) recordShares(w *worker) error {
-	const most = 4096 // to a block
+	const most = 4096 // records in a block
 	for _, e := range j.sharing.extents {
 		w.recs = append(w.recs, record{kind: kindShared, name: j.name, ino: j.meta.ino, size: e.off, sum: Sum{uint64(e.phys), uint64(e.len)}, nlink: j.meta.nlink})
 		if len(w.recs) >= most {
@@ -199,8 +197,8 @@ func (j *fileJob) recordShares(w *worker) error {
 	return nil
 }
 
-// remember takes up what a block of the interrupted copy's manifest says of shared extents.
-func (s *shares) remember(b *block, at int64, n int) {
+// loadBlock adds the shared extents in a block of the interrupted copy's manifest.
+func (s *shares) loadBlock(b *block, at int64, n int) {
 	var file uint32
 	var of string
 	for _, r := range b.recs {
@@ -223,8 +221,8 @@ func (s *shares) remember(b *block, at int64, n int) {
 	}
 }
 
-// aligned cuts s to whole blocks of the target, of a file with size bytes there.
-// A part of a block can be shared only where both files end in it.
+// aligned trims s to whole blocks of the target. The other file has size bytes there. A part of a block can only be shared if
+// both files end in it.
 func (j *fileJob) aligned(s share, size int64) (share, bool) {
 	b := j.c.dst.bsize
 	s.end = min(s.end, j.meta.size, s.off+size-s.from)
@@ -240,7 +238,7 @@ func (j *fileJob) aligned(s share, size int64) (share, bool) {
 	return s, s.off < s.end
 }
 
-// writeOwn writes of b at off what is not shared.
+// writeOwn writes those parts of b, at off, that are not shared.
 func (j *fileJob) writeOwn(b []byte, off int64) error {
 	end := off + int64(len(b))
 	i := sort.Search(len(j.kept), func(i int) bool { return j.kept[i].end > off })

@@ -48,15 +48,15 @@ func (v *verifier) file(w *worker, d *dir, e entry) error {
 	v.compare(f.path, &f.s, &f.t)
 	r, ok := w.done[name]
 	ok = ok && r.ino == f.s.ino && r.size == f.s.size
-	hurt := ok && r.kind == kindDamaged
-	if !hurt {
+	wasDamaged := ok && r.kind == kindDamaged
+	if !wasDamaged {
 		f.verity()
 	}
 	known := ok && r.kind == kindFile
-	// Without any hash there is no better name to wait for.
-	first := v.linkOf(f.path, &f.s.stat, &f.t.stat, known || hurt || v.o.Hashes == nil)
-	if hurt {
-		return f.hurt(w, r.sum)
+	// Without hashes there is no point in waiting for another name.
+	first := v.linkOf(f.path, &f.s.stat, &f.t.stat, known || wasDamaged || v.o.Hashes == nil)
+	if wasDamaged {
+		return f.compareDamaged(w, r.sum)
 	}
 	if !first || f.s.size != f.t.size {
 		return nil
@@ -64,17 +64,17 @@ func (v *verifier) file(w *worker, d *dir, e entry) error {
 	return f.data(w, r.sum, known && !v.o.Reread)
 }
 
-// pair is one file on both sides.
+// pair is a file on both sides.
 type pair struct {
 	v        *verifier
 	path     func() string
-	direct   bool // dst reads past the cache
+	direct   bool // reads of dst bypass the page cache
 	src, dst int
 	s, t     meta
-	early    []byte // of dst, when all of it has been read past the cache already
+	early    []byte // the data of dst, if all of it has already been read past the cache
 }
 
-// data compares data and allocation. sum is the source's, if known.
+// data compares data and allocation. sum is that of the source, if known.
 func (f *pair) data(w *worker, sum Sum, known bool) error {
 	v := f.v
 	if !known {
@@ -113,7 +113,7 @@ func (f *pair) target(w *worker) (sum Sum, dense bool, err error) {
 	bsize, read := int(f.v.src.bsize), f.t.size
 	count, told := f.counting()
 	if !f.direct {
-		// Whatever O_DIRECT cannot do is at least not answered from the cache.
+		// Without O_DIRECT, at least drop the cached pages first.
 		_ = unix.Fadvise(f.dst, 0, 0, unix.FADV_DONTNEED)
 	}
 	if int64(len(f.early)) == f.t.size && f.t.size > 0 {
@@ -129,8 +129,8 @@ func (f *pair) target(w *worker) (sum Sum, dense bool, err error) {
 	return sum, dense, nil
 }
 
-// counting returns what counts a file's progress: at so many bytes of the file, and at its end. What counts is the part that the
-// source has on its disk, since the total does not count holes either.
+// counting returns functions that count the progress of a file: at is called with the position, end at the end of the file. They
+// count allocated bytes of the source, because the total does not include holes either.
 func (f *pair) counting() (at func(pos int64), end func()) {
 	all, told := min(f.s.blocks*512, f.v.src.roundUp(f.s.size)), int64(0)
 	at = func(pos int64) {
@@ -148,9 +148,9 @@ func (f *pair) sharedSource(w *worker) int64 {
 	return sharedBytes(w, f.src, f.s.size)
 }
 
-// sumFile hashes what SEEK_DATA calls data. dense says that no aligned block of
-// bsize bytes was zero and that there was no hole. direct is for descriptors
-// with O_DIRECT, which is given up when the filesystem refuses it. count, which may be nil, is told how far it is.
+// sumFile hashes the data of a file, as SEEK_DATA reports it. dense means that there was neither a hole nor an aligned block of
+// bsize zeros. direct must be set if fd was opened with O_DIRECT, which sumFile clears if the filesystem refuses a read. count,
+// which may be nil, is called with the position.
 func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct bool, bsize int, count func(pos int64)) (sum Sum, dense bool, read int64, err error) {
 	if size > 0 && size <= blockSize {
 		// A hole reads as zeros, which count nothing.
@@ -179,7 +179,7 @@ func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct
 		}
 		if seg.a >= min(pos+blockSize, size) {
 			dense = false
-			pos -= blockSize // look again from the segment on
+			pos -= blockSize // continue at the segment
 			if seg.a < size {
 				pos = seg.a/blockSize*blockSize - blockSize
 			}
@@ -201,8 +201,8 @@ func sumFile(ctx interface{ Err() error }, w *worker, fd int, size int64, direct
 	return sum, dense, read, nil
 }
 
-// readBlock reads n bytes at off, a multiple of blockSize, into buf. A direct
-// read asks for whole sectors and may end at the end of the file.
+// readBlock reads n bytes at off, a multiple of blockSize, into buf. A direct read requests whole sectors and may end at the end
+// of the file.
 func readBlock(fd int, buf []byte, n int, off int64, direct bool) error {
 	if direct {
 		got, err := unix.Pread(fd, buf[:(n+4095)&^4095], off)
@@ -212,7 +212,7 @@ func readBlock(fd int, buf []byte, n int, off int64, direct bool) error {
 		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EINTR) {
 			return err
 		}
-		// Short or refused: the rest of this file goes through the (dropped) cache.
+		// The read was short or refused: read the rest of this file through the page cache, which has been dropped.
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		if err == nil {
 			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags&^unix.O_DIRECT)
@@ -232,7 +232,7 @@ func readBlock(fd int, buf []byte, n int, off int64, direct bool) error {
 	return err
 }
 
-// locate finds the first byte that differs, to be named.
+// locate finds and reports the first byte that differs.
 func (f *pair) locate(w *worker, want, got Sum) error {
 	other := make([]byte, blockSize+4096)
 	for pos := int64(0); pos < f.s.size; pos += blockSize {
@@ -257,7 +257,7 @@ func (f *pair) locate(w *worker, want, got Sum) error {
 	return nil
 }
 
-// unhashedLinks compares the inodes of which no name had a hash.
+// unhashedLinks compares the multiply linked inodes without a hash for any of their names.
 func (v *verifier) unhashedLinks(w *worker) error {
 	for _, path := range v.todo {
 		if err := v.unhashed(w, path); err != nil {
@@ -286,7 +286,7 @@ func (v *verifier) unhashed(w *worker, path string) error {
 		return v.unreadable(path, Target, err)
 	}
 	if f.s.size != f.t.size {
-		return nil // said already
+		return nil // already reported
 	}
 	return f.data(w, Sum{}, false)
 }

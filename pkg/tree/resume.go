@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loadResume indexes the interrupted copy's manifest.
+// loadResume indexes the manifest of the interrupted copy.
 func (c *copier) loadResume() (err error) {
 	r := c.o.Resume
 	if r == nil {
@@ -18,7 +18,7 @@ func (c *copier) loadResume() (err error) {
 	}
 	var each func(*block, int64, int)
 	if c.shares != nil {
-		each = c.shares.remember
+		each = c.shares.loadBlock
 	}
 	c.prior, err = indexManifest(r.Manifest, r.ManifestBytes, true, each)
 	if err == nil && c.prior.size != r.ManifestBytes {
@@ -27,7 +27,7 @@ func (c *copier) loadResume() (err error) {
 	return err
 }
 
-// resumeEntry reports that an entry was finished, and synced, before the interruption.
+// resumeEntry reports whether an entry was finished and synced before the interruption.
 func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 	if c.prior == nil || !d.existed {
 		return false, nil
@@ -36,26 +36,26 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 		return c.resumeDir(d, e)
 	}
 	r, ok := w.done[e.name]
-	// What was made of a damaged file has other names: another try would part it from them.
+	// The copy of a damaged file may have other names: copying it again would separate it from them.
 	again := r.kind == kindDamaged && r.nlink > 1
 	if !ok || !r.kind.complete() && !again {
 		return false, nil
 	}
 	if r.ino != e.ino {
-		c.shares.doubt()
+		c.shares.distrust()
 		return false, nil
 	}
-	// The record says that it was synced; a look costs little and spares a surprise.
+	// The record means that it was synced, but a check is cheap.
 	var st stat
 	if err := statAt(d.dst, e.name, &st); err != nil || st.isDir() || st.isReg() && st.size != r.size {
-		c.shares.doubt()
+		c.shares.distrust()
 		return false, nil
 	}
 	if again {
 		if c.o.OnReadError != List {
 			return false, &Error{Side: Source, Op: "read", Path: d.path(e.name), Err: errWasDamaged}
 		}
-		d.hurt.Store(true)
+		d.incomplete.Store(true)
 		c.problem(Problem{Path: d.path(e.name), What: "data", Err: errWasDamaged})
 	}
 	c.count(func(res *Result) { res.Skipped++ })
@@ -65,9 +65,9 @@ func (c *copier) resumeEntry(w *worker, d *dir, e entry) (bool, error) {
 	return true, nil
 }
 
-var errWasDamaged = errors.New("could not be read whole by the copy that was cut short; list what cannot be read, or start again")
+var errWasDamaged = errors.New("the interrupted copy could not read all of it; use the policy skip-and-list, or start again")
 
-// resumeDir skips a whole finished directory.
+// resumeDir reports whether a directory was finished, with everything below it.
 func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 	var st stat
 	if err := statAt(d.src, e.name, &st); err != nil {
@@ -78,7 +78,7 @@ func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 		return false, nil
 	}
 	if statAt(d.dst, e.name, &st) != nil || !st.isDir() {
-		c.shares.doubt()
+		c.shares.distrust()
 		return false, nil
 	}
 	n := int64(r.files)
@@ -89,8 +89,7 @@ func (c *copier) resumeDir(d *dir, e entry) (bool, error) {
 	return true, nil
 }
 
-// priorLink finds the copy that an interrupted run made of an inode with a name
-// in d, known to have been synced.
+// priorLink finds the copy of an inode, with a name in d, that an interrupted run has made and synced.
 func (c *copier) priorLink(d *dir, m *meta) (linkRec, string, bool) {
 	if c.prior == nil {
 		return linkRec{}, "", false
@@ -114,7 +113,7 @@ func (c *copier) priorLink(d *dir, m *meta) (linkRec, string, bool) {
 	if r.handleOf(fd, "") {
 		path = ""
 	}
-	if r.frozen != 0 { // it may be frozen already, and must take further names
+	if r.frozen != 0 { // the flags may be set already, but more names must be added
 		if f, err := openPath(c.dst.fd, path0, unix.O_RDONLY); err == nil {
 			_, _ = object{fd: f}.addFlags(0, flFrozen)
 			_ = unix.Close(f)
@@ -123,10 +122,9 @@ func (c *copier) priorLink(d *dir, m *meta) (linkRec, string, bool) {
 	return r, path, true
 }
 
-// cancel takes back, durably, what the manifest says of a name, before another
-// try begins under it: that has the file's size from the start, and after a
-// second cut would pass for what the first had.
-func (c *copier) cancel(d *dir, name string, ino uint64) error {
+// revoke durably revokes the record of a name before the file is copied again under it. The new file has its full size from the
+// start, so after a second interruption it would match the old record, although its data is missing.
+func (c *copier) revoke(d *dir, name string, ino uint64) error {
 	err := c.man.write(d.key(), d.path(""), []record{{kind: kindPartial, name: name, ino: ino, nlink: 1}})
 	if err != nil {
 		return err
@@ -134,8 +132,7 @@ func (c *copier) cancel(d *dir, name string, ino uint64) error {
 	return c.checkpoint()
 }
 
-// remove takes away what an interrupted copy left under a name that is to be
-// made again.
+// remove removes what an interrupted copy left under a name that will be made again.
 func (c *copier) remove(d *dir, name string) error {
 	err := unix.Unlinkat(d.dst, name, 0)
 	if errors.Is(err, unix.EPERM) {
@@ -153,7 +150,7 @@ func (c *copier) remove(d *dir, name string) error {
 	return err
 }
 
-// reuseDir accepts an existing directory; anything else of that name goes.
+// reuseDir accepts an existing directory, and replaces anything else of that name by a directory.
 func (c *copier) reuseDir(up *dir, name string) error {
 	var st stat
 	if err := statAt(up.dst, name, &st); err != nil {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// goingDown stops a filesystem like a power cut: nothing that is not on the
-// disk gets there. _IOR('X', 125, __u32), XFS_IOC_GOINGDOWN and EXT4_IOC_SHUTDOWN; 2 is NOLOGFLUSH.
+// goingDown shuts a filesystem down as in a power cut: nothing more reaches the disk. _IOR('X', 125, __u32) is XFS_IOC_GOINGDOWN
+// and EXT4_IOC_SHUTDOWN; 2 is NOLOGFLUSH.
 func goingDown(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -160,7 +160,7 @@ func TestCancelIsResumable(t *testing.T) {
 	}
 }
 
-// heirs are directories that give to what is made in them what older names there do not have.
+// heirs makes directories whose new entries inherit attributes that older entries do not have.
 func heirs(on disk) []act {
 	acts := []act{mkdir("acl", 0o755), mkdir("flags", 0o755), mkdir("gid", 0o755), mkdir("early", 0o755), file("plain", 0o600, nil)}
 	dirs := []string{"acl", "flags", "gid", "early"}
@@ -189,9 +189,8 @@ func heirs(on disk) []act {
 	return acts
 }
 
-// What a directory gives to new names in it, the copies of older ones do not
-// get: neither at first nor when a copy is resumed in a directory that was
-// complete, but not yet said to be.
+// TestNothingIsInherited checks that the copies of older entries do not inherit attributes of their directory: neither in the
+// first run, nor when a copy is resumed in a directory that was complete but not yet recorded.
 func TestNothingIsInherited(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
@@ -213,8 +212,8 @@ func TestNothingIsInherited(t *testing.T) {
 	}
 }
 
-// A large file that cannot go on starts over; if the power goes while it does, the
-// new try, which has the size already, is not taken for what the first one had.
+// TestLargeFileStartsOverTwice: a large file that cannot be continued is copied from the start. If the power fails meanwhile, the
+// new file, which already has the full size, must not be taken for the first one.
 func TestLargeFileStartsOverTwice(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 256<<20), newDisk(t, "ext4", 256<<20)
 	const size = 90 << 20
@@ -234,7 +233,7 @@ func TestLargeFileStartsOverTwice(t *testing.T) {
 		defer cancel()
 		o := Options{Manifest: &man, ProgressEvery: time.Millisecond, Workers: 2, CheckpointEvery: time.Hour}
 		o.Checkpoint = func(c Checkpoint) error {
-			if first == 0 || born() == first { // else the power went before
+			if first == 0 || born() == first { // otherwise the power failed before
 				saved = c
 			}
 			return nil
@@ -259,14 +258,14 @@ func TestLargeFileStartsOverTwice(t *testing.T) {
 		t.Fatalf("first: %v, %+v", err, saved)
 	}
 	first = born()
-	apply(t, dst.dir, chattr("+i", "large")) // it was complete, and no one had said so
+	apply(t, dst.dir, chattr("+i", "large")) // it was complete, but not recorded
 	if err := run(1 << 20); !errors.Is(err, context.Canceled) {
 		t.Fatalf("second: %v", err)
 	}
 	if born() == first {
 		t.Fatal("the second try did not start over")
 	}
-	if err := errors.Join(os.Truncate(target, 0), os.Truncate(target, size)); err != nil { // none of its data came to the disk
+	if err := errors.Join(os.Truncate(target, 0), os.Truncate(target, size)); err != nil { // none of its data reached the disk
 		t.Fatal(err)
 	}
 	first = 0
@@ -304,7 +303,7 @@ func TestFullTarget(t *testing.T) {
 	}
 }
 
-// A full target ends the copy in order; once there is room it goes on where it was.
+// TestFullTargetIsResumable checks that a full target ends the copy cleanly, and that it resumes once there is space.
 func TestFullTargetIsResumable(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs"} {
 		t.Run(fs, func(t *testing.T) {
@@ -324,7 +323,7 @@ func TestFullTargetIsResumable(t *testing.T) {
 			if err := unix.Statfs(dst.dir, &st); err != nil {
 				t.Fatal(err)
 			}
-			// Room is left for less than half.
+			// There is space for less than half.
 			apply(t, dst.dir, fallocate("ballast", 0, 0, int64(st.Bfree)*st.Bsize-(70<<20)))
 			syncDir(t, dst.dir)
 			var man manifestBuf
@@ -356,7 +355,7 @@ func TestFullTargetIsResumable(t *testing.T) {
 	}
 }
 
-// The kernel tells of a lost write once: after a sync that failed, nothing more is said to be on the disk.
+// TestNoCheckpointAfterALostFlush: the kernel reports a lost write only once, so after a failed sync there is no checkpoint.
 func TestNoCheckpointAfterALostFlush(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, mkdir("d", 0o755), file("d/a", 0o600, noise(1, 5000)), file("b", 0o600, noise(2, 5000)))
@@ -381,7 +380,7 @@ func TestNoCheckpointAfterALostFlush(t *testing.T) {
 		}
 	}
 	lost := true
-	c := &copier{gear: &gear{}, dst: &root{}, o: Options{Checkpoint: func(Checkpoint) error { t.Error("a checkpoint"); return nil }}}
+	c := &copier{diskMode: &diskMode{}, dst: &root{}, o: Options{Checkpoint: func(Checkpoint) error { t.Error("a checkpoint"); return nil }}}
 	c.o.sync = func(int) error {
 		if lost {
 			lost = false
@@ -392,12 +391,12 @@ func TestNoCheckpointAfterALostFlush(t *testing.T) {
 	if err := c.checkpoint(); !errors.Is(err, unix.EIO) {
 		t.Error(err)
 	}
-	if err := c.cancel(&dir{}, "f", 1); !errors.Is(err, unix.EIO) {
+	if err := c.revoke(&dir{}, "f", 1); !errors.Is(err, unix.EIO) {
 		t.Errorf("what cannot be made durable is taken back all the same: %v", err)
 	}
 }
 
-// written is what this process handed to write calls so far.
+// written returns how many bytes this process has passed to write calls so far.
 func written(t *testing.T) (n int64) {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/io")
@@ -414,8 +413,8 @@ func written(t *testing.T) (n int64) {
 	return n
 }
 
-// pacer lets a copy do so many batches between two checkpoints and no more, so
-// that what a cut costs does not depend on how busy the machine is. A nil one does nothing.
+// pacer limits the number of batches between two checkpoints, so that the cost of a power cut does not depend on how busy the
+// machine is. A nil pacer does nothing.
 type pacer struct {
 	mu      sync.Mutex
 	cond    sync.Cond
@@ -449,7 +448,7 @@ func (p *pacer) checkpoint() {
 	p.cond.Broadcast()
 }
 
-// release lets the workers run into the cut.
+// release lets the workers continue into the power cut.
 func (p *pacer) release() {
 	if p == nil {
 		return
@@ -460,9 +459,8 @@ func (p *pacer) release() {
 	p.cond.Broadcast()
 }
 
-// A restart copies again less than a tenth of the whole, on average: counted in
-// bytes written, over and above those of one copy without a cut. Each cut comes
-// somewhere between two checkpoints.
+// TestResumeCopiesLittleAgain checks that a restart copies less than a tenth of the tree again, on average. It counts the bytes
+// written in excess of a copy without power cuts. Each cut comes between two checkpoints.
 func TestResumeCopiesLittleAgain(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 384<<20), newDisk(t, "ext4", 384<<20)
 	total := int64(0)

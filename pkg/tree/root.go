@@ -7,24 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// root is one side of a copy: an open directory and what its filesystem is.
+// root is one side of a copy: an open directory and the properties of its filesystem.
 type root struct {
 	side   Side
 	fd     int
-	cloned bool // a private mount without submounts
+	cloned bool // opened on a private mount without submounts
 	st     stat
 	magic  int64
-	bsize  int64 // smallest unit of allocation that statfs admits, bytes
+	bsize  int64 // unit of allocation according to statfs, in bytes
 	fs     unix.Statfs_t
 }
 
-// roundUp is n in whole units of allocation.
+// roundUp rounds n up to whole units of allocation.
 func (r *root) roundUp(n int64) int64 { return (n + r.bsize - 1) / r.bsize * r.bsize }
 
 const resolveAll = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
 
-// openRoot opens path on a private clone of its mount with noatime and, if
-// readOnly, read-only; where the kernel or the privileges do not allow that, or plain does not want it, as it is.
+// openRoot opens path on a private clone of its mount, which is noatime and, if readOnly is set, read-only. If the kernel or the
+// privileges do not allow a clone, or plain is set, it opens path itself.
 func openRoot(side Side, path string, readOnly, plain bool) (*root, error) {
 	fail := func(op string, err error) (*root, error) {
 		return nil, &Error{Side: side, Op: op, Path: path, Err: err}
@@ -67,7 +67,7 @@ func (r *root) look() error {
 	}
 	r.magic, r.bsize = int64(r.fs.Type), max(512, int64(r.fs.Bsize))
 	if unix.O_NOATIME != 0 && !r.cloned {
-		// Reading must not change a mount that is not ours.
+		// Open it with O_NOATIME: reading must not change the source.
 		if fd, err := openBelow(r.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0); err == nil {
 			_ = unix.Close(r.fd)
 			r.fd = fd
@@ -78,8 +78,8 @@ func (r *root) look() error {
 
 func (r *root) close() error { return unix.Close(r.fd) }
 
-// openBelow opens name, which may have several components, below dir. It never
-// leaves the mount or follows a link, and never waits for a fifo.
+// openBelow opens name, which may have several components, below dir. It never leaves the mount, never follows a symlink, and
+// never blocks on a fifo.
 func openBelow(dir int, name string, flags int, mode uint64) (int, error) {
 	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC | unix.O_NOFOLLOW), Mode: mode, Resolve: resolveAll}
 	if flags&unix.O_PATH == 0 {
@@ -98,7 +98,7 @@ func openBelow(dir int, name string, flags int, mode uint64) (int, error) {
 	}
 }
 
-// openDeep opens the directory at path below dir, however long path is.
+// openDeep opens the directory at path below dir. path may be longer than PATH_MAX.
 func openDeep(dir int, path string) (int, error) {
 	const chunk = 4000
 	at := dir
@@ -119,7 +119,7 @@ func openDeep(dir int, path string) (int, error) {
 	}
 }
 
-// openPath opens the object at path below dir, however long path is.
+// openPath opens the object at path below dir. path may be longer than PATH_MAX.
 func openPath(dir int, path string, flags int) (int, error) {
 	i := strings.LastIndexByte(path, '/')
 	if i < 0 {

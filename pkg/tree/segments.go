@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// segments walks the data of a file between holes. Unwritten extents count as
-// holes, as the kernel has it.
+// segments iterates over the data of a file between holes. Unwritten extents count as holes, as they do in the kernel.
 type segments struct {
 	fd   int
 	end  int64
@@ -30,10 +29,10 @@ func (s *segments) seek(pos int64) error {
 		s.a, s.b = s.end, s.end
 		return nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
-		s.a, s.b = pos, s.end // a filesystem that knows no holes
+		s.a, s.b = pos, s.end // the filesystem does not report holes
 		return nil
 	case damaged(err):
-		s.a, s.b = pos, s.end // no map; what of the data cannot be read will be seen
+		s.a, s.b = pos, s.end // without a map, treat it as data; reading will show what is damaged
 		return nil
 	case err != nil:
 		return err
@@ -66,8 +65,7 @@ func lengths(spans []span) (n int64) {
 	return n
 }
 
-// within lists the data of [off, end) into spans, moving on as needed. The
-// ranges asked for must ascend.
+// within returns the data in [off, end) in spans, which it reuses. The ranges of successive calls must ascend.
 func (s *segments) within(off, end int64, spans []span) ([]span, error) {
 	spans = spans[:0]
 	if s.b <= off && s.a < s.end {
@@ -89,15 +87,15 @@ func (s *segments) within(off, end int64, spans []span) ([]span, error) {
 	return spans, nil
 }
 
-// unwritten finds preallocated ranges that hold no data yet.
+// unwritten finds preallocated ranges without data.
 type unwritten struct {
 	x    extents
 	e    extent
 	done bool
 }
 
-// split cuts [at, end) at the first change between written and unwritten. The
-// ranges asked for must ascend.
+// split returns where the first part of [at, end) that is uniformly written or unwritten ends, and whether it is unwritten. The
+// ranges of successive calls must ascend.
 func (u *unwritten) split(at, end int64) (stop int64, is bool, err error) {
 	for !u.done && u.e.off+u.e.len <= at {
 		var ok bool

@@ -8,28 +8,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shares remembers where on the target the shared extents of the source went,
-// so that the next file with one of them shares it there. What it says is true:
-// a range is ready only when all of its file's data is on the target. It is
-// bounded: what it has no room for is copied like any data.
+// shares records where on the target the shared extents of the source are, so that the next file with one of them can share it
+// there. A range is ready only when all data of its file is on the target. Its size is bounded: extents that do not fit are
+// copied like other data.
 type shares struct {
-	mu      sync.Mutex
-	buckets map[int64][]sharedRec // by phys >> bucketBits, each sorted by phys, without overlap
-	files   []sharedFile
-	waiting map[uint32][]waiter // for a file under way
-	n, most int
-	doubted bool // what the interrupted copy left is not as its manifest says
+	mu         sync.Mutex
+	buckets    map[int64][]sharedRec // by phys >> bucketBits, each sorted by phys, without overlap
+	files      []sharedFile
+	waiting    map[uint32][]waiter // for a file being copied
+	n, most    int
+	distrusted bool // the target of the interrupted copy does not match its manifest
 }
 
-// sharedRec says that length bytes at phys of the source are at off of file.
+// sharedRec records that length bytes at phys on the source's disk are at offset off of file.
 type sharedRec struct {
 	phys, off    int64
 	length, file uint32
 }
 
-// sharedFile finds a file on the target.
+// sharedFile locates a file on the target.
 type sharedFile struct {
-	handle [20]byte // or, of stored, its record: place and length of the manifest's block, inode
+	handle [20]byte // or, if shareStored, the place of its record: offset and length of the manifest's block, inode
 	htype  uint16
 	hlen   uint8
 	state  shareState
@@ -38,20 +37,20 @@ type sharedFile struct {
 type shareState uint8
 
 const (
-	shareDead   shareState = iota // no one can share it
-	shareBusy                     // under way
-	shareReady                    // by its handle
-	shareStored                   // of the interrupted copy, by its manifest
+	shareDead   shareState = iota // cannot be shared
+	shareBusy                     // being copied
+	shareReady                    // complete, located by its handle
+	shareStored                   // complete in the interrupted copy, located by its manifest
 )
 
 const (
 	// A record never crosses a multiple of this, so that inserting one moves little.
 	bucketBits = 28
-	// shareMost bounds records and files each: some 54 MiB at the worst, beside the 192 of links.
+	// shareMost bounds the number of records, and of files: at most about 54 MiB, in addition to the 192 MiB of links.
 	shareMost = 1 << 19
-	// shareMostOfFile bounds what one file, however fragmented, adds while it is under way.
+	// shareMostOfFile bounds the number of extents of one file, however fragmented it is.
 	shareMostOfFile = 1 << 15
-	// shareLongest bounds the pieces that one extent can make; none is so long.
+	// shareLongest is longer than any extent, in bytes. It bounds the number of records for one extent.
 	shareLongest = 1 << 44
 )
 
@@ -59,46 +58,45 @@ func newShares() *shares {
 	return &shares{buckets: map[int64][]sharedRec{}, waiting: map[uint32][]waiter{}, files: make([]sharedFile, 1), most: shareMost}
 }
 
-// sharing is what a file under way has to do with others.
+// sharing is what a file that is being copied shares with others.
 type sharing struct {
-	extents []extent // of the source, that others share
-	have    []share
-	mine    uint32 // its number, 0 if it claimed nothing
+	extents []extent // shared extents in the source
+	have    []share  // what can be shared on the target
+	mine    uint32   // its number, 0 if it has no claims
 }
 
-// share is a piece of a file whose data is in another file of the target already.
+// share is a range of a file whose data is already in another file on the target.
 type share struct {
 	span
 	file uint32
-	from int64 // the offset there
+	from int64 // the offset in that file
 }
 
 func (s *shares) usable(file uint32) bool {
 	st := s.files[file].state
-	return st == shareReady || st == shareStored && !s.doubted
+	return st == shareReady || st == shareStored && !s.distrusted
 }
 
-// doubt ends all trust in what the interrupted copy left.
-func (s *shares) doubt() {
+// distrust stops the sharing of files that the interrupted copy left.
+func (s *shares) distrust() {
 	if s != nil {
 		s.mu.Lock()
-		s.doubted = true
+		s.distrusted = true
 		s.mu.Unlock()
 	}
 }
 
-// doubtDir does so when d is new although files of it were finished.
-func (s *shares) doubtDir(prior *Manifest, d *dir) {
+// distrustDir calls distrust if d is new on the target although the manifest has finished files in it.
+func (s *shares) distrustDir(prior *Manifest, d *dir) {
 	if s == nil || prior == nil {
 		return
 	}
 	if _, was := prior.heads.get(d.key()); was {
-		s.doubt()
+		s.distrust()
 	}
 }
 
-// each calls f for [phys, end) in pieces, of which no one crosses a bucket: r is
-// nil for what is not known.
+// each calls f for the pieces of [phys, end), none of which crosses a bucket. r is nil for a piece without a record.
 func (s *shares) each(phys, end int64, f func(from, to int64, r *sharedRec)) {
 	for phys < end {
 		b := s.buckets[phys>>bucketBits]
@@ -122,9 +120,9 @@ func (s *shares) each(phys, end int64, f func(from, to int64, r *sharedRec)) {
 	}
 }
 
-// plan says what of a file with the shared extents es is on the target already,
-// and claims the rest for it. If a file under way has claimed some of it, nothing
-// happens but that w waits for that file. Who has a claim never waits, so all waiting ends.
+// plan returns what a file with the shared extents es can share on the target, and claims the rest for it. If a file that is
+// being copied has claimed a part of it, plan changes nothing except that w waits for that file. A file with claims never
+// waits, so there are no deadlocks.
 func (s *shares) plan(es []extent, w waiter) (x sharing, wait bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +150,7 @@ func (s *shares) plan(es []extent, w waiter) (x sharing, wait bool) {
 			switch {
 			case r == nil && room:
 				claims = append(claims, sharedRec{at, off, uint32(to - at), uint32(len(s.files))})
-			case r != nil && int(r.file) < len(s.files) && s.usable(r.file): // not what it claimed just now
+			case r != nil && int(r.file) < len(s.files) && s.usable(r.file): // not its own new claims
 				x.have = appendShare(x.have, share{span{off, off + to - at}, r.file, r.off + at - r.phys})
 			}
 		})
@@ -190,8 +188,8 @@ func (s *shares) insert(r sharedRec) {
 	s.n++
 }
 
-// publish tells that all data of a file with claims is on the target, at h, and
-// returns who waited. With a nil h no one will share it.
+// publish records that all data of a file with claims is on the target, with the handle h, and returns the files that waited for
+// it. If h is nil, the file cannot be shared.
 func (s *shares) publish(mine uint32, h *linkRec) []waiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,10 +212,9 @@ func (s *shares) file(i uint32) sharedFile {
 	return s.files[i]
 }
 
-// extentsShared lists the extents of a file of the source that something else
-// shares, in order of offset, and only those of which the place says what the
-// data is: no compressed or inline ones, and none of xfs's realtime device,
-// which counts its blocks from 0 as well. What is left out is copied as data.
+// extentsShared returns the shared extents of a source file, in order of offset. It leaves out extents whose place on the disk
+// does not identify the data: compressed and inline ones, and those on the realtime device of xfs, whose blocks are also
+// counted from 0. What is left out is copied as data.
 func (c *copier) extentsShared(w *worker, fd int, m *meta) (es []extent) {
 	if c.shares == nil || m.size == 0 || m.blocks == 0 {
 		return nil
@@ -227,7 +224,7 @@ func (c *copier) extentsShared(w *worker, fd int, m *meta) (es []extent) {
 	for x := (extents{fd: fd, buf: w.mapBuffer()}); len(es) < shareMostOfFile; {
 		e, ok, err := x.next()
 		if err != nil {
-			return nil // whatever it is, reading the data will tell
+			return nil // reading the data will report the error
 		}
 		if !ok || e.off >= m.size {
 			break

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clone makes n bytes of to at off share those of from at at; n 0: all to the end.
+// clone makes n bytes of to at off share those of from at at; if n is 0, all up to the end.
 func clone(from, to string, at, off, n int64) act {
 	return func(r string) error {
 		src, err := os.Open(filepath.Join(r, from))
@@ -38,9 +38,8 @@ func clone(from, to string, at, off, n int64) act {
 	}
 }
 
-// together lists which 4 KiB blocks of different files are one block of the
-// disk, and where on the disk each is. Blocks that one file has twice are not in
-// the list. It shares no code with the engine.
+// together lists the 4 KiB blocks on the disk that different files share, and where they are. It ignores blocks that one file
+// has twice. It shares no code with the engine.
 func together(t *testing.T, root string) (groups []string, place map[string]uint64) {
 	t.Helper()
 	syncDir(t, root)
@@ -61,7 +60,7 @@ func together(t *testing.T, root string) (groups []string, place map[string]uint
 			return err
 		}
 		defer f.Close()
-		if st.Nlink > 1 { // whatever name is met first
+		if st.Nlink > 1 { // which name comes first does not matter
 			rel = fmt.Sprintf("an inode of size %d", st.Size)
 		}
 		b := make([]byte, 32+4096*56)
@@ -109,7 +108,7 @@ func together(t *testing.T, root string) (groups []string, place map[string]uint
 	return groups, place
 }
 
-// sameSharing: what different files share in the source they share in the target, and nothing else.
+// sameSharing checks that different files share in the target exactly what they share in the source.
 func sameSharing(t *testing.T, src, dst string) {
 	t.Helper()
 	a, place := together(t, src)
@@ -127,7 +126,7 @@ func sameSharing(t *testing.T, src, dst string) {
 	}
 }
 
-// sharedTree has what cp --reflink, snapshots of images and deduplication leave behind.
+// sharedTree makes files as cp --reflink, snapshots of images and deduplication leave them.
 func sharedTree() []act {
 	acts := []act{
 		file("a", 0o644, noise(1, 5000)), clone("a", "a2", 0, 0, 0), mkdir("d", 0o755), clone("a", "d/a3", 0, 0, 0), link("a2", "d/a2link"),
@@ -176,7 +175,7 @@ func TestSharedExtents(t *testing.T) {
 				if err != nil || !rep.Equal() || hashes != nil && rep.Reread != 0 {
 					t.Errorf("verify: %v, %d read again, differences: %v", err, rep.Reread, rep.Differences)
 				}
-				// btrfs calls all of an extent shared when a part of it is: the count hangs on which file came first.
+				// btrfs reports a whole extent as shared if a part of it is, so the count depends on which file came first.
 				if rep.SharedSource == 0 || rep.SharedTarget < rep.SharedSource || c.to == "xfs" && rep.SharedTarget > rep.SharedSource ||
 					res.Shared >= rep.SharedTarget || res.Shared == 0 {
 					t.Errorf("shared: %d in the source, %d in the target, %d not written", rep.SharedSource, rep.SharedTarget, res.Shared)
@@ -186,7 +185,8 @@ func TestSharedExtents(t *testing.T) {
 	}
 }
 
-// Where nothing can be shared, it is copied: to a kind without, to larger blocks, and without memory for it.
+// TestSharedExtentsCopied checks that extents that cannot be shared are copied: to a filesystem without sharing, to larger
+// blocks, and if the bound of records is reached.
 func TestSharedExtentsCopied(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -221,7 +221,7 @@ func TestSharedExtentsCopied(t *testing.T) {
 	}
 }
 
-// Any pattern of sharing: the data is right, and it is shared as it was.
+// TestSharedExtentsAtRandom checks with random patterns of sharing that the data is right and shared as in the source.
 func TestSharedExtentsAtRandom(t *testing.T) {
 	for _, fs := range []string{"xfs", "btrfs"} {
 		seed := uint64(time.Now().UnixNano())
@@ -263,7 +263,7 @@ func TestSharedExtentsAtRandom(t *testing.T) {
 	}
 }
 
-// A power cut costs no sharing: what is finished and what is not share all the same.
+// TestSharedExtentsAfterPowerCuts checks that files finished before and after a power cut share their extents.
 func TestSharedExtentsAfterPowerCuts(t *testing.T) {
 	src, dst := newDisk(t, "xfs", 512<<20), newDisk(t, "xfs", 512<<20)
 	apply(t, src.dir, sharedTree()...)
@@ -288,7 +288,7 @@ func TestSharedExtentsAfterPowerCuts(t *testing.T) {
 	}
 }
 
-// What is told before the copy starts, and who fits where.
+// TestPrecheckOfSharedExtents checks the findings, and which trees fit on which targets.
 func TestPrecheckOfSharedExtents(t *testing.T) {
 	src := newDisk(t, "xfs", 512<<20)
 	apply(t, src.dir, file("a", 0o600, noise(1, 2<<20)), clone("a", "b", 0, 0, 0), link("a", "c"))
@@ -322,7 +322,7 @@ func TestPrecheckOfSharedExtents(t *testing.T) {
 	}
 }
 
-// The index does what a map of single blocks does, and whoever waits is told.
+// TestSharesIsAMap compares the index with a map of single blocks, and checks that all waiters are returned.
 func TestSharesIsAMap(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 5))
 	s := newShares()
@@ -390,18 +390,18 @@ func TestSharesFitTheBudget(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// A manifest with an absurd extent costs neither time nor memory.
+// TestStoredSharesAreBounded checks that an absurd extent in a manifest costs neither time nor memory.
 func TestStoredSharesAreBounded(t *testing.T) {
 	for _, sum := range []Sum{{1 << 20, 1 << 61}, {1 << 62, 1 << 63}, {^uint64(0), 4096}, {0, 4096}, {4096, 0}} {
 		s := newShares()
-		s.remember(&block{recs: []record{{kind: kindShared, name: "f", ino: 12, sum: sum}}}, 0, 100)
+		s.loadBlock(&block{recs: []record{{kind: kindShared, name: "f", ino: 12, sum: sum}}}, 0, 100)
 		if s.n > 0 || len(s.files) > 1 {
 			t.Errorf("%x: %d ranges of %d files", sum, s.n, len(s.files)-1)
 		}
 	}
 }
 
-// Of an interrupted copy counts only what is said of a complete file.
+// TestStoredShares checks that only the extents of complete files of an interrupted copy are used.
 func TestStoredShares(t *testing.T) {
 	in := inode{0, 77}
 	e := record{kind: kindShared, name: "f", ino: 12, size: 8192, sum: Sum{1 << 20, 4096}, nlink: 1}
@@ -425,7 +425,7 @@ func TestStoredShares(t *testing.T) {
 			}
 		}
 		s := newShares()
-		m, err := indexManifest(bytes.NewReader(buf.Bytes()), int64(buf.Len()), true, s.remember)
+		m, err := indexManifest(bytes.NewReader(buf.Bytes()), int64(buf.Len()), true, s.loadBlock)
 		if err != nil || m.size != int64(buf.Len()) {
 			t.Fatal(err)
 		}
@@ -434,13 +434,13 @@ func TestStoredShares(t *testing.T) {
 		if len(x.have) != 1 || x.have[0].span != (span{4096, 8192}) || x.have[0].from != 8192 || x.mine == 0 {
 			t.Fatalf("plan: %+v", x)
 		}
-		path, size, err := m.whole(storedPlace(s.file(x.have[0].file)))
+		path, size, err := m.completeFile(storedPlace(s.file(x.have[0].file)))
 		if (err == nil) != c.ok || c.ok && (path != "some/dir/f" || size != 99999) {
 			t.Errorf("%v: %q, %d, %v", c.recs, path, size, err)
 		}
-		s.doubt()
+		s.distrust()
 		if y, _ := s.plan([]extent{{phys: 1 << 20, len: 4096}}, waiter{d: &dir{}}); len(y.have) > 0 {
-			t.Errorf("doubted, and still given: %+v", y)
+			t.Errorf("distrusted, and still given: %+v", y)
 		}
 	}
 }

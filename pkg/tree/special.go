@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// special copies a symlink, device, fifo, socket or whiteout: what cannot be
-// opened without side effects. All goes by directory and name.
+// special copies a symlink, device, fifo, socket or whiteout. They cannot be opened without side effects, so all calls use the
+// directory and the name.
 func (c *copier) special(w *worker, d *dir, name string) error {
 	o := object{fd: d.src, name: name}
 	path := pathOnce(d, name)
@@ -15,13 +15,13 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 	if err := c.reading("read metadata", path, func() error { return readMeta(o, c.src.magic, &m, w.xattr) }); err != nil {
 		return err
 	}
-	if m.mnt != c.src.st.mnt { // what was read is mounted on it; only without a clone
+	if m.mnt != c.src.st.mnt { // something is mounted on it; possible only without a clone
 		return c.readError(path(), "read metadata", unix.EXDEV)
 	}
 	if m.isReg() || m.isDir() {
 		return &Error{Side: Source, Op: "read metadata", Path: path(), Err: unix.ESTALE}
 	}
-	// Before the name is claimed: others would wait for it.
+	// Read the link before its inode is claimed: after a claim, other names would wait for it.
 	to, err := c.linkText(w, d, name, &m, path)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 	if err := c.makeSpecial(d, name, &m, to); err != nil {
 		return err
 	}
-	if !c.src.cloned && m.typ() == unix.S_IFLNK { // to read a link is an access, unless the mount is noatime
+	if !c.src.cloned && m.typ() == unix.S_IFLNK { // reading a link updates its access time unless the mount is noatime
 		if err := statAt(d.src, name, &m.stat); err != nil {
 			return c.readError(path(), "stat", err)
 		}
@@ -46,7 +46,7 @@ func (c *copier) special(w *worker, d *dir, name string) error {
 	return c.finished(w, d, record{kind: kindSpecial, name: name, ino: m.ino, nlink: m.nlink}, &m)
 }
 
-// linkText reads where a symlink leads.
+// linkText returns the target of a symlink, or "" for anything else.
 func (c *copier) linkText(w *worker, d *dir, name string, m *meta, path func() string) (to string, err error) {
 	if m.typ() != unix.S_IFLNK {
 		return "", nil
@@ -83,8 +83,7 @@ func (c *copier) makeSpecial(d *dir, name string, m *meta, to string) error {
 	return nil
 }
 
-// claimLink tells whether m is to be copied under this name; otherwise the name
-// is, or will be, a link to the copy.
+// claimLink reports whether m must be copied under this name. Otherwise the name is, or will be, a link to the copy.
 func (c *copier) claimLink(w *worker, d *dir, name string, m *meta) (first bool, err error) {
 	if m.nlink < 2 {
 		return true, nil
@@ -97,7 +96,7 @@ func (c *copier) claimLink(w *worker, d *dir, name string, m *meta) (first bool,
 		if !ok {
 			return true, nil
 		}
-		if err := c.serve(w, k, r, path); err != nil {
+		if err := c.makeWaitingLinks(w, k, r, path); err != nil {
 			return false, err
 		}
 		return false, c.link(w, d, name, k, r, m.size)
@@ -107,7 +106,7 @@ func (c *copier) claimLink(w *worker, d *dir, name string, m *meta) (first bool,
 	return false, c.link(w, d, name, k, r, m.size)
 }
 
-// link makes a further name, with d held, and records it.
+// link makes another name of an inode, and records it. d must be held.
 func (c *copier) link(w *worker, d *dir, name string, k inode, r linkRec, size int64) error {
 	if err := c.makeLink(d, name, k, r); err != nil {
 		return err
@@ -119,8 +118,7 @@ func (c *copier) link(w *worker, d *dir, name string, k inode, r linkRec, size i
 	return nil
 }
 
-// finished publishes a complete object: to those that wait for links to it, to
-// the manifest and to the progress.
+// finished records a complete object in the manifest and the progress, and makes the links that wait for it.
 func (c *copier) finished(w *worker, d *dir, r record, m *meta) error {
 	w.recs = append(w.recs, r)
 	c.prog.files.Add(1)
@@ -134,11 +132,11 @@ func (c *copier) finished(w *worker, d *dir, r record, m *meta) error {
 	if !rec.handleOf(d.dst, r.name) {
 		path = d.path(r.name)
 	}
-	return c.serve(w, m.inode(), rec, path)
+	return c.makeWaitingLinks(w, m.inode(), rec, path)
 }
 
-// serve makes the names that waited for k.
-func (c *copier) serve(w *worker, k inode, rec linkRec, path string) error {
+// makeWaitingLinks makes the links that waited for k.
+func (c *copier) makeWaitingLinks(w *worker, k inode, rec linkRec, path string) error {
 	waiting, err := c.links.publish(k, rec, path)
 	if err != nil {
 		return fmt.Errorf("memory for links: %w", err)

@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// table maps inodes of one device to values without pointers. Ten million files
-// may mean five million inodes with two names, so a slot is key and value and no
-// more, growth is by a quarter and of one shard at a time, and the memory is not
-// the collector's. The zero table is ready; free gives the memory back.
-// Key 0 is no inode. It is not safe for concurrent use.
+// table is a hash table from inode numbers of one device to values without pointers. Ten million files may mean five million
+// inodes with two names each, so it is compact: a slot has only key and value, one shard grows at a time, by a quarter, and the
+// memory is not garbage collected. The zero table is ready to use; free releases its memory. 0 is not a valid key. It is not
+// safe for concurrent use.
 type table[V any] struct {
 	shards [64]shard[V]
 	n      int
@@ -23,7 +22,7 @@ type shard[V any] struct {
 	n     int
 }
 
-// slot has its key in halves, so that it is aligned to 4 bytes only.
+// slot has its key in halves, so that its alignment is only 4 bytes.
 type slot[V any] struct {
 	low, high uint32
 	val       V
@@ -31,7 +30,7 @@ type slot[V any] struct {
 
 func (s *slot[V]) key() uint64 { return uint64(s.high)<<32 | uint64(s.low) }
 
-// place gives shard and home of a key. Inode numbers are dense: they are spread by a multiplication.
+// place returns the shard and the hash of a key. Inode numbers are dense; a multiplication spreads them.
 func (t *table[V]) place(k uint64) (*shard[V], uint64) {
 	h := (k ^ k>>32) * 0x9e3779b97f4a7c15
 	return &t.shards[h>>58], h << 6
@@ -110,7 +109,7 @@ func (t *table[V]) grow(s *shard[V]) error {
 	return nil
 }
 
-// del removes k and moves back what its slot was in the way of.
+// del removes k, and moves later entries of its probe sequence back.
 func (t *table[V]) del(k uint64) {
 	s, h := t.place(k)
 	if s.n == 0 || k == 0 {
@@ -144,7 +143,7 @@ func (t *table[V]) del(k uint64) {
 	}
 }
 
-// each calls f for every entry until it fails. f must not change t.
+// each calls f for every entry until f returns an error. f must not change t.
 func (t *table[V]) each(f func(k uint64, v V) error) error {
 	for i := range t.shards {
 		for j := range t.shards[i].slots {
@@ -168,9 +167,9 @@ func (t *table[V]) free() {
 	t.n = 0
 }
 
-// tables is a table for inodes of several devices: btrfs gives each subvolume
-// one, and there may be thousands. Devices are numbered as they come, and the
-// number is the upper 16 bits of the key. Larger inodes have tables of their own.
+// tables is a table for inodes of several devices: each btrfs subvolume has its own device number, and there may be thousands.
+// Devices are numbered in the order in which they appear, and that number is in the upper 16 bits of the key. Inode numbers of
+// more than 48 bits are kept in a separate table for each device.
 type tables[V any] struct {
 	table[V]
 	number  map[uint64]uint64
@@ -180,7 +179,7 @@ type tables[V any] struct {
 
 const inodeBits = 48
 
-// at finds the table and key of k; nil where there is none yet.
+// at returns the table and the key for k; the table is nil if there is none yet.
 func (t *tables[V]) at(k inode) (*table[V], uint64) {
 	if k.ino == 0 {
 		return nil, 0

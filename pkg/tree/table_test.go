@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// A table does what a map does, with growth, collisions and deletions.
+// TestTableIsAMap compares a table with a map, including growth, collisions and deletions.
 func TestTableIsAMap(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var got tables[linkPair]
@@ -53,8 +53,8 @@ func TestTableIsAMap(t *testing.T) {
 	}
 }
 
-// Ten million names of five million inodes, every second name far from the
-// first: what a copy, and then its verification, has to remember at the most.
+// TestTenMillionLinksFitTheBudget uses ten million names of five million inodes, with the second name far from the first: the
+// most that a copy, and then its verification, has to keep in memory.
 func TestTenMillionLinksFitTheBudget(t *testing.T) {
 	const inodes, budget = 5_000_000, 256 << 20
 	l := newLinks()
@@ -102,7 +102,7 @@ func TestTenMillionLinksFitTheBudget(t *testing.T) {
 	}
 }
 
-// bytes is the memory held.
+// bytes returns the memory in use.
 func (t *table[V]) bytes() (n int64) {
 	for i := range t.shards {
 		n += int64(len(t.shards[i].mem))

@@ -6,80 +6,76 @@ import (
 	"time"
 )
 
-// Policy says what happens at a fact that keeps the copy from being equal.
+// Policy is what to do if something in the source cannot be copied.
 type Policy uint8
 
 const (
 	Stop Policy = iota // end with an error; the copy can be resumed
-	List               // go on and list it in the Result
+	List               // continue, and list it in the Result
 )
 
-// Options of Copy and Verify. The zero value copies with four workers a CPU and
-// stops at the first thing that cannot be kept.
+// Options of Copy, Verify and Precheck. The zero value copies with four workers per CPU and stops at the first thing that
+// cannot be kept.
 type Options struct {
-	Workers     int    // 0: four a CPU, at least 4 and at most 16; one of them works while the disks have heads
-	Rotational  bool   // either disk has heads to move: the order of the data, large files one at a time
-	DiskKnown   bool   // Rotational is certain. Otherwise it is what Copy and Verify begin with, and they change to what is faster
-	OnReadError Policy // source data or metadata that cannot be read
+	Workers     int    // 0: four per CPU, at least 4 and at most 16; in the mode for heads only one of them is active
+	Rotational  bool   // one of the disks has moving heads: read in the order of the data, large files one at a time
+	DiskKnown   bool   // Rotational is certain; otherwise Copy and Verify start with it, and switch if the other mode is faster
+	OnReadError Policy // for source data or metadata that cannot be read
 
-	// Progress is called from one goroutine of the engine's, at most every
-	// ProgressEvery (0: 250 ms), and once at the end.
+	// Progress is called from one goroutine at intervals of ProgressEvery (0: 250 ms), and once at the end.
 	Progress      func(Event)
 	ProgressEvery time.Duration
 
-	// Manifest receives checksummed blocks of records, one Write a block; see OpenManifest.
+	// Manifest receives checksummed blocks of records, one block per Write; see OpenManifest.
 	Manifest io.Writer
 
-	// Checkpoint is called about every CheckpointEvery (0: a twentieth of the time so
-	// far, at least 0.5 s and at most 5 s, or as long as the sync takes) after a syncfs of
-	// the target: all that the first ManifestBytes of the manifest say was
-	// synced before. It has to make that prefix of the manifest durable (unless
-	// it lies on the target: then it is) and to journal the Checkpoint.
+	// Checkpoint, if not nil, is called about every CheckpointEvery, after a syncfs of the target: everything that the first
+	// ManifestBytes of the manifest record has been synced. It must make that prefix of the manifest durable (it already is
+	// if the manifest is on the target) and record the Checkpoint. If CheckpointEvery is 0, the interval is a twentieth of the
+	// time so far, at least 0.5 s or as long as the last sync took, and at most 5 s.
 	Checkpoint      func(Checkpoint) error
 	CheckpointEvery time.Duration
 
-	// Resume goes on with an interrupted copy. New records follow the old ones:
-	// Manifest must be positioned (truncated) at Resume.ManifestBytes.
+	// Resume continues an interrupted copy. New records follow the old ones: Manifest must be truncated to, and positioned at,
+	// Resume.ManifestBytes.
 	Resume *Resume
 
-	// Exclude names source paths relative to the root, no leading slash, that are
-	// not copied, with all below.
+	// Exclude has source paths, relative to the root and without a leading slash, that are not copied, with everything below.
 	Exclude []string
-	// TargetOnly names target paths that Verify does not expect in the source,
-	// such as the journal of the migration, and that a copy leaves alone.
+	// TargetOnly has target paths that need not exist in the source, such as the journal of the migration. Verify ignores them,
+	// and they may exist before the copy.
 	TargetOnly []string
 
-	// Hashes lets Verify trust the manifest for the source's data. Without it,
-	// or where a file is missing from it, the source is read again.
+	// Hashes makes Verify use the hashes in a manifest instead of reading the data of the source again. Files that are not in
+	// the manifest are still read.
 	Hashes *Manifest
-	// Reread lets Verify read the source's data again all the same, and trust
-	// Hashes only for what could not be read when it was copied.
+	// Reread makes Verify read the data of the source again, and use Hashes only for what could not be read during the copy.
 	Reread bool
 
-	// Tell is called from the goroutine of Progress when it turns out that the disks are of another kind.
+	// Tell, if not nil, is called from the goroutine of Progress with a message if the disks turn out to be of another kind.
 	Tell func(string)
 
-	onGear func(*gear) // tests shift it
-	cached bool        // no direct I/O; tests take this way too
-	// Live has Precheck pass over names that vanish while it looks: the source is in use.
+	onDiskMode func(*diskMode) // tests change the mode
+	cached     bool            // no direct I/O; set by tests
+	// Live makes Precheck ignore names that vanish while it runs, because the source is in use.
 	Live  bool
-	plain bool   // no clones of the mounts, as without open_tree; tests take this way too
+	plain bool   // do not clone mounts, as on a kernel without open_tree; set by tests
 	chunk int    // names of a directory read at a time, 0: chunkEntries; tests make it small
-	pace  func() // called before each batch of files; tests hold the copy up with it
+	pace  func() // called before each batch of files; tests slow the copy down with it
 
 	shareMost int // of shared extents remembered, 0: shareMost; tests make it small
 
 	sync  func(fd int) error          // nil: syncfs; tests lose writes with it
 	fault func(op, path string) error // called before each read of the source; tests make it fail
 
-	listLosses bool // attributes that the target refuses are problems and no errors; tests compare them with Precheck's findings
+	listLosses bool // attributes that the target refuses are problems, not errors; tests compare them with Precheck's findings
 
-	// MaxDifferences bounds each of the Report's lists (0: 1000). All are counted.
+	// MaxDifferences bounds each list of the Report (0: 1000). The counts include those not listed.
 	MaxDifferences int
 }
 
-// Event is one progress report. Bytes are those of used blocks; Rate is bytes a
-// second over the last 10 s; Total values and ETA are 0 when unknown.
+// Event is a progress report. Bytes are those of allocated blocks. Rate is in bytes per second, over the last 10 s. Totals and
+// ETA are 0 if unknown.
 type Event struct {
 	Files, Dirs, Bytes     int64
 	TotalFiles, TotalBytes int64
@@ -89,31 +85,30 @@ type Event struct {
 	Done                   bool
 }
 
-// Checkpoint says that ManifestBytes of the manifest are synced on the target.
+// Checkpoint means that everything in the first ManifestBytes of the manifest has been synced on the target.
 type Checkpoint struct{ ManifestBytes int64 }
 
-// Resume is what an interrupted copy left: its manifest up to the last
-// checkpoint. The source must not have been written to since the copy began; the
-// caller has to know that (the superblock's write time and mount count tell).
-// If it was, start again. An empty Resume only allows a target that is not empty.
+// Resume is the manifest of an interrupted copy up to its last checkpoint. The source must not have been written to since the
+// copy began, which the caller has to check (by the write time and mount count in the superblock). If it has, the copy must
+// start again. An empty Resume only permits a target that is not empty.
 type Resume struct {
 	Manifest      io.ReaderAt
 	ManifestBytes int64
 }
 
-// Result of a Copy. It is filled as far as the copy went when there is an error.
+// Result of a Copy. If there is an error, it shows how far the copy got.
 type Result struct {
-	Files, Dirs, Links, Special int64     // names made; Links are further names of one inode
-	Bytes                       int64     // data bytes on the target, holes not counted
-	Shared                      int64     // of them, those that were not written but shared with another file
+	Files, Dirs, Links, Special int64     // names made; Links are additional names of an inode
+	Bytes                       int64     // data bytes on the target, without holes
+	Shared                      int64     // bytes that were not written but shared with another file
 	Skipped                     int64     // names taken from the resumed copy
 	Problems                    []Problem // the first 1000
-	ProblemCount                int64     // of all
-	Heads                       bool      // the disks behaved like heads, at the end
+	ProblemCount                int64     // all problems, listed or not
+	Heads                       bool      // at the end, the copy worked in the mode for moving heads
 }
 
-// Problem is a read error that the policy let pass. Offset and Length
-// are in bytes, Length 0 where the whole object is meant.
+// Problem is a read error that the policy tolerates. Offset and Length are in bytes; Length is 0 if the problem concerns the
+// whole object.
 type Problem struct {
 	Path           string
 	What           string // "data", "entry", "names" of a directory, "extent map", "flags", "project", "xattr NAME" ...

@@ -79,7 +79,7 @@ func TestReadError(t *testing.T) {
 			t.Errorf("verify: %v %v", err, rep.Differences)
 		}
 	}
-	// With the policy that goes on it is known, and is held to what was made of it.
+	// With the policy that lists it, the damage is known, and Verify compares what was copied.
 	o := Options{OnReadError: List, Hashes: openManifest(t, man.Bytes())}
 	for _, o.Reread = range []bool{false, true} {
 		rep, err := Verify(t.Context(), src.dir, dst.dir, o)
@@ -115,7 +115,7 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-// A directory that is read in pieces, with more subdirectories than descriptors.
+// TestLargeDirectory copies a directory that is read in chunks and has more subdirectories than there are descriptors.
 func TestLargeDirectory(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	acts := []act{mkdir("many", 0o755)}
@@ -165,8 +165,8 @@ func TestExclude(t *testing.T) {
 	}
 }
 
-// A subvolume has another device number, of this boot only: it is copied, and a
-// resume after a reboot knows it again.
+// TestSubvolume: a subvolume has another device number, which changes at every boot. It is copied, and a resumed copy recognizes
+// it after a reboot.
 func TestSubvolume(t *testing.T) {
 	src, dst := newDisk(t, "btrfs", 256<<20), newDisk(t, "ext4", 256<<20)
 	if err := tool(src.dir, "btrfs", "subvolume", "create", "vol"); err != nil {
@@ -198,7 +198,8 @@ func TestSubvolume(t *testing.T) {
 	}
 }
 
-// After an error of the disk every further call says "read-only file system", which alone tells no one why.
+// TestReadOnlyTargetIsExplained: after an error of the disk, every call fails with "read-only file system". The message must
+// explain that.
 func TestReadOnlyTargetIsExplained(t *testing.T) {
 	err := &Error{Side: Target, Op: "create", Path: "x", Err: unix.EROFS}
 	if s := err.Error(); !strings.Contains(s, "after an I/O error") {

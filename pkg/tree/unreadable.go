@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// readTries is how often something of the source is read while its medium refuses: many a bad sector is read in the end.
+	// readTries is the number of attempts to read something from the source: a bad sector can often be read in the end.
 	readTries = 3
-	// problemsListed bounds Result.Problems: a disk that dies may have more of them than there is memory.
+	// problemsListed bounds Result.Problems: a failing disk may have more problems than fit in memory.
 	problemsListed = 1000
 )
 
-// damaged tells errors of the medium from errors of this program.
+// damaged reports whether err is an error of the medium or a damaged filesystem, and not one of this program.
 func damaged(err error) bool {
 	for _, e := range []error{unix.EIO, unix.EUCLEAN, unix.EBADMSG, unix.ENODATA, unix.EILSEQ, unix.ENOKEY, unix.EREMOTEIO, io.ErrUnexpectedEOF} {
 		if errors.Is(err, e) {
@@ -25,7 +25,7 @@ func damaged(err error) bool {
 	return false
 }
 
-// tries calls f again as long as the medium refuses.
+// tries calls f up to readTries times, as long as it fails with an error of the medium.
 func tries(f func() error) (err error) {
 	for range readTries {
 		if err = f(); err == nil || !damaged(err) {
@@ -35,7 +35,7 @@ func tries(f func() error) (err error) {
 	return err
 }
 
-// reading has f read something of the source.
+// reading calls f, which reads something from the source, and retries it.
 func (o *Options) reading(op string, path func() string, f func() error) error {
 	if o.fault == nil {
 		return tries(f)
@@ -48,7 +48,7 @@ func (o *Options) reading(op string, path func() string, f func() error) error {
 	})
 }
 
-// list reads the next names of d on the source. With an error come those that were read before it.
+// list reads the next names of d in the source. With an error it returns those that were read before it.
 func (o *Options) list(w *worker, d *dir) (es []entry, more bool, err error) {
 	return readNames(o.chunk, func() (n int, err error) {
 		err = o.reading("list", func() string { return d.path("") }, func() error {
@@ -59,7 +59,7 @@ func (o *Options) list(w *worker, d *dir) (es []entry, more bool, err error) {
 	}, w.dents)
 }
 
-// reading has f read what a copy of an object begins with.
+// reading is like Options.reading, for reads before anything of an object has been created on the target.
 func (c *copier) reading(op string, path func() string, f func() error) error {
 	if err := c.o.reading(op, path, f); err != nil {
 		return c.readError(path(), op, err)
@@ -67,12 +67,12 @@ func (c *copier) reading(op string, path func() string, f func() error) error {
 	return nil
 }
 
-// readError is one of an object of which nothing has been made yet: the policy may leave it out.
+// readError returns the error for an object of which nothing has been created on the target yet, so that the policy may skip it.
 func (c *copier) readError(path, op string, err error) error {
 	return &Error{Side: Source, Op: op, Path: path, Err: err, whole: true}
 }
 
-// openMeta opens an object of the source and reads its metadata.
+// openMeta opens an object in the source and reads its metadata.
 func (c *copier) openMeta(w *worker, m *meta, path func() string, open func() (int, error)) (fd int, err error) {
 	err = c.reading("open", path, func() (err error) {
 		fd, err = open()
@@ -89,18 +89,18 @@ func (c *copier) openMeta(w *worker, m *meta, path func() string, open func() (i
 	return fd, nil
 }
 
-// listed tells whether the policy lets err pass.
+// listed reports whether the policy is to list err and continue.
 func (c *copier) listed(err error) bool { return c.o.OnReadError == List && damaged(err) }
 
-// leaveOut lists e of d, of which nothing can be read. The target has no such name then, and the manifest says so. What an
-// earlier try finished is never asked for again, and stays; of a directory that it had begun with, what it made stays.
+// leaveOut lists the entry e of d, of which nothing can be read. The target does not have that name, and the manifest records
+// that. What an earlier attempt finished is not read again, and stays; so does what it copied of an unfinished directory.
 func (c *copier) leaveOut(w *worker, d *dir, e entry, x *Error) error {
-	if d.existed { // the copy that was cut short may have begun with it
+	if d.existed { // the interrupted copy may have started on it
 		if err := c.remove(d, e.name); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EISDIR) {
 			return &Error{Side: Target, Op: "remove what an interrupted copy left", Path: x.Path, Err: err}
 		}
 	}
-	d.hurt.Store(true)
+	d.incomplete.Store(true)
 	c.problem(Problem{Path: x.Path, What: "entry", Err: x.Err})
 	w.recs = append(w.recs, record{kind: kindUnread, name: e.name, ino: e.ino})
 	return nil
@@ -112,12 +112,12 @@ func (j *fileJob) incomplete(op, what string, off, n int64, err error) error {
 		return &Error{Side: Source, Op: op, Path: j.path(), Offset: off, Length: n, Err: err}
 	}
 	j.damaged.Store(true)
-	j.d.hurt.Store(true)
+	j.d.incomplete.Store(true)
 	j.c.problem(Problem{Path: j.path(), What: what, Offset: off, Length: n, Err: err})
 	return nil
 }
 
-// unmapped applies it to j's map of extents, which is asked for more than once.
+// unmapped applies the policy to the extent map of j, which is read more than once but listed only once.
 func (j *fileJob) unmapped(err error) error {
 	if j.c.listed(err) && j.mapless.Swap(true) {
 		return nil
@@ -134,7 +134,7 @@ func (c *copier) problem(p Problem) {
 	}
 }
 
-// missing lists what is not in the copy because it could not be read.
+// missing lists something that is not in the copy because it could not be read.
 func (v *verifier) missing(path, what string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -144,21 +144,21 @@ func (v *verifier) missing(path, what string) {
 	}
 }
 
-// compareLinks compares how many names an object has. That those which the source lists are there, and are of one object,
-// is seen at each of them: where names could not be read, fewer in all are no difference.
+// compareLinks compares the link counts of an object. If names could not be read, a lower count is not a difference: each name
+// that the source lists is checked on its own.
 func (v *verifier) compareLinks(path func() string, s, t *meta) {
 	switch {
 	case s.nlink == t.nlink:
 	case t.nlink < s.nlink && v.o.OnReadError == List && v.o.Hashes != nil && v.o.Hashes.gaps:
-		v.missing(path(), fmt.Sprintf("the copy has %d of its %d names", t.nlink, s.nlink))
+		v.missing(path(), fmt.Sprintf("the copy has only %d of its %d names", t.nlink, s.nlink))
 	default:
 		v.differ(path(), "links", fmt.Sprint(s.nlink), fmt.Sprint(t.nlink))
 	}
 }
 
-// absent tells whether a name is not on the target because it could not be read, and lists it then. A directory may be there,
-// with what a try made before the one that could not read it: the source has not changed since, so that is kept, but there
-// is nothing to compare it with.
+// absent reports whether a name is missing on the target because it could not be read, and lists it in that case. A directory
+// may exist, if an earlier attempt could still read it. It is kept, because the source has not changed since, but it cannot be
+// compared.
 func (v *verifier) absent(w *worker, d *dir, e entry) bool {
 	r, ok := w.done[e.name]
 	if !ok || r.kind != kindUnread || r.ino != e.ino || v.o.OnReadError != List {
@@ -169,22 +169,22 @@ func (v *verifier) absent(w *worker, d *dir, e entry) bool {
 	case err == unix.ENOENT:
 		v.missing(d.path(e.name), "could not be read; the copy does not have it")
 	case err == nil && t.isDir() && v.o.Hashes.unread[inode{d.key().dev, e.ino}]:
-		v.missing(d.path(e.name), "could not be read again; the copy has what an earlier try made of it, not compared")
+		v.missing(d.path(e.name), "could not be read again; the copy has what an earlier attempt copied of it, which was not compared")
 	default:
 		return false
 	}
 	return true
 }
 
-// hurt is about a file that could not be read whole when it was copied. The sum
-// is of what the copy made of it, with zeros for the rest. They are holes there: the allocation is not compared.
-func (f *pair) hurt(w *worker, sum Sum) error {
+// compareDamaged compares a file that could not be read completely when it was copied. sum is that of the copy, which has zeros for the
+// rest. These zeros are holes, so the allocation is not compared.
+func (f *pair) compareDamaged(w *worker, sum Sum) error {
 	v := f.v
 	if v.o.OnReadError != List {
 		v.differ(f.path(), "data", "was not readable when it was copied", "incomplete")
 		return nil
 	}
-	v.missing(f.path(), "could not be read whole; the copy has what could")
+	v.missing(f.path(), "could not be read completely; the copy has the rest")
 	if f.s.size != f.t.size {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// medium is a source that refuses some reads.
+// medium is a source on which some reads fail.
 type medium struct {
 	mu      sync.Mutex
 	asked   map[string]int // by operation and path
@@ -34,7 +34,7 @@ func (m *medium) fault(op, path string) error {
 	return nil
 }
 
-// oneOfEach is something for each way to read a source.
+// oneOfEach makes an object for each way to read a source.
 func oneOfEach() []act {
 	return []act{mkdir("d", 0o750), file("d/f", 0o640, noise(1, 3<<20)), mkdir("d/e", 0o700), file("d/e/g", 0o640, noise(2, 5000)), link("d/f", "z"),
 		symlink("d/f", "s"), mknod("p", unix.S_IFIFO|0o600, 0, 0), file("good", 0o600, noise(3, 9000)), setx("good", "user.x", []byte("y"))}
@@ -44,7 +44,7 @@ func waysToRead() []string {
 	return []string{"open d", "read metadata d", "list d", "list .", "open d/f", "read metadata d/f", "read d/f", "open d/e/g", "read metadata s", "read link s", "read metadata p"}
 }
 
-// What the medium gives at the third try is as good as any.
+// TestReadsAreTriedAgain checks that a read that succeeds at the third attempt is enough.
 func TestReadsAreTriedAgain(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, oneOfEach()...)
@@ -68,8 +68,8 @@ func TestReadsAreTriedAgain(t *testing.T) {
 	sameTree(t, src.dir, dst.dir)
 }
 
-// What the medium refuses for good ends the copy, or is listed: then the rest is copied and proved, and the proof knows
-// what is missing, whether the source gives it now or not.
+// TestUnreadable checks that a permanent read error ends the copy or is listed. If it is listed, the rest is copied and verified,
+// and Verify knows what is missing, whether the source can be read by then or not.
 func TestUnreadable(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, oneOfEach()...)
@@ -111,7 +111,7 @@ func TestUnreadable(t *testing.T) {
 				t.Errorf("stop: verify: %v, %d differences", err, rep.Count)
 			}
 
-			// Goes on when the disk was repaired, except for an incomplete file of two names.
+			// It continues after the disk was repaired, except for an incomplete file with two names.
 			n := int64(man.Len())
 			o = Options{OnReadError: List, Manifest: &man, Resume: &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: n}}
 			res, err = Copy(t.Context(), src.dir, dst.dir, o)
@@ -135,10 +135,10 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// A directory that cannot be listed to its end keeps the names that came before.
+// TestHalfListing checks that a directory that cannot be listed to its end keeps the names that were read before the error.
 func TestHalfListing(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
-	const names = 10_000 // more than fill a worker's buffer
+	const names = 10_000 // more than fit in a worker's buffer
 	acts := []act{mkdir("many", 0o755)}
 	for i := range names {
 		acts = append(acts, mknod(fmt.Sprintf("many/n%05d", i), unix.S_IFREG|0o600, 0, 0))
@@ -164,7 +164,7 @@ func TestHalfListing(t *testing.T) {
 	if rep, err = Verify(t.Context(), src.dir, dst.dir, o); err != nil || !rep.Equal() || rep.DamagedCount != 1 {
 		t.Errorf("verify with the same names: %v %v, %d damaged", err, rep.Differences, rep.DamagedCount)
 	}
-	// Fewer names than were copied: what has no partner is not proved.
+	// Verify lists fewer names than were copied: the others have not been compared.
 	o.fault = (&medium{refuses: func(what string, _ int) bool { return what == "list many" }}).fault
 	if rep, err = Verify(t.Context(), src.dir, dst.dir, o); err != nil || rep.Equal() || rep.Differences[0].Path != "many" {
 		t.Errorf("verify without names: %v %v", err, rep.Differences)
@@ -184,7 +184,7 @@ func TestHalfListing(t *testing.T) {
 }
 
 func TestProblemsAreBounded(t *testing.T) {
-	c := &copier{gear: &gear{}}
+	c := &copier{diskMode: &diskMode{}}
 	for range problemsListed + 5 {
 		c.problem(Problem{Path: "p"})
 	}
@@ -197,7 +197,7 @@ func TestProblemsAreBounded(t *testing.T) {
 	}
 }
 
-// A name that a first try had begun with, and that cannot be read by the second, is not left behind half done.
+// TestLeftOutIsRemoved checks that an unfinished file of a first attempt is removed if the second attempt cannot read it.
 func TestLeftOutIsRemoved(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 32<<20), newDisk(t, "ext4", 32<<20)
 	apply(t, src.dir, file("f", 0o600, noise(1, 5000)), file("g", 0o600, nil))
@@ -214,8 +214,8 @@ func TestLeftOutIsRemoved(t *testing.T) {
 	}
 }
 
-// A directory that a first try had begun with, and that the next cannot read, keeps what the first made. Verify lists it as
-// not whole, whether the source can be read by then or not, and everything beside it is proved.
+// TestLeftOutDirectoryIsKept checks that an unfinished directory of a first attempt is kept if the next attempt cannot read it.
+// Verify lists it as incomplete, whether the source can be read by then or not, and everything else is verified.
 func TestLeftOutDirectoryIsKept(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 32<<20), newDisk(t, "ext4", 32<<20)
 	apply(t, src.dir, mkdir("d", 0o750), file("d/a", 0o600, noise(1, 5000)), file("d/b", 0o600, noise(2, 5000)), file("g", 0o600, noise(3, 100)))
@@ -233,14 +233,14 @@ func TestLeftOutDirectoryIsKept(t *testing.T) {
 	}
 	for _, fault := range []func(string, string) error{m.fault, nil} {
 		rep, err := Verify(t.Context(), src.dir, dst.dir, Options{OnReadError: List, Hashes: openManifest(t, man.Bytes()), fault: fault})
-		if err != nil || !rep.Equal() || rep.DamagedCount != 1 || !strings.Contains(rep.Damaged[0], "what an earlier try made of it") {
+		if err != nil || !rep.Equal() || rep.DamagedCount != 1 || !strings.Contains(rep.Damaged[0], "what an earlier attempt copied of it") {
 			t.Errorf("verify: %v %v, damaged %q", err, rep.Differences, rep.Damaged)
 		}
 	}
 	if rep, err := Verify(t.Context(), src.dir, dst.dir, Options{Hashes: openManifest(t, man.Bytes()), fault: m.fault}); err != nil || rep.Equal() {
 		t.Errorf("policy stop: %v, %d differences", err, rep.Count)
 	}
-	// Once it can be read again, the copy becomes whole.
+	// Once it can be read again, the copy becomes complete.
 	o = Options{OnReadError: List, Manifest: &man, Resume: &Resume{Manifest: bytes.NewReader(bytes.Clone(man.Bytes())), ManifestBytes: int64(man.Len())}}
 	if res, err = Copy(t.Context(), src.dir, dst.dir, o); err != nil || len(res.Problems) != 0 {
 		t.Fatalf("resumed: %v %v", err, res.Problems)

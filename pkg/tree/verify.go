@@ -10,11 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Difference is one fact in which source and target are not equal. What is
-// "missing", "extra", "type", "mode", "uid", "gid", "size", "atime", "mtime",
-// "links", "link" (names of one inode on one side only), "device", "symlink",
-// "xattr NAME", "flags", "project", "xflags", "verity", "data", "holes", "preallocation"
-// or "unreadable".
+// Difference is a difference between source and target. What is "missing", "extra", "type", "mode", "uid", "gid", "size",
+// "atime", "mtime", "links", "link" (names that belong to one inode on one side only), "device", "symlink", "xattr NAME",
+// "flags", "project", "xflags", "verity", "data", "holes", "preallocation" or "unreadable".
 type Difference struct {
 	Path, What, Source, Target string
 }
@@ -23,26 +21,26 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%q: %s: source %s, target %s", d.Path, d.What, d.Source, d.Target)
 }
 
-// Report of a Verify. Equal says that there is no difference.
+// Report of a Verify.
 type Report struct {
-	Files, Dirs int64 // compared; directories not among Files
+	Files, Dirs int64 // compared; Files does not include directories
 	Read        int64 // bytes read from the target's disk
-	Reread      int64 // bytes read from the source, for want of a hash
-	// Bytes of the files that share extents with something, where both filesystems tell. The source's may be
-	// shared with what is not in the copy, so less on the target is no difference.
+	Reread      int64 // bytes read from the source, because there was no hash
+	// Bytes in shared extents, if both filesystems report them. Extents of the source may be shared with files that are not
+	// part of the copy, so a lower value on the target is not a difference.
 	SharedSource, SharedTarget int64
 
 	Differences []Difference
 	Count       int64 // of all differences, listed or not
 
-	// Damaged are names that the copy does not have, or not whole, because the source could not be read when it was
-	// copied: Options.Hashes says so. With OnReadError List they are here and no differences, but for what is not as the
-	// copy made it; with Stop they are differences.
+	// Damaged are names that are missing or incomplete in the copy because the source could not be read when it was copied,
+	// according to Options.Hashes. With OnReadError List they are not differences, unless they have changed since the copy; with
+	// Stop they are differences.
 	Damaged      []string
-	DamagedCount int64 // of all, listed or not
+	DamagedCount int64 // all of them, listed or not
 }
 
-// Equal tells that nothing differs.
+// Equal reports whether there are no differences.
 func (r *Report) Equal() bool { return r.Count == 0 }
 
 // verifier is one run of Verify.
@@ -53,36 +51,35 @@ type verifier struct {
 	q        *queue
 	fds      dirFDs
 	prog     progress
-	gear     *gear
+	diskMode *diskMode
 	exclude  map[string]bool
 	own      map[string]bool
 	sameFS   bool
-	sharing  bool // both filesystems tell shared extents
+	sharing  bool // both filesystems report shared extents
 
 	mu    sync.Mutex
 	rep   Report
 	links tables[linkPair]
-	todo  map[inode]string // inodes of which the data is not compared yet, and a name
+	todo  map[inode]string // inodes whose data has not been compared yet, with one of their names
 }
 
-// linkPair is what is known of a multiply linked inode of the source, until its
-// last name: the inode of the copy, in halves, and the number of names to come.
+// linkPair is kept for a multiply linked inode of the source until its last name: the inode of the copy, in halves, and the
+// number of names to come.
 type linkPair struct{ toLow, toHigh, left uint32 }
 
-// Verify compares the directories src and dst with all below. Neither is
-// changed, access times included. The target's data is read from its disk; the
-// source's data is what Options.Hashes says, or else is read. The error is for
-// what kept Verify from its end; differences are in the Report.
+// Verify compares the directories src and dst with everything below them. It changes neither, not even access times. It reads
+// the data of the target from its disk. For the data of the source it uses Options.Hashes, or reads it if there is no hash. An
+// error means that Verify could not finish; differences are in the Report.
 //
-// Used of Options: Workers, Rotational, DiskKnown, Tell, OnReadError, Progress, ProgressEvery,
-// Exclude, TargetOnly, Hashes, Reread, MaxDifferences.
+// It uses these Options: Workers, Rotational, DiskKnown, Tell, OnReadError, Progress, ProgressEvery, Exclude, TargetOnly, Hashes,
+// Reread, MaxDifferences.
 func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if o.MaxDifferences <= 0 {
 		o.MaxDifferences = 1000
 	}
-	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), gear: newGear(o, time.Now()), todo: map[inode]string{}}
+	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), diskMode: newDiskMode(o, time.Now()), todo: map[inode]string{}}
 	defer v.links.free()
 	var err error
 	if v.src, err = openRoot(Source, src, true, o.plain); err != nil {
@@ -100,9 +97,9 @@ func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	v.sameFS = v.src.magic == v.dst.magic && v.src.bsize == v.dst.bsize
 	v.fds.limit = fdLimit()
 	v.q = newQueue(o.workers())
-	v.q.setLimit(v.gear.limit(o.workers()))
+	v.q.setLimit(v.diskMode.limit(o.workers()))
 	v.prog.begin(o, v.src, true)
-	stop := v.prog.start(o.ProgressEvery, func() { v.gear.shift(&v.o, v.q, &v.prog) })
+	stop := v.prog.start(o.ProgressEvery, func() { v.diskMode.shift(&v.o, v.q, &v.prog) })
 	err = v.run()
 	stop()
 	v.prog.report(true)
@@ -136,8 +133,7 @@ func (v *verifier) differ(path, what, source, target string) {
 	}
 }
 
-// unreadable turns a failure to look into a difference: verification goes on,
-// and its result is not "equal".
+// unreadable reports a read error as a difference, so that the verification continues but the result is not equal.
 func (v *verifier) unreadable(path string, side Side, err error) error {
 	if v.ctx.Err() != nil {
 		return v.ctx.Err()
@@ -171,8 +167,8 @@ func (v *verifier) enter(w *worker, d *dir) error {
 		d.vol = d.parent.volume(d.name, d.meta.dev)
 	}
 	if v.o.OnReadError == List && v.o.Hashes.isShort(d.key()) {
-		d.hurt.Store(true)
-		v.missing(path(), "not all its names could be read; the copy has those that could")
+		d.incomplete.Store(true)
+		v.missing(path(), "not all its names could be read; the copy has the others")
 	}
 	v.prog.dirs.Add(1)
 	return v.read(w, d)
@@ -182,7 +178,7 @@ func (v *verifier) read(w *worker, d *dir) error {
 	es, more, err := v.o.list(w, d)
 	if err != nil {
 		d.short = true
-		if !d.hurt.Load() || !damaged(err) {
+		if !d.incomplete.Load() || !damaged(err) {
 			if err := v.unreadable(d.path(""), Source, err); err != nil {
 				return err
 			}
@@ -209,8 +205,8 @@ func (v *verifier) batch(w *worker, d *dir, es []entry) error {
 		if err = v.ctx.Err(); err != nil {
 			break
 		}
-		// Only where no device can be opened by mistake.
-		if i%aheadFiles == 0 && v.dst.cloned && !v.gear.heads.Load() {
+		// Only on a clone, which is nodev: no device can be opened by mistake.
+		if i%aheadFiles == 0 && v.dst.cloned && !v.diskMode.heads.Load() {
 			w.ahead.fill(d.dst, v.dst.magic, es[i:min(i+aheadFiles, len(es))], w.xattr, func(name string) bool {
 				return len(v.exclude) == 0 || !v.exclude[d.path(name)]
 			})
@@ -241,7 +237,7 @@ func (v *verifier) leave(w *worker, d *dir) error {
 	return nil
 }
 
-// extras names what only the target has: it is enough to count, most times.
+// extras reports names that only the target has. Usually it is enough to count them.
 func (v *verifier) extras(w *worker, d *dir) error {
 	if err := v.fds.hold(d); err != nil {
 		return err
@@ -280,7 +276,7 @@ func (v *verifier) extras(w *worker, d *dir) error {
 			}
 		}
 	}
-	// What the source does not list now was compared with nothing.
+	// Names that the source does not list now have not been compared.
 	if d.short && left > 0 {
 		v.differ(d.path(""), "unreadable", fmt.Sprintf("%d names of the target are not listed", left), "not compared")
 	}
@@ -295,7 +291,7 @@ func (v *verifier) entry(w *worker, d *dir, e entry) error {
 	if v.absent(w, d, e) {
 		return nil
 	}
-	// Where no device can be opened by mistake, the type is seen after opening.
+	// On a clone, which is nodev, the type is checked after opening.
 	if e.typ == unix.DT_UNKNOWN || !v.dst.cloned {
 		var s stat
 		if err := v.o.reading("stat", func() string { return d.path(e.name) }, func() error { return statAt(d.src, e.name, &s) }); err != nil {
@@ -315,13 +311,13 @@ func (v *verifier) entry(w *worker, d *dir, e entry) error {
 	return v.special(w, d, e)
 }
 
-// other reports a name that is missing on the target or has another type there.
-// It is asked where opening the expected type failed.
+// other reports a name that is missing on the target or has another type there. It is called if opening it as the expected type
+// has failed.
 func (v *verifier) other(d *dir, e entry) (bool, error) {
 	var t stat
 	if err := statAt(d.dst, e.name, &t); err != nil {
-		if err == unix.ENOENT && d.hurt.Load() {
-			v.missing(d.path(e.name), "its directory did not list it; the copy does not have it")
+		if err == unix.ENOENT && d.incomplete.Load() {
+			v.missing(d.path(e.name), "its directory could not be read completely; the copy does not have it")
 			return true, nil
 		}
 		if err == unix.ENOENT {
@@ -338,7 +334,7 @@ func (v *verifier) other(d *dir, e entry) (bool, error) {
 	return true, nil
 }
 
-// unopened says why the target's e is not what the source's is; err is what opening it said.
+// unopened reports why e could not be opened on the target; err is the error.
 func (v *verifier) unopened(d *dir, e entry, err error) error {
 	if other, err := v.other(d, e); other || err != nil {
 		return err
@@ -376,7 +372,7 @@ func (v *verifier) special(w *worker, d *dir, e entry) error {
 	var s, t meta
 	err := v.o.reading("read metadata", path, func() error { return readMeta(object{d.src, name}, v.src.magic, &s, w.xattr) })
 	if err == nil && s.mnt != v.src.st.mnt {
-		err = unix.EXDEV // of what is mounted on it; only without a clone
+		err = unix.EXDEV // something is mounted on it; possible only without a clone
 	}
 	if err != nil {
 		return v.unreadable(d.path(name), Source, err)
@@ -408,14 +404,13 @@ func (v *verifier) special(w *worker, d *dir, e entry) error {
 	return nil
 }
 
-// linkOf checks that names of one inode are names of one inode on both sides.
-// It returns false when this inode's data has been compared, or will be by the
-// name whose hash is known; known tells that this is that name.
+// linkOf checks that names of one inode belong to one inode on both sides. It returns false if the data of this inode has been
+// compared already, or will be compared under the name whose hash is known; known means that this is that name.
 func (v *verifier) linkOf(path func() string, s, t *stat, known bool) bool {
 	if s.nlink < 2 && t.nlink < 2 {
 		return true
 	}
-	// Another device can only be a subvolume, which has inodes of its own.
+	// Another device can only be a subvolume, which has its own inode numbers.
 	to := t.ino ^ bits.RotateLeft64(t.dev^v.dst.st.dev, 32)
 	k := s.inode()
 	v.mu.Lock()
@@ -441,7 +436,7 @@ func (v *verifier) linkOf(path func() string, s, t *stat, known bool) bool {
 	}
 	if other {
 		v.differ(path(), "link", "another name of an inode met before", fmt.Sprintf("inode %d, not %d", t.ino, uint64(p.toHigh)<<32|uint64(p.toLow)))
-		return true // an object of its own: its data wants a look of its own
+		return true // it is a separate object, so compare its data
 	}
 	return todo
 }

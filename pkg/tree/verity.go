@@ -26,16 +26,16 @@ func verityEnableReq() uint   { return ioc(iocWrite, 'f', 133, verityEnableSize)
 func verityMeasureReq() uint  { return ioc(iocRead|iocWrite, 'f', 134, verityDigestSize) }
 func verityMetadataReq() uint { return ioc(iocRead|iocWrite, 'f', 135, verityMetadataSize) }
 
-// verity is how fs-verity protects a file.
+// verity has the fs-verity parameters of a file.
 type verity struct {
 	alg, block uint32
 	salt, sig  []byte
 	digest     string // the algorithm and the file's digest
 }
 
-var errVerity = errors.New("malformed descriptor of fs-verity")
+var errVerity = errors.New("malformed fs-verity descriptor")
 
-// measureVerity returns the digest that the kernel holds the file to.
+// measureVerity returns the digest that the kernel enforces for the file.
 func measureVerity(fd int) (alg uint32, digest string, err error) {
 	b := make([]byte, verityDigestSize+verityMostDigest)
 	ne := binary.NativeEndian
@@ -48,9 +48,8 @@ func measureVerity(fd int) (alg uint32, digest string, err error) {
 	return alg, fmt.Sprintf("%d:%x", alg, b[verityDigestSize:verityDigestSize+n]), nil
 }
 
-// readVerity tells all that is needed to protect a copy alike. Kernels before
-// 5.12 do not tell salt, block size and signature: the usual ones are taken
-// then, and the digest of the copy shows whether they were right.
+// readVerity returns what is needed to enable fs-verity on a copy in the same way. Kernels before 5.12 do not report salt, block
+// size and signature. It then assumes the defaults; the digest of the copy shows whether they are right.
 func readVerity(fd int, buf []byte) (v verity, err error) {
 	if v.alg, v.digest, err = measureVerity(fd); err != nil {
 		return v, err
@@ -74,8 +73,8 @@ func readVerity(fd int, buf []byte) (v verity, err error) {
 	return v, err
 }
 
-// parse reads a struct fsverity_descriptor, which is on the disk as it is here:
-// u8 version, algorithm, log2 of the block size, size of the salt; at 80 the salt.
+// parse decodes a struct fsverity_descriptor, which is also the format on disk: u8 version, algorithm, log2 of the block size,
+// size of the salt; the salt is at offset 80.
 func (v *verity) parse(b []byte) error {
 	if len(b) != verityDescriptorSize || b[0] != 1 || b[2] < 10 || b[2] > 16 || b[3] > verityMostSalt || uint32(b[1]) != v.alg {
 		return errVerity
@@ -85,7 +84,7 @@ func (v *verity) parse(b []byte) error {
 	return nil
 }
 
-// verityMetadata fills buf, which has to lie on the heap: the kernel gets its address as a number.
+// verityMetadata reads metadata into buf, which must be on the heap, because its address is passed as a number.
 func verityMetadata(fd int, what uint64, buf []byte) (int, error) {
 	arg := [verityMetadataSize / 8]uint64{what, 0, uint64(len(buf)), uint64(uintptr(unsafe.Pointer(unsafe.SliceData(buf))))}
 	for {
@@ -100,7 +99,7 @@ func verityMetadata(fd int, what uint64, buf []byte) (int, error) {
 	}
 }
 
-// enableVerity protects a file that no one has open for writing. fd is read-only.
+// enableVerity enables fs-verity on a file that is not open for writing. fd must be read-only.
 func enableVerity(fd int, v verity) error {
 	arg := verityArg(v)
 	err := ioctl(fd, verityEnableReq(), unsafe.Pointer(&arg[0]))
@@ -108,7 +107,7 @@ func enableVerity(fd int, v verity) error {
 	return err
 }
 
-// verityArg spells struct fsverity_enable_arg: u32 version, algorithm, block size,
+// verityArg encodes struct fsverity_enable_arg: u32 version, algorithm, block size,
 // size of the salt; u64 salt; u32 size of the signature, reserved; u64 signature.
 func verityArg(v verity) []byte {
 	b := make([]byte, verityEnableSize)
@@ -127,8 +126,8 @@ func verityArg(v verity) []byte {
 	return b
 }
 
-// protect puts the copy under fs-verity like its source. From then on no one
-// writes to it, so the descriptors for writing are closed first; its metadata can still be set.
+// protect enables fs-verity on the copy with the parameters of the source. It closes the descriptors for writing first. After
+// that the data cannot be written any more, but the metadata can still be set.
 func (j *fileJob) protect(w *worker) error {
 	var v verity
 	err := j.c.o.reading("read fs-verity", j.path, func() (err error) {
@@ -154,12 +153,12 @@ func (j *fileJob) protect(w *worker) error {
 	}
 	_, got, err := measureVerity(j.dst)
 	if err == nil && got != v.digest {
-		err = fmt.Errorf("digest %s, that of the source is %s: %w", got, v.digest, unix.EINVAL)
+		err = fmt.Errorf("digest is %s, but that of the source is %s: %w", got, v.digest, unix.EINVAL)
 	}
 	return j.c.loss(j.path(), "fs-verity", err)
 }
 
-// verity compares how two files are protected, if one of them is.
+// verity compares the fs-verity digests of the two files, if one of them has one.
 func (f *pair) verity() {
 	const bit = unix.STATX_ATTR_VERITY
 	if (f.s.attrs|f.t.attrs)&bit == 0 {
@@ -181,7 +180,7 @@ func (f *pair) verity() {
 	}
 }
 
-// probeVerity tries fs-verity on a file of its own in dir.
+// probeVerity tries to enable fs-verity on a new file in dir.
 func probeVerity(dir int, bsize int64) bool {
 	fd, err := openBelow(dir, "v", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
@@ -197,22 +196,22 @@ func probeVerity(dir int, bsize int64) bool {
 	return enableVerity(fd, verity{alg: unix.FS_VERITY_HASH_ALG_SHA256, block: uint32(min(bsize, 4096))}) == nil
 }
 
-// lookVerity says what of a protected file's protection the target cannot have.
+// lookVerity reports what the target cannot keep of the fs-verity protection of a file.
 func (s *scanner) lookVerity(w *worker, path string, fd int) {
 	v, err := readVerity(fd, w.xattr)
-	s.judgeVerity(path, v, err)
+	s.verityFinding(path, v, err)
 }
 
-func (s *scanner) judgeVerity(path string, v verity, err error) {
+func (s *scanner) verityFinding(path string, v verity, err error) {
 	c := &s.caps
 	switch {
 	case err != nil:
-		s.find("tree.verity", Loss, path, "boot a kernel with CONFIG_FS_VERITY", "fs-verity protects the source file, and how cannot be read: %v", err)
+		s.find("tree.verity", Loss, path, "boot a kernel with CONFIG_FS_VERITY", "protected by fs-verity, whose parameters cannot be read: %v", err)
 	case !c.Verity:
-		s.find("tree.verity", Loss, path, "mkfs.ext4 -O verity and a kernel with CONFIG_FS_VERITY (or enable it on the copy afterwards: fsverity enable)", "fs-verity protects the source file (%s), the target's %s cannot", v.digest, c.FS)
+		s.find("tree.verity", Loss, path, "mkfs.ext4 -O verity and a kernel with CONFIG_FS_VERITY (or enable it on the copy afterwards: fsverity enable)", "protected by fs-verity (%s), which the target's %s does not support", v.digest, c.FS)
 	case int64(v.block) > c.BlockSize:
-		s.find("tree.verity", Loss, path, "mkfs with larger blocks", "fs-verity hashes blocks of %d bytes, the target's %s has such of %d", v.block, c.FS, c.BlockSize)
+		s.find("tree.verity", Loss, path, "mkfs with larger blocks", "fs-verity uses blocks of %d bytes, but the target's %s has blocks of %d", v.block, c.FS, c.BlockSize)
 	case len(v.sig) > 0:
-		s.find("tree.veritysig", Info, path, "if the copy stops there: load the certificate into the keyring .fs-verity", "a signature of %d bytes comes along, which the running kernel may want to prove", len(v.sig))
+		s.find("tree.veritysig", Info, path, "if the copy stops there: load the certificate into the keyring .fs-verity", "the copy gets its fs-verity signature of %d bytes, which the running kernel may want to verify", len(v.sig))
 	}
 }

@@ -27,7 +27,7 @@ func TestVerityNumbers(t *testing.T) {
 	}
 }
 
-// The fields are where a C compiler puts those of struct fsverity_enable_arg.
+// TestVerityArg checks that the offsets of the fields are those of struct fsverity_enable_arg in C.
 func TestVerityArg(t *testing.T) {
 	v := verity{alg: 2, block: 1024, salt: []byte("salt!"), sig: []byte("signature")}
 	b := verityArg(v)
@@ -54,7 +54,7 @@ func TestVerityDescriptor(t *testing.T) {
 		func(b []byte) []byte { return b[:255] },
 		func(b []byte) []byte { return nil },
 		func(b []byte) []byte { b[0] = 2; return b },
-		func(b []byte) []byte { b[1] = 2; return b }, // not what the kernel measures by
+		func(b []byte) []byte { b[1] = 2; return b }, // not the algorithm that the kernel reports
 		func(b []byte) []byte { b[2] = 9; return b },
 		func(b []byte) []byte { b[2] = 200; return b },
 		func(b []byte) []byte { b[3] = 33; return b },
@@ -67,7 +67,7 @@ func TestVerityDescriptor(t *testing.T) {
 	}
 }
 
-// protectFile sets fs-verity with parameters that are not the usual ones.
+// protectFile enables fs-verity with the given parameters.
 func protectFile(p string, v verity) act {
 	return func(r string) error {
 		fd, err := unix.Open(r+"/"+p, unix.O_RDONLY, 0)
@@ -112,8 +112,8 @@ func TestCopyVerity(t *testing.T) {
 	}
 }
 
-// A kernel without fs-verity does not open a protected file: that is said before
-// the copy starts, and a copy all the same stops at the file.
+// TestVerityWithoutTheKernel: a kernel without fs-verity does not open a protected file. Precheck reports that, and a copy stops at
+// the file.
 func TestVerityWithoutTheKernel(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20, "-O", "verity"), newDisk(t, "ext4", 64<<20)
 	if probe(t, src).Verity {

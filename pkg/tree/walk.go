@@ -7,29 +7,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// visitor is what is done with directories: copied or verified.
+// visitor is a walk over the directories: a copy, a verification or a scan.
 type visitor interface {
-	// batch handles entries of d and counts them as done by leave.
+	// batch handles the entries es of d, and then calls leave.
 	batch(w *worker, d *dir, es []entry) error
 	// read pushes a frame with the next chunk of names; d is held.
 	read(w *worker, d *dir) error
-	// leave counts one piece of work of d as done, and completes d and its
-	// ancestors as far as that was the last.
+	// leave counts one piece of work of d as done. If it was the last one, it completes d, and then its ancestors likewise.
 	leave(w *worker, d *dir) error
 }
 
-// frame is a directory whose entries are being handed out.
+// frame is a directory in the queue, with the entries that are left of a chunk of names.
 type frame struct {
 	v    visitor
 	d    *dir
 	es   []entry
 	more bool
 	own  bool // the frame still counts in d.pending
-	held int  // names in es when it was pushed
+	held int  // number of names in es when it was pushed
 }
 
-// take hands out one directory, or a run of other entries that is small enough
-// to keep all workers busy.
+// take returns a task for one directory, or for a run of other entries that is small enough to keep all workers busy.
 func (f *frame) take(workers int) task {
 	if len(f.es) == 0 {
 		if !f.own {
@@ -61,7 +59,7 @@ func (c *copier) enter(w *worker, d *dir) error {
 	return c.read(w, d)
 }
 
-// read takes the next chunk of names, with d held.
+// read reads the next chunk of names. d must be held.
 func (c *copier) read(w *worker, d *dir) error {
 	es, more, err := c.o.list(w, d)
 	if err != nil {
@@ -69,10 +67,10 @@ func (c *copier) read(w *worker, d *dir) error {
 			return &Error{Side: Source, Op: "list", Path: d.path(""), Err: err}
 		}
 		d.short = true
-		d.hurt.Store(true)
+		d.incomplete.Store(true)
 		c.problem(Problem{Path: d.path(""), What: "names", Err: err})
 	}
-	if c.gear.heads.Load() {
+	if c.diskMode.heads.Load() {
 		c.byExtent(w, d, es)
 	}
 	if !more && d.parent != nil {
@@ -97,7 +95,7 @@ func (c *copier) batch(w *worker, d *dir, es []entry) error {
 	if err == nil {
 		err = c.each(w, d, es)
 	}
-	// What was finished before an error is worth keeping.
+	// Even after an error, record what was finished.
 	if e := c.man.write(d.key(), d.path(""), w.recs); err == nil {
 		err = e
 	}
@@ -127,9 +125,9 @@ func (c *copier) each(w *worker, d *dir, es []entry) error {
 	return nil
 }
 
-// lookAhead has the next files read. One head of one spinning disk is not faster for more requests.
+// lookAhead starts to read the next files. It does nothing for a disk with moving heads, which is not faster with more requests.
 func (c *copier) lookAhead(w *worker, d *dir, es []entry) {
-	if c.gear.heads.Load() || c.buffered.Load() {
+	if c.diskMode.heads.Load() || c.buffered.Load() {
 		return
 	}
 	w.ahead.fill(d.src, c.src.magic, es, w.xattr, func(name string) bool {
@@ -202,7 +200,7 @@ func (c *copier) dir(w *worker, up *dir, name string) error {
 	return c.enter(w, d)
 }
 
-// makeDir makes and opens the target's d.
+// makeDir makes and opens d on the target.
 func (c *copier) makeDir(up, d *dir) error {
 	fail := func(op string, err error) error {
 		return &Error{Side: Target, Op: op, Path: d.path(""), Err: err}
@@ -218,19 +216,18 @@ func (c *copier) makeDir(up, d *dir) error {
 		return fail("open", err)
 	}
 	if d.existed {
-		if op, err := neutral(object{fd: d.dst}); err != nil {
+		if op, err := clearInherited(object{fd: d.dst}); err != nil {
 			return fail(op, err)
 		}
 	}
 	if !d.existed {
 		c.observe(object{fd: d.dst})
-		c.shares.doubtDir(c.prior, d)
+		c.shares.distrustDir(c.prior, d)
 	}
 	return c.applyEarly(object{fd: d.dst}, &d.meta, func() string { return d.path("") })
 }
 
-// mountPoint makes the empty directory for a mount that is in the way. Only
-// where the source could not be cloned.
+// mountPoint makes an empty directory for a mount point of the source. It is used only if the source could not be cloned.
 func (c *copier) mountPoint(up *dir, name string) error {
 	if err := unix.Mkdirat(up.dst, name, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 		return &Error{Side: Target, Op: "make directory", Path: up.path(name), Err: err}
@@ -264,15 +261,15 @@ func (c *copier) complete(w *worker, d *dir) error {
 		}
 		d.parent.files.Add(d.files.Load() + 1)
 		d.parent.bytes.Add(d.bytes.Load())
-		if d.hurt.Load() {
-			d.parent.hurt.Store(true)
+		if d.incomplete.Load() {
+			d.parent.incomplete.Store(true)
 		}
 	}
 	c.prog.dirs.Add(1)
 	c.count(func(r *Result) { r.Dirs++ })
 	r := record{kind: kindDirDone, ino: d.meta.ino, size: d.bytes.Load(), nlink: uint32(d.files.Load())}
-	if d.hurt.Load() {
-		r = record{kind: kindDirHurt, ino: d.meta.ino}
+	if d.incomplete.Load() {
+		r = record{kind: kindDirIncomplete, ino: d.meta.ino}
 		if d.short {
 			r.size = 1
 		}
@@ -280,7 +277,7 @@ func (c *copier) complete(w *worker, d *dir) error {
 	return c.man.write(d.key(), path(), []record{r})
 }
 
-// pathOnce spares the making of a path that no one asks for.
+// pathOnce returns a function that builds the path only if it is needed, and only once.
 func pathOnce(d *dir, name string) func() string {
 	return sync.OnceValue(func() string { return d.path(name) })
 }

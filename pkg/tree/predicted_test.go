@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Each row is a source that has one thing and a target that cannot hold it: that is found, and nothing else. The capable target
-// gives nothing but what every copy has.
+// TestPrecheckNamesEachLoss: each row has a source with one property and a target that cannot store it. Exactly that is found. For
+// a capable target there are only the findings of every copy.
 func TestPrecheckNamesEachLoss(t *testing.T) {
 	src := newDisk(t, "ext4", 64<<20)
 	xs := func(n, size int) act { return manyXattrs("x", n, size) }
@@ -65,7 +65,7 @@ func TestPrecheckNamesEachLoss(t *testing.T) {
 	}
 }
 
-// Without a clone of the mount what is below a mount point cannot be reached, and that forbids the copy.
+// TestPrecheckOfMountPoint: without a clone of the mount, files below a mount point cannot be reached, which prevents the copy.
 func TestPrecheckOfMountPoint(t *testing.T) {
 	src := newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, file("a", 0o600, nil), mkdir("mnt", 0o700), file("mnt/hidden", 0o600, nil))
@@ -91,7 +91,7 @@ func TestPrecheckOfMountPoint(t *testing.T) {
 	expect(t, walked(t, newScanner(t.Context(), r, capable(), Options{})), "tree.mountpoint", Fail, 1, "mnt", "cannot be reached")
 }
 
-// What cannot be read forbids a copy, but under the policy that lists it.
+// TestPrecheckOfUnreadable: files that cannot be read prevent a copy, except with the policy that lists them.
 func TestPrecheckOfUnreadable(t *testing.T) {
 	src, dst := newDisk(t, "ext4", 64<<20), newDisk(t, "ext4", 64<<20)
 	apply(t, src.dir, file("a", 0o600, nil), mkdir("d", 0o700), file("d/bad", 0o600, []byte("bad")))

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// TestGear: work on a made-up disk ends in the way in which it is faster, whatever was said of the disk, and little time goes
-// into finding out.
-func TestGear(t *testing.T) {
+// TestDiskMode checks that a copy on a simulated disk ends in the faster mode, whatever the options say about the disk, and that
+// the trials take little time.
+func TestDiskMode(t *testing.T) {
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
 		said         bool  // heads
-		heads, flash int64 // what the disk gives in the one way and the other, in MiB a second
+		heads, flash int64 // the rates of the disk in the two modes, in MiB per second
 		want         bool
 		says         string
 		trials       int // in ten minutes, at most
 	}{
 		"flash":                       {false, 300, 900, false, "", 0},
 		"heads":                       {true, 60, 20, true, "", 0},
-		"heads, taken for flash":      {false, 60, 15, true, "disks: they behave like heads: 4.0 times as fast with one reader in the order of the disk", 1},
+		"heads, taken for flash":      {false, 60, 15, true, "disks: they behave like heads: 4.0 times as fast with one reader in disk order", 1},
 		"flash, taken for heads":      {true, 400, 1000, false, "disks: they behave like flash: 2.5 times as fast with many readers", 1},
 		"a slow stick":                {false, 30, 30, false, "", 4},
 		"a slow link":                 {false, 20, 60, false, "", 4},
@@ -33,7 +33,7 @@ func TestGear(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Unix(1000, 0)
-			g := newGear(Options{Rotational: c.said}, now)
+			g := newDiskMode(Options{Rotational: c.said}, now)
 			var bytes int64
 			trials, other, was, says := 0, 0, c.said, ""
 			for range 600 * 4 {
@@ -64,16 +64,16 @@ func TestGear(t *testing.T) {
 			}
 		})
 	}
-	g, now := newGear(Options{DiskKnown: true}, time.Unix(1000, 0)), time.Unix(1000, 0)
+	g, now := newDiskMode(Options{DiskKnown: true}, time.Unix(1000, 0)), time.Unix(1000, 0)
 	for range 100 {
 		now = now.Add(time.Second)
 		if s := g.tick(now, 1, 0); s != "" || g.heads.Load() {
-			t.Error("what is known of the disk is doubted")
+			t.Error("what is known of the disk is distrusted")
 		}
 	}
 }
 
-// TestQueueLimit: no more workers work than the limit says, from the moment on that it says so.
+// TestQueueLimit checks that the number of active workers never exceeds the limit, from the moment it is set.
 func TestQueueLimit(t *testing.T) {
 	q := newQueue(8)
 	q.setLimit(1)
@@ -121,8 +121,8 @@ func (s *steps) take(int) task {
 	return func(*worker) error { s.run(); return nil }
 }
 
-// TestCopyChangesGear: a copy, and its verification, that change their way of working again and again are as good as any.
-func TestCopyChangesGear(t *testing.T) {
+// TestCopySwitchesDiskMode checks that a copy and its verification are right even if the mode changes again and again.
+func TestCopySwitchesDiskMode(t *testing.T) {
 	src, dst := t.TempDir(), t.TempDir()
 	for i := range 400 {
 		size := 10 * i
@@ -133,9 +133,9 @@ func TestCopyChangesGear(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var g *gear
+	var g *diskMode
 	shifts := atomic.Int64{}
-	o := Options{Rotational: true, ProgressEvery: 100 * time.Microsecond, onGear: func(x *gear) { g = x }, pace: func() {
+	o := Options{Rotational: true, ProgressEvery: 100 * time.Microsecond, onDiskMode: func(x *diskMode) { g = x }, pace: func() {
 		g.heads.Store(shifts.Add(1)%2 == 0)
 		time.Sleep(time.Millisecond)
 	}}
