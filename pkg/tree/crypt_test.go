@@ -96,7 +96,7 @@ func TestEncryptedDirectories(t *testing.T) {
 				t.Helper()
 				got := findings(t, src.dir, capable())
 				f := got["tree.encrypted"]
-				expect(t, got, "tree.encrypted", Loss, 6, f.Paths[0], "in clear")
+				expect(t, got, "tree.encrypted", Loss, 6, f.Paths[0], "not be encrypted")
 				if !strings.Contains(f.Fix, "LUKS") || !slices.Contains(f.Paths, "links/s") {
 					t.Errorf("%+v", f)
 				}
@@ -156,7 +156,7 @@ func TestEncryptedWithAKeyOfTheSession(t *testing.T) {
 	encrypt(t, src.dir+"/d", unix.FSCRYPT_POLICY_V1, []byte(cryptDescriptor))
 	apply(t, src.dir, symlink("secret", "d/s"))
 	f := findings(t, src.dir, capable())["tree.encrypted"]
-	if f.Severity != Loss || f.Count != 2 || !strings.Contains(f.Detail, "in clear") {
+	if f.Severity != Loss || f.Count != 2 || !strings.Contains(f.Detail, "not be encrypted") {
 		t.Errorf("with the key: %+v", f)
 	}
 	drop()

@@ -125,7 +125,7 @@ func TestFindingsOfMadeUpMetadata(t *testing.T) {
 	expect(t, got(), "tree.veritysig", Info, 1, "signed", "signature of 77 bytes")
 	signed.block = 16384
 	s.verityFinding("large", signed, nil)
-	expect(t, got(), "tree.verity", Loss, 1, "large", "blocks of 16384 bytes", "such of 4096")
+	expect(t, got(), "tree.verity", Loss, 1, "large", "blocks of 16384 bytes", "blocks of 4096")
 	s.caps.Verity = false
 	s.verityFinding("none", signed, nil)
 	s.verityFinding("unread", verity{}, unix.EIO)

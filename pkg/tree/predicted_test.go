@@ -32,15 +32,15 @@ func TestPrecheckNamesEachLoss(t *testing.T) {
 		{[]act{pieces("big", 1<<30, nil), pieces("small", 1<<20, nil)}, func(c *Caps) { c.FileSize = 1 << 20 }, "tree.size", Fail, 1, "big", []string{"size 1073741824", "allows 1048576"}},
 		{[]act{file("a", 0o600, nil), link("a", "b"), link("a", "c"), file("d", 0o600, nil), link("d", "e")}, func(c *Caps) { c.Links = 2 }, "tree.links", Fail, 1, "a", []string{"3 links", "allows 2"}},
 		{[]act{file("a", 0o600, nil), mknod("chr", unix.S_IFCHR|0o600, 259, 3), mknod("blk", unix.S_IFBLK|0o600, 300, 4), mknod("null", unix.S_IFCHR|0o600, 1, 3)},
-			func(c *Caps) { c.DevMajor = 258 }, "tree.device", Fail, 2, "chr", []string{"major numbers to 258"}},
+			func(c *Caps) { c.DevMajor = 258 }, "tree.device", Fail, 2, "chr", []string{"major numbers up to 258"}},
 		{[]act{file("a", 0o600, nil), mkdir("d", 0o700), symlink("x", "d/s")}, func(c *Caps) { c.FreeInodes = 3 }, "tree.inodes", Fail, 1, "", []string{"4 objects", "3 free inodes"}},
 		{[]act{file("a", 0o600, noise(1, 100<<10))}, func(c *Caps) { c.FreeBytes = 4096 }, "tree.space", Fail, 1, "", []string{"bytes are allocated", "4096 are free"}},
-		{[]act{file("a", 0o640, nil), setx("a", "system.posix_acl_access", someACL())}, func(c *Caps) { c.ACL = false }, "tree.xattr", Loss, 1, "a", []string{"system.posix_acl_access", "no such namespace"}},
-		{[]act{file("a", 0o640, nil), setx("a", "user.u", nil)}, func(c *Caps) { c.User = false }, "tree.xattr", Loss, 1, "a", []string{"user.u", "no such namespace"}},
-		{[]act{file("a", 0o640, nil), setx("a", "trusted.t", nil)}, func(c *Caps) { c.Trusted = false }, "tree.xattr", Loss, 1, "a", []string{"trusted.t", "no such namespace"}},
-		{[]act{file("a", 0o640, nil), setx("a", "security.ima", []byte{1})}, func(c *Caps) { c.Security = false }, "tree.xattr", Loss, 1, "a", []string{"security.ima", "no such namespace"}},
+		{[]act{file("a", 0o640, nil), setx("a", "system.posix_acl_access", someACL())}, func(c *Caps) { c.ACL = false }, "tree.xattr", Loss, 1, "a", []string{"system.posix_acl_access", "not support this namespace"}},
+		{[]act{file("a", 0o640, nil), setx("a", "user.u", nil)}, func(c *Caps) { c.User = false }, "tree.xattr", Loss, 1, "a", []string{"user.u", "not support this namespace"}},
+		{[]act{file("a", 0o640, nil), setx("a", "trusted.t", nil)}, func(c *Caps) { c.Trusted = false }, "tree.xattr", Loss, 1, "a", []string{"trusted.t", "not support this namespace"}},
+		{[]act{file("a", 0o640, nil), setx("a", "security.ima", []byte{1})}, func(c *Caps) { c.Security = false }, "tree.xattr", Loss, 1, "a", []string{"security.ima", "not support this namespace"}},
 		{[]act{file("x", 0o600, nil), xs(1, 3000)}, func(c *Caps) { c.XattrValue = 2999 }, "tree.xattrsize", Loss, 1, "x", []string{"user.n0", "3000 bytes", "allows 2999"}},
-		{[]act{file("x", 0o600, nil), xs(5, 100)}, func(c *Caps) { c.XattrTotal = 499 }, "tree.xattrs", Loss, 1, "x", []string{"500 bytes of xattrs", "only 499"}},
+		{[]act{file("x", 0o600, nil), xs(5, 100)}, func(c *Caps) { c.XattrTotal = 499 }, "tree.xattrs", Loss, 1, "x", []string{"500 bytes of xattrs", "certain to store 499"}},
 	} {
 		t.Run(c.id, func(t *testing.T) {
 			name := fmt.Sprint("row", i)

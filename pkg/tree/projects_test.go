@@ -34,7 +34,7 @@ func TestUntoldProjects(t *testing.T) {
 		t.Errorf("paths %q", f.Paths)
 	}
 	got[id] = f
-	expect(t, got, id, Loss, 2, f.Paths[0], "3 symlinks and special files", "2 of them in directories of a project")
+	expect(t, got, id, Loss, 2, f.Paths[0], "3 symlinks and special files", "2 of them in directories with a project id")
 	expect(t, untold("outside"), id, Info, 2, "", "2 symlinks and special files", "0 of them")
 	expect(t, untold("inherit"), id, Info, 1, "", "1 symlinks and special files", "0 of them")
 	if f, ok := untold("unused")[id]; ok {

@@ -68,7 +68,7 @@ func TestPrecheckOfQuotas(t *testing.T) {
 		t.Errorf("no quotas: %+v", f)
 	}
 	hidden := quotas{kinds: []string{"user", "project"}}
-	const words = "ext4 keeps user, project quotas out of sight"
+	const words = "ext4 keeps user, project quotas where a copy by files cannot read them"
 	expect(t, ask("plain", hidden), "tree.quota", Loss, 1, "", words, "limits and grace times")
 	expect(t, ask("files", hidden), "tree.quota", Loss, 3, "", words)
 	inFiles := quotas{kinds: []string{"user", "project"}, files: true}
