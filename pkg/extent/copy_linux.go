@@ -16,20 +16,20 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// target is the side that is written: a disk, or a test's broken one.
+// target is the side that is written: a disk, or a broken one in tests.
 type target interface {
 	io.WriterAt
 	Sync() error
 }
 
 // Copy copies the ranges of a from src to dst at the same offsets, and flushes
-// them to the medium. src and dst are reopened for direct I/O where they are
-// files that can do it (/proc must be mounted for that); the files passed in stay as they are. A regular file
-// dst is grown to a.Size; a device must have that size at least.
+// them to the medium. It reopens src and dst for direct I/O if they support it,
+// which needs /proc; the files passed in are not changed. If dst is a regular
+// file, it is grown to a.Size; a device must have at least that size.
 //
-// It stops at the first error, or when ctx ends, and what is on the target by
-// then is handed to Options.Checkpoint. Errors: *[ReadError] for the source;
-// the *os.PathError of the write for the target; ctx.Err(); all wrapped.
+// Copy stops at the first error, or when ctx ends, and makes a last checkpoint.
+// Errors are wrapped: a *[ReadError] for the source, the *os.PathError of the
+// write for the target, or ctx.Err().
 func Copy(ctx context.Context, src io.ReaderAt, dst *os.File, a *Allocation, o Options) (Result, error) {
 	if err := a.check(); err != nil {
 		return Result{}, err
@@ -60,7 +60,7 @@ type copier struct {
 	o    Options
 	src  *reader
 	dst  target
-	skip int // windows that Resume has
+	skip int // windows that were copied before Resume
 
 	mu      sync.Mutex
 	win     windows
@@ -70,7 +70,7 @@ type copier struct {
 	lowSize int64         // bytes in them
 	ahead   map[int]int64 // windows after low that are done, and their bytes
 	offset  int64
-	saved   int // sums handed out
+	saved   int // sums passed to Options.Checkpoint
 	report  *reporter
 
 	saving sync.Mutex
@@ -133,15 +133,15 @@ func (c *copier) finish() (Result, error) {
 	return c.res, nil
 }
 
-// sortedSet: a window that was done, but not yet covered by a checkpoint, is
-// done again after Resume and reports its bad ranges again.
+// sortedSet sorts bad and removes duplicates. A window that was copied after the last checkpoint is copied again after Resume, and
+// reports its bad ranges again.
 func sortedSet(bad []Range) []Range {
 	s := slices.Clone(bad)
 	slices.SortFunc(s, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
 	return slices.Compact(s)
 }
 
-// fail keeps the first error; the others are its consequence.
+// fail records the first error; later ones are consequences of it.
 func (c *copier) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +150,7 @@ func (c *copier) fail(err error) {
 	}
 }
 
-// claim hands out the next window, in disk order.
+// claim returns the next window, in disk order.
 func (c *copier) claim(ctx context.Context, buf []Range) (n int, base int64, pieces []Range, sums, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,7 +203,7 @@ func (c *copier) run(ctx context.Context, buf []byte) {
 	}
 }
 
-// blank makes zeros of what could not be read when these pieces were copied, as they are on the target: this time it
+// blank zeroes the ranges that could not be read when these pieces were copied, because the target has zeros there. This time they
 // may have been read.
 func blank(buf []byte, base int64, pieces, bad []Range) {
 	for _, p := range pieces {
@@ -260,21 +260,21 @@ func (c *copier) done(n int, pieces []Range, sum Sum, bad []Range, copied, known
 	c.tell()
 }
 
-// tell makes an event if one is due; the lock is held.
+// tell reports progress if an event is due. The lock must be held.
 func (c *copier) tell() {
 	if now := time.Now(); c.o.Progress != nil && c.report.due(now) {
 		c.o.Progress(c.report.event(now, c.lowSize, c.offset))
 	}
 }
 
-// maybeSave makes a checkpoint if one is due and no one else is making it.
+// maybeSave makes a checkpoint if one is due and no other worker is making it.
 func (c *copier) maybeSave() error {
 	if c.o.Checkpoint == nil || !c.saving.TryLock() {
 		return nil
 	}
 	defer c.saving.Unlock()
 	c.mu.Lock()
-	// Passing over what Resume has, with its sums, is no news.
+	// Windows that the last checkpoint covers, with their sums, are not news.
 	news := c.low > c.skip || c.low > c.saved
 	c.mu.Unlock()
 	if !news || time.Since(c.savedA) < c.o.CheckpointEvery {
@@ -285,9 +285,8 @@ func (c *copier) maybeSave() error {
 	return err
 }
 
-// save takes the state first and flushes then: what is done meanwhile is in
-// the next checkpoint. After a failed flush nothing may be trusted again, as the
-// kernel reports a lost write once: there is no further checkpoint.
+// save records the state before it flushes: what is written meanwhile is in the next checkpoint. After a failed flush there are no
+// more checkpoints, because the kernel reports a lost write only once.
 func (c *copier) save() error {
 	if c.lost != nil {
 		return nil

@@ -18,8 +18,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// memory is both sides of a copy: it loses what was not flushed, and fails
-// where it is told to.
+// memory is a simulated disk: a power cut loses what was not flushed, and reads
+// and writes fail as configured.
 type memory struct {
 	mu       sync.Mutex
 	b        []byte // on the medium
@@ -31,7 +31,7 @@ type memory struct {
 	loses    bool // the next flush fails, loses what was written, and the one after it says nothing
 	badRead  []Range
 	tries    int // reads that met badRead
-	heals    int // after so many tries badRead is good
+	heals    int // number of attempts after which badRead can be read
 }
 
 func (m *memory) WriteAt(p []byte, off int64) (int, error) {
@@ -89,7 +89,7 @@ func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// fixture is a source of random bytes, an allocation of it, and a target of other bytes.
+// fixture returns a source of random bytes, an allocation of it, and a target with other bytes.
 func fixture(seed uint64, windows, pieces int) (src, dst *memory, a *Allocation) {
 	rnd := rand.New(rand.NewPCG(seed, 9))
 	size := int64(windows)*Window - 8192
@@ -145,8 +145,8 @@ func TestCopyWindows(t *testing.T) {
 	}
 }
 
-// TestVerifyNamesTheByte: whichever used byte differs, it is found and its
-// block named; an unused one does not matter.
+// TestVerifyNamesTheByte checks that any used byte that differs is found and
+// its block reported, and that unused bytes do not matter.
 func TestVerifyNamesTheByte(t *testing.T) {
 	src, dst, a := fixture(7, 3, 40)
 	res, err := copyWindows(t.Context(), src, dst, a, Options{})
@@ -230,7 +230,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// add makes c the sum of itself and the checkpoint that came next, which must follow it.
+// add appends the next checkpoint to c.
 func add(t testing.TB, c *Checkpoint, next Checkpoint) {
 	t.Helper()
 	if c.Identity == "" {
@@ -300,8 +300,8 @@ func TestReadErrors(t *testing.T) {
 	equalUsed(t, src, dst, a)
 }
 
-// TestResumeAfterBadReads: what was left out is zeros on the target, and stays known, whether the disk gives it by then
-// or not.
+// TestResumeAfterBadReads checks that skipped ranges are zeros on the target, and stay listed, whether the disk can read them by
+// then or not.
 func TestResumeAfterBadReads(t *testing.T) {
 	src, dst, a := fixture(7, 3, 1)
 	a.Ranges = []Range{{0, 1 << 20}, {5 << 20, 1 << 20}}
@@ -315,7 +315,7 @@ func TestResumeAfterBadReads(t *testing.T) {
 		if c.healed {
 			src.badRead = nil
 		}
-		// Without the sums, which are taken again.
+		// Without the sums, which are computed again.
 		resume := Checkpoint{Identity: saved.Identity, Windows: saved.Windows, First: saved.Windows, Bytes: saved.Bytes}
 		if c.told {
 			resume.Bad = saved.Bad
@@ -331,8 +331,8 @@ func TestResumeAfterBadReads(t *testing.T) {
 	}
 }
 
-// TestTargetErrors: after ENOSPC what was flushed is in the checkpoint; after
-// a failed flush there is none.
+// TestTargetErrors checks that after ENOSPC the checkpoint has what was
+// flushed, and that there is no checkpoint after a failed flush.
 func TestTargetErrors(t *testing.T) {
 	src, dst, a := fixture(6, 8, 4)
 	dst.maxWrite = a.CopyBytes() / 2
@@ -358,8 +358,7 @@ func TestTargetErrors(t *testing.T) {
 	}
 }
 
-// TestNoCheckpointAfterALostFlush: the kernel tells of a lost write once, and a second flush that says nothing proves
-// nothing.
+// TestNoCheckpointAfterALostFlush: the kernel reports a lost write only once, so a later flush that succeeds proves nothing.
 func TestNoCheckpointAfterALostFlush(t *testing.T) {
 	src, dst, a := fixture(9, 4, 20)
 	dst.loses = true
@@ -370,7 +369,7 @@ func TestNoCheckpointAfterALostFlush(t *testing.T) {
 	}
 }
 
-// TestCopyFiles goes through real files: the sizes, and bytes that differ on disk.
+// TestCopyFiles copies real files, and checks sizes and that differing bytes are found.
 func TestCopyFiles(t *testing.T) {
 	src, _, a := fixture(8, 3, 20)
 	path := filepath.Join(t.TempDir(), "src")
@@ -430,7 +429,7 @@ func TestWindowsProperty(t *testing.T) {
 	})
 }
 
-// TestRangeListProperty: however few ranges there may be, they cover all that was added.
+// TestRangeListProperty checks that the ranges cover everything that was added, whatever the bound.
 func TestRangeListProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := rangeList{max: rapid.IntRange(1, 20).Draw(t, "max"), unit: 4096}

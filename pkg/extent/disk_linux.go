@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is a device or file of our own, opened for direct I/O where it can.
+// disk is a device or file that was reopened, for direct I/O if it supports that.
 type disk struct {
 	*os.File
 	direct bool
 }
 
-// OpenTarget opens a device to be copied to, and only while no one else uses it; of a regular file no one can know.
+// OpenTarget opens a device to copy to. It fails if the device is in use; for a regular file that cannot be checked.
 func OpenTarget(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_EXCL, 0) }
 
-// openDisk opens f's file again: the O_DIRECT flag belongs to the open file, and f is the caller's.
+// openDisk opens the file of f again, because O_DIRECT is a flag of the open file, and f belongs to the caller.
 func openDisk(f *os.File, flag int, blockSize int64) (*disk, error) {
 	path := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
 	if d, err := os.OpenFile(path, flag|unix.O_DIRECT|unix.O_CLOEXEC, 0); err == nil {
@@ -35,8 +35,8 @@ func openDisk(f *os.File, flag int, blockSize int64) (*disk, error) {
 	return &disk{d, false}, nil
 }
 
-// directWorks tries a read that is aligned to one block only: the device's
-// sectors may be larger than the blocks of the filesystem.
+// directWorks tries a read that is aligned only to a block: the sectors of the device may be larger than the blocks of the
+// filesystem.
 func directWorks(f *os.File, blockSize int64) bool {
 	buf, release, err := alignedBuffer(int(blockSize))
 	if err != nil {
@@ -47,7 +47,7 @@ func directWorks(f *os.File, blockSize int64) bool {
 	return n == len(buf) || err == io.EOF
 }
 
-// reserve makes dst at least size bytes long, or says that it is not.
+// reserve makes a regular file at least size bytes long, and returns an error if a device is smaller.
 func reserve(dst *os.File, size int64) error {
 	fi, err := dst.Stat()
 	if err != nil {
@@ -82,7 +82,7 @@ func deviceSize(f *os.File) (int64, error) {
 	return int64(n), nil
 }
 
-// dropCache makes the next read of f come from the medium, for exactly this file.
+// dropCache drops the page cache of f, so that the next read comes from the medium.
 func dropCache(f *os.File) error {
 	if err := f.Sync(); err != nil {
 		return err

@@ -157,7 +157,7 @@ func (s *extSuper) readBitmaps(r io.ReaderAt, groups []extGroup, meta []span, li
 			}
 		}
 		if missing > 0 && !groups[g].uninit {
-			return fmt.Errorf("ext group %d: bitmap has %d metadata blocks as free; run e2fsck -f: %w", g, missing, ErrCorrupt)
+			return fmt.Errorf("ext group %d: bitmap marks %d metadata blocks as free; run e2fsck -f: %w", g, missing, ErrCorrupt)
 		}
 		used += missing
 		if free := uint32(clusters - used); free != groups[g].free {

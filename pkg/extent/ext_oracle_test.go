@@ -38,7 +38,7 @@ func fragment(t testing.TB, path string) {
 	run(t, "debugfs", "-w", "-f", script, path)
 }
 
-// dumpe2fsUsed asks dumpe2fs which blocks are free and returns the others.
+// dumpe2fsUsed returns the blocks that dumpe2fs does not list as free.
 func dumpe2fsUsed(t testing.TB, path string) (used []Range, blockSize int64) {
 	t.Helper()
 	var blocks, cluster int64

@@ -21,7 +21,7 @@ func le32(b []byte, off int, set uint32) {
 	binary.LittleEndian.PutUint32(b[off:], binary.LittleEndian.Uint32(b[off:])|set)
 }
 
-// sealExt makes the superblock's checksum right again.
+// sealExt updates the checksum of the superblock.
 func sealExt(b []byte) {
 	sb := b[1024:2048]
 	if binary.LittleEndian.Uint32(sb[0x64:])&extRoMetadataCsum != 0 {
@@ -119,8 +119,8 @@ func TestExtMMP(t *testing.T) {
 	})
 }
 
-// TestExtMounted: a filesystem that the kernel has mounted is refused, and a
-// crashed one too.
+// TestExtMounted checks that a mounted filesystem is refused, and also one
+// after a crash.
 func TestExtMounted(t *testing.T) {
 	need(t, "mke2fs")
 	for _, opts := range []string{"-t ext4", "-t ext4 -O ^has_journal", "-t ext2"} {

@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// Reasons to refuse. Every error of [Read] about the filesystem wraps exactly
+// The kinds of errors. Every error of [Read] about the filesystem wraps exactly
 // one of them.
 var (
-	// ErrUnsupported: this package cannot copy that filesystem block by
-	// block, though it may be healthy. The tree engine can.
+	// ErrUnsupported: this package cannot copy the filesystem by blocks,
+	// although it may be healthy. The tree engine can.
 	ErrUnsupported = errors.New("not supported by the extent copy")
 	// ErrDirty: the filesystem was not cleanly unmounted, or is in use.
 	ErrDirty = errors.New("filesystem is not clean")
@@ -18,7 +18,7 @@ var (
 	ErrCorrupt = errors.New("filesystem is damaged")
 )
 
-// A Range is Length bytes from Offset, counted from the filesystem's start.
+// A Range is Length bytes at Offset, counted from the start of the filesystem.
 type Range struct {
 	Offset int64 `json:"offset"`
 	Length int64 `json:"length"`
@@ -29,12 +29,12 @@ func (r Range) end() int64 { return r.Offset + r.Length }
 
 func (r Range) String() string { return fmt.Sprintf("bytes %d-%d", r.Offset, r.end()-1) }
 
-// An Allocation says which bytes of a filesystem are in use.
+// An Allocation records which bytes of a filesystem are in use.
 type Allocation struct {
 	Type      string // "ext2", "ext3", "ext4" or "xfs", as blkid names them
 	BlockSize int64  // bytes
-	Size      int64  // bytes of the filesystem, at most those of the device
-	// SectorSize is the smallest unit in which the filesystem is written: no device with larger sectors can hold it.
+	Size      int64  // of the filesystem, in bytes; at most that of the device
+	// SectorSize is the smallest unit, in bytes, in which the filesystem is written. A device with larger sectors cannot hold it.
 	SectorSize int64
 	// Ranges are the bytes to copy: sorted, disjoint, never touching, each a
 	// multiple of BlockSize. They cover all used blocks and, for ext, the
@@ -43,7 +43,7 @@ type Allocation struct {
 	UsedBytes int64 // bytes that the filesystem counts as used, at most the sum of Ranges
 	UUID      string
 	Label     string
-	Features  []string // features that matter to a copy, by the filesystem's own names
+	Features  []string // features that matter for a copy, as the filesystem's tools name them
 
 	// Identity is a digest of the superblock, of Ranges and, for xfs, of the log's last record: two Allocations
 	// with one Identity describe the same state of the same filesystem.
@@ -59,7 +59,7 @@ func (a *Allocation) CopyBytes() int64 {
 	return n
 }
 
-// has reports whether the filesystem has the feature, by its own tools' name.
+// has reports whether the filesystem has the feature.
 func (a *Allocation) has(feature string) bool {
 	for _, f := range a.Features {
 		if f == feature {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// need skips the test, loudly, when a tool that it measures against is missing.
+// need skips the test, with a clear message, if a program that it needs is missing.
 func need(t testing.TB, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
@@ -33,8 +33,8 @@ func run(t testing.TB, argv ...string) string {
 	return string(out)
 }
 
-// scratch is a directory in memory where there is room: images are large, and
-// the disk of a test machine is slow or busy.
+// scratch returns a directory in memory if there is space: images are large,
+// and the disk of a test machine may be slow or busy.
 func scratch(t testing.TB) string {
 	t.Helper()
 	var fs unix.Statfs_t
@@ -121,7 +121,7 @@ func sameTree(t testing.TB, want, got string) {
 	}
 }
 
-// dirtyTarget is a file of size bytes full of old data: what a copy does not write must not matter.
+// dirtyTarget returns a file with size bytes of old data, because what a copy does not write must not matter.
 func dirtyTarget(t testing.TB, size int64) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(scratch(t), "target"))

@@ -16,7 +16,7 @@ import (
 	"migrate-init/pkg/fixtures"
 )
 
-// counted counts the bytes that are read of an image.
+// counted counts the bytes that are read from an image.
 type counted struct {
 	io.ReaderAt
 	bytes int64
@@ -27,7 +27,7 @@ func (c *counted) ReadAt(p []byte, off int64) (int, error) {
 	return c.ReaderAt.ReadAt(p, off)
 }
 
-// judgedRead is checkRead with bounds: whatever the image says, Read reads less than it has twice, and allocates little.
+// judgedRead is checkRead with bounds: whatever the image contains, Read reads less than twice its size, and allocates little.
 func judgedRead(t *testing.T, name string, im *fixtures.Image) (*Allocation, error) {
 	t.Helper()
 	const most = 16 << 20
@@ -42,7 +42,7 @@ func judgedRead(t *testing.T, name string, im *fixtures.Image) (*Allocation, err
 	return a, err
 }
 
-// fsck is what e2fsck says of an image that it must not change, with "@" for its path; false when it did not end in time.
+// fsck returns the output of a read-only e2fsck of an image, with "@" for the path; false if it timed out.
 func fsck(t *testing.T, path string, limit time.Duration) (string, bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -54,13 +54,13 @@ func fsck(t *testing.T, path string, limit time.Duration) (string, bool) {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	// It crashes on some of the images. Where it does is all that can be compared, not the addresses.
+	// It crashes on some of the images. Compare only that it crashes, not the addresses.
 	said, _, _ := strings.Cut(strings.ReplaceAll(string(out), path, "@"), "\nSignal (")
 	return fmt.Sprintf("%s\nexit %d", said, c.ProcessState.ExitCode()), ctx.Err() == nil
 }
 
-// TestJudgeE2fsck reads e2fsprogs' test images, most of them damaged or dirty. What is not refused is copied by its used
-// blocks onto old data, and e2fsck must find the same in the copy as in the image, fault by fault.
+// TestJudgeE2fsck reads the test images of e2fsprogs, most of which are damaged or dirty. It copies the used blocks of those that
+// Read accepts onto old data; e2fsck must report exactly the same errors for the copy as for the image.
 func TestJudgeE2fsck(t *testing.T) {
 	need(t, "e2fsck")
 	copied, refused := 0, map[error]int{}
@@ -74,7 +74,7 @@ func TestJudgeE2fsck(t *testing.T) {
 				}
 			}
 			if errors.Is(err, ErrCorrupt) {
-				// It asks about every fault, and on two of the images without end.
+				// It asks about every error, and on two of the images it never ends.
 				if out, ended := fsck(t, im.File(t), 3*time.Second); ended && !regexp.MustCompile(`\? |corrupt|incorrect`).MatchString(out) {
 					t.Errorf("%v, but e2fsck finds nothing:\n%s", err, out)
 				}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Options of [Copy] and [Verify]. The zero value is a good choice.
+// Options of [Copy] and [Verify]. The zero value is a good default.
 type Options struct {
 	// Workers is the number of windows in flight, each with a buffer of
 	// [Window] bytes: reads of one overlap writes of another. 0 means 8 for Copy, 4
@@ -21,27 +21,27 @@ type Options struct {
 	// flushed to the target before. Its error stops the copy.
 	Checkpoint      func(Checkpoint) error
 	CheckpointEvery time.Duration
-	// Resume goes on from an earlier copy of the same allocation onto the same target.
+	// Resume continues an earlier copy of the same allocation to the same target.
 	Resume *Checkpoint
 	// SkipBad goes on after a source block that cannot be read, not even when
 	// tried again on its own: the target
 	// gets zeroes there and Result.Bad the range. Otherwise the copy stops.
 	SkipBad bool
-	// Source lets [Verify] read the source again where the target differs, to
-	// name the differing blocks and not the whole window.
+	// Source makes [Verify] read the source again if a window differs, to
+	// report the differing blocks instead of the whole window.
 	Source io.ReaderAt
 }
 
-// An Event is the state of a copy or verification. Rate is in bytes a second, over the last ten.
+// An Event is the progress of a copy or verification. Rate is in bytes per second, over the last ten seconds.
 type Event struct {
-	Bytes  int64 // done, those done before Resume included
-	Total  int64 // to do in all
-	Offset int64 // where on the disk, roughly
+	Bytes  int64 // done, including those done before Resume
+	Total  int64 // all bytes to copy or verify
+	Offset int64 // approximate position on the disk
 	Rate   float64
 	ETA    time.Duration // 0: not known yet
 }
 
-// A Checkpoint says how far a copy is on the target's medium.
+// A Checkpoint records which part of a copy is durable on the target.
 type Checkpoint struct {
 	Identity string `json:"identity"` // of the Allocation
 	Windows  int    `json:"windows"`  // windows 0 to Windows-1 are done
@@ -54,7 +54,7 @@ type Checkpoint struct {
 	Bad   []Range `json:"bad,omitempty"` // all source ranges skipped so far
 }
 
-// A Result is what [Copy] did; it is meaningful also beside an error.
+// A Result is what [Copy] did. It is valid even if there is an error.
 type Result struct {
 	Bytes   int64   // in place on the target, in this run or before Resume
 	Written int64   // written in this run
@@ -90,7 +90,8 @@ func (o *Options) workers(usual int) int {
 	return usual
 }
 
-// How many windows in flight keep a disk busy. A copy waits for two of them; one that reads alone is rather slowed by more.
+// The number of windows in flight that keeps the disks busy. A copy waits for two disks; a verification only reads, and more
+// windows would slow it down.
 const (
 	copyWorkers   = 8
 	verifyWorkers = 4

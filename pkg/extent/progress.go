@@ -6,10 +6,10 @@ import (
 	"migrate-init/pkg/pace"
 )
 
-// stillEvery: that a disk stands still has to be told, too, and then no window ends.
+// stillEvery is the interval of progress reports while no window finishes, so that a stalled disk is visible.
 const stillEvery = time.Second
 
-// reporter turns how far a copy is into events, and says when one is due.
+// reporter makes progress events, and decides when one is due.
 type reporter struct {
 	total int64
 	pace  *pace.Pace

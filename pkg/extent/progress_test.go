@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// hung is a disk that answers nothing until it is let go.
+// hung is a disk on which all reads hang until it is released.
 type hung struct {
 	*memory
 	t     *testing.T
@@ -22,7 +22,7 @@ func (h hung) ReadAt(b []byte, off int64) (int, error) {
 	return h.memory.ReadAt(b, off)
 }
 
-// A disk that does not answer ends no window, and yet it is told how things stand.
+// TestProgressOfAHungDisk checks that progress is reported even if no window finishes.
 func TestProgressOfAHungDisk(t *testing.T) {
 	src, dst, a := fixture(3, 2, 5)
 	told := func() (until chan struct{}, f func(Event)) {

@@ -8,9 +8,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// maxRanges bounds the ranges of an [Allocation], 16 bytes each. A filesystem
-// in more pieces than that gets its smallest gaps filled: a few free blocks
-// are copied, which costs time, not correctness.
+// maxRanges bounds the number of ranges of an [Allocation], 16 bytes each. If
+// a filesystem has more, the smallest gaps are filled: some free blocks are
+// copied, which costs time but is correct.
 const maxRanges = 1 << 22
 
 // rangeList collects used runs in ascending order.
@@ -90,7 +90,7 @@ func countBits(bm []byte, n int) int {
 	return c
 }
 
-// identity digests what makes two reads of a filesystem the same read.
+// identity returns the digest of the superblock and the ranges: see Allocation.Identity.
 func (a *Allocation) identity(super []byte) string {
 	h := xxh3.New()
 	b := make([]byte, 0, 4096)

@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// readAcross is the largest gap of free blocks that is read with its
-// neighbours: one longer read is cheaper than two.
+// readAcross is the largest gap of free blocks, in bytes, that is read together with its neighbours: one longer read is cheaper
+// than two.
 const readAcross = 64 << 10
 
-// readAttempts is how often a block is read, on its own, before it counts as unreadable.
+// readAttempts is the number of attempts to read a single block before it counts as unreadable.
 const readAttempts = 3
 
-// reader reads the pieces of a window, whole or in blocks around bad ones.
+// reader reads the pieces of a window, and block by block if there are bad ones.
 type reader struct {
 	side      string
 	r         io.ReaderAt
@@ -31,7 +31,7 @@ func (r *reader) window(ctx context.Context, buf []byte, base int64, pieces []Ra
 	var cause error
 	for _, p := range pieces {
 		for off := p.Offset; off < p.end(); off += r.blockSize {
-			// A dying disk takes seconds for each block.
+			// A failing disk takes seconds for each block.
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}

@@ -14,9 +14,9 @@ import (
 // unit of ranges is a block.
 func (a *Allocation) headSize() int64 { return max(4096, a.BlockSize) }
 
-// Hidden is the allocation without the first 4096 bytes, or the first block where that is larger.
-// A copy of it has no superblock where anybody looks for one: until [Allocation.Reveal] it can be found by no UUID, not
-// even after a power cut. Two filesystems of one UUID would let the old system mount the wrong one.
+// Hidden returns the allocation without the first 4096 bytes, or without the first block if that is larger. A copy of it has no
+// primary superblock: until [Allocation.Reveal] it cannot be found by UUID, not even after a power cut. With two filesystems of
+// one UUID, the old system could mount the wrong one.
 func (a *Allocation) Hidden() *Allocation {
 	h := *a
 	h.Ranges = slices.Clone(a.Ranges)
@@ -30,7 +30,7 @@ func (a *Allocation) Hidden() *Allocation {
 	return &h
 }
 
-// Renamable refuses a filesystem that Reveal cannot give another UUID: it can be copied, but only as it is.
+// Renamable returns an error if Reveal cannot change the UUID of the filesystem. It can still be copied with its UUID.
 func (a *Allocation) Renamable() error {
 	if a.has("uninit_bg") && !a.has("metadata_csum") {
 		return fmt.Errorf("%s %s: feature uninit_bg ties the group descriptors' checksums to the uuid: %w", a.Type, a.UUID, ErrUnsupported)
@@ -45,16 +45,17 @@ func (a *Allocation) Renamable() error {
 	return nil
 }
 
-// A Write is bytes for one place of the target.
+// A Write is data to write at a byte offset of the target.
 type Write struct {
 	Offset int64
 	Data   []byte
 }
 
-// Reveal gives the writes, in order, each to be on the medium before the next, that make a hidden copy on dev a
-// filesystem: the last one, a sector or a block at offset 0, makes it one with the new UUID from the first instant. The
-// commands are to follow. It has no label: a power cut may come before it gets one, and an old system that mounts by
-// label would find the source's twice. With no uuid it becomes what the source is, label and all.
+// Reveal returns the writes that make a hidden copy on dev a filesystem, and the commands to run after them. The writes must be
+// made in order, and each must be on the medium before the next. The last one, a sector or block at offset 0, makes the copy a
+// filesystem, which has the new UUID from the first instant. It has no label, because a power cut may come before it gets a new
+// one, and an old system that mounts by label would find the label of the source twice. If uuid is empty, the copy gets the UUID
+// and label of the source.
 //
 // In ext with metadata_csum the old UUID stays the checksums' seed until tune2fs has rewritten them: for that while the
 // superblock says so (metadata_csum_seed), which every e2fsprogs and kernel of ext4 reads but GRUB 2.06 does not.
@@ -91,7 +92,8 @@ func (a *Allocation) isHead(head []byte) bool {
 	return isExt(head) && formatUUID(head[1024+0x68:]) == a.UUID
 }
 
-// splitHead: what is in an xfs's head beside its superblock comes first. In ext that is nothing but a boot sector.
+// splitHead splits the head into writes. For xfs, the part after the superblock is written first. For ext, only a boot sector is
+// in the head besides the superblock.
 func (a *Allocation) splitHead(head []byte) []Write {
 	if sector := int(binary.BigEndian.Uint16(head[102:])); a.Type == "xfs" && sector >= 512 && sector < len(head) {
 		return []Write{{int64(sector), head[sector:]}, {0, head[:sector]}}

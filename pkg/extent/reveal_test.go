@@ -14,7 +14,7 @@ import (
 
 const newUUID = "11111111-2222-4333-8444-555555555555"
 
-// TestReveal copies without the superblock, shows that blkid then finds nothing, and that what Reveal writes is the new
+// TestReveal copies without the superblock, and checks that blkid finds nothing, and that the writes of Reveal make it the new
 // filesystem from the first instant: blkid never sees the old UUID on the copy.
 func TestReveal(t *testing.T) {
 	need(t, "mke2fs", "tune2fs", "resize2fs", "e2fsck", "blkid")
@@ -62,7 +62,7 @@ func TestReveal(t *testing.T) {
 				t.Errorf("revealed: %v: %s", err, out)
 			}
 			runCommands(t, append(cmds, a.Check(dev)))
-			if !strings.Contains(opts, "65536") { // the kernel knows no blocks larger than its pages
+			if !strings.Contains(opts, "65536") { // the kernel does not support blocks larger than its pages
 				_, unmount := mountLoop(t, dev, "rw")
 				unmount()
 			}
@@ -103,7 +103,7 @@ func TestRenamableRefuses(t *testing.T) {
 	}
 }
 
-// hiddenCopy copies an image without its head onto a file of old data, sees that no one finds it, and verifies it.
+// hiddenCopy copies an image without its head onto a file with old data, checks that blkid does not find it, and verifies it.
 func hiddenCopy(t *testing.T, path string, room int64) (src, dst *os.File, a *Allocation) {
 	t.Helper()
 	src, size := openImage(t, path)
@@ -126,8 +126,8 @@ func unseen(t *testing.T, dev string) {
 	}
 }
 
-// TestRevealXFS: until the last write nothing is seen, then it is the new filesystem, and the kernel mounts it beside
-// its source. Each power cut in between leaves nothing that has a UUID.
+// TestRevealXFS checks that blkid finds nothing before the last write, also after a power cut. After that the copy is the new
+// filesystem, and the kernel mounts it beside its source.
 func TestRevealXFS(t *testing.T) {
 	need(t, "mkfs.xfs", "xfs_growfs", "xfs_repair", "xfs_admin", "blkid")
 	for _, opts := range []string{"-L old", "-b size=1024 -d agcount=3", "-s size=4096 -b size=4096", "-m crc=0", "-m uuid=99999999-2222-4333-8444-555555555555 -d su=64k,sw=2 -l su=64k"} {
@@ -169,7 +169,7 @@ func TestRevealXFS(t *testing.T) {
 			if label := blkidTag(dst.Name(), "LABEL"); label != "fresh" {
 				t.Errorf("label %q", label)
 			}
-			// A copy of the copy: its blocks carry the first UUID still.
+			// A copy of the copy: its blocks still have the first UUID.
 			src, dst, b = hiddenCopy(t, dst.Name(), 0)
 			writes, _, err = b.Reveal(src, dst.Name(), "22222222-2222-4333-8444-555555555555")
 			must(t, err)
@@ -184,7 +184,7 @@ func TestRevealXFS(t *testing.T) {
 	}
 }
 
-// TestRevealAsItIs: without a new UUID every used byte is the source's.
+// TestRevealAsItIs checks that without a new UUID every used byte equals the source.
 func TestRevealAsItIs(t *testing.T) {
 	need(t, "mke2fs", "mkfs.xfs", "blkid")
 	for name, path := range map[string]string{
@@ -218,7 +218,7 @@ func TestRevealAsItIs(t *testing.T) {
 	}
 }
 
-// TestRevealRefuses what is not the filesystem that was read.
+// TestRevealRefuses checks that Reveal refuses a source that is not the filesystem that was read.
 func TestRevealRefuses(t *testing.T) {
 	good := tinyXFS(true)
 	a, err := Read(bytes.NewReader(good), tinySize)
@@ -243,7 +243,7 @@ func TestRevealRefuses(t *testing.T) {
 	}
 }
 
-// TestXFSIdentity: a mount that changed data in place, and nothing that the superblock counts, is another state.
+// TestXFSIdentity checks that a mount that only changed data in place, and nothing in the superblock, changes the identity.
 func TestXFSIdentity(t *testing.T) {
 	b := tinyXFS(false)
 	before, err := Read(bytes.NewReader(b), tinySize)
@@ -259,7 +259,7 @@ func TestXFSIdentity(t *testing.T) {
 	}
 }
 
-// TestRevealKeepsLargeAttributes: the hash of an attribute in an inode of its own is seeded as the checksums are.
+// TestRevealKeepsLargeAttributes: the hash of an attribute in a separate inode has the same seed as the checksums.
 func TestRevealKeepsLargeAttributes(t *testing.T) {
 	need(t, "mke2fs", "e2fsck", "tune2fs")
 	for _, opts := range []string{"metadata_csum,^metadata_csum_seed", "metadata_csum,metadata_csum_seed", "^metadata_csum,^uninit_bg"} {

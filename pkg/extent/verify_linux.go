@@ -58,7 +58,7 @@ type verifier struct {
 	rep    Report
 	missed int64 // differing ranges beyond maxDiffers
 	report *reporter
-	offset int64 // where it reads, roughly
+	offset int64 // approximate position of the reads
 }
 
 func verifyWindows(ctx context.Context, dst io.ReaderAt, a *Allocation, sums []Sum, o Options) (Report, error) {
@@ -150,15 +150,15 @@ func (v *verifier) done(pieces, differs []Range) {
 	v.tell()
 }
 
-// tell makes an event if one is due; the lock is held.
+// tell reports progress if an event is due. The lock must be held.
 func (v *verifier) tell() {
 	if now := time.Now(); v.o.Progress != nil && (v.rep.Bytes == v.report.total || v.report.due(now)) {
 		v.o.Progress(v.report.event(now, v.rep.Bytes, v.offset))
 	}
 }
 
-// narrow finds the differing blocks by reading the source again. Without a
-// source, or when the source agrees now, the whole window differs.
+// narrow finds the differing blocks by reading the source again. Without a source, or if the blocks are equal now, it returns the
+// whole window.
 func (v *verifier) narrow(ctx context.Context, buf []byte, base int64, pieces []Range) []Range {
 	whole := slices.Clone(pieces)
 	if v.o.Source == nil {

@@ -8,7 +8,7 @@ const Window = 4 << 20
 // A Sum is the xxh3-128 of the bytes of one window's ranges, in order, big-endian.
 type Sum [16]byte
 
-// windows walks ranges window by window.
+// windows iterates over ranges, window by window.
 type windows struct {
 	ranges []Range
 	done   int64 // bytes of ranges[0] already handed out
@@ -50,7 +50,7 @@ func total(pieces []Range) int64 {
 	return n
 }
 
-// Windows counts the windows of an allocation: the Windows of a Checkpoint that says all is done.
+// Windows returns the number of windows of an allocation, which is that of a Checkpoint of a finished copy.
 func (a *Allocation) Windows() int {
 	w, buf := windows{ranges: a.Ranges}, []Range(nil)
 	for {

@@ -22,7 +22,7 @@ func mkxfs(t testing.TB, opts string, mib int64) string {
 	must(t, f.Truncate(mib<<20))
 	must(t, f.Close())
 	cmd := exec.Command("mkfs.xfs", append(strings.Fields("-q -f "+opts), path)...)
-	// These three let mkfs.xfs make what it deems too small for real use.
+	// These three make mkfs.xfs create filesystems that it considers too small for real use.
 	cmd.Env = append(os.Environ(), "TEST_DIR=x", "TEST_DEV=x", "QA_CHECK_FS=x")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.xfs %s: %v\n%s", opts, err, out)
@@ -51,8 +51,8 @@ func mountLoop(t testing.TB, path, opts string) (dir string, unmount func()) {
 	return dir, unmount
 }
 
-// freespUsed asks xfs_db which blocks are free, and returns the others. xfs_db
-// counts the blocks on each AGFL as free; count says how many there are.
+// freespUsed returns the blocks that xfs_db does not list as free. xfs_db
+// counts the blocks on each AGFL as free; count is their number.
 func freespUsed(t testing.TB, path string) (used []Range, agfl int64) {
 	t.Helper()
 	field := func(where, name string) int64 {
@@ -86,7 +86,7 @@ func freespUsed(t testing.TB, path string) (used []Range, agfl int64) {
 	return list.ranges, agfl * bs
 }
 
-// uncovered is how much of outer is not in inner, and whether inner lies in outer.
+// uncovered returns how much of outer is not in inner, and whether inner is within outer.
 func uncovered(inner, outer []Range) (int64, bool) {
 	i := 0
 	for _, r := range inner {
@@ -162,7 +162,7 @@ func populateXFS(t testing.TB, path, tree string) {
 	}
 }
 
-// TestXFSLogOracle: Read calls a log dirty exactly when xfs_logprint does.
+// TestXFSLogOracle checks that Read reports a dirty log exactly when xfs_logprint does.
 func TestXFSLogOracle(t *testing.T) {
 	need(t, "mkfs.xfs", "xfs_logprint")
 	for _, c := range []struct{ mkfs, mount string }{

@@ -13,7 +13,7 @@ const (
 	tinyLog    = (tinyBlocks + 64) * 512 // byte
 )
 
-// tinyXFS is the least that Read takes for an xfs: two groups of 128 blocks of
+// tinyXFS is the smallest xfs that Read accepts: two groups of 128 blocks of
 // 512 bytes, free-space trees (of two levels in the first group), and a log of
 // 64 blocks in the second whose last record is that of an unmount. No tool makes one this small.
 func tinyXFS(v5 bool) []byte {
@@ -87,7 +87,7 @@ func tinyXFS(v5 bool) []byte {
 	return b
 }
 
-// sealXFS makes all checksums right.
+// sealXFS updates all checksums.
 func sealXFS(b []byte) {
 	seal := func(off, crc int) {
 		s := b[off : off+512]

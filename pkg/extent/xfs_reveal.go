@@ -39,7 +39,7 @@ func (a *Allocation) renameXFS(src io.ReaderAt, head, id []byte) ([]Write, error
 	if err := readFull(src, b, record); err != nil {
 		return nil, fmt.Errorf("xfs log: %w", err)
 	}
-	// No checksum is one that is always right: mkfs.xfs makes none.
+	// The kernel accepts a record without a checksum, as mkfs.xfs writes it.
 	clear(b[logChecksumAt : logChecksumAt+4])
 	copy(b[logUUIDAt:], id)
 	out := []Write{{record, b}}
