@@ -92,7 +92,7 @@ func (l ArrayLine) identifies() bool {
 
 // Claims reports whether mdadm may match a line to an array with that UUID, name and metadata version, whose members
 // may have the given paths: everything that the line says must agree. Incremental assembly compares whole names; --scan
-// also matches a name without its host part (conf_match, ident_matches); newer versions ignore names.
+// also matches a name without its host part (conf_match and ident_matches of mdadm 4.2).
 func (l ArrayLine) Claims(id UUID, name, metadata string, members []string) bool {
 	_, short, _ := strings.Cut(name, ":")
 	switch {
