@@ -259,8 +259,8 @@ func stagesBegun(console string) []string {
 // partOf matches the reason of a migration that stopped in the last stage that it told of, or before it could note that
 // in its journal.
 func partOf(begun []string) *regexp.Regexp {
-	names := append([]string{"mkfs", "settle"}, begun[max(0, len(begun)-2):]...)
-	return regexp.MustCompile("^stage (" + strings.Join(names, "|") + `)\b`)
+	names := append([]string{"make", "set", "look"}, begun[max(0, len(begun)-2):]...) // the first three: steps of one volume
+	return regexp.MustCompile(`^the machine stopped (during|after) (\S+: )?(` + strings.Join(names, "|") + `)\b`)
 }
 
 func migrationLines(console string) []string {
