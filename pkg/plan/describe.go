@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -103,7 +104,10 @@ func (f *Facts) describeDisk(p *page, d *Device) {
 	}
 	parts := f.Parts(d.Name)
 	held := ""
-	if d.Empty() && len(parts) == 0 && len(d.Holders) == 0 && d.Size > 0 {
+	switch unread := func(x Problem) bool { return !x.Note && (x.Subject == d.Path || x.Device == d.Path) }; {
+	case slices.ContainsFunc(f.Problems, unread):
+		held = "contents unknown"
+	case d.Empty() && len(parts) == 0 && len(d.Holders) == 0 && d.Size > 0:
 		held = "empty"
 	}
 	damaged := ""
