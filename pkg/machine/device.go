@@ -16,16 +16,25 @@ var _ io.ReaderAt = (*Device)(nil)
 
 // OpenDevice opens path read-only. The caller must close it.
 func OpenDevice(path string) (*Device, error) {
-	f, err := os.Open(path)
+	f, size, err := openSized(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
+	}
+	return &Device{f: f, size: size}, nil
+}
+
+// openSized opens a device or file, and returns its size in bytes.
+func openSized(path string, flags int) (*os.File, int64, error) {
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return nil, 0, err
 	}
 	size, err := deviceSize(f)
 	if err != nil {
 		_ = f.Close()
-		return nil, err
+		return nil, 0, err
 	}
-	return &Device{f: f, size: size}, nil
+	return f, size, nil
 }
 
 // ReadAt implements io.ReaderAt. It reads from the disk and not from the page cache, which may be stale: md writes its

@@ -19,13 +19,8 @@ type Direct struct {
 
 // OpenDirect opens path for reading past the page cache. The caller must close it.
 func OpenDirect(path string) (*Direct, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
+	f, size, err := openSized(path, os.O_RDONLY|unix.O_DIRECT)
 	if err != nil {
-		return nil, err
-	}
-	size, err := deviceSize(f)
-	if err != nil {
-		_ = f.Close()
 		return nil, err
 	}
 	return &Direct{f: f, size: size}, nil

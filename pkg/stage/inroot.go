@@ -27,6 +27,21 @@ func throughLinks(root fs.FS, name string) (string, error) {
 // nonRoot is a path as the fs packages want it.
 func nonRoot(p string) string { return rootfs.Name(p) }
 
+// listDir lists a directory through links inside the root, and says where it really is, "" for one that does not exist.
+func listDir(root fs.FS, dir string) (at string, list []fs.DirEntry, err error) {
+	if at, err = throughLinks(root, dir); err != nil {
+		return "", nil, err
+	}
+	list, err = fs.ReadDir(root, nonRoot(at))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("directory /%s: %w", strings.Trim(dir, "/"), err)
+	}
+	return at, list, nil
+}
+
 // glob lists what matches a pattern, whose last component alone may have signs, through links inside the root. Unlike
 // fs.Glob it tells a directory that cannot be read from an empty one. A pattern without signs is its own answer.
 func glob(root fs.FS, pattern string) ([]string, error) {
@@ -34,16 +49,9 @@ func glob(root fs.FS, pattern string) ([]string, error) {
 	if !strings.ContainsAny(base, "*?[") {
 		return []string{pattern}, nil
 	}
-	at, err := throughLinks(root, dir)
+	_, list, err := listDir(root, dir)
 	if err != nil {
 		return nil, err
-	}
-	list, err := fs.ReadDir(root, nonRoot(at))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("directory /%s: %w", strings.Trim(dir, "/"), err)
 	}
 	var out []string
 	for _, x := range list {

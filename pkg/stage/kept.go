@@ -88,16 +88,9 @@ func (k *Kept) keep(root fs.FS) ([]machine.Effect, error) {
 
 // removeKept returns the effects that remove what a rehearsal left in a system, the record first. dir is where that system is on this machine.
 func removeKept(root fs.FS, dir string) ([]machine.Effect, error) {
-	at, err := throughLinks(root, KeptDir)
-	if err != nil {
+	at, list, err := listDir(root, KeptDir)
+	if err != nil || at == "" {
 		return nil, err
-	}
-	list, err := fs.ReadDir(root, nonRoot(at))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("directory %s: %w", KeptDir, err)
 	}
 	at = path.Join(dir, at)
 	out := []machine.Effect{machine.Remove{Path: path.Join(at, path.Base(keptRecord))}}

@@ -151,7 +151,7 @@ func (r *reader) value(name string) (string, error) {
 	case !st.Mode().IsRegular():
 		return st.Mode().String(), nil
 	case st.Size() > wholly && !strings.HasPrefix(name, "/etc/"):
-		return fmt.Sprintf("%04o %d at %d", st.Mode().Perm(), st.Size(), st.ModTime().UnixNano()), nil
+		return stampOf(st), nil
 	}
 	sum, n, err := digest(r.root, at)
 	if err != nil {
@@ -174,7 +174,11 @@ func (r *reader) stamp(name string) (string, error) {
 	case !st.Mode().IsRegular():
 		return "", nil
 	}
-	return fmt.Sprintf("%04o %d at %d", st.Mode().Perm(), st.Size(), st.ModTime().UnixNano()), nil
+	return stampOf(st), nil
+}
+
+func stampOf(st fs.FileInfo) string {
+	return fmt.Sprintf("%04o %d at %d", st.Mode().Perm(), st.Size(), st.ModTime().UnixNano())
 }
 
 // digest is the SHA-256 of a file, whose path leads through no links, and its size.
