@@ -46,7 +46,7 @@ func run(ctx context.Context, picture string) (err error) {
 	}()
 	st := &story{screen: s, lab: l, dir: dir, spec: lab.Debian()}
 	s.title("migrate-init: a server's root moves from one disk to RAID1",
-		"This is a real Debian 12 in QEMU, by software emulation: some six minutes, without KVM.",
+		"This is a real Debian 12 in QEMU, by software emulation: about five minutes, without KVM.",
 		"The guest's console is in "+filepath.Join(dir, "console.log"))
 	if st.tool, err = buildTool(ctx, dir); err != nil {
 		return err
