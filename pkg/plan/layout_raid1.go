@@ -30,11 +30,11 @@ func (b *builder) raid1() {
 		disk.Disk.Wipe = true
 	}
 	b.sectors(d)
-	parts := b.partitions(disk, min(d.Size, b.disk.Size))
+	parts := b.partitions(disk, min(d.Size, b.disks[0].Size))
 	if b.out.Err() != nil {
 		return
 	}
-	b.p.Drivers = merge(d.Drivers, b.disk.Drivers)
+	b.p.Drivers = merge(d.Drivers, b.disks[0].Drivers)
 	b.build(disk, parts)
 }
 
@@ -67,16 +67,16 @@ func (b *builder) metadata() string {
 
 // sectors looks for what a disk of other sectors, or another size, would mean.
 func (b *builder) sectors(d *Device) {
-	if d.Sector != b.disk.Sector {
-		b.warn("target disk "+d.Path, "", "its sectors have %d bytes, those of %s %d: the array uses the larger size", d.Sector, b.disk.Path, b.disk.Sector)
+	if d.Sector != b.disks[0].Sector {
+		b.warn("target disk "+d.Path, "", "its sectors have %d bytes, those of %s %d: the array uses the larger size", d.Sector, b.disks[0].Path, b.disks[0].Sector)
 	}
 	for _, s := range b.srcs {
-		if big := max(d.Sector, b.disk.Sector); s.node.FS != nil && s.use.BlockSize > 0 && s.use.BlockSize < big {
+		if big := max(d.Sector, b.disks[0].Sector); s.node.FS != nil && s.use.BlockSize > 0 && s.use.BlockSize < big {
 			b.refuse("filesystem at "+s.node.FS.Mount, "use a disk with sectors of 512 bytes", "its blocks (%d bytes) are smaller than the sectors (%d bytes)", s.use.BlockSize, big)
 		}
 	}
-	if more := d.Size - b.disk.Size; more > max(b.disk.Size/20, 64*mib) {
-		b.warn("target disk "+d.Path, "", "it is larger than %s: %s at its end stay unused, so that the old disk can mirror it", b.disk.Path, size(more))
+	if more := d.Size - b.disks[0].Size; more > max(b.disks[0].Size/20, 64*mib) {
+		b.warn("target disk "+d.Path, "", "it is larger than %s: %s at its end stay unused, so that the old disk can mirror it", b.disks[0].Path, size(more))
 	}
 }
 
@@ -125,7 +125,7 @@ func (b *builder) partitions(disk Node, total int64) []place {
 	var rest *Node
 	for i := range b.srcs {
 		s := &b.srcs[i]
-		want := (s.part.Size + mib - 1) / mib * mib
+		want := (s.vol.Size + mib - 1) / mib * mib
 		if s.node.FS != nil {
 			want = max(want, volume(b.least(*s)))
 		}
@@ -159,7 +159,7 @@ func (b *builder) partitions(disk Node, total int64) []place {
 func (b *builder) largest() *source {
 	var grow *source
 	for i := range b.srcs {
-		if s := &b.srcs[i]; s.node.FS != nil && (grow == nil || s.part.Size > grow.part.Size) {
+		if s := &b.srcs[i]; s.node.FS != nil && (grow == nil || s.vol.Size > grow.vol.Size) {
 			grow = s
 		}
 	}
@@ -186,7 +186,7 @@ func unique(taken map[string]bool, name string) string {
 // build makes Target and Final of a laid out disk: each volume on an array of two, of which the new disk has one member
 // and the old disk gets the other.
 func (b *builder) build(disk Node, places []place) {
-	old := diskNode(b.disk, oldDisk)
+	old := diskNode(b.disks[0], oldKey(0))
 	old.Disk.Scheme, old.Disk.Table, old.Disk.Wipe = disk.Disk.Scheme, b.ids.uuid(), true
 	target, later := Graph{disk}, Graph{old}
 	mirror := map[Ref]Ref{}

@@ -40,15 +40,15 @@ type builder struct {
 	p   *Plan
 	ids maker
 	answers
-	root *Device // the device mounted at /
-	disk *Device // its disk
-	srcs []source
+	root  *Device   // the device mounted at /
+	disks []*Device // the source disks, in natural order: everything on them is moved, left behind or given up
+	srcs  []source
 }
 
 // source is a filesystem or swap area that a new volume takes the place of.
 type source struct {
 	node   Node
-	part   *Device
+	vol    *Device // what carries it: a partition, an array, an LV, an opened LUKS device, a whole disk
 	use    *Content
 	needed int64
 }

@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -45,12 +46,12 @@ func (b *builder) findSource() {
 		b.refuse("root filesystem", "run migrate-init on the installed system itself", "no block device is mounted at /")
 		return
 	}
-	b.disk = b.f.DiskOf(b.root.Name)
 	if b.root.Kind != KindPart {
 		b.refuse("root filesystem "+b.root.Path, "this version moves a root on a plain partition of one disk", "it lies on %s", kindWords(b.root.Kind))
 		return
 	}
-	if b.disk == nil || b.disk.Table == nil {
+	disk := b.f.DiskOf(b.root.Name)
+	if disk == nil || disk.Table == nil {
 		b.refuse("root filesystem "+b.root.Path, "run as root, and check the partition table: sfdisk --verify", "the partition table of its disk cannot be read")
 		return
 	}
@@ -58,13 +59,14 @@ func (b *builder) findSource() {
 		b.typed("/", fs.Type)
 		return
 	}
-	if b.disk.Remote != "" {
-		b.refuse("source disk "+b.disk.Path, "this version only moves local disks", "it is %s", b.disk.Remote)
+	if disk.Remote != "" {
+		b.refuse("source disk "+disk.Path, "this version only moves local disks", "it is %s", disk.Remote)
 		return
 	}
-	b.f.refuseUnseen(b.disk, &b.answers)
+	b.disks = []*Device{disk}
+	b.f.refuseUnseen(disk, &b.answers)
 	left := b.leaves()
-	for _, p := range b.f.Parts(b.disk.Name) {
+	for _, p := range b.f.Parts(disk.Name) {
 		b.addPart(p, left[p.Name])
 	}
 	b.sameTargets()
@@ -115,8 +117,8 @@ func (b *builder) leaves() map[string]bool {
 	for _, l := range b.in.Leave {
 		d := b.f.Dev(l)
 		switch {
-		case d == nil || d.Kind != KindPart || d.Parent != b.disk.Name:
-			b.refuse("--leave "+l, "name a partition of "+b.disk.Path, "it is not a partition of the source disk %s", b.disk.Path)
+		case d == nil || d.Kind != KindPart || !b.source(d.Parent):
+			b.refuse("--leave "+l, "name a partition of "+b.disks[0].Path, "it is not a partition of the source disk %s", b.disks[0].Path)
 		case d == b.root:
 			b.refuse("--leave "+l, "leave it out of --leave", "it is the root filesystem, which is always moved")
 		default:
@@ -147,7 +149,7 @@ func (b *builder) line(p *Device) *Fstab {
 }
 
 func (b *builder) addPart(p *Device, leave bool) {
-	role, tab := roleIn(b.disk.Table, p.Number), b.line(p)
+	role, tab := roleIn(b.f.tableOf(p), p.Number), b.line(p)
 	fs, swap := p.Filesystem(), p.Swap()
 	used := tab != nil || p.usedBy() != ""
 	noun := "partition " + p.Path
@@ -179,7 +181,7 @@ func (b *builder) addPart(p *Device, leave bool) {
 			"it is in use and would not be copied: %s", joined(orNothing(p.carries()), p.usedBy(), fstabWords(tab)))
 	case fs != nil || len(p.Contents) > 0 && !p.remnants():
 		b.refuse(noun, "give it a line in /etc/fstab, so that it is moved; or pass --leave "+p.Path+" to leave it behind (finish erases it)", "it holds %s that no fstab line mounts, so it would not be copied", p.carries())
-	case !extended(b.disk.Table, p.Number):
+	case !extended(b.f.tableOf(p), p.Number):
 		b.warn(noun, "", "%s: it is not moved, and finish erases it", orNothing(p.carries()))
 	}
 }
@@ -253,7 +255,7 @@ func (d *Device) remnants() bool {
 // leave notes a partition that the administrator gives up.
 func (b *builder) leave(p *Device, tab *Fstab) {
 	if p.GUID == "" {
-		b.refuse("--leave "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's view of it differs from the partition table on the disk")
+		b.refuse("--leave "+p.Path, "re-read the table: partprobe /dev/"+p.Parent, "the kernel's view of it differs from the partition table on the disk")
 		return
 	}
 	if at := b.f.system(p, tab); at != "" {
@@ -288,7 +290,7 @@ func (b *builder) idleESP(p *Device, tab *Fstab) {
 func (b *builder) movable(p *Device, c *Content, fix string) bool {
 	switch {
 	case p.GUID == "":
-		b.refuse("partition "+p.Path, "re-read the table: partprobe "+b.disk.Path, "the kernel's view of it differs from the partition table on the disk")
+		b.refuse("partition "+p.Path, "re-read the table: partprobe /dev/"+p.Parent, "the kernel's view of it differs from the partition table on the disk")
 	case c.UUID == "":
 		b.refuse("partition "+p.Path, fix, "its %s has no UUID, so it cannot be identified later", c.Type)
 	case !utf8.ValidString(c.Label):
@@ -309,7 +311,7 @@ func (b *builder) addSwap(p *Device, tab *Fstab, c *Content) {
 	} else {
 		b.warn("swap "+p.Path, "add its line to /etc/fstab", "it is in use, but fstab has no line for it: the new swap area would not be enabled at boot")
 	}
-	b.srcs = append(b.srcs, source{part: p, use: c, node: Node{Ref: Ref("swap:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{Swap: old}}})
+	b.srcs = append(b.srcs, source{vol: p, use: c, node: Node{Ref: Ref("swap:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{Swap: old}}})
 }
 
 func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
@@ -325,17 +327,33 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 		b.refuse("filesystem "+p.Path, "fix the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
 		return
 	}
-	b.srcs = append(b.srcs, source{part: p, use: c, needed: c.Used + c.Used/10 + 64*mib,
+	b.srcs = append(b.srcs, source{vol: p, use: c, needed: c.Used + c.Used/10 + 64*mib,
 		node: Node{Ref: Ref("fs:" + c.UUID), On: []Ref{Ref("part:" + p.GUID)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{FS: s}}})
 }
 
-// oldDisk is the key of the source disk.
-const oldDisk = "old1"
+// oldKey is the key of a source disk by its place in builder.disks.
+func oldKey(i int) string { return "old" + strconv.Itoa(i+1) }
+
+// source reports whether a device, by its name, is a source disk.
+func (b *builder) source(name string) bool {
+	return slices.ContainsFunc(b.disks, func(d *Device) bool { return d.Name == name })
+}
+
+// tableOf is the partition table that a partition is an entry of, nil for none.
+func (f *Facts) tableOf(p *Device) *Table {
+	if d := f.Dev(p.Parent); d != nil {
+		return d.Table
+	}
+	return nil
+}
 
 // sourceGraph is what moves, with everything that it lies on, as it was seen: filesystems by their mount points, swap
-// last. The disk gets its key.
+// last. The disks get their keys.
 func (b *builder) sourceGraph() Graph {
-	seen, disk := b.f.Graph(), b.f.refTo(b.disk.Name)
+	seen, keys := b.f.Graph(), map[Ref]Ref{}
+	for i, d := range b.disks {
+		keys[b.f.refTo(d.Name)] = Ref("disk:" + oldKey(i))
+	}
 	var below, on, swaps Graph
 	for _, s := range b.srcs {
 		if s.node.FS != nil {
@@ -348,12 +366,12 @@ func (b *builder) sourceGraph() Graph {
 		if !slices.ContainsFunc(b.srcs, func(s source) bool { return seen.Rests(s.node.Lower(), n.Ref) }) {
 			continue
 		}
-		if n.Ref == disk {
-			n.Ref = "disk:" + oldDisk
+		if key, ok := keys[n.Ref]; ok {
+			n.Ref = key
 		}
 		for i, r := range n.On {
-			if r == disk {
-				n.On[i] = "disk:" + oldDisk
+			if key, ok := keys[r]; ok {
+				n.On[i] = key
 			}
 		}
 		below = append(below, n)
@@ -388,11 +406,11 @@ func (b *builder) elsewhere() {
 	seen := map[string]bool{}
 	look := func(target, dev, what string) {
 		d := b.f.DiskOf(dev)
-		if target == "/" || seen[target] || d != nil && d == b.disk || !slices.ContainsFunc(b.f.needed(), func(n string) bool { return within(n, target) }) {
+		if target == "/" || seen[target] || d != nil && b.source(d.Name) || !slices.ContainsFunc(b.f.needed(), func(n string) bool { return within(n, target) }) {
 			return
 		}
 		seen[target] = true
-		b.refuse("directory "+target, fix, "%s is mounted there, which is not a partition of %s", what, b.disk.Path)
+		b.refuse("directory "+target, fix, "%s is mounted there, which is not a partition of %s", what, b.disks[0].Path)
 	}
 	for _, e := range b.f.Fstab {
 		if path.IsAbs(e.Target) && !option(e.Options, "noauto") {
