@@ -50,3 +50,8 @@ func FreeBytes(path string) (free, unused int64, err error) {
 
 // Uptime returns 0: only on Linux.
 func Uptime() float64 { return 0 }
+
+// StatusOfMapping fails: only on Linux.
+func StatusOfMapping(name string) (MappingState, error) {
+	return MappingState{}, fmt.Errorf("mapping %s: only on linux: %w", name, errors.ErrUnsupported)
+}

@@ -47,6 +47,14 @@ func (r *Real) do(ctx context.Context, e Effect) error {
 		return setPartitions(ctx, e)
 	case Ioctl:
 		return doIoctl(e)
+	case Mapping:
+		return doMapping(e)
+	case Unmap:
+		return doUnmap(e)
+	case Loop:
+		return doLoop(ctx, e)
+	case LoopOff:
+		return doLoopOff(e)
 	case WriteSys:
 		return writeSys(e)
 	case LoadModule:
