@@ -27,6 +27,10 @@ type rig struct {
 	dir      string
 	spec     lab.DiskSpec
 	old, new string // image files
+
+	// Scenarios of layouts have any number of disks; old and new are then the first of them.
+	from, to []lab.Disk
+	before   map[string][]manifest.Entry // files of the old system, by mount point
 }
 
 // emptyRig is a machine without disks yet, whose guests may take longer than those of the lab's own tests.
@@ -65,8 +69,15 @@ func (r *rig) copyDisk(dst, src string) {
 
 func (r *rig) oldDisk() lab.Disk      { return lab.Disk{File: r.old, Serial: "old"} }
 func (r *rig) newDisk() lab.Disk      { return lab.Disk{File: r.new, Serial: "new"} }
-func (r *rig) disks() []lab.Disk      { return []lab.Disk{r.oldDisk(), r.newDisk()} }
 func (r *rig) say(f string, a ...any) { r.t.Helper(); r.t.Logf(f, a...) }
+
+// disks are all of the machine.
+func (r *rig) disks() []lab.Disk {
+	if r.from != nil {
+		return slices.Concat(r.from, r.to)
+	}
+	return []lab.Disk{r.oldDisk(), r.newDisk()}
+}
 
 // boot starts a guest in the rig's directory.
 func (r *rig) boot(c lab.Config) *lab.VM {
@@ -239,6 +250,9 @@ func (r *rig) wantLegs(vm *lab.VM, legs string) {
 // root is where the running root is: "old", "new" or a description of what else.
 func (r *rig) root(vm *lab.VM) string {
 	r.t.Helper()
+	if r.from != nil {
+		return r.layoutRoot(vm)
+	}
 	m, err := vm.FindMount(r.ctx, "/")
 	if err != nil {
 		r.t.Fatal(err)

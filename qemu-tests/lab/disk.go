@@ -32,6 +32,8 @@ type DiskSpec struct {
 	InitramfsModules  string
 	InitramfsCompress string
 
+	ModuleList []string // with MODULES=list; empty is what a plain disk or a RAID1 of virtio disks needs
+
 	Mask []string // systemd units that are never started
 }
 
@@ -56,6 +58,24 @@ func FastDebian() DiskSpec {
 			"modprobe@drm.service", "modprobe@fuse.service", "modprobe@efi_pstore.service", "systemd-pstore.service"}}
 }
 
+// LayeredDebian is FastDebian on 2 GiB with every tool and module that layers and other filesystems need: the source of
+// tests whose targets have them, and what makes the disks of a System.
+func LayeredDebian() DiskSpec {
+	s := FastDebian()
+	s.Root, s.Size, s.SwapMiB, s.Hostname = Layered(), 2<<30, 64, "layered"
+	s.ModuleList = []string{"virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "nvme", "ext4", "xfs", "btrfs", "raid0", "raid1", "raid10", "raid456",
+		"dm_mod", "dm_crypt", "dm_raid", "dm_mirror", "dm_snapshot"}
+	return s
+}
+
+// GenericDebian is FastDebian with the generic kernel, and Debian's own choice of modules in the initrd.
+func GenericDebian() DiskSpec {
+	s := FastDebian()
+	s.Root, s.Hostname, s.InitramfsModules = Generic(), "generic", ""
+	s.Size = 1536 << 20
+	return s
+}
+
 // Disk returns the path of the disk's master image in the cache. It is read-only: Copy it and boot the copy.
 func (l *Lab) Disk(ctx context.Context, s DiskSpec) (string, error) {
 	tar, err := l.Root(ctx, s.Root)
@@ -74,11 +94,21 @@ func (l *Lab) Disk(ctx context.Context, s DiskSpec) (string, error) {
 	})
 }
 
+// Masters are the disks of the spec, which is one.
+func (s DiskSpec) Masters(ctx context.Context, l *Lab) ([]string, error) {
+	master, err := l.Disk(ctx, s)
+	return []string{master}, err
+}
+
 func (l *Lab) mkdisk(ctx context.Context, s DiskSpec, tar, agent, path string) error {
+	list := s.ModuleList
+	if list == nil {
+		list = []string{"virtio_pci", "virtio_blk", "ext4", "raid1"}
+	}
 	env := []string{"TAR=" + tar, "OUT=" + path, fmt.Sprint("SIZE=", s.Size), fmt.Sprint("SWAP=", s.SwapMiB), fmt.Sprint("TAIL=", s.TailMiB), "AGENT=" + agent,
 		"HOST=" + s.Hostname, fmt.Sprint("FILES=", s.Fixture.Files), fmt.Sprint("BIG=", s.Fixture.Big), "CMDLINE=" + s.Cmdline,
 		"MODULES=" + s.InitramfsModules, "COMPRESSLEVEL=" + s.InitramfsCompress,
-		"MASK=" + strings.Join(s.Mask, " "),
+		"MODULELIST=" + strings.Join(list, " "), "MASK=" + strings.Join(s.Mask, " "),
 		"LC_ALL=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	err := command(ctx, env, "unshare", "--mount", "bash", "-c", mkdisk)
 	// The script frees its loop device unless it was killed outright.

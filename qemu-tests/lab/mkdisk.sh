@@ -2,7 +2,7 @@
 # Makes one bootable disk image; lab.Disk runs it in a mount namespace of its own (unshare --mount), so that no mount
 # outlives it however it ends. The environment names: TAR the root, OUT the image, SIZE its bytes, SWAP and TAIL (left free at the end) in MiB, AGENT the
 # lab's agent, HOST the host name, FILES and BIG the fixture, CMDLINE kernel words, MODULES and COMPRESSLEVEL for
-# initramfs-tools (empty: Debian's defaults), MASK systemd units.
+# initramfs-tools (empty: Debian's defaults), MODULELIST for MODULES=list, MASK systemd units.
 set -euo pipefail
 root=$(mktemp -d)
 loop=
@@ -111,7 +111,8 @@ ln -s "../../${loop##*/}p3" "$root/dev/disk/by-uuid/$swap_uuid"
 
 if [ -n "$MODULES" ]; then
 	sed -i "s/^MODULES=.*/MODULES=$MODULES/" "$root/etc/initramfs-tools/initramfs.conf"
-	printf '%s\n' virtio_pci virtio_blk ext4 raid1 >>"$root/etc/initramfs-tools/modules"
+	# shellcheck disable=SC2086 # a list
+	printf '%s\n' $MODULELIST >>"$root/etc/initramfs-tools/modules"
 fi
 if [ -n "$COMPRESSLEVEL" ]; then
 	sed -i "s/^#* *COMPRESSLEVEL=.*/COMPRESSLEVEL=$COMPRESSLEVEL/" "$root/etc/initramfs-tools/initramfs.conf"

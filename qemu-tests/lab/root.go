@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -46,6 +47,34 @@ func Fast() Recipe {
 	}
 	// 22 MB of hardware names, and translations of systemd's messages.
 	r.Exclude = append(r.Exclude, "/lib/udev/hwdb.d/*", "/usr/lib/udev/hwdb.d/*", "/usr/lib/systemd/catalog/*.*.catalog", "/usr/share/zoneinfo/*")
+	return r
+}
+
+// Layered is Fast with every tool and module that md, LVM, LUKS, xfs and btrfs need, and the modules of virtio-scsi. The
+// source systems that have layers are made by it and of it (System).
+func Layered() Recipe {
+	r := Fast()
+	r.Packages = append(r.Packages, "lvm2", "cryptsetup-initramfs", "xfsprogs", "btrfs-progs")
+	return r.with("fs/btrfs", "fs/xfs", "drivers/scsi")
+}
+
+// Generic is Fast with Debian's generic kernel, which knows real hardware: AHCI is not in the cloud kernel.
+func Generic() Recipe {
+	r := Fast()
+	r.Packages[slices.Index(r.Packages, "linux-image-cloud-amd64")] = "linux-image-amd64"
+	// What the cloud kernel is made without and no test needs.
+	for _, d := range []string{"sound", "drivers/bluetooth", "drivers/isdn", "drivers/staging", "drivers/mtd", "drivers/mmc",
+		"drivers/firewire", "drivers/hwmon", "drivers/platform", "drivers/thunderbolt"} {
+		r.Exclude = append(r.Exclude, "/lib/modules/*/kernel/"+d+"/*", "/usr/lib/modules/*/kernel/"+d+"/*")
+	}
+	return r.with("drivers/scsi", "drivers/ata")
+}
+
+// with takes directories of modules back out of what is excluded.
+func (r Recipe) with(dirs ...string) Recipe {
+	r.Exclude = slices.DeleteFunc(slices.Clone(r.Exclude), func(e string) bool {
+		return slices.ContainsFunc(dirs, func(d string) bool { return strings.HasSuffix(e, "/kernel/"+d+"/*") })
+	})
 	return r
 }
 

@@ -210,11 +210,18 @@ func (c Config) args() ([]string, error) {
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-vga", "none",
 		"-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control",
 		"-chardev", "socket,id=console,fd=4", "-serial", "chardev:console"}
+	more, err := controllers(c.Disks)
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, more...)
+	nth := map[Bus]int{}
 	for i, d := range c.Disks {
-		more, err := d.args(i)
+		more, err := d.args(i, nth[d.Bus])
 		if err != nil {
 			return nil, err
 		}
+		nth[d.Bus]++
 		args = append(args, more...)
 	}
 	args = append(args, "-device", "virtio-rng-pci", "-device", "virtio-serial-pci,ioeventfd=off",
