@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"migrate-init/pkg/plan"
-	"migrate-init/pkg/stage"
 	"migrate-init/qemu-tests/lab"
 	"migrate-init/qemu-tests/lab/manifest"
 )
@@ -165,18 +163,15 @@ func (r *rig) byKernel(vm *lab.VM, before ...func(*lab.VM)) *lab.VM {
 // outside takes kernel, image and command line of the scheduled migration out of the running old system.
 func (r *rig) outside(vm *lab.VM) lab.Config {
 	r.t.Helper()
-	text, err := vm.Pull(r.slow(), filepath.Join("/", stage.StateDir, "plan.toml"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	p, err := plan.Read(strings.NewReader(string(text)))
-	if err != nil {
-		r.t.Fatal(err)
+	// The one line that boots it, as schedule wrote it for the old GRUB: linux KERNEL WORDS.
+	line := strings.Fields(r.quiet(vm, `grep -h '^[[:space:]]*linux .*migrate\.mode=migrate' /boot/grub/custom.cfg`))
+	if len(line) < 3 {
+		r.t.Fatalf("the boot entry of the migration is %q", line)
 	}
 	c := lab.Config{Name: "migration by a kernel from outside", Kernel: filepath.Join(r.dir, "vmlinuz"), Initrd: filepath.Join(r.dir, "migrate.img"),
-		Append: stage.Cmdline(p), Disks: r.disks()}
-	for to, from := range map[string]string{c.Kernel: stage.ScheduledKernel(p), c.Initrd: stage.ScheduledImage(p)} {
-		b, err := vm.Pull(r.slow(), filepath.Join("/", from))
+		Append: strings.Join(line[2:], " "), Disks: r.disks()}
+	for to, pattern := range map[string]string{c.Kernel: "/boot/migrate-init-*.vmlinuz", c.Initrd: "/boot/migrate-init-*.img"} {
+		b, err := vm.Pull(r.slow(), r.quiet(vm, "ls "+pattern))
 		if err == nil {
 			err = os.WriteFile(to, b, 0o600)
 		}
