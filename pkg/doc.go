@@ -17,6 +17,8 @@
 //	do      pkg/distro        rebuilds initrds with the system's own tools, one file a family or generator
 //	build   pkg/image         plan + host files -> a reproducible initramfs
 //	spell   pkg/md            md superblocks, assembly, ioctl and sysfs values, mdadm.conf
+//	spell   pkg/lvm           labels and metadata of LVM, system.devices
+//	spell   pkg/luks          headers of LUKS
 //	spell   pkg/gpt           partition tables, GPT and DOS
 //	spell   pkg/probe         what lies on a device
 //	spell   pkg/fstab         fstab, crypttab, mtab

@@ -53,7 +53,7 @@ func exemptions() []exemption {
 // others. A new room is a new row. Tests may import what their room may and the test rooms of pkg, and run programs as
 // their judges.
 func rooms() []room {
-	spelling := []string{"pkg/md", "pkg/lvm", "pkg/zfs", "pkg/gpt", "pkg/probe", "pkg/fstab", "pkg/conf", "pkg/kmod", "pkg/elf", "pkg/mkfs"}
+	spelling := []string{"pkg/md", "pkg/lvm", "pkg/luks", "pkg/zfs", "pkg/gpt", "pkg/probe", "pkg/fstab", "pkg/conf", "pkg/kmod", "pkg/elf", "pkg/mkfs"}
 	const spells = "a spelling room turns bytes into values and back; what it needs from another room comes as an argument"
 	judges := map[string][]string{
 		"pkg/mkfs": {"pkg/probe"}, // sees whether what was made is what was asked for

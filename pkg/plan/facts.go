@@ -4,18 +4,20 @@ import "encoding/json"
 
 // Facts are what survey saw of one machine at one moment. They hold no conclusions: New and Check draw those.
 type Facts struct {
-	Machine  Machine   `json:"machine"`
-	Kernel   Kernel    `json:"kernel"`
-	Firmware string    `json:"firmware"` // "bios" or "efi"
-	Devices  []Device  `json:"devices"`
-	Arrays   []Array   `json:"arrays,omitempty"`
-	Mounts   []Mount   `json:"mounts,omitempty"`
-	Fstab    []Fstab   `json:"fstab,omitempty"`
-	Uses     []Use     `json:"uses,omitempty"` // what else names devices
-	Boot     Boot      `json:"boot"`
-	Distro   Distro    `json:"distro"`
-	Problems []Problem `json:"problems,omitempty"` // what could not be read, and why
-	Rules    Rules     `json:"-"`                  // those by which it was looked
+	Machine  Machine       `json:"machine"`
+	Kernel   Kernel        `json:"kernel"`
+	Firmware string        `json:"firmware"` // "bios" or "efi"
+	Devices  []Device      `json:"devices"`
+	Arrays   []Array       `json:"arrays,omitempty"`
+	Groups   []VolumeGroup `json:"groups,omitempty"`
+	Crypts   []Crypt       `json:"crypts,omitempty"`
+	Mounts   []Mount       `json:"mounts,omitempty"`
+	Fstab    []Fstab       `json:"fstab,omitempty"`
+	Uses     []Use         `json:"uses,omitempty"` // what else names devices
+	Boot     Boot          `json:"boot"`
+	Distro   Distro        `json:"distro"`
+	Problems []Problem     `json:"problems,omitempty"` // what could not be read, and why
+	Rules    Rules         `json:"-"`                  // those by which it was looked
 }
 
 // Machine is the identity of the machine and of who asks.
@@ -78,6 +80,8 @@ type Device struct {
 	Remote     string    `json:"remote,omitempty"` // by what it is reached over a network, or built in software; "" for a disk on a bus of this machine
 	Rotational bool      `json:"rotational,omitempty"`
 	Holders    []string  `json:"holders,omitempty"`
+	Mapping    string    `json:"mapping,omitempty"`    // the name of a device-mapper device: "vg-root"
+	MappingID  string    `json:"mapping_id,omitempty"` // its device-mapper UUID: "LVM-..."
 	MountedAt  []string  `json:"mounted_at,omitempty"`
 	Swapping   bool      `json:"swapping,omitempty"`
 	Table      *Table    `json:"table,omitempty"`

@@ -23,6 +23,13 @@ func (f *Facts) refTo(name string) Ref {
 		if a := f.byNode(d.Name); a != nil {
 			return Ref("md:" + a.UUID)
 		}
+	case d.Kind == KindDM:
+		switch lv, crypt := f.mapped(d.Name); {
+		case lv != nil:
+			return Ref("lv:" + lv.UUID)
+		case crypt != nil && crypt.UUID != "":
+			return Ref("luks:" + crypt.UUID)
+		}
 	}
 	return ""
 }

@@ -101,7 +101,7 @@ func (m *Machine) content() string {
 
 // graft adds to shallow facts what a deep look at the same content had read.
 func graft(f, known *plan.Facts) {
-	f.Arrays = known.Arrays
+	f.Arrays, f.Groups, f.Crypts = known.Arrays, known.Groups, known.Crypts
 	for i := range f.Devices {
 		d, k := &f.Devices[i], known.Dev(f.Devices[i].Name)
 		d.Table, d.Contents, d.GUID, d.BootSector = k.Table, k.Contents, k.GUID, k.BootSector

@@ -17,7 +17,7 @@ import (
 
 // contents gives a device its table and signatures, and notes its md superblocks. known is what looks remember.
 func (l *looker) contents(d *plan.Device, known map[string]reading) {
-	if d.Size == 0 {
+	if d.Size == 0 || internal(d) {
 		return
 	}
 	if d.Kind == plan.KindDM && l.attr("sys/class/block", d.Name, "dm/suspended") == "1" {
@@ -28,7 +28,8 @@ func (l *looker) contents(d *plan.Device, known map[string]reading) {
 	if was, ok := known[d.Name]; ok {
 		d.Contents, d.Table, d.BootSector = slices.Clone(was.contents), was.table, was.sector
 		l.members(d, was.supers)
-		l.w.Known.keep(d, was.supers)
+		l.hold(d, was)
+		l.w.Known.keep(d, was)
 	} else if !l.open(d) {
 		return
 	}
@@ -55,7 +56,7 @@ func (l *looker) open(d *plan.Device) bool {
 		for _, m := range l.supers[members:] {
 			supers = append(supers, m.Super)
 		}
-		l.w.Known.keep(d, supers)
+		l.w.Known.keep(d, reading{supers: supers, pv: l.pv(d), crypt: l.header(d)})
 	}
 	return true
 }
@@ -64,7 +65,7 @@ func (l *looker) open(d *plan.Device) bool {
 func (l *looker) read(d *plan.Device, r io.ReaderAt) {
 	look := probe.Probe
 	// kpartx gives its mappings of partitions a UUID that begins so; libblkid knows them by it (lib/sysfs.c).
-	mapped := d.Kind == plan.KindDM && strings.HasPrefix(strings.ToLower(l.attr("sys/class/block", d.Name, "dm/uuid")), "part")
+	mapped := d.Kind == plan.KindDM && strings.HasPrefix(strings.ToLower(d.MappingID), "part")
 	if d.Kind == plan.KindPart || mapped {
 		look = probe.Partition
 	}
@@ -88,6 +89,7 @@ func (l *looker) read(d *plan.Device, r io.ReaderAt) {
 	if len(res.Find(probe.RAID)) > 0 || len(d.Contents) > 0 || d.Kind == plan.KindPart {
 		l.members(d, l.scan(d, r))
 	}
+	l.layers(d, r)
 }
 
 func (l *looker) table(d *plan.Device, r io.ReaderAt) {

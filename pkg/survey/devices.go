@@ -48,8 +48,11 @@ func (l *looker) devices() {
 			d.Sector = sector
 		}
 		d.Rotational = l.attr(queue, "rotational") == "1" && !strings.HasPrefix(wholeName(d), "vd")
-		if d.Kind == plan.KindDisk {
+		switch d.Kind {
+		case plan.KindDisk:
 			l.identity(&d, dir)
+		case plan.KindDM:
+			d.Mapping, d.MappingID = l.attr(dir, "dm/name"), l.attr(dir, "dm/uuid")
 		}
 		if hs, err := fs.ReadDir(l.w.Root, path.Join(dir, "holders")); err == nil {
 			for _, h := range hs {

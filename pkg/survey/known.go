@@ -3,6 +3,8 @@ package survey
 import (
 	"slices"
 
+	"migrate-init/pkg/luks"
+	"migrate-init/pkg/lvm"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
@@ -26,6 +28,8 @@ type reading struct {
 	table    *plan.Table
 	sector   string
 	supers   []md.Superblock
+	pv       *lvm.Device
+	crypt    *luks.Header
 }
 
 // Forget says that a device may have changed.
@@ -62,10 +66,11 @@ func (k *Known) take(f *plan.Facts) map[string]reading {
 	return old
 }
 
-// keep notes what was just read from a device.
-func (k *Known) keep(d *plan.Device, supers []md.Superblock) {
+// keep notes what was just read from a device: the labels of r, and what the device itself has.
+func (k *Known) keep(d *plan.Device, r reading) {
 	if k != nil {
-		k.read[d.Name] = reading{of: *d, contents: slices.Clone(d.Contents), table: d.Table, sector: d.BootSector, supers: supers}
+		r.of, r.contents, r.table, r.sector = *d, slices.Clone(d.Contents), d.Table, d.BootSector
+		k.read[d.Name] = r
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"migrate-init/boot"
+	"migrate-init/pkg/luks"
+	"migrate-init/pkg/lvm"
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 )
@@ -63,13 +65,15 @@ const (
 type looker struct {
 	w      World
 	f      *plan.Facts
-	unused map[string]int64 // by the name of a mounted device
-	supers []md.Member      // every md superblock that was read
+	unused map[string]int64       // by the name of a mounted device
+	supers []md.Member            // every md superblock that was read
+	pvs    []lvm.Device           // every LVM label that was read
+	crypts map[string]luks.Header // the LUKS headers that were read, by the name of their device
 }
 
 // Look surveys the world. Only the context's end is an error.
 func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
-	l := &looker{w: w, f: &plan.Facts{Rules: w.Rules}, unused: map[string]int64{}}
+	l := &looker{w: w, f: &plan.Facts{Rules: w.Rules}, unused: map[string]int64{}, crypts: map[string]luks.Header{}}
 	if depth >= Whole {
 		l.exists("boot/vmlinuz") // an automounted /boot is mounted by being looked at, and only then in the list
 	}
@@ -88,6 +92,8 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 		l.partitionIDs()
 		l.arrays()
 		l.stale()
+		l.containers()
+		l.groups()
 	}
 	if depth >= Whole {
 		l.links()

@@ -1,0 +1,113 @@
+package plan
+
+// VolumeGroup is an LVM volume group as the newest metadata on its physical volumes describes it.
+type VolumeGroup struct {
+	UUID    string           `json:"uuid"`
+	Name    string           `json:"name"`
+	PVs     []PhysicalVolume `json:"pvs"` // in the order of the metadata
+	Volumes []LogicalVolume  `json:"volumes,omitempty"`
+	Extent  int64            `json:"extent"` // bytes
+	Refused *Unreadable      `json:"refused,omitempty"`
+}
+
+// PhysicalVolume is one of a volume group. Device is "" when it is missing.
+type PhysicalVolume struct {
+	UUID   string `json:"uuid"`
+	Device string `json:"device,omitempty"`
+	Hint   string `json:"hint,omitempty"` // where it was when the metadata was written
+}
+
+// LogicalVolume is a volume that people see, not a part of another one.
+type LogicalVolume struct {
+	UUID    string      `json:"uuid"`
+	Name    string      `json:"name"`
+	Type    string      `json:"type"` // "linear", "striped", "raid1", "mirror", "thin", ...
+	Size    int64       `json:"size"`
+	Node    string      `json:"node,omitempty"` // "dm-0" when it is active
+	Copies  int         `json:"copies,omitempty"`
+	Refused *Unreadable `json:"refused,omitempty"` // why it cannot be read
+}
+
+// Unreadable says why a layer cannot be read, and what to do.
+type Unreadable struct {
+	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// Crypt is a dm-crypt device: a LUKS container, open or not, or an open mapping that has no header (plain dm-crypt).
+type Crypt struct {
+	UUID       string   `json:"uuid,omitempty"` // "" for one without a header
+	Version    int      `json:"version"`        // of LUKS; 0 for one without a header
+	Device     string   `json:"device"`         // the encrypted device
+	Node       string   `json:"node,omitempty"` // "dm-0" when it is open
+	Name       string   `json:"name,omitempty"` // of the open mapping
+	Cipher     string   `json:"cipher,omitempty"`
+	Modules    []string `json:"modules,omitempty"`    // names in the kernel's crypto API that opening it needs
+	Slots      int      `json:"slots,omitempty"`      // key slots in use
+	Passphrase int      `json:"passphrase,omitempty"` // those that a person or a key file can open
+	Tokens     []string `json:"tokens,omitempty"`     // "systemd-tpm2", "clevis", ...
+	Memory     int64    `json:"memory,omitempty"`     // bytes that its key derivation takes
+	Unusual    string   `json:"unusual,omitempty"`    // why it cannot simply be opened
+}
+
+// Group finds a volume group by UUID: nil when there is none.
+func (f *Facts) Group(uuid string) *VolumeGroup {
+	for i := range f.Groups {
+		if f.Groups[i].UUID == uuid {
+			return &f.Groups[i]
+		}
+	}
+	return nil
+}
+
+// Volume finds a volume of a group by UUID, or nil; no group has none.
+func (g *VolumeGroup) Volume(uuid string) *LogicalVolume {
+	if g == nil {
+		return nil
+	}
+	for i := range g.Volumes {
+		if g.Volumes[i].UUID == uuid {
+			return &g.Volumes[i]
+		}
+	}
+	return nil
+}
+
+// Missing lists the physical volumes that are not there.
+func (g *VolumeGroup) Missing() []PhysicalVolume {
+	var out []PhysicalVolume
+	for _, p := range g.PVs {
+		if p.Device == "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// crypts lists the LUKS containers of a UUID.
+func (f *Facts) crypts(uuid string) []*Crypt {
+	var out []*Crypt
+	for i := range f.Crypts {
+		if uuid != "" && f.Crypts[i].UUID == uuid {
+			out = append(out, &f.Crypts[i])
+		}
+	}
+	return out
+}
+
+// mapped is the node of the volume or container that an open mapping is, nil for another.
+func (f *Facts) mapped(node string) (lv *LogicalVolume, crypt *Crypt) {
+	for i := range f.Groups {
+		for j := range f.Groups[i].Volumes {
+			if v := &f.Groups[i].Volumes[j]; v.Node != "" && v.Node == node {
+				lv = v
+			}
+		}
+	}
+	for i := range f.Crypts {
+		if c := &f.Crypts[i]; c.Node != "" && c.Node == node {
+			crypt = c
+		}
+	}
+	return lv, crypt
+}
