@@ -149,3 +149,13 @@ func TestOverlay(t *testing.T) {
 		})
 	}
 }
+
+// TestDpkgVersion: what is upstream's of a version, of the package itself and not of one that names it.
+func TestDpkgVersion(t *testing.T) {
+	status := "Package: xfsprogs-extra\nVersion: 9.9-1\nDepends: xfsprogs\n\nPackage: xfsprogs\nStatus: install ok installed\nVersion: 6.1.0-1+b1\n\nPackage: mdadm\nVersion: 1:4.2-5~deb12u1\n\nPackage: native\nVersion: 12\n"
+	for pkg, want := range map[string]string{"xfsprogs": "6.1.0", "mdadm": "4.2", "native": "12", "btrfs-progs": ""} {
+		if got := dpkgVersion(func(string) string { return status }, pkg); got != want {
+			t.Errorf("%s: %q, want %q", pkg, got, want)
+		}
+	}
+}

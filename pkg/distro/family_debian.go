@@ -12,7 +12,7 @@ func debian() Family {
 		Family: plan.Family{
 			Name: "debian", Title: "Debian and its relatives", IDs: []string{"debian"},
 			Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES", Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE",
-			Kernels: "boot/vmlinuz-*", State: []string{"/var/lib/dpkg"}, MDConf: "etc/mdadm/mdadm.conf", MDConfElse: []string{"etc/mdadm.conf"}, Debconf: "var/cache/debconf/config.dat", Installed: dpkgInstalled,
+			Kernels: "boot/vmlinuz-*", State: []string{"/var/lib/dpkg"}, MDConf: "etc/mdadm/mdadm.conf", MDConfElse: []string{"etc/mdadm.conf"}, Debconf: "var/cache/debconf/config.dat", Installed: dpkgInstalled, Version: dpkgVersion,
 		},
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"},
 		Reads: []string{"var/lib/dpkg/status"},
@@ -42,4 +42,26 @@ func dpkgInstalled(read func(name string) string, packages []string) []string {
 		}
 	}
 	return out
+}
+
+// dpkgVersion cuts the epoch and Debian's revision off (deb-version(7)).
+func dpkgVersion(read func(name string) string, pkg string) string {
+	for _, stanza := range strings.Split(read("var/lib/dpkg/status"), "\n\n") {
+		if !strings.HasPrefix(stanza, "Package: "+pkg+"\n") && !strings.Contains(stanza, "\nPackage: "+pkg+"\n") {
+			continue
+		}
+		for line := range strings.Lines(stanza) {
+			v, is := strings.CutPrefix(line, "Version: ")
+			if !is {
+				continue
+			}
+			v = strings.TrimSpace(v)
+			v = v[strings.IndexByte(v, ':')+1:]
+			if i := strings.LastIndexByte(v, '-'); i >= 0 {
+				v = v[:i]
+			}
+			return v
+		}
+	}
+	return ""
 }

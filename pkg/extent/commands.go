@@ -16,10 +16,11 @@ func (a *Allocation) Check(dev string) Command {
 	return Command{[]string{"e2fsck", "-fn", dev}, []int{0}}
 }
 
-// Name returns the command that sets the label of the unmounted copy on dev. xfs_admin exits with 0 even if xfs_db failed.
+// Name returns the command that sets the label of the unmounted copy on dev. For xfs it is what the script xfs_admin runs; it
+// exits with 0 even if it failed.
 func (a *Allocation) Name(dev, label string) Command {
 	if a.Type == "xfs" {
-		return Command{[]string{"xfs_admin", "-L", label, dev}, []int{0}}
+		return Command{[]string{"xfs_db", "-x", "-p", "xfs_admin", "-c", "label " + label, dev}, []int{0}}
 	}
 	return Command{[]string{"tune2fs", "-L", label, dev}, []int{0}}
 }

@@ -1,4 +1,4 @@
-// Package mkfs builds the command lines that create filesystems and swap areas (mke2fs(8), mkswap(8)). It runs nothing,
+// Package mkfs builds the command lines that create filesystems and swap areas (mke2fs(8), mkfs.xfs(8), mkswap(8)). It runs nothing,
 // and it does not decide which types to create.
 //
 // A new filesystem gets the features of the one that it replaces: the old system's boot loader and tools can read
@@ -15,16 +15,18 @@ type Spec struct {
 	Type, Device, UUID, Label string
 	HashSeed                  string
 	Features                  []string // names as the type's own tools print them
+	Version                   string   // of the program, "" where it is not known
 	BlockSize, InodeSize      int64
 	Inodes                    int64
 }
 
-// Argv returns the command that creates s, program first. It returns an error for a type other than ext2, ext3, ext4
-// and swap.
+// Argv returns the command that creates s, program first. It returns an error for a type that it does not know.
 func Argv(s Spec) ([]string, error) {
 	switch s.Type {
 	case "ext2", "ext3", "ext4":
 		return ext(s), nil
+	case "xfs":
+		return xfs(s), nil
 	case "swap":
 		return swap(s), nil
 	}

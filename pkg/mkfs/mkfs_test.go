@@ -75,16 +75,11 @@ func blockSize(typ string) int64 {
 
 func make1(t *testing.T, prog string, s Spec) probe.Signature {
 	t.Helper()
-	const size = 64 << 20
-	s.Device = filepath.Join(t.TempDir(), "fs")
-	f, err := os.Create(s.Device)
-	if err != nil {
-		t.Fatal(err)
+	size := int64(64 << 20)
+	if s.Type == "xfs" {
+		size = 320 << 20
 	}
-	defer f.Close()
-	if err := f.Truncate(size); err != nil {
-		t.Fatal(err)
-	}
+	s.Device = image(t, size)
 	argv, err := Argv(s)
 	if err != nil {
 		t.Fatal(err)
@@ -92,9 +87,37 @@ func make1(t *testing.T, prog string, s Spec) probe.Signature {
 	if msg, err := exec.Command(prog, argv[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v: %s", argv, err, msg)
 	}
-	res, err := probe.Probe(f, size)
+	return probed(t, s.Device)
+}
+
+// image is an empty file of a size.
+func image(t *testing.T, size int64) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "fs")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, size); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// probed is the one signature of an image.
+func probed(t *testing.T, name string) probe.Signature {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := probe.Probe(f, st.Size())
 	if err != nil || len(res.Signatures) != 1 {
-		t.Fatalf("%v: %v, %v", argv, res, err)
+		t.Fatalf("%s: %v, %v", name, res, err)
 	}
 	return res.Signatures[0]
 }

@@ -40,7 +40,7 @@ func checkPackages(p *Plan, f *Facts, a *answers) {
 	}
 	var missing []string
 	for _, name := range p.packages() {
-		if !slices.Contains(f.Distro.Packages, Package{name, true}) {
+		if !slices.ContainsFunc(f.Distro.Packages, func(x Package) bool { return x.Name == name && x.Installed }) {
 			missing = append(missing, name)
 		}
 	}

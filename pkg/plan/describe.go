@@ -291,7 +291,7 @@ func (f *Facts) describeBoot(p *page) {
 	}
 	var missing []string
 	for _, x := range f.Distro.Packages {
-		if !x.Installed {
+		if !x.Installed && f.uses(x.Name) {
 			missing = append(missing, x.Name)
 		}
 	}

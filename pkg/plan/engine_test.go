@@ -65,7 +65,7 @@ func TestNewEngine(t *testing.T) {
 
 // Types that no plan can move yet have a reason all the same.
 func TestNotByBlocksType(t *testing.T) {
-	for _, typ := range []string{"xfs", "btrfs", ""} {
+	for _, typ := range []string{"btrfs", ""} {
 		if why := FSTypeOf(typ).NotByBlocks(nil); !strings.Contains(why, "type "+typ+" is not copied by blocks") {
 			t.Errorf("%s: %q", typ, why)
 		}

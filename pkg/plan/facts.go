@@ -133,7 +133,9 @@ type Content struct {
 	Inodes    int64    `json:"inodes,omitempty"` // capacity
 	BlockSize int64    `json:"block_size,omitempty"`
 	InodeSize int64    `json:"inode_size,omitempty"`
+	Sector    int64    `json:"sector,omitempty"` // the smallest unit that it writes, where its type fixes one
 	Features  []string `json:"features,omitempty"`
+	Log       int64    `json:"log,omitempty"`     // bytes of its journal or log; 0 where it has none of a fixed size
 	Dirty     string   `json:"dirty,omitempty"`   // evidence that its journal has not been replayed, or that it has errors
 	Damage    string   `json:"damage,omitempty"`  // evidence that the kernel found it inconsistent; unlike Dirty it counts while it is mounted
 	Journal   string   `json:"journal,omitempty"` // UUID of its journal, where that is on another device
@@ -234,6 +236,7 @@ type Distro struct {
 type Package struct {
 	Name      string `json:"name"`
 	Installed bool   `json:"installed"`
+	Version   string `json:"version,omitempty"` // upstream's, "" where it is not known
 }
 
 // Problem is something that survey could not read, or, as a note, that it read and that will be ignored.

@@ -1,9 +1,6 @@
 package plan
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // FSType is a row of the table of filesystem types. Whatever is decided by a type is a column here; superblocks and the
 // arguments of programs are spelled in the rooms that spell, which decide nothing. An empty column means that
@@ -21,6 +18,11 @@ type FSType struct {
 	// ByBlocks says why a filesystem with these features cannot be copied by its used blocks and then get an identity of
 	// its own without an instant at which two have the same; "" when it can. nil: the type is never copied so.
 	ByBlocks func(features []string) string
+
+	// Immovable says why a filesystem with these features cannot be moved at all, "" when it can; nil: each can.
+	Immovable func(features []string) string
+	// Least is the smallest volume, in bytes, that Make accepts.
+	Least int64
 
 	Module     string   // the kernel module that mounts it
 	Partners   []string // those that it asks the kernel for by name
@@ -55,9 +57,11 @@ const SwapType = "swap"
 // FSTypes is the table.
 func FSTypes() []FSType {
 	return append(extTypes(),
-		FSType{Name: "xfs", Quiet: true, ReadOnly: "norecovery", Module: "xfs", Partners: crc32c(),
-			Tools: FSTools{Package: "xfsprogs", Blocks: []string{"xfs_repair", "xfs_admin", "xfs_db", "xfs_growfs"}},
-			Fixes: FSFixes{UUID: "xfs_admin -U generate DEV", Label: "xfs_admin -L LABEL DEV", Look: "xfs_repair -n DEV", Repair: "xfs_repair DEV"}},
+		FSType{Name: "xfs", Movable: true, Quiet: true, ReadOnly: "norecovery", ByBlocks: xfsByBlocks, Immovable: xfsImmovable, Least: 300 * mib,
+			Module: "xfs", Partners: crc32c(), GRUB: "xfs",
+			Tools: FSTools{Package: "xfsprogs", Make: "mkfs.xfs", Check: "xfs_repair", Blocks: []string{"xfs_repair", "xfs_db", "xfs_growfs"}},
+			Fixes: FSFixes{UUID: "xfs_admin -U generate DEV", Label: "xfs_admin -L LABEL DEV", Look: "xfs_repair -n DEV", Repair: "xfs_repair DEV",
+				Journal: "create it again with an internal log (mkfs.xfs), and copy its files back; and take logdev= out of its line in /etc/fstab"}},
 		FSType{Name: "btrfs", Quiet: true, ReadOnly: "rescue=nologreplay", Module: "btrfs", Partners: crc32c(),
 			Fixes: FSFixes{UUID: "btrfstune -u DEV", Label: "btrfs filesystem label DEV LABEL", Look: "btrfs check DEV", Repair: "btrfs check DEV"}},
 		FSType{Name: "f2fs", Quiet: true, ReadOnly: "norecovery", Module: "f2fs", Partners: crc32c()},
@@ -90,29 +94,6 @@ func extTypes() []FSType {
 // crc32c are the names by which a filesystem asks the kernel for its checksum.
 func crc32c() []string { return []string{"crypto-crc32c", "crc32c_generic", "libcrc32c"} }
 
-// extByBlocks knows which features a new UUID, and a larger size, leave intact.
-func extByBlocks(features []string) string {
-	csum := slices.Contains(features, "metadata_csum")
-	for _, f := range features {
-		switch f {
-		case "has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "extents", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
-			"dir_nlink", "extra_isize", "metadata_csum", "metadata_csum_seed", "orphan_file", "orphan_present", "needs_recovery", "quota", "project", "inline_data",
-			"large_dir", "sparse_super2", "meta_bg":
-		case "uninit_bg":
-			if !csum {
-				return "feature uninit_bg ties its checksums to its UUID"
-			}
-		case "ea_inode":
-			if !csum {
-				return "feature ea_inode ties the hashes of its large attributes to its UUID"
-			}
-		default:
-			return "feature " + f + " is not known to be safe"
-		}
-	}
-	return ""
-}
-
 // FSTypeOf returns the row of a type, and for one that has none a row that knows only its name, which is its module's too.
 func FSTypeOf(name string) FSType {
 	for _, t := range FSTypes() {
@@ -129,6 +110,13 @@ func (t FSType) NotByBlocks(features []string) string {
 		return "type " + t.Name + " is not copied by blocks"
 	}
 	return t.ByBlocks(features)
+}
+
+func (t FSType) immovable(features []string) string {
+	if t.Immovable == nil {
+		return ""
+	}
+	return t.Immovable(features)
 }
 
 // fill puts a device and a label into a fix; a type without one gets the words other.

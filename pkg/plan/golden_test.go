@@ -95,7 +95,7 @@ func everything() (*Facts, Intent) {
 	f.Fstab = append(f.Fstab, Fstab{Spec: "/swapfile", Target: "none", Type: "swap", Options: "sw"})
 	f.Distro.Packages[0].Installed = true
 	f.Dev("vda").Rotational = true
-	withPart(f, 1, RoleLinux, fsOf("xfs", "left", 0))
+	withPart(f, 1, RoleLinux, fsOf("f2fs", "left", 0))
 	in.Leave, in.Wipe = []string{"/dev/vda7"}, []string{"/dev/vdb"}
 	f.Dev("vdb").Contents = []Content{fsOf("ext4", "old", 0)}
 	return f, in

@@ -16,6 +16,8 @@ type FS struct {
 	InodeSize int64    `toml:"inode_size,omitempty" json:"inode_size,omitempty"`
 	Inodes    int64    `toml:"inodes,omitempty" json:"inodes,omitempty"`
 	HashSeed  string   `toml:"hash_seed,omitempty" json:"hash_seed,omitempty"`
+	// Tools is the version of the package that makes it, which decides what can be said to it; "" where it is not known.
+	Tools string `toml:"tools,omitempty" json:"tools,omitempty"`
 }
 
 func fsKind() kind {

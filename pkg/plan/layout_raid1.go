@@ -244,8 +244,7 @@ func (b *builder) successor(x place, on Ref, labels map[string]bool) Node {
 		b.p.Moves = append(b.p.Moves, Move{From: s.node.Ref, To: n.Ref, Engine: EngineMake})
 		return n
 	}
-	was := s.node.FS
-	fs := &FS{Type: was.Type, Label: was.Label, Mount: was.Mount, Features: s.use.Features, BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize, Inodes: inodes(s.use, x.part.Size)}
+	fs := b.newFS(*s, x.part.Size)
 	n := Node{Ref: Ref("fs:" + b.ids.uuid()), On: []Ref{on}, Layer: Layer{FS: fs}}
 	fs.HashSeed = b.ids.uuid()
 	if fs.Label != "" && labels[fs.Label] {
@@ -253,7 +252,9 @@ func (b *builder) successor(x place, on Ref, labels map[string]bool) Node {
 		b.warn("label "+fs.Label, "after finish: "+fill(FSTypeOf(fs.Type).Fixes.Label, "label it "+fs.Label, "DEVICE", fs.Label), "the old system finds its filesystem by it, so the new one at %s gets none and is found by UUID", fs.Mount)
 		fs.Label = ""
 	}
-	b.p.Moves = append(b.p.Moves, b.engine(*s, n, x.part.Size))
+	move := b.engine(*s, n, x.part.Size)
+	b.makeable(n, move, x.part.Size)
+	b.p.Moves = append(b.p.Moves, move)
 	return n
 }
 
@@ -268,7 +269,7 @@ func (b *builder) engine(s source, n Node, part int64) Move {
 	if part < volume(s.use.Size) {
 		why = fmt.Sprintf("it has %s, and its new partition of %s is too small for a copy by blocks", size(s.use.Size), size(part))
 	} else {
-		why = FSTypeOf(s.use.Type).NotByBlocks(s.use.Features)
+		why = b.notByBlocks(s)
 	}
 	switch {
 	case why == "":

@@ -100,7 +100,7 @@ func TestNewRefuses(t *testing.T) {
 			withMount(f, 1, "11111111-0000-0000-0000-000000000004", "/data", 0)
 			f.Fstab = append(f.Fstab, Fstab{Spec: "host:/x", Target: "/data/", Type: "nfs", Options: "defaults"})
 		}, "plan.source", []string{"mount point /data", "host:/x"}},
-		{"xfs root", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Type = "xfs" }, "filesystem.type", []string{"xfs", "ext4"}},
+		{"f2fs root", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Type = "f2fs" }, "filesystem.type", []string{"f2fs", "ext4"}},
 		{"btrfs root", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Type = "btrfs" }, "filesystem.type", []string{"btrfs", "ext4"}},
 		{"btrfs root with subvolumes", func(f *Facts, _ *Intent) {
 			f.Dev("vda2").Contents[0].Type, f.Mounts[0].Root = "btrfs", "/@"
@@ -149,7 +149,7 @@ func TestNewRefuses(t *testing.T) {
 			f.Problems = []Problem{{Subject: "/proc/self/mountinfo", Err: "line 3: too few fields"}}
 		}, "survey.complete", []string{"/proc/self/mountinfo", "too few fields"}},
 		{"list of swaps unreadable", func(f *Facts, _ *Intent) { f.Problems = []Problem{{Subject: "/proc/swaps", Err: "permission denied"}} }, "survey.complete", []string{"/proc/swaps"}},
-		{"another type beside", func(f *Facts, _ *Intent) { withMount(f, 1, "44", "/data", 0).Contents[0].Type = "xfs" }, "filesystem.type", []string{"xfs", "--leave"}},
+		{"another type beside", func(f *Facts, _ *Intent) { withMount(f, 1, "44", "/data", 0).Contents[0].Type = "f2fs" }, "filesystem.type", []string{"f2fs", "--leave"}},
 		{"mounted, not in fstab", func(f *Facts, _ *Intent) {
 			withMount(f, 1, "44", "/data", 0)
 			f.Fstab = f.Fstab[:2]

@@ -48,6 +48,8 @@ type Family struct {
 
 	// Installed picks those of some packages that are installed; read returns a file of the system, "" for none.
 	Installed func(read func(name string) string, packages []string) []string
+	// Version is the upstream version of an installed package, "" where it is not known; nil: it never is.
+	Version func(read func(name string) string, pkg string) string
 }
 
 // Generator is what looking and deciding need to know of an initramfs generator.

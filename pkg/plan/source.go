@@ -318,6 +318,10 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 	if !b.movable(p, c, "give it one: "+fill(FSTypeOf(c.Type).Fixes.UUID, "with the tools of its type", p.Path, "")) {
 		return
 	}
+	if why := FSTypeOf(c.Type).immovable(c.Features); why != "" {
+		b.refuse("filesystem "+p.Path, "copy its files to a filesystem that this version moves", "%s", why)
+		return
+	}
 	s := &FS{Type: c.Type, Label: c.Label, Spec: tab.Spec, Mount: path.Clean(tab.Target), Used: c.Used}
 	if c.Size > p.Size || c.Used > p.Size {
 		b.refuse("filesystem "+p.Path, "find out which of the two is wrong ("+fill(FSTypeOf(c.Type).Fixes.Look, "check the filesystem", p.Path, "")+", and the partition table) before anything is copied", "its superblock says %d bytes, its partition has %d", max(c.Size, c.Used), p.Size)

@@ -29,6 +29,7 @@ type Ext struct {
 	CheckTime, MakeTime  int64
 	ChecksumSeed         uint32 // valid if Features has metadata_csum_seed
 	JournalInode         uint32
+	JournalSize          int64  // bytes; 0 where the superblock has no copy of the journal's inode
 	JournalDevice        string // UUID of the external journal; "" for an internal one
 }
 
@@ -48,6 +49,7 @@ const (
 	ext3MaxIncompat  = 0x16 // those and needs_recovery
 	extSuperblockAt  = 1024
 	extSuperblockLen = 1024
+	extJournalBackup = 1
 )
 
 // probeExt reads the superblock (struct ext4_super_block of fs/ext4/ext4.h).
@@ -75,6 +77,9 @@ func probeExt(d *device) []Signature {
 		MountCount: int(le.Uint16(b[52:])), MaxMountCount: int(int16(le.Uint16(b[54:]))), LastMounted: text(b[136:200]),
 		MountTime: at(44, 629), WriteTime: at(48, 628), CheckTime: at(64, 631), MakeTime: at(264, 630), ErrorCount: le.Uint32(b[404:]),
 		OrphanInode: le.Uint32(b[232:]), ChecksumSeed: le.Uint32(b[624:]), JournalInode: le.Uint32(b[224:]), JournalDevice: uuid(b[208:224])}
+	if b[253] == extJournalBackup && e.JournalInode != 0 { // s_jnl_backup_type: s_jnl_blocks ends with i_size
+		e.JournalSize = max(0, int64(le.Uint32(b[268+16*4:]))|int64(le.Uint32(b[268+15*4:]))<<32)
+	}
 	e.NeedsRecovery = e.Incompat&extNeedsRecovery != 0
 	wide := e.Incompat&ext64bit != 0
 	e.Blocks, e.ReservedBlocks, e.FreeBlocks = hi(4, 336, wide), hi(8, 340, wide), hi(12, 344, wide)

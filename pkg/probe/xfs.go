@@ -16,6 +16,11 @@ type XFS struct {
 	Blocks, FreeBlocks uint64
 	Inodes, FreeInodes uint64
 	MetaUUID           string // v5: the UUID in the metadata, if it differs from the user-visible UUID
+	SectorSize         int64  // the smallest unit that it writes, in bytes
+	InodeSize          int64
+	ExternalLog        bool
+	Realtime           bool // a part of it is on a realtime device
+	Features           []string
 	Features2          uint32
 	Compat, ROCompat   uint32
 	Incompat           uint32
@@ -55,9 +60,11 @@ func probeXFS(d *device) []Signature {
 			s.Checksum = check(crc32.Checksum(full, crc32.MakeTable(crc32.Castagnoli)) == want)
 		}
 	}
+	x.SectorSize, x.InodeSize, x.Realtime = int64(sector), int64(be.Uint16(b[104:])), be.Uint64(b[16:]) != 0
+	x.Features = xfsFeatures(x, be.Uint16(b[100:]))
 	x.Log = LogUnknown
 	if start := be.Uint64(b[48:]); start == 0 {
-		x.LogNote = "the log is on another device"
+		x.LogNote, x.ExternalLog = "the log is on another device", true
 	} else if n := uint64(be.Uint32(b[96:])); start>>agLog >= ags || start&(1<<agLog-1)+n > agBlocks || n == 0 {
 		x.LogNote = "the superblock places the log outside the filesystem"
 	} else {

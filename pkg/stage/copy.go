@@ -275,6 +275,9 @@ func runVerify(ctx context.Context, e *Env) error {
 		if err := e.Record(ctx, Record{Stage: key, Event: Begin}); err != nil {
 			return err
 		}
+		if err := e.Load(ctx, n.FS.Type); err != nil { // some types are mounted to be grown
+			return err
+		}
 		if err := e.do(ctx, effs...); err != nil {
 			return fmt.Errorf("filesystem at %s: %w", n.FS.Mount, err)
 		}

@@ -134,6 +134,7 @@ func content(s probe.Signature) plan.Content {
 	}
 	if x := s.Ext; x != nil {
 		c.Features, c.Inodes, c.InodeSize, c.BlockSize = x.Features, int64(x.Inodes), int64(x.InodeSize), x.BlockSize
+		c.Log = x.JournalSize
 		if x.ExternalJournal() {
 			if c.Journal = x.JournalDevice; c.Journal == "" {
 				c.Journal = "without a UUID"
@@ -141,6 +142,12 @@ func content(s probe.Signature) plan.Content {
 		}
 		if x.Errors || x.ErrorCount > 0 {
 			c.Damage = fmt.Sprintf("the kernel recorded errors in it (%d)", x.ErrorCount)
+		}
+	}
+	if x := s.XFS; x != nil {
+		c.Features, c.InodeSize, c.Sector, c.Log = x.Features, x.InodeSize, x.SectorSize, x.LogSize
+		if x.ExternalLog {
+			c.Journal = "without a UUID"
 		}
 	}
 	if s.Checksum == probe.Invalid && c.Dirty == "" {

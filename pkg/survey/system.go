@@ -49,7 +49,11 @@ func (l *looker) distro() {
 		asked := plan.Packages()
 		installed := look(l.text, asked)
 		for _, name := range asked {
-			d.Packages = append(d.Packages, plan.Package{Name: name, Installed: slices.Contains(installed, name)})
+			x := plan.Package{Name: name, Installed: slices.Contains(installed, name)}
+			if version := l.w.Rules.Family(d.Family).Version; version != nil && x.Installed {
+				x.Version = version(l.text, name)
+			}
+			d.Packages = append(d.Packages, x)
 		}
 	}
 }

@@ -1,0 +1,52 @@
+package plan
+
+import "slices"
+
+// extByBlocks knows which features a new UUID, and a larger size, leave intact.
+func extByBlocks(features []string) string {
+	csum := slices.Contains(features, "metadata_csum")
+	for _, f := range features {
+		switch f {
+		case "has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "extents", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
+			"dir_nlink", "extra_isize", "metadata_csum", "metadata_csum_seed", "orphan_file", "orphan_present", "needs_recovery", "quota", "project", "inline_data",
+			"large_dir", "sparse_super2", "meta_bg":
+		case "uninit_bg":
+			if !csum {
+				return "feature uninit_bg ties its checksums to its UUID"
+			}
+		case "ea_inode":
+			if !csum {
+				return "feature ea_inode ties the hashes of its large attributes to its UUID"
+			}
+		default:
+			return "feature " + f + " is not known to be safe"
+		}
+	}
+	return ""
+}
+
+// xfsByBlocks knows which features the engine renames: in version 5 the superblock says which UUID its blocks carry
+// (metauuid), which GRUB and every kernel since 4.3 read; in version 4 no block but the superblocks and the log carries one.
+func xfsByBlocks(features []string) string {
+	for _, f := range features {
+		switch f {
+		case "v4", "crc", "ci", "finobt", "rmapbt", "reflink", "inobtcount", "ftype", "sparse", "metauuid", "bigtime", "nrext64", "exchange", "parent", "larp":
+		default:
+			return "feature " + f + " is not known to be safe"
+		}
+	}
+	return ""
+}
+
+// xfsImmovable: files on a realtime device are on another device than the filesystem's.
+func xfsImmovable(features []string) string {
+	for _, f := range []string{"realtime", "metadir", "zoned"} {
+		if slices.Contains(features, f) {
+			return "a part of it is on a realtime device (feature " + f + ")"
+		}
+	}
+	if slices.Contains(features, "needsrepair") {
+		return "it needs xfs_repair (feature needsrepair)"
+	}
+	return ""
+}
