@@ -12,6 +12,7 @@ type DeferralSpec struct {
 	OldFS     string   // UUID of the filesystem that holds OldPrefix
 	OldPrefix string   // the old GRUB's directory there: /boot/grub
 	Modules   []string // GRUB modules that read that filesystem
+	Hints     []string // where to look for it first, as GRUB names volumes
 	// Loaded are GRUB modules that the old menu needs. They are loaded before prefix points to the old disk, so that
 	// they match the GRUB that is running.
 	Loaded []string
@@ -47,7 +48,7 @@ func GRUBDeferral(s DeferralSpec) ([]byte, error) {
 	w.line(0, "# migrate-init finish removes exactly these lines.")
 	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" -a "${`+deferredVariable+`}" != "`+s.PlanID+`" ]; then`)
 	w.insmod(1, s.Modules)
-	w.line(1, "if search --no-floppy --fs-uuid --set="+old+" "+w.word(s.OldFS)+"; then")
+	w.line(1, "if "+w.search(old, s.Hints, s.OldFS)+"; then")
 	w.line(2, "if [ -s "+dir+`/grub.cfg" ]; then`)
 	w.insmod(3, s.Loaded)
 	w.line(3, "set "+root+`="${root}"`)
@@ -82,7 +83,7 @@ func (s DeferralSpec) check() error {
 	if !strings.HasPrefix(s.OldPrefix, "/") || strings.ContainsAny(s.OldPrefix, "\"\\$`\n") {
 		return fmt.Errorf("old prefix %q: a path from the root of its filesystem expected", clip(s.OldPrefix))
 	}
-	return checkModules(append(append([]string{}, s.Modules...), s.Loaded...))
+	return errors.Join(checkModules(append(append([]string{}, s.Modules...), s.Loaded...)), checkHints(s.Hints))
 }
 
 // InsertDeferral appends a block by [GRUBDeferral] to a custom.cfg (nil for none).

@@ -3,6 +3,7 @@ package boot
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ type SnippetSpec struct {
 	// The one-shot entry that starts the migration.
 	BootFSUUID  string // of the filesystem that holds Kernel and Image
 	BootModules []string
+	BootHints   []string // where to look for it first, as GRUB names volumes
 	Kernel      string
 	Image       string
 	Cmdline     string // in the kernel's own quoting
@@ -24,6 +26,11 @@ type SnippetSpec struct {
 	NewPrefix    string   // GRUB's directory there: /boot/grub
 	CanSaveEnv   bool     // the old GRUB can write its environment block
 	Unrestricted bool     // the old grub.cfg sets superusers: entries must start without a password
+
+	// Another environment block, in a filesystem by [BlockFS], which starts the migration while NextVariable is the plan's id.
+	BlockFS      string // the filesystem's UUID, "" for none
+	BlockModules []string
+	BlockHints   []string
 }
 
 // Names that the snippet and the stages share.
@@ -58,13 +65,16 @@ func newSystemEntryID(planID string) string { return "migrate-init-new-" + planI
 //  2. If CommittedFile and the new grub.cfg can be read, an entry for the new system loads that grub.cfg.
 //  3. That entry becomes the default if ConfirmedFile exists too. Without ConfirmedFile it becomes the default once:
 //     TriedVariable is first set to the plan id and saved. If it cannot be saved, or was already saved, the old default
-//     stays. Without CanSaveEnv this cannot be remembered, and CommittedFile is enough.
-//  4. An explicit request (next_entry, which grub.cfg signals with boot_once) always takes precedence over 3.
+//     stays. Without CanSaveEnv it is saved in the block of BlockFS; without that either, it cannot be remembered, and
+//     CommittedFile is enough.
+//  4. An explicit request (next_entry, which grub.cfg signals with boot_once) always takes precedence over 3 and 7.
 //  5. After the hand-over, a copy of the snippet in the new system's custom.cfg does nothing. It would otherwise load
 //     its own grub.cfg again and again, up to GRUB's recursion limit. The stage rewrite removes that copy; this covers
 //     a copy that it did not remove.
 //  6. If one of these entries is the default and fails inside GRUB, the first entry of the menu boots (fallback),
 //     because a machine that waits at a menu without a timeout is down.
+//  7. If NextVariable in the block of BlockFS is the plan id, it is cleared there. If it is really empty when it is read
+//     again, the entry of the migration becomes the default, before 3. A block that cannot be written starts nothing.
 func GRUBSnippet(s SnippetSpec) ([]byte, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("grub snippet: %w", err)
@@ -73,6 +83,7 @@ func GRUBSnippet(s SnippetSpec) ([]byte, error) {
 	w.line(0, snippet.begin()+s.PlanID)
 	w.line(0, "# Written by migrate-init schedule; migrate-init cancel removes exactly these lines.")
 	s.migrateEntry(&w)
+	s.blockTest(&w)
 	s.commitTest(&w)
 	w.line(0, snippet.end()+s.PlanID)
 	if w.err != nil {
@@ -88,10 +99,61 @@ func (s SnippetSpec) migrateEntry(w *snippetWriter) {
 	}
 	s.entry(w, 0, "migrate-init: migrate this system ("+s.PlanID+")", MigrateEntryID(s.PlanID))
 	w.insmod(1, s.BootModules)
-	w.line(1, "search --no-floppy --fs-uuid --set=root "+w.word(s.BootFSUUID))
+	w.line(1, w.search("root", s.BootHints, s.BootFSUUID))
 	w.line(1, strings.TrimRight("linux "+w.word(s.Kernel)+" "+args, " "))
 	w.line(1, "initrd "+w.word(s.Image))
 	w.line(0, "}")
+}
+
+// blockVariable is where GRUB found the filesystem of the block, "" for nowhere.
+const blockVariable = "migrate_init_block"
+
+// blockFile is the block as GRUB is told it.
+const blockFile = `"(${` + blockVariable + `})` + BlockFile + `"`
+
+func (s SnippetSpec) blockTest(w *snippetWriter) {
+	if s.BlockFS == "" {
+		return
+	}
+	load := "load_env --file " + blockFile + " " + NextVariable
+	w.insmod(0, s.BlockModules)
+	w.line(0, "set "+blockVariable+"=")
+	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" ]; then`)
+	w.line(1, "if "+w.search(blockVariable, s.BlockHints, s.BlockFS)+"; then")
+	w.line(2, "if [ -f "+blockFile+" ]; then")
+	w.line(3, "set "+NextVariable+"=")
+	w.line(3, load)
+	w.line(3, `if [ "${`+NextVariable+`}" = "`+s.PlanID+`" ]; then`)
+	w.line(4, "set "+NextVariable+"=")
+	w.line(4, "if save_env --file "+blockFile+" "+NextVariable+"; then")
+	w.line(5, load)
+	w.line(5, `if [ -z "${`+NextVariable+`}" -a "${boot_once}" != "true" ]; then`)
+	w.line(6, "set default="+w.word(MigrateEntryID(s.PlanID)))
+	w.line(5, "fi")
+	w.line(4, "fi")
+	w.line(3, "fi")
+	w.line(2, "fi")
+	w.line(1, "fi")
+	w.line(0, "fi")
+}
+
+// triedOnce makes the new system the default, unless it was started before and not confirmed. A block of ours that is not
+// found, or cannot be written, remembers nothing: then the old default stays.
+func (s SnippetSpec) triedOnce(w *snippetWriter, depth int, choose func(depth int)) {
+	save, load := "save_env "+TriedVariable, ""
+	if !s.CanSaveEnv {
+		save, load = "save_env --file "+blockFile+" "+TriedVariable, "load_env --file "+blockFile+" "+TriedVariable
+	}
+	if load != "" {
+		w.line(depth, "set "+TriedVariable+"=")
+		w.line(depth, load)
+	}
+	w.line(depth, `if [ "${`+TriedVariable+`}" != "`+s.PlanID+`" ]; then`)
+	w.line(depth+1, "set "+TriedVariable+"="+w.word(s.PlanID))
+	w.line(depth+1, "if "+save+"; then")
+	choose(depth + 2)
+	w.line(depth+1, "fi")
+	w.line(depth, "fi")
 }
 
 func (s SnippetSpec) commitTest(w *snippetWriter) {
@@ -111,14 +173,11 @@ func (s SnippetSpec) commitTest(w *snippetWriter) {
 	w.line(2, "configfile "+w.word(config))
 	w.line(1, "}")
 	w.line(1, `if [ "${boot_once}" != "true" -a "${default}" != "`+MigrateEntryID(s.PlanID)+`" ]; then`)
-	if s.CanSaveEnv {
+	if s.CanSaveEnv || s.BlockFS != "" {
 		w.line(2, "if [ -f "+w.word("("+s.Volume+")"+ConfirmedFile(s.PlanID))+" ]; then")
 		choose(3)
-		w.line(2, `elif [ "${`+TriedVariable+`}" != "`+s.PlanID+`" ]; then`)
-		w.line(3, "set "+TriedVariable+"="+w.word(s.PlanID))
-		w.line(3, "if save_env "+TriedVariable+"; then")
-		choose(4)
-		w.line(3, "fi")
+		w.line(2, "else")
+		s.triedOnce(w, 3, choose)
 		w.line(2, "fi")
 	} else {
 		choose(2)
@@ -158,7 +217,16 @@ func (s SnippetSpec) check() error {
 	if strings.ContainsAny(s.Volume, "()' \t") {
 		return fmt.Errorf("volume %q: GRUB's name for it without parentheses expected", clip(s.Volume))
 	}
-	return checkModules(append(append([]string{}, s.Modules...), s.BootModules...))
+	return errors.Join(checkModules(slices.Concat(s.Modules, s.BootModules, s.BlockModules)), checkHints(slices.Concat(s.BootHints, s.BlockHints)))
+}
+
+func checkHints(hints []string) error {
+	for _, h := range hints {
+		if h == "" || strings.ContainsAny(h, "()' \t\n") {
+			return fmt.Errorf("hint %q: GRUB's name of a volume without parentheses expected", clip(h))
+		}
+	}
+	return nil
 }
 
 func checkModules(modules []string) error {
@@ -193,6 +261,16 @@ func (w *snippetWriter) word(s string) string {
 		w.err = err
 	}
 	return q
+}
+
+// search is the command that finds a filesystem. Hints are tried before all disks are: a disk that cannot be read ends the
+// search, as a floppy drive without medium did.
+func (w *snippetWriter) search(variable string, hints []string, uuid string) string {
+	out := "search --no-floppy --fs-uuid --set=" + variable
+	for _, h := range hints {
+		out += " --hint=" + w.word(h)
+	}
+	return out + " " + w.word(uuid)
 }
 
 func (w *snippetWriter) insmod(depth int, modules []string) {

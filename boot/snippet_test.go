@@ -53,10 +53,12 @@ if [ "${migrate_init_handed}" != "20261121-abcd" -a -f '(mduuid/0123456789abcdef
 	if [ "${boot_once}" != "true" -a "${default}" != "migrate-init-20261121-abcd" ]; then
 		if [ -f '(mduuid/0123456789abcdef0123456789abcdef)/migrate-init/confirmed-20261121-abcd' ]; then
 			set default=migrate-init-new-20261121-abcd
-		elif [ "${migrate_init_tried}" != "20261121-abcd" ]; then
-			set migrate_init_tried=20261121-abcd
-			if save_env migrate_init_tried; then
-				set default=migrate-init-new-20261121-abcd
+		else
+			if [ "${migrate_init_tried}" != "20261121-abcd" ]; then
+				set migrate_init_tried=20261121-abcd
+				if save_env migrate_init_tried; then
+					set default=migrate-init-new-20261121-abcd
+				fi
 			fi
 		fi
 	fi
@@ -100,6 +102,57 @@ func TestGRUBSnippet(t *testing.T) {
 	}
 }
 
+const wantBlock = `insmod part_gpt
+insmod ext2
+set migrate_init_block=
+if [ "${migrate_init_handed}" != "20261121-abcd" ]; then
+	if search --no-floppy --fs-uuid --set=migrate_init_block --hint=hd1,gpt2 --hint=hd0,gpt2 4a3407de-014b-458b-b5c1-848e92a327a3; then
+		if [ -f "(${migrate_init_block})/grubenv" ]; then
+			set migrate_init_next=
+			load_env --file "(${migrate_init_block})/grubenv" migrate_init_next
+			if [ "${migrate_init_next}" = "20261121-abcd" ]; then
+				set migrate_init_next=
+				if save_env --file "(${migrate_init_block})/grubenv" migrate_init_next; then
+					load_env --file "(${migrate_init_block})/grubenv" migrate_init_next
+					if [ -z "${migrate_init_next}" -a "${boot_once}" != "true" ]; then
+						set default=migrate-init-20261121-abcd
+					fi
+				fi
+			fi
+		fi
+	fi
+fi
+`
+
+// blockSpec is that of a machine whose GRUB cannot write its own block.
+func blockSpec() SnippetSpec {
+	s := spec()
+	s.CanSaveEnv, s.BootHints = false, []string{"mduuid/ff"}
+	s.BlockFS, s.BlockModules, s.BlockHints = blockUUID, []string{"part_gpt", "ext2"}, []string{"hd1,gpt2", "hd0,gpt2"}
+	return s
+}
+
+func TestSnippetOfBlock(t *testing.T) {
+	got, err := GRUBSnippet(blockSpec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	scriptCheck(t, got)
+	for _, want := range []string{wantBlock, "search --no-floppy --fs-uuid --set=root --hint=mduuid/ff 0a3407de",
+		"load_env --file \"(${migrate_init_block})/grubenv\" migrate_init_tried\n", "if save_env --file \"(${migrate_init_block})/grubenv\" migrate_init_tried; then"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	// With a GRUB that can write its own block, the other one only starts the migration again.
+	s := blockSpec()
+	s.CanSaveEnv = true
+	if got, err = GRUBSnippet(s); err != nil || !strings.Contains(string(got), wantBlock) || !strings.Contains(string(got), "if save_env migrate_init_tried; then") {
+		t.Errorf("%v\n%s", err, got)
+	}
+	scriptCheck(t, got)
+}
+
 // scriptCheck runs GRUB's own parser.
 func scriptCheck(t testing.TB, script []byte) {
 	t.Helper()
@@ -125,6 +178,7 @@ func TestGRUBSnippetRefusals(t *testing.T) {
 		"image":            func(s *SnippetSpec) { s.Image = "" },
 		"without parenthe": func(s *SnippetSpec) { s.Volume = "(hd0)" },
 		"volume of the":    func(s *SnippetSpec) { s.Volume = "" },
+		"hint":             func(s *SnippetSpec) { s.BlockHints = []string{"(hd0)"} },
 		"module name":      func(s *SnippetSpec) { s.Modules = []string{"ext2; reboot"} },
 		"not allowed":      func(s *SnippetSpec) { s.Kernel = "/a\nb" },
 		"cannot pass on":   func(s *SnippetSpec) { s.Cmdline = `a=b\c` },

@@ -24,6 +24,7 @@ const (
 	vmPart    = 2048 // first sector of the old disk's partition
 	vmData    = 2048 // data offset of the array's member, in sectors
 	vmSectors = 48 << 11
+	vmNewFS   = "5a3407de-014b-458b-b5c1-848e92a327a3"
 )
 
 const vmOldConfig = `serial --unit=0
@@ -247,14 +248,29 @@ func vmNewDisk(t *testing.T, s SnippetSpec, files []string) string {
 // vmArrayDisk is a disk that boots by the files of the array whose only member it is.
 func vmArrayDisk(t *testing.T, content map[string][]byte) string {
 	t.Helper()
-	boot, core := grubImages(t, append([]string{"-p", "(mduuid/" + vmArray + ")/boot/grub"}, vmModules()...)...)
+	return vmArrayDiskOf(t, vmArray, vmNewFS, content, nil)
+}
+
+// vmBlock is the first sector of the partition of a block, behind the filesystem.
+const vmBlock = 44 << 11
+
+// vmArrayDiskOf is one of an array and a filesystem of these UUIDs, and with a block in a partition of its own, nil for none.
+func vmArrayDiskOf(t *testing.T, array, fsUUID string, content map[string][]byte, block []byte) string {
+	t.Helper()
+	boot, core := grubImages(t, append([]string{"-p", "(mduuid/" + array + ")/boot/grub"}, vmModules()...)...)
 	lba0 := make([]byte, 512)
 	lba0[510], lba0[511] = 0x55, 0xaa
+	if block != nil {
+		entry := lba0[446:]
+		entry[4] = 0x83
+		binary.LittleEndian.PutUint32(entry[8:], vmBlock)
+		binary.LittleEndian.PutUint32(entry[12:], BlockSize/512)
+	}
 	newBoot, newCore, err := Relocate(boot, core, lba0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	uuid, err := hex.DecodeString(vmArray)
+	uuid, err := hex.DecodeString(array)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +290,7 @@ func vmArrayDisk(t *testing.T, content map[string][]byte) string {
 	le.PutUint64(sb[200:], 1) // events
 	le.PutUint32(sb[220:], 2) // roles
 	le.PutUint16(sb[258:], 0xffff)
-	return vmDisk(t, map[int][]byte{0: newBoot, 100: newCore, 8: sb, vmData: vmFilesystem(t, "5a3407de-014b-458b-b5c1-848e92a327a3", content)})
+	return vmDisk(t, map[int][]byte{0: newBoot, 100: newCore, 8: sb, vmData: vmFilesystem(t, fsUUID, content), vmBlock: block})
 }
 
 func vmFilesystem(t *testing.T, uuid string, files map[string][]byte) []byte {
@@ -314,6 +330,9 @@ func vmDisk(t *testing.T, parts map[int][]byte) string {
 	return path
 }
 
+// vmReadOnly ends the name of a disk that refuses writes.
+const vmReadOnly = " read-only"
+
 // vmBoot returns what came over the serial line until the machine halted, and the BIOS's own messages. The BIOS tries
 // the disks in their order, and gives up if it finds nothing to boot.
 func vmBoot(t *testing.T, disks ...string) string {
@@ -321,7 +340,12 @@ func vmBoot(t *testing.T, disks ...string) string {
 	args := []string{"-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none", "-no-reboot", "-boot", "c,reboot-timeout=1",
 		"-chardev", "stdio,id=out,mux=on", "-serial", "chardev:out", "-device", "isa-debugcon,iobase=0x402,chardev=out"}
 	for _, d := range disks {
-		args = append(args, "-drive", "if=virtio,format=raw,cache=unsafe,file="+d)
+		d, ro := strings.CutSuffix(d, vmReadOnly)
+		more := ""
+		if ro {
+			more = ",readonly=on"
+		}
+		args = append(args, "-drive", "if=virtio,format=raw,cache=unsafe,file="+d+more)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
