@@ -18,11 +18,12 @@ func (e *AmbiguousError) Error() string {
 }
 
 // Dev returns the device with the name or path, or nil. A leading /dev/ is ignored; the two differ where nodes have a
-// directory (cciss!c0d0).
+// directory (cciss!c0d0), and for mappings, which have a name of their own (/dev/mapper/vg-root).
 func (f *Facts) Dev(name string) *Device {
 	name = strings.TrimPrefix(name, "/dev/")
+	mapping, mapped := strings.CutPrefix(name, "mapper/")
 	for i := range f.Devices {
-		if d := &f.Devices[i]; d.Name == name || d.Path == "/dev/"+name {
+		if d := &f.Devices[i]; d.Name == name || d.Path == "/dev/"+name || mapped && d.Mapping == mapping {
 			return &f.Devices[i]
 		}
 	}

@@ -6,6 +6,9 @@ type Layer struct {
 	Disk *Disk `toml:"disk,omitempty" json:"disk,omitempty"`
 	Part *Part `toml:"part,omitempty" json:"part,omitempty"`
 	MD   *MD   `toml:"md,omitempty" json:"md,omitempty"`
+	LUKS *LUKS `toml:"luks,omitempty" json:"luks,omitempty"`
+	VG   *VG   `toml:"vg,omitempty" json:"vg,omitempty"`
+	LV   *LV   `toml:"lv,omitempty" json:"lv,omitempty"`
 	FS   *FS   `toml:"fs,omitempty" json:"fs,omitempty"`
 	Swap *Swap `toml:"swap,omitempty" json:"swap,omitempty"`
 }
@@ -37,7 +40,7 @@ type kind struct {
 
 // kinds is every kind of layer, the lowest first.
 func kinds() []kind {
-	return []kind{diskKind(), partKind(), mdKind(), fsKind(), swapKind()}
+	return []kind{diskKind(), partKind(), mdKind(), luksKind(), vgKind(), lvKind(), fsKind(), swapKind()}
 }
 
 // kindOf returns the row of a node; ok is false where none or several fields are set, or the Ref is of another kind.

@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// LUKS is an encrypted container that is opened as a mapping of Name.
+type LUKS struct {
+	Name    string   `toml:"name" json:"name"` // of the mapping: "vda3_crypt"
+	Version int      `toml:"version" json:"version"`
+	Modules []string `toml:"modules,omitempty" json:"modules,omitempty"` // of the kernel's crypto API: ciphers and hashes
+	Memory  int64    `toml:"memory,omitempty" json:"memory,omitempty"`   // bytes that deriving a key takes
+	// KeyFile is a file of the old system that goes into the image and opens it; "" asks for a passphrase at the consoles.
+	KeyFile string `toml:"key_file,omitempty" json:"key_file,omitempty"`
+}
+
+// Path is the node of the open container.
+func (l *LUKS) Path() string { return "/dev/mapper/" + l.Name }
+
+// luksHeader is what LUKS2 puts before the data.
+const luksHeader = 16 * mib
+
+func luksKind() kind {
+	return kind{
+		name: "luks",
+		set:  func(l *Layer) bool { return l.LUKS != nil },
+		find: func(f *Facts, n *Node) (*Device, error) {
+			c, err := f.crypt(n.Ref.ID())
+			if c == nil || c.Node == "" || err != nil {
+				return nil, err
+			}
+			return f.Dev(c.Node), nil
+		},
+		see: func(f *Facts) []Node {
+			var out []Node
+			for i := range f.Crypts {
+				if c := &f.Crypts[i]; c.UUID != "" {
+					out = append(out, cryptNode(f, c))
+				}
+			}
+			return out
+		},
+		overhead: func(size int64) int64 { return size + luksHeader },
+		validate: func(g Graph, n *Node) string {
+			switch {
+			case g.Node(n.Lower()) == nil:
+				return "encrypted container " + n.Ref.ID() + ": it is on nothing of the plan"
+			case n.LUKS.Name == "" || strings.ContainsAny(n.LUKS.Name, "/\x00 ") || len(n.LUKS.Name) > 127:
+				return fmt.Sprintf("encrypted container %s: device-mapper does not allow the name %q", n.Ref.ID(), n.LUKS.Name)
+			}
+			return ""
+		},
+		ids: func(*Node) []string { return nil },
+		unique: func(p *Plan, f *Facts, n *Node, a *answers) {
+			c, err := f.crypt(n.Ref.ID())
+			if c != nil {
+				uniqueOn(p, f, n, "planned encrypted container ", f.Dev(c.Device), err, a)
+			} else if err != nil {
+				a.refuse("planned encrypted container "+n.Ref.ID(), newIdentities, "%v", err)
+			}
+		},
+		box:    func(*Node) string { return "luks" },
+		called: func(n *Node) string { return n.LUKS.Path() },
+	}
+}
+
+// crypt finds the container of a UUID: nil when there is none, an AmbiguousError when there are several.
+func (f *Facts) crypt(uuid string) (*Crypt, error) {
+	found := f.crypts(uuid)
+	switch len(found) {
+	case 0:
+		return nil, nil
+	case 1:
+		return found[0], nil
+	}
+	e := &AmbiguousError{Subject: "encrypted container " + uuid}
+	for _, c := range found {
+		e.Candidates = append(e.Candidates, "/dev/"+c.Device)
+	}
+	return nil, e
+}
+
+// Crypt finds the container of a UUID, open or not.
+func (f *Facts) Crypt(uuid string) (*Crypt, error) {
+	c, err := f.crypt(uuid)
+	if c == nil && err == nil {
+		err = errors.New("encrypted container " + uuid + ": not found")
+	}
+	return c, err
+}
+
+func cryptNode(f *Facts, c *Crypt) Node {
+	n := Node{Ref: Ref("luks:" + c.UUID), Layer: Layer{LUKS: &LUKS{Name: c.Name, Version: c.Version, Modules: c.Modules, Memory: c.Memory}}}
+	if n.LUKS.Name == "" {
+		n.LUKS.Name = "luks-" + c.UUID
+	}
+	if on := f.refTo(c.Device); on != "" {
+		n.On = []Ref{on}
+	}
+	if d := f.Dev(c.Node); c.Node != "" && d != nil {
+		n.Size, n.Was = d.Size, d.Path
+	}
+	return n
+}
