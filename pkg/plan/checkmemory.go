@@ -50,7 +50,7 @@ func CheckMemory(p *Plan, f *Facts, image int64) Finding {
 	if rebuildMemory > most {
 		most, largest = rebuildMemory, fmt.Sprintf(" (making initrds: up to %s)", size(rebuildMemory))
 	}
-	least, most = least+image+systemMemory, most+image+systemMemory
+	least, most = least+image+systemMemory, most+image+systemMemory+StoreSum(p.Overlays)
 	switch have := f.Machine.Memory; {
 	case have < least:
 		a.refuse("memory", fix, "this machine has %s; image and copy need at least %s", size(have), size(least))

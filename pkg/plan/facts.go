@@ -86,6 +86,7 @@ type Device struct {
 	Swapping   bool      `json:"swapping,omitempty"`
 	Table      *Table    `json:"table,omitempty"`
 	Contents   []Content `json:"contents,omitempty"`
+	Over       string    `json:"over,omitempty"`        // of an overlay: the device that it covers, by name
 	BootSector string    `json:"boot_sector,omitempty"` // whose code is in it: "unknown", "" for none
 }
 

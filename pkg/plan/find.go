@@ -45,8 +45,8 @@ func (f *Facts) Parts(disk string) []*Device {
 // DiskOf returns the whole disk that a device is on, the device itself when it is one, or nil.
 func (f *Facts) DiskOf(name string) *Device {
 	d := f.Dev(name)
-	for d != nil && d.Kind == KindPart {
-		d = f.Dev(d.Parent)
+	for d != nil && (d.Kind == KindPart || d.Over != "") {
+		d = f.Dev(orElse(d.Over, d.Parent))
 	}
 	return d
 }
@@ -86,14 +86,15 @@ func (f *Facts) Array(uuid string) *Array {
 }
 
 // Volume resolves a reference of a plan to the device that it is now: nil when it is not there, or is one that has to be
-// started and was not.
+// started and was not. Where an overlay covers it, that is the device.
 func (f *Facts) Volume(p *Plan, r Ref) (*Device, error) {
 	n := p.Node(r)
 	if n == nil {
 		return nil, fmt.Errorf("volume %s: not a reference of this plan", r)
 	}
 	k, _ := kindOf(n)
-	return k.find(f, n)
+	d, err := k.find(f, n)
+	return f.top(d), err
 }
 
 func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {

@@ -23,6 +23,9 @@ type FSType struct {
 	Immovable func(features []string) string
 	// Least is the smallest volume, in bytes, that Make accepts.
 	Least int64
+	// Replay is the most that a mount may write to bring a filesystem that is not clean to a clean state, in bytes; nil: a mount
+	// does not do that.
+	Replay func(c *Content) int64
 
 	Module     string   // the kernel module that mounts it
 	Partners   []string // those that it asks the kernel for by name
@@ -57,12 +60,12 @@ const SwapType = "swap"
 // FSTypes is the table.
 func FSTypes() []FSType {
 	return append(extTypes(),
-		FSType{Name: "xfs", Movable: true, Quiet: true, ReadOnly: "norecovery", ByBlocks: xfsByBlocks, Immovable: xfsImmovable, Least: 300 * mib,
+		FSType{Name: "xfs", Movable: true, Quiet: true, ReadOnly: "norecovery", ByBlocks: xfsByBlocks, Immovable: xfsImmovable, Replay: xfsReplay, Least: 300 * mib,
 			Module: "xfs", Partners: crc32c(), GRUB: "xfs",
 			Tools: FSTools{Package: "xfsprogs", Make: "mkfs.xfs", Check: "xfs_repair", Blocks: []string{"xfs_repair", "xfs_db", "xfs_growfs"}},
 			Fixes: FSFixes{UUID: "xfs_admin -U generate DEV", Label: "xfs_admin -L LABEL DEV", Look: "xfs_repair -n DEV", Repair: "xfs_repair DEV",
 				Journal: "create it again with an internal log (mkfs.xfs), and copy its files back; and take logdev= out of its line in /etc/fstab"}},
-		FSType{Name: "btrfs", Quiet: true, ReadOnly: "rescue=nologreplay", Module: "btrfs", Partners: crc32c(),
+		FSType{Name: "btrfs", Quiet: true, ReadOnly: "rescue=nologreplay", Replay: btrfsReplay, Module: "btrfs", Partners: crc32c(),
 			Fixes: FSFixes{UUID: "btrfstune -u DEV", Label: "btrfs filesystem label DEV LABEL", Look: "btrfs check DEV", Repair: "btrfs check DEV"}},
 		FSType{Name: "f2fs", Quiet: true, ReadOnly: "norecovery", Module: "f2fs", Partners: crc32c()},
 		FSType{Name: "vfat", Quiet: true, Module: "vfat", Partners: []string{"nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"}},
@@ -79,12 +82,12 @@ func FSTypes() []FSType {
 func extTypes() []FSType {
 	var out []FSType
 	for _, name := range []string{"ext2", "ext3", "ext4"} {
-		t := FSType{Name: name, Movable: true, Quiet: true, ReadOnly: "noload", ByBlocks: extByBlocks, Module: "ext4", Partners: crc32c(), GRUB: "ext2", GRUBWrites: true,
+		t := FSType{Name: name, Movable: true, Quiet: true, ReadOnly: "noload", Replay: extReplay, ByBlocks: extByBlocks, Module: "ext4", Partners: crc32c(), GRUB: "ext2", GRUBWrites: true,
 			Tools: FSTools{Package: "e2fsprogs", Make: "mke2fs", Files: []string{"/etc/mke2fs.conf"}, Check: "e2fsck", Blocks: []string{"e2fsck", "tune2fs", "resize2fs"}},
 			Fixes: FSFixes{UUID: "tune2fs -U random DEV", Label: "e2label DEV LABEL", Look: "e2fsck -n DEV", Repair: "e2fsck -f DEV",
 				Journal: "tune2fs -O ^has_journal DEV, e2fsck -f DEV, tune2fs -j DEV; and take journal_dev= and journal_path= out of its line in /etc/fstab"}}
 		if name == "ext2" {
-			t.ReadOnly = "" // it has no journal
+			t.ReadOnly, t.Replay = "", nil // it has no journal
 		}
 		out = append(out, t)
 	}

@@ -75,6 +75,7 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 		return nil, nil, err
 	}
 	b.findSource()
+	b.overlays()
 	if b.out.Err() == nil {
 		lay(b)
 	}

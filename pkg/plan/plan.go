@@ -31,9 +31,11 @@ type Plan struct {
 	Drop    []Ref    `toml:"drop,omitempty" json:"drop,omitempty"` // partitions that the operator agreed to leave behind
 	Notes   []string `toml:"notes" json:"notes"`                   // what New warned of, for people
 	Moves   []Move   `toml:"move" json:"moves"`
-	Source  Graph    `toml:"source" json:"source"`
-	Target  Graph    `toml:"target" json:"target"`
-	Final   Graph    `toml:"final" json:"final"`
+	// Overlays are the source volumes that are read through snapshots in memory.
+	Overlays []Overlay `toml:"overlay,omitempty" json:"overlays,omitempty"`
+	Source   Graph     `toml:"source" json:"source"`
+	Target   Graph     `toml:"target" json:"target"`
+	Final    Graph     `toml:"final" json:"final"`
 }
 
 // Policy is what the administrator may edit without a new plan.

@@ -15,6 +15,8 @@ func (f *Facts) refTo(name string) Ref {
 	d := f.Dev(name)
 	switch {
 	case d == nil:
+	case d.Over != "":
+		return f.refTo(d.Over)
 	case d.Kind == KindDisk:
 		return Ref("disk:" + d.Name)
 	case d.Kind == KindPart && d.GUID != "":

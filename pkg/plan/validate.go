@@ -52,6 +52,9 @@ func (p *Plan) validate() error {
 	if what := p.Boot.invalid(p); what != "" {
 		return bad("%s", what)
 	}
+	if what := p.invalidOverlay(); what != "" {
+		return bad("%s", what)
+	}
 	if what := p.unmoved(); what != "" {
 		return bad("%s", what)
 	}

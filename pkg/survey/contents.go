@@ -17,7 +17,7 @@ import (
 
 // contents gives a device its table and signatures, and notes its md superblocks. known is what looks remember.
 func (l *looker) contents(d *plan.Device, known map[string]reading) {
-	if d.Size == 0 || internal(d) {
+	if d.Size == 0 || internal(d) || l.f.Overlay(d.Name) != nil || l.stores(d) {
 		return
 	}
 	if d.Kind == plan.KindDM && l.attr("sys/class/block", d.Name, "dm/suspended") == "1" {
@@ -65,7 +65,7 @@ func (l *looker) open(d *plan.Device) bool {
 func (l *looker) read(d *plan.Device, r io.ReaderAt) {
 	look := probe.Probe
 	// kpartx gives its mappings of partitions a UUID that begins so; libblkid knows them by it (lib/sysfs.c).
-	mapped := d.Kind == plan.KindDM && strings.HasPrefix(strings.ToLower(d.MappingID), "part")
+	mapped := l.coversPart(d) || d.Kind == plan.KindDM && strings.HasPrefix(strings.ToLower(d.MappingID), "part")
 	if d.Kind == plan.KindPart || mapped {
 		look = probe.Partition
 	}
@@ -86,7 +86,7 @@ func (l *looker) read(d *plan.Device, r io.ReaderAt) {
 			}
 		}
 	}
-	if len(res.Find(probe.RAID)) > 0 || len(d.Contents) > 0 || d.Kind == plan.KindPart {
+	if len(res.Find(probe.RAID)) > 0 || len(d.Contents) > 0 || d.Kind == plan.KindPart || d.Over != "" {
 		l.members(d, l.scan(d, r))
 	}
 	l.layers(d, r)

@@ -61,6 +61,7 @@ func (l *looker) devices() {
 		}
 		l.f.Devices = append(l.f.Devices, d)
 	}
+	l.overlays()
 	l.heads()
 	for i := range l.f.Devices {
 		if d := &l.f.Devices[i]; d.Kind == plan.KindDisk && len(paths[d.Name]) > 0 {
@@ -85,6 +86,10 @@ func (l *looker) heads() {
 		for i := range l.f.Devices {
 			d := &l.f.Devices[i]
 			if d.Kind != plan.KindArray && d.Kind != plan.KindDM {
+				continue
+			}
+			if over := l.f.Dev(d.Over); d.Over != "" && over != nil {
+				d.Rotational = over.Rotational // its store is in memory
 				continue
 			}
 			members, turns := 0, false
