@@ -29,6 +29,7 @@ func checks() []check {
 		{"machine.same", Live | Offline, checkMachine, okMachine},
 		{"source.present", everywhere, checkSource, okSource},
 		{"source.whole", everywhere, checkWhole, okWhole},
+		{"source.arrays", Planning | Live, checkSourceArrays, okSourceArrays},
 		{"source.volumes", Planning | Live, checkVolumes, okVolumes},
 		{"table.whole", Planning | Live, checkTables, okTables},
 		{"source.clean", everywhere, checkClean, okClean},

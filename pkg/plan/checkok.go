@@ -39,6 +39,14 @@ func okWhole(p *Plan, _ *Facts) string {
 	return "each partition of " + p.OldDisks() + " is moved, left behind as asked, or has nothing to lose"
 }
 
+func okSourceArrays(p *Plan, f *Facts) string {
+	var out []string
+	for _, n := range p.Source.Arrays() {
+		out = append(out, fmt.Sprintf("%s is raid%d %s with metadata %s", f.pathOf(p, n), n.MD.Level, n.marks(), n.MD.Metadata))
+	}
+	return orElse(strings.Join(out, "; "), "the sources lie on no arrays")
+}
+
 func okTables(p *Plan, _ *Facts) string {
 	return "the partition table of " + p.OldDisks() + " is undamaged"
 }

@@ -15,11 +15,16 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 			a.refuse("source disk "+n.Was, twins, "%v", err)
 		case d == nil:
 			a.refuse("source disk "+n.Was, "connect it, or make a new plan; nothing was written", "no disk with %s was found", n.Identity())
-		case d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table):
+		case n.Disk.Table == "" && d.Table != nil:
+			a.refuse("source disk "+d.Path, fix, "it has a partition table by now, and none was planned")
+		case n.Disk.Table != "" && (d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table)):
 			a.refuse("source disk "+d.Path, fix, "its partition table has another ID than the planned %s", n.Disk.Table)
 		case d.Sector != n.Disk.Sector:
 			a.refuse("source disk "+d.Path, fix, "its sectors have %d bytes, planned %d", d.Sector, n.Disk.Sector)
 		}
+	}
+	for _, n := range p.Source.Arrays() {
+		p.sameMembers(f, a, n)
 	}
 	for _, m := range p.Moves {
 		if n := p.Source.Node(m.From); n != nil {
@@ -27,6 +32,68 @@ func checkSource(p *Plan, f *Facts, a *answers) {
 			p.stays(f, a, "source "+n.what()+" "+n.Ref.ID(), n.Type(), n.Lower(), d, err)
 		}
 	}
+}
+
+// sameMembers refuses an array of which another set of members is up to date than the plan knows: what left it may have gone
+// on without the others, and what came may lie on a disk that is not in the plan.
+func (p *Plan) sameMembers(f *Facts, a *answers, n *Node) {
+	const fix = "make a new plan; nothing was written"
+	arr := f.Array(n.Ref.ID())
+	if arr == nil {
+		a.refuse("source array "+n.Was, "connect its disks, or make a new plan; nothing was written", "none of its members was found (UUID %s)", n.Ref.ID())
+		return
+	}
+	now := arrayNode(f, arr)
+	for slot := range max(len(n.On), len(now.On)) {
+		var planned, was, is Ref
+		if slot < len(n.On) {
+			planned = n.On[slot]
+			was = p.seenRef(f, planned)
+		}
+		if slot < len(now.On) {
+			is = now.On[slot]
+		}
+		switch {
+		case was == "" && is == "" || was.Is(is):
+		case is == "":
+			a.refuse("source array "+n.Was, fix, "its slot %d had %s when the plan was made, and has no member that is up to date now%s", slot, planned, comma(arr.staleWords()))
+		default:
+			a.refuse("source array "+n.Was, fix, "its slot %d has %s now, planned %s", slot, is, orElse(string(planned), "empty"))
+		}
+	}
+}
+
+// staleWords says which members of an array are out of date, and why.
+func (r *Array) staleWords() string {
+	var out []string
+	for _, m := range r.Members {
+		if m.Stale != "" {
+			out = append(out, "/dev/"+m.Device+" is stale: "+m.Stale)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// seenRef is a reference of the plan as facts spell it: a disk is named by its node there.
+func (p *Plan) seenRef(f *Facts, r Ref) Ref {
+	n := p.Node(r)
+	if n == nil || n.Disk == nil {
+		return r
+	}
+	if d, err := f.Disk(n); err == nil && d != nil {
+		return f.refTo(d.Name)
+	}
+	return r
+}
+
+// refIn is the reference that the plan has for a device, or would have.
+func (p *Plan) refIn(f *Facts, d *Device) Ref {
+	for _, n := range p.Disks() {
+		if n.Matches(d) {
+			return n.Ref
+		}
+	}
+	return f.refTo(d.Name)
 }
 
 // stays refuses what is not, once, on the volume that it was on when the plan was made.
@@ -57,36 +124,47 @@ func checkWhole(p *Plan, f *Facts, a *answers) {
 		a.refuse("source filesystem "+d.Path, "while it is not mounted, give it a journal of its own: "+fill(FSTypeOf(s.FS.Type).Fixes.Journal, "with the tools of its type", d.Path, ""),
 			"its journal is on another device, uuid %s", d.Filesystem().Journal)
 	}
+	var disks []*Device
 	for _, n := range p.Source.Disks() {
 		d, _ := f.Disk(n)
 		if d == nil {
 			continue
 		}
+		disks = append(disks, d)
 		f.refuseUnseen(d, a)
 		if d.Table != nil && d.Table.Hybrid {
 			a.warn("partition table of "+d.Path, "", "its MBR lists partitions as well as the GPT (a hybrid MBR): finish writes a protective MBR, and systems that boot by those entries will no longer boot from this disk")
 		}
-		for _, x := range f.Parts(d.Name) {
-			if !p.accounted(f, d, x) {
-				a.refuse("partition "+x.Path, "make a new plan, which moves it or says what to do; nothing was written",
-					"the plan does not include it, so it would not be copied, and finish would erase it: %s", joined(orNothing(x.carries()), x.usedBy()))
-			}
+	}
+	for _, x := range f.climb(disks).leaves {
+		if !p.accounted(f, x) {
+			a.refuse(x.noun(), "make a new plan, which moves it or says what to do; nothing was written",
+				"the plan does not include it, so it would not be copied, and finish would erase it: %s", joined(orNothing(x.carries()), x.usedBy()))
+		}
+	}
+	for _, d := range f.spread(disks) {
+		if !slices.Contains(disks, d) {
+			a.refuse("disk "+d.Path, "make a new plan; nothing was written", "it shares an array or a volume group with %s, and the plan does not include it", p.OldDisks())
 		}
 	}
 }
 
-// accounted reports whether a partition of a source disk is moved, was given up, or has nothing to lose, as New sees it.
-func (p *Plan) accounted(f *Facts, disk, x *Device) bool {
-	ref, role := Ref("part:"+x.GUID), roleIn(disk.Table, x.Number)
+// accounted reports whether a volume of a source disk is moved, was given up, or has nothing to lose, as New sees it.
+func (p *Plan) accounted(f *Facts, x *Device) bool {
+	ref, table := p.refIn(f, x), f.tableOf(x)
+	role := roleIn(table, x.Number)
+	a, m := f.memberOf(x)
 	switch {
-	case x.GUID != "" && (len(p.Source.Above(ref)) > 0 || slices.ContainsFunc(p.Drop, ref.Is)):
+	case ref != "" && (len(p.Source.Above(ref)) > 0 || slices.ContainsFunc(p.Drop, ref.Is)):
 		return true
+	case a != nil && m.Role < 0 && p.Source.Node(Ref("md:"+a.UUID)) != nil:
+		return true // a spare of an array that is moved
 	case role == RoleESP && f.Firmware != "efi":
 		return true
 	case x.usedBy() != "":
 		return false
 	}
-	return role == RoleBIOSGrub || extended(disk.Table, x.Number) || x.remnants() || x.Swap() != nil
+	return role == RoleBIOSGrub || extended(table, x.Number) || x.remnants() || x.Swap() != nil
 }
 
 // refuseUnseen refuses partitions of a table that the kernel does not show, or elsewhere: what is on them is not known.

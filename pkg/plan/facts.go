@@ -74,7 +74,7 @@ type Device struct {
 	Bus        string    `json:"bus,omitempty"`     // where it is attached, as sysfs names it
 	Drivers    []string  `json:"drivers,omitempty"` // modules or built-in drivers on the way to the disk
 	ByID       string    `json:"by_id,omitempty"`   // its most telling link in /dev/disk/by-id
-	Links      []string  `json:"links,omitempty"`   // all links below /dev/disk that lead to it
+	Links      []string  `json:"links,omitempty"`   // all links below /dev/disk, /dev/md and /dev/mapper that lead to it
 	ReadOnly   bool      `json:"read_only,omitempty"`
 	Removable  bool      `json:"removable,omitempty"`
 	Remote     string    `json:"remote,omitempty"` // by what it is reached over a network, or built in software; "" for a disk on a bus of this machine
@@ -162,6 +162,8 @@ type Array struct {
 	Node     string   `json:"node,omitempty"` // "md127" when it runs
 	State    string   `json:"state,omitempty"`
 	Degraded int      `json:"degraded,omitempty"`
+	Journal  bool     `json:"journal,omitempty"`   // writes go through a journal device
+	NoLayout bool     `json:"no_layout,omitempty"` // RAID0 of unequal members that does not say which of two layouts it has
 	Sync     string   `json:"sync,omitempty"`      // sync_action
 	SyncDone int64    `json:"sync_done,omitempty"` // bytes
 	SyncAll  int64    `json:"sync_all,omitempty"`

@@ -112,7 +112,7 @@ func (b *builder) partitions(disk Node, total int64) []place {
 	add := func(role, name string, size int64, src *source) {
 		out = append(out, place{Node{Ref: Ref("part:" + b.ids.uuid()), On: []Ref{disk.Ref}, Size: size, Layer: Layer{Part: &Part{Number: len(out) + 1, Role: role, Name: name}}}, src})
 	}
-	names := b.f.inUse(TagPartLabel) // the old system has to stay bootable beside the new disk
+	names := b.taken()
 	for _, r := range b.f.loader().Parts {
 		add(r.Role, unique(names, r.Name), r.Size, nil)
 	}

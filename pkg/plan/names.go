@@ -69,9 +69,13 @@ func (f *Facts) alsoCalled(d *Device) []string {
 	return merge(out)
 }
 
-// moves reports whether a device is a partition whose volume the plan moves.
-func (p *Plan) moves(d *Device) bool {
-	return d != nil && d.GUID != "" && p.Source.Node(Ref("part:"+d.GUID)) != nil
+// moves reports whether a device is a volume that the plan moves, or one of a source's lower layers.
+func (p *Plan) moves(f *Facts, d *Device) bool {
+	if d == nil || d.Kind == KindDisk && d.Table != nil {
+		return false
+	}
+	ref := p.refIn(f, d)
+	return ref != "" && p.Source.Node(ref) != nil
 }
 
 // checkNames looks at what names devices, in fstab and outside of it. Names of a source become those of its successor; what cannot be
@@ -92,7 +96,7 @@ func checkNames(p *Plan, f *Facts, a *answers) {
 	}
 	// It would become the new UUID of the one that moves, whichever was meant.
 	ambiguous := func(noun string, devices []string) bool {
-		if !slices.ContainsFunc(devices, func(n string) bool { return p.moves(f.Dev(n)) }) {
+		if !slices.ContainsFunc(devices, func(n string) bool { return p.moves(f, f.Dev(n)) }) {
 			return false
 		}
 		a.refuse(noun, "give one of them another name, wipe it if nothing on it is wanted, or name the device by UUID there", "ambiguous: it matches several devices (%s), and only one of them is moved", strings.Join(devices, ", "))

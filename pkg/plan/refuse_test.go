@@ -84,11 +84,11 @@ func TestNewRefuses(t *testing.T) {
 		{"root on LVM", func(f *Facts, _ *Intent) {
 			f.Devices = append(f.Devices, Device{Name: "dm-0", Path: "/dev/dm-0", Kind: KindDM})
 			f.Mounts[0].Device = "dm-0"
-		}, "plan.source", []string{"LVM or LUKS", "plain partition"}},
+		}, "plan.source", []string{"LVM or LUKS", "not understood"}},
 		{"root on md", func(f *Facts, _ *Intent) {
 			f.Devices = append(f.Devices, Device{Name: "md0", Path: "/dev/md0", Kind: KindArray})
 			f.Mounts[0].Device = "md0"
-		}, "plan.source", []string{"an md array", "plain partition"}},
+		}, "plan.source", []string{"an md array", "firmware RAID"}},
 		{"root on a whole disk", func(f *Facts, _ *Intent) { f.Mounts[0].Device = "vda" }, "plan.source", []string{"without partitions"}},
 		{"no table", func(f *Facts, _ *Intent) { f.Dev("vda").Table = nil }, "plan.source", []string{"partition table", "root"}},
 		{"root without a line", func(f *Facts, _ *Intent) { f.Fstab = f.Fstab[1:] }, "plan.source", []string{"/dev/vda2", "/etc/fstab"}},
@@ -198,7 +198,7 @@ func TestNewRefuses(t *testing.T) {
 		{"usr on another disk", func(f *Facts, _ *Intent) {
 			f.Devices = append(f.Devices, Device{Name: "vdc", Path: "/dev/vdc", Kind: KindDisk})
 			f.Mounts = append(f.Mounts, Mount{Target: "/usr", Device: "vdc"})
-		}, "plan.source", []string{"directory /usr", "/dev/vdc", "one disk"}},
+		}, "plan.source", []string{"directory /usr", "/dev/vdc", "not a volume of /dev/vda, /dev/vdc that is moved"}},
 		{"var by network", func(f *Facts, _ *Intent) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "host:/var", Target: "/var", Type: "nfs", Options: "defaults"})
 		}, "plan.source", []string{"directory /var", "host:/var"}},

@@ -89,8 +89,11 @@ func (e *Env) waitParts(ctx context.Context) error {
 			return false, failed
 		}
 		e.Facts, hidden = f, unseen(e.Plan, f)
-		for _, s := range e.Plan.Source.Filesystems() {
-			if d, err := f.Volume(e.Plan, s.Lower()); d == nil && err == nil {
+		for _, n := range e.Plan.Source {
+			if disk := e.Plan.Source.Node(n.Lower()); n.Part == nil || disk == nil || disk.Disk == nil {
+				continue // it comes when what it lies on has been started
+			}
+			if d, err := f.Volume(e.Plan, n.Ref); d == nil && err == nil {
 				return false, nil
 			}
 		}

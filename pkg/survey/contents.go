@@ -76,7 +76,13 @@ func (l *looker) read(d *plan.Device, r io.ReaderAt) {
 			d.Contents = append(d.Contents, content(s))
 		}
 	}
-	if d.Kind == plan.KindDisk || d.Kind == plan.KindLoop {
+	switch d.Kind {
+	case plan.KindArray:
+		// An array may be partitioned like a disk; what is on it otherwise shows no table.
+		if len(res.Find(probe.Table)) > 0 {
+			l.table(d, r)
+		}
+	case plan.KindDisk, plan.KindLoop:
 		l.table(d, r)
 		if len(d.Contents) == 0 && d.Table == nil && err == nil {
 			s, found, err := probe.Unnamed(r, d.Size)

@@ -13,11 +13,15 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// links notes which links below /dev/disk lead to which device.
+// links notes which links below /dev/disk, and of arrays and mappings, lead to which device.
 func (l *looker) links() {
+	dirs := []string{"dev/md", "dev/mapper"}
 	for _, dir := range l.names("dev/disk") {
-		for _, n := range l.names("dev/disk/" + dir) {
-			at := "/dev/disk/" + dir + "/" + n
+		dirs = append(dirs, "dev/disk/"+dir)
+	}
+	for _, dir := range dirs {
+		for _, n := range l.names(dir) {
+			at := "/" + dir + "/" + n
 			if d := l.byNode(at); d != nil {
 				d.Links = append(d.Links, at)
 			}

@@ -90,8 +90,10 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 			l.contents(&l.f.Devices[i], known)
 		}
 		l.partitionIDs()
+		l.shared()
 		l.arrays()
 		l.stale()
+		l.peculiar()
 		l.containers()
 		l.groups()
 	}
