@@ -14,23 +14,25 @@ import (
 
 // copier is one run of Copy.
 type copier struct {
-	ctx       context.Context
-	o         Options
-	src, dst  *root
-	q         *queue
-	fds       dirFDs
-	links     *links
-	shares    *shares // nil if source or target cannot share extents
-	man       manifestWriter
-	prog      progress
-	diskMode  *diskMode
-	prior     *Manifest // of the interrupted copy
-	exclude   map[string]bool
-	clean     atomic.Bool // new objects on the target have xattrs, such as labels, that must be removed
-	rootOwned atomic.Bool // new objects belong to root
-	newborn   sync.Once
-	buffered  atomic.Bool // the source does not support direct I/O
-	bornModes uint32
+	ctx      context.Context
+	o        Options
+	src, dst *root
+	q        *queue
+	fds      dirFDs
+	links    *links
+	shares   *shares // nil if source or target cannot share extents
+	man      manifestWriter
+	prog     progress
+	diskMode *diskMode
+	prior    *Manifest // of the interrupted copy
+	exclude  map[string]bool
+
+	subvolumes map[string]bool // Options.Subvolumes
+	clean      atomic.Bool     // new objects on the target have xattrs, such as labels, that must be removed
+	rootOwned  atomic.Bool     // new objects belong to root
+	newborn    sync.Once
+	buffered   atomic.Bool // the source does not support direct I/O
+	bornModes  uint32
 
 	jobMu sync.Mutex
 	jobs  map[*fileJob]struct{} // large files in progress
@@ -59,7 +61,7 @@ type worker struct {
 func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &copier{ctx: ctx, o: o, links: newLinks(), jobs: map[*fileJob]struct{}{}, exclude: set(o.Exclude), diskMode: newDiskMode(o, time.Now())}
+	c := &copier{ctx: ctx, o: o, links: newLinks(), jobs: map[*fileJob]struct{}{}, exclude: set(o.Exclude), subvolumes: set(o.Subvolumes), diskMode: newDiskMode(o, time.Now())}
 	err := c.open(src, dst)
 	if err != nil {
 		return c.res, err

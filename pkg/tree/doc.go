@@ -11,7 +11,8 @@
 // are copied too. Without a clone, mount points are not crossed, Precheck and
 // Verify report them, and reading a symlink updates its access time unless the
 // mount is noatime. A btrfs subvolume below the source is on the same mount and
-// is copied as a directory; [Precheck] reports each of them.
+// is copied as a directory, which [Precheck] reports, or becomes a subvolume if
+// Options.Subvolumes names it.
 //
 // The algorithm:
 //

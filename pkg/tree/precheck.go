@@ -26,6 +26,8 @@ type scanner struct {
 	fds     dirFDs
 	exclude map[string]bool
 
+	subvolumes map[string]bool // Options.Subvolumes
+
 	// Queries to the kernel, which tests replace.
 	quotas       func(*root) quotas
 	tellsProject func(object) bool
@@ -55,7 +57,7 @@ func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, erro
 
 func newScanner(ctx context.Context, src *root, caps Caps, o Options) *scanner {
 	o.DiskKnown = true // a scan is too short to measure the disk
-	return &scanner{ctx: ctx, src: src, caps: caps, o: o, q: newQueue(o.workers()), fds: dirFDs{limit: fdLimit()}, exclude: set(o.Exclude),
+	return &scanner{ctx: ctx, src: src, caps: caps, o: o, q: newQueue(o.workers()), fds: dirFDs{limit: fdLimit()}, exclude: set(o.Exclude), subvolumes: set(o.Subvolumes),
 		quotas: quotasOf, tellsProject: object.tellsProject, found: map[string]*finding{}}
 }
 
@@ -107,7 +109,7 @@ func (s *scanner) enter(w *worker, d *dir) error {
 		if d.meta.attrs&unix.STATX_ATTR_ENCRYPTED != 0 {
 			s.lookEncryptedDir(d.path(""), d.src)
 		}
-		if d.parent != nil && s.src.magic == unix.BTRFS_SUPER_MAGIC && d.meta.ino == 256 {
+		if d.parent != nil && s.src.magic == unix.BTRFS_SUPER_MAGIC && d.meta.ino == btrfsFirstFree && !s.subvolumes[d.path("")] {
 			s.find("tree.subvolume", Info, d.path(""), "create a subvolume afterwards (btrfs subvolume create), and move the files into it", "a subvolume becomes a plain directory")
 		}
 	}

@@ -42,6 +42,11 @@ type Options struct {
 
 	// Exclude has source paths, relative to the root and without a leading slash, that are not copied, with everything below.
 	Exclude []string
+	// Subvolumes has source paths, relative to the root and without a leading slash, of directories that become subvolumes of the
+	// target, which must be btrfs. Where it is nil every subvolume of the source becomes a directory. Otherwise it is an error when
+	// a subvolume is neither in it nor in Exclude: then the source is not what the caller takes it for.
+	Subvolumes []string
+
 	// TargetOnly has target paths that need not exist in the source, such as the journal of the migration. Verify ignores them,
 	// and they may exist before the copy.
 	TargetOnly []string

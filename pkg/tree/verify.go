@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"strconv"
 	"sync"
 	"time"
 
@@ -61,6 +62,8 @@ type verifier struct {
 	rep   Report
 	links tables[linkPair]
 	todo  map[inode]string // inodes whose data has not been compared yet, with one of their names
+
+	subvolumes map[string]bool // Options.Subvolumes
 }
 
 // linkPair is kept for a multiply linked inode of the source until its last name: the inode of the copy, in halves, and the
@@ -71,15 +74,15 @@ type linkPair struct{ toLow, toHigh, left uint32 }
 // the data of the target from its disk. For the data of the source it uses Options.Hashes, or reads it if there is no hash. An
 // error means that Verify could not finish; differences are in the Report.
 //
-// It uses these Options: Workers, Rotational, DiskKnown, Tell, OnReadError, Progress, ProgressEvery, Exclude, TargetOnly, Hashes,
-// Reread, MaxDifferences.
+// It uses these Options: Workers, Rotational, DiskKnown, Tell, OnReadError, Progress, ProgressEvery, Exclude, Subvolumes, TargetOnly,
+// Hashes, Reread, MaxDifferences.
 func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if o.MaxDifferences <= 0 {
 		o.MaxDifferences = 1000
 	}
-	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), diskMode: newDiskMode(o, time.Now()), todo: map[inode]string{}}
+	v := &verifier{ctx: ctx, o: o, exclude: set(o.Exclude), own: set(o.TargetOnly), subvolumes: set(o.Subvolumes), diskMode: newDiskMode(o, time.Now()), todo: map[inode]string{}}
 	defer v.links.free()
 	var err error
 	if v.src, err = openRoot(Source, src, true, o.plain); err != nil {
@@ -162,6 +165,9 @@ func (v *verifier) enter(w *worker, d *dir) error {
 		_ = v.unreadable(d.path(""), Target, err)
 	} else {
 		v.compare(path, &d.meta, &tm)
+		if is := tm.ino == btrfsFirstFree && d.parent != nil; v.o.Subvolumes != nil && is != v.subvolumes[path()] {
+			v.differ(path(), "subvolume", strconv.FormatBool(!is), strconv.FormatBool(is))
+		}
 	}
 	if d.parent != nil {
 		d.vol = d.parent.volume(d.name, d.meta.dev)

@@ -200,12 +200,25 @@ func (c *copier) dir(w *worker, up *dir, name string) error {
 	return c.enter(w, d)
 }
 
+// newDir makes d on the target, as a directory or as a subvolume.
+func (c *copier) newDir(up, d *dir) error {
+	if c.o.Subvolumes == nil {
+		return unix.Mkdirat(up.dst, d.name, 0o700)
+	}
+	if wanted, err := c.o.subvolume(c.subvolumes, c.src.magic, d); err != nil {
+		return err
+	} else if !wanted {
+		return unix.Mkdirat(up.dst, d.name, 0o700)
+	}
+	return makeSubvolume(up.dst, d.name)
+}
+
 // makeDir makes and opens d on the target.
 func (c *copier) makeDir(up, d *dir) error {
 	fail := func(op string, err error) error {
 		return &Error{Side: Target, Op: op, Path: d.path(""), Err: err}
 	}
-	err := unix.Mkdirat(up.dst, d.name, 0o700)
+	err := c.newDir(up, d)
 	if errors.Is(err, unix.EEXIST) && up.existed {
 		d.existed, err = true, c.reuseDir(up, d.name)
 	}
