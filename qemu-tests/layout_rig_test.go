@@ -115,6 +115,7 @@ func (r *rig) byGRUB(vm *lab.VM) *lab.VM {
 	r.t.Helper()
 	r.reboot(vm)
 	vm = r.start("migration")
+	r.atConsole(vm)
 	r.enters(vm)
 	return vm
 }
@@ -135,16 +136,14 @@ func (r *rig) enters(vm *lab.VM) {
 
 // byKernel starts the scheduled image from outside, so that no boot loader writes, and cuts the power when the new system is
 // entered: until then no byte of a source disk may have changed. Then the machine starts by its boot loader, which has to
-// choose the new system. before, when given, prepares the guest at its console (a passphrase).
-func (r *rig) byKernel(vm *lab.VM, before ...func(*lab.VM)) *lab.VM {
+// choose the new system.
+func (r *rig) byKernel(vm *lab.VM) *lab.VM {
 	r.t.Helper()
 	c := r.outside(vm)
 	r.off(vm)
 	hashes := r.hashes(r.from)
 	vm = r.boot(c)
-	for _, f := range before {
-		f(vm)
-	}
+	r.atConsole(vm)
 	r.follow(vm)
 	r.say("measured: the new system was entered %.0f s after the start of the machine", vm.Uptime().Seconds())
 	if err := vm.Cut(); err != nil {
@@ -289,4 +288,27 @@ func (r *rig) layoutRoot(vm *lab.VM) string {
 		return "new"
 	}
 	return "old"
+}
+
+// unlock types the lab's passphrase when a system asks for it, as its early user space does before it does anything else.
+func (r *rig) unlock(vm *lab.VM) {
+	r.t.Helper()
+	m, err := vm.Console.Expect(r.slow(), `(Please unlock disk|(?i:passphrase)[^\n]*: ?$|systemd\[1\]|Welcome to|login: )`)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if !strings.HasPrefix(m[1], "Please") && !strings.HasPrefix(strings.ToLower(m[1]), "passphrase") {
+		return
+	}
+	if err := vm.Console.Type(lab.Passphrase + "\n"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// atConsole is what an operator types at the beginning of every boot, if anything.
+func (r *rig) atConsole(vm *lab.VM) {
+	r.t.Helper()
+	if r.typed {
+		r.unlock(vm)
+	}
 }

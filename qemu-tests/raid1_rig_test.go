@@ -31,6 +31,7 @@ type rig struct {
 	// Scenarios of layouts have any number of disks; old and new are then the first of them.
 	from, to []lab.Disk
 	before   map[string][]manifest.Entry // files of the old system, by mount point
+	typed    bool                        // a passphrase is asked for at the console
 }
 
 // emptyRig is a machine without disks yet, whose guests may take longer than those of the lab's own tests.
@@ -282,6 +283,7 @@ func (r *rig) wantRoot(vm *lab.VM, want string) {
 func (r *rig) comesUp(name, want string, disks ...lab.Disk) *lab.VM {
 	r.t.Helper()
 	vm := r.start(name, disks...)
+	r.atConsole(vm)
 	r.ready(vm)
 	r.wantRoot(vm, want)
 	return vm

@@ -78,16 +78,16 @@ func GenericDebian() DiskSpec {
 
 // Disk returns the path of the disk's master image in the cache. It is read-only: Copy it and boot the copy.
 func (l *Lab) Disk(ctx context.Context, s DiskSpec) (string, error) {
-	tar, err := l.Root(ctx, s.Root)
-	if err != nil {
-		return "", err
-	}
 	agent, err := l.Agent(ctx)
 	if err != nil {
 		return "", err
 	}
 	name := s.Hostname + "-" + key(fmt.Sprintf("%#v", s), s.Root.text(), filepath.Base(agent), mkdisk) + ".raw"
 	return l.cached(ctx, name, func(path string) error {
+		tar, err := l.Root(ctx, s.Root)
+		if err != nil {
+			return err
+		}
 		return l.timed(fmt.Sprintf("disk %s: GPT, ext4, %d MiB, GRUB by grub-install", s.Hostname, s.Size>>20), func() error {
 			return l.mkdisk(ctx, s, tar, agent, path)
 		})

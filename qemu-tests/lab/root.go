@@ -10,6 +10,7 @@ import (
 
 // Recipe says what the root filesystem is made of; its text is the cache key.
 type Recipe struct {
+	Name     string // in the cache, where a recipe's old roots are removed by it
 	Suite    string
 	Packages []string
 	Preseed  []string // debconf selections
@@ -23,7 +24,7 @@ const rootFormat = "1"
 // install device recorded in debconf, Debian's cloud kernel, initramfs-tools and mdadm.
 func Debian12() Recipe {
 	return Recipe{
-		Suite: "bookworm",
+		Name: "debian", Suite: "bookworm",
 		Packages: []string{
 			"systemd-sysv", "udev", "dbus", "kmod", "procps", "iproute2", "util-linux", "e2fsprogs", "fdisk", "gdisk",
 			"linux-image-cloud-amd64", "initramfs-tools", "zstd",
@@ -42,6 +43,7 @@ func Debian12() Recipe {
 // Fast is Debian12 with fewer kernel modules, for tests that boot or copy many times. It boots only in the lab.
 func Fast() Recipe {
 	r := Debian12()
+	r.Name = "fast"
 	for _, d := range []string{"net", "fs/btrfs", "fs/xfs", "fs/nfs", "fs/nfsd", "fs/ceph", "fs/smb", "fs/ocfs2", "fs/gfs2", "fs/f2fs", "fs/jfs", "fs/udf", "drivers/net", "drivers/gpu", "drivers/infiniband", "drivers/media", "drivers/usb", "drivers/scsi", "drivers/ata", "drivers/hid", "drivers/input", "drivers/video", "drivers/hv", "drivers/target", "drivers/iio"} {
 		r.Exclude = append(r.Exclude, "/lib/modules/*/kernel/"+d+"/*", "/usr/lib/modules/*/kernel/"+d+"/*")
 	}
@@ -54,6 +56,7 @@ func Fast() Recipe {
 // source systems that have layers are made by it and of it (System).
 func Layered() Recipe {
 	r := Fast()
+	r.Name = "layered"
 	r.Packages = append(r.Packages, "lvm2", "cryptsetup-initramfs", "xfsprogs", "btrfs-progs")
 	return r.with("fs/btrfs", "fs/xfs", "drivers/scsi")
 }
@@ -61,6 +64,7 @@ func Layered() Recipe {
 // Generic is Fast with Debian's generic kernel, which knows real hardware: AHCI is not in the cloud kernel.
 func Generic() Recipe {
 	r := Fast()
+	r.Name = "generic"
 	r.Packages[slices.Index(r.Packages, "linux-image-cloud-amd64")] = "linux-image-amd64"
 	// What the cloud kernel is made without and no test needs.
 	for _, d := range []string{"sound", "drivers/bluetooth", "drivers/isdn", "drivers/staging", "drivers/mtd", "drivers/mmc",
@@ -85,7 +89,7 @@ func (r Recipe) text() string {
 // Root returns the path of the recipe's root as a zstd tarball, made by mmdebstrap from the mirror that this machine's apt
 // is configured with.
 func (l *Lab) Root(ctx context.Context, r Recipe) (string, error) {
-	return l.cached(ctx, "root-"+r.Suite+"-"+key(r.text())+".tar.zst", func(path string) error {
+	return l.cached(ctx, "root-"+r.Suite+"-"+r.Name+"-"+key(r.text())+".tar.zst", func(path string) error {
 		return l.timed("root of "+r.Suite+" by mmdebstrap, once", func() error { return l.debootstrap(ctx, r, path) })
 	})
 }
