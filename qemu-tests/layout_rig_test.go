@@ -2,6 +2,7 @@ package qemutests
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -280,11 +281,15 @@ func (r *rig) sameFiles(vm *lab.VM) {
 	}
 }
 
-// layoutRoot tells which system runs in a scenario of layouts: the new root holds the commit, whatever it lies on.
+// layoutRoot tells which system runs in a scenario of layouts, whatever its root lies on: the tool knows its plan's new root.
 func (r *rig) layoutRoot(vm *lab.VM) string {
 	r.t.Helper()
 	r.say("root:\n%s", r.quiet(vm, "lsblk -o NAME,TYPE,SIZE,FSTYPE,SERIAL,MOUNTPOINTS"))
-	if strings.TrimSpace(r.quiet(vm, "ls -d /migrate-init/committed-* 2>/dev/null || true")) != "" {
+	var st status
+	if out := r.quiet(vm, "if [ -e /var/lib/migrate-init/plan.toml ]; then migrate-init status --json; else echo '{}'; fi"); json.Unmarshal([]byte(out), &st) != nil {
+		r.t.Fatalf("status: %s", out)
+	}
+	if st.Migrated {
 		return "new"
 	}
 	return "old"

@@ -3,12 +3,14 @@
 # - layers: partitions and layers on the disks $D1, $D2 ..., mounted below $N;
 # - tables: prints fstab;
 # - release: takes the layers apart again;
-# and may define settings: more files in $N, before the initrd is made.
+# and may define settings: more files in $N, before the initrd is made. The builder's own initrd has the drivers of all layers
+# and the tools of LVM: only what has settings of its own inside needs another, and says INITRD=new.
 set -euo pipefail
 N=/mnt/new
 export LC_ALL=C.UTF-8
 mkdir -p $N
 settings() { :; }
+INITRD=
 
 # part DISK N is the node of a partition.
 part() {
@@ -37,17 +39,24 @@ build() {
 	tables >"$N/etc/fstab"
 	echo "$NAME" >"$N/etc/hostname"
 	printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s\n' "$NAME" >"$N/etc/hosts"
-	for d in dev proc sys run; do mount --rbind "/$d" "$N/$d"; mount --make-rslave "$N/$d"; done
+	# A bind without what is mounted below it can be unmounted again at once, and then nothing holds the layers.
+	for d in dev proc sys run; do mount --bind "/$d" "$N/$d"; done
 	settings
-	chroot "$N" update-initramfs -u -k all
+	[ -z "$INITRD" ] || chroot "$N" update-initramfs -u -k all
 	for d in $GRUB; do chroot "$N" grub-install --target=i386-pc --recheck "$d"; done
 	rm -f "$N/boot/grub/device.map"
 	chroot "$N" update-grub
 	# The disks that the system will see at the places where the builder has them one further.
 	printf 'grub-pc grub-pc/install_devices multiselect %s\n' "$DEBCONF" | chroot "$N" debconf-set-selections
-	for d in dev proc sys run; do umount -lR "$N/$d"; done
-	grep -n "linux\|insmod\|set root\|search" "$N/boot/grub/grub.cfg" | head -30
+	for d in dev proc sys run; do umount -R "$N/$d"; done
+	grep "insmod\|set root\|search\|linux[[:space:]]" "$N/boot/grub/grub.cfg" | sort -u
 	umount -R "$N"
-	release
 	sync
+	udevadm settle
+	# udev may look at a device for a moment longer.
+	for n in 1 2 3 4 5 6; do
+		! release || return 0
+		sleep 2
+	done
+	return 1
 }

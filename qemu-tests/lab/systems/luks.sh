@@ -1,4 +1,6 @@
 # /boot on a partition; LUKS2 on the rest, with a passphrase; in it LVM with root and swap.
+INITRD=new
+
 layers() {
 	printf '%s\n' "size=256MiB, type=83, bootable" "type=83" | mbr "$D1"
 	mkfs.ext4 -q "$(part "$D1" 1)"

@@ -1,4 +1,6 @@
 # Two disks with MBR; every partition is half of a RAID1: /boot (with $BOOT=separate), /, swap.
+INITRD=new
+
 layers() {
 	local parts=/tmp/parts d
 	: >$parts
