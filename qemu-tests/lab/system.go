@@ -2,7 +2,7 @@ package lab
 
 import (
 	"context"
-	"embed"
+	_ "embed"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,13 +10,28 @@ import (
 	"time"
 )
 
-//go:embed systems/*.sh
-var systems embed.FS
+//go:embed systems/common.sh
+var commonScript string
+
+//go:embed systems/md.sh
+var mdScript string
+
+//go:embed systems/lvm.sh
+var lvmScript string
+
+//go:embed systems/luks.sh
+var luksScript string
+
+//go:embed systems/fs.sh
+var fsScript string
+
+//go:embed systems/seed.sh
+var seedScript string
 
 // System is a Debian 12 that is installed over layers: a guest with the real drivers and tools lays it out, once.
 type System struct {
 	Name   string // host name
-	Layout string // systems/LAYOUT.sh
+	Layout string // md, lvm, luks, fs or seed: its script
 	Disks  int
 	Size   int64             // bytes of each
 	Vars   map[string]string // what the layout's script asks for
@@ -75,10 +90,7 @@ func (s System) Masters(ctx context.Context, l *Lab) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	script, err := s.script()
-	if err != nil {
-		return nil, err
-	}
+	script := s.script()
 	dir, err := l.cached(ctx, "system-"+s.Name+"-"+key(fmt.Sprintf("%#v", s), script, filepath.Base(master)), func(path string) error {
 		return l.timed(fmt.Sprintf("system %s: %d disks, built in a guest", s.Name, s.Disks), func() error {
 			return s.build(ctx, l, master, script, path)
@@ -92,15 +104,10 @@ func (s System) Masters(ctx context.Context, l *Lab) ([]string, error) {
 }
 
 // script is the whole text that the builder runs.
-func (s System) script() (string, error) {
+func (s System) script() string {
 	var out strings.Builder
-	for _, name := range []string{"common", s.Layout} {
-		b, err := systems.ReadFile("systems/" + name + ".sh")
-		if err != nil {
-			return "", err
-		}
-		out.Write(b)
-	}
+	layouts := map[string]string{"md": mdScript, "lvm": lvmScript, "luks": luksScript, "fs": fsScript, "seed": seedScript}
+	out.WriteString(commonScript + layouts[s.Layout])
 	fmt.Fprintf(&out, "NAME=%s\n", s.Name)
 	var grub, debconf []string
 	for i := range s.Disks {
@@ -117,7 +124,7 @@ func (s System) script() (string, error) {
 			fmt.Fprintf(&out, "%s=%s\n", k, Quote(v))
 		}
 	}
-	return out.String() + "build\n", nil
+	return out.String() + "build\n"
 }
 
 func (s System) build(ctx context.Context, l *Lab, master, script, path string) error {
