@@ -64,6 +64,25 @@ func TestSetArrays(t *testing.T) {
 	}
 }
 
+// TestSetArraysIgnores: an array that mdadm is not to start gets a line that says so, and other lines stay.
+func TestSetArraysIgnores(t *testing.T) {
+	u := testUUID(2)
+	arrays := []ConfArray{{Device: Ignore, UUID: u}}
+	line := "ARRAY <ignore> UUID=" + u.String()
+	for name, c := range map[string]struct{ in, want string }{
+		"new":            {"MAILADDR x\n", conf("MAILADDR x", line)},
+		"in place":       {conf("ARRAY /dev/md0 metadata=1.2 UUID="+u.String(), "MAILADDR x"), conf(line, "MAILADDR x")},
+		"others ignored": {conf("ARRAY <ignore> devices=/dev/sdz", "ARRAY name=a"), conf("ARRAY <ignore> devices=/dev/sdz", "ARRAY name=a", line)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := string(SetArrays([]byte(c.in), arrays, ""))
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
 func TestDebianConf(t *testing.T) {
 	c := ParseConf([]byte(debianConf))
 	old, _ := ParseUUID("aaaaaaaabbbbbbbbccccccccdddddddd")

@@ -8,11 +8,17 @@ import (
 
 // ConfArray is an array that mdadm.conf must name exactly once.
 type ConfArray struct {
-	Device   string // /dev/md/root, /dev/md0; "" leaves the name to mdadm
+	Device   string // /dev/md/root, /dev/md0; "" leaves the name to mdadm; Ignore keeps mdadm from starting it by itself
 	UUID     UUID
 	Metadata string   // "1.2"; "" writes no metadata= word
 	Members  []string // paths of its members, which DEVICE must not exclude
 }
+
+// Ignore is the device name of an array that mdadm is not to start when it finds its members (mdadm.conf(5)).
+const Ignore = "<ignore>"
+
+// named reports whether the array has a device name, by which a line may mean it.
+func (a ConfArray) named() bool { return a.Device != "" && a.Device != Ignore }
 
 // SetArrays rewrites an mdadm.conf so that each given array has exactly one
 // ARRAY line, which identifies it by UUID alone: a name= or devices= word would
@@ -49,7 +55,7 @@ func SetArrays(conf []byte, arrays []ConfArray, homehost string) []byte {
 			}
 			if !a.meant(s.array()) {
 				other := !slices.ContainsFunc(arrays, func(x ConfArray) bool { return x.meant(s.array()) })
-				if other && a.Device != "" && deviceName(s.array().Device) == deviceName(a.Device) {
+				if other && a.named() && deviceName(s.array().Device) == deviceName(a.Device) {
 					e.put(s, unnamed(s))
 				}
 				continue
@@ -75,7 +81,7 @@ func (a ConfArray) meant(l ArrayLine) bool {
 	if !l.UUID.IsZero() {
 		return l.UUID == a.UUID
 	}
-	return a.Device != "" && deviceName(l.Device) == deviceName(a.Device)
+	return a.named() && deviceName(l.Device) == deviceName(a.Device)
 }
 
 // unnamed returns an ARRAY stanza as a line without its device name.

@@ -149,13 +149,18 @@ func checkWhole(p *Plan, f *Facts, a *answers) {
 	}
 }
 
+// Dropped reports whether the operator gave a volume up.
+func (p *Plan) Dropped(f *Facts, x *Device) bool {
+	return slices.ContainsFunc(p.Drop, p.refIn(f, x).Is)
+}
+
 // accounted reports whether a volume of a source disk is moved, was given up, or has nothing to lose, as New sees it.
 func (p *Plan) accounted(f *Facts, x *Device) bool {
 	ref, table := p.refIn(f, x), f.tableOf(x)
 	role := roleIn(table, x.Number)
 	a, m := f.memberOf(x)
 	switch {
-	case ref != "" && (len(p.Source.Above(ref)) > 0 || slices.ContainsFunc(p.Drop, ref.Is)):
+	case ref != "" && (len(p.Source.Above(ref)) > 0 || p.Dropped(f, x)):
 		return true
 	case a != nil && m.Role < 0 && p.Source.Node(Ref("md:"+a.UUID)) != nil:
 		return true // a spare of an array that is moved

@@ -175,8 +175,10 @@ type Member struct {
 	Device string `json:"device"`
 	Role   int    `json:"role"`
 	Events uint64 `json:"events,omitempty"`
-	State  string `json:"state,omitempty"`
-	Stale  string `json:"stale,omitempty"` // evidence
+	// Updated is when its superblock was written last, in seconds since 1970.
+	Updated int64  `json:"updated,omitempty"`
+	State   string `json:"state,omitempty"`
+	Stale   string `json:"stale,omitempty"` // evidence
 }
 
 // Mount is one line of mountinfo.

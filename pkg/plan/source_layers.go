@@ -187,3 +187,30 @@ func (b *builder) taken() map[string]bool {
 	}
 	return names
 }
+
+// Stamp changes whenever an array has been written to: by its members' superblocks, the newest first. It is that of the disks
+// only while the array does not run.
+func (r *Array) Stamp() string {
+	var best Member
+	for _, m := range r.Members {
+		if m.Events > best.Events || m.Events == best.Events && m.Updated > best.Updated {
+			best = m
+		}
+	}
+	return fmt.Sprintf("%d events, %d", best.Events, best.Updated)
+}
+
+// A Running is a layer that runs on a disk, and its device: nil where it has none of its own.
+type Running struct {
+	Node   *Node
+	Device *Device
+}
+
+// RunningOn lists the layers that run on a disk, the highest first, and the volumes at their ends.
+func (f *Facts) RunningOn(disk *Device) (layers []Running, ends []*Device) {
+	w := f.climb([]*Device{disk})
+	for _, n := range slices.Backward(w.layers) {
+		layers = append(layers, Running{n, f.find(n)})
+	}
+	return layers, w.leaves
+}

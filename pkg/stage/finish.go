@@ -48,6 +48,9 @@ func runTakeover(ctx context.Context, e *Env) error {
 		if alike(d.Table, want) || e.records.Begun(partOf(repartition, n)) {
 			continue // it was taken over before its table was replaced
 		}
+		if src := e.Plan.Source.Node(n.Ref); d.Table == nil && src != nil && src.Disk.Table == "" {
+			continue // it has no boot code of its own: a layer may begin with its first sector
+		}
 		if d.Table == nil {
 			return fmt.Errorf("old disk %s: its partition table can no longer be read, so nothing is written to it; look for errors with dmesg, then run `migrate-init finish` again", d.Path)
 		}

@@ -67,14 +67,12 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		if d.Table != nil && final != nil && strings.EqualFold(d.Table.ID, final.Disk.Table) || d.Table == nil && begun {
 			continue
 		}
-		if d.Table == nil || !strings.EqualFold(d.Table.ID, n.Disk.Table) {
-			refuse("old disk "+d.Path, "look at what is on it; finish does not touch a repartitioned disk", "its partition table is no longer %s", n.Disk.Table)
+		if had := tableID(d); !strings.EqualFold(had, n.Disk.Table) {
+			refuse("old disk "+d.Path, "look at what is on it; finish does not touch a repartitioned disk", "its partition table is no longer %s", orDash(n.Disk.Table))
 			continue
 		}
-		for _, x := range append(f.Parts(d.Name), d) {
-			if len(x.MountedAt) > 0 || x.Swapping || len(x.Holders) > 0 {
-				refuse("old disk "+d.Path, "umount, swapoff or stop what uses it", "%s is in use: %s", x.Path, strings.Join(append(x.MountedAt, x.Holders...), ", "))
-			}
+		for _, x := range inUse(f, d) {
+			refuse("old disk "+d.Path, "umount, swapoff or stop what uses it", "%s is in use: %s", x.Path, strings.Join(append(x.MountedAt, x.Holders...), ", "))
 		}
 		if begun {
 			continue
@@ -94,6 +92,10 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		case err != nil || verr != nil:
 			refuse("old filesystem "+s.Ref.ID(), "", "%v", errors.Join(err, verr))
 		case discard:
+		case whole && at == nil && stopped(p, f, s):
+			for _, x := range stale(p, f, rs, s) {
+				refuse(x.Subject, x.Fix, "%s", x.Detail)
+			}
 		case whole && (d == nil || d != at):
 			refuse("old filesystem "+s.Ref.ID(), keep, "it is no longer on its partition %s, so what is there now was created after the copy", s.Lower().ID())
 		case d != nil && was != "" && d.Filesystem().Stamp != was:
@@ -101,27 +103,4 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		}
 	}
 	return out.Err()
-}
-
-// unknownContents lists what an old disk's partitions carry that the plan knows nothing of. It was not there when the plan was
-// made, for then it would have been moved, left by --leave, or refused; swap and an idle ESP are let pass, as they were.
-func unknownContents(p *plan.Plan, f *plan.Facts, d *plan.Device) []string {
-	var out []string
-	role := map[int]string{}
-	for _, t := range d.Table.Partitions {
-		role[t.Number] = t.Role
-	}
-	for _, x := range f.Parts(d.Name) {
-		if r := role[x.Number]; r == plan.RoleBIOSGrub || r == plan.RoleESP ||
-			slices.ContainsFunc(p.Drop, plan.Ref("part:"+x.GUID).Is) {
-			continue
-		}
-		for _, c := range x.Contents {
-			known := c.Ghost || !slices.Contains([]string{plan.ContentFS, plan.ContentRaid, plan.ContentLVM, plan.ContentLUKS, plan.ContentZFS}, c.Kind)
-			if !known && (c.Kind != plan.ContentFS || p.Source.Node(plan.Ref("fs:"+c.UUID)) == nil) {
-				out = append(out, strings.Join(strings.Fields(x.Path+" carries "+c.Type+" "+c.Label+" "+c.UUID), " "))
-			}
-		}
-	}
-	return out
 }

@@ -9,7 +9,7 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// commentOutOldLines makes comments of the lines of fstab and crypttab that mean a partition of a disk which is about to lose it:
+// commentOutOldLines makes comments of the lines of fstab and crypttab that mean a partition of a disk which is about to lose it, or what lies on one:
 // one that was left behind, or that someone mounted to look at the old system. A line without nofail would end the next
 // boot in emergency mode.
 func (e *Env) commentOutOldLines(ctx context.Context, d *plan.Device) error {
@@ -65,12 +65,14 @@ func (r *rewriter) means(spec fstab.Spec, f *plan.Facts, disk *plan.Device) bool
 	}
 	spec = spec.Meaning()
 	here, elsewhere := false, false
+	layers, _ := f.RunningOn(disk)
 	for i := range f.Devices {
 		x := &f.Devices[i]
 		if !named(spec, node, f, x) {
 			continue
 		}
-		if x.Kind == plan.KindPart && x.Parent == disk.Name {
+		on := slices.ContainsFunc(layers, func(l plan.Running) bool { return l.Device == x })
+		if on || x.Kind == plan.KindPart && x.Parent == disk.Name {
 			here = true
 		} else {
 			elsewhere = true

@@ -8,9 +8,10 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// stamps note the state of every source filesystem at the moment of the copy: finish compares them.
+// stamps note the state of every source filesystem at the moment of the copy, and of the arrays below: finish compares them.
 func (e *Env) stamps() map[string]string {
 	m := map[string]string{}
+	maps.Copy(m, e.arrays)
 	for _, s := range e.Plan.Source.Filesystems() {
 		if d, _ := e.Facts.FS(s.Ref.ID()); d != nil {
 			m["stamp:"+s.Ref.ID()] = d.Filesystem().Stamp
@@ -37,6 +38,9 @@ func (e *Env) invalidateStale(ctx context.Context) error {
 		if err := e.invalidateCopy(ctx, c.To.ID(), why); err != nil {
 			return err
 		}
+	}
+	for key, stamp := range e.arrays {
+		changed = changed || e.records.Fact(key) != stamp
 	}
 	if !changed {
 		return nil

@@ -160,7 +160,7 @@ func (e *Env) repartition(ctx context.Context, m *plan.Node) error {
 			}
 		}
 		e.tell(repartition, "partition table %s on %s", want.ID, d.Path)
-		if err := e.replaceTable(ctx, d, want); err != nil {
+		if err := e.replaceTable(ctx, m, d, want); err != nil {
 			return err
 		}
 	} else if damage := e.tableWhole(d, want); damage != nil {
@@ -210,12 +210,24 @@ func (e *Env) proveTable(g plan.Graph, n *plan.Node) error {
 }
 
 // replaceTable wipes what an old disk's partitions hold and gives it the new table; the boot sector's code stays.
-func (e *Env) replaceTable(ctx context.Context, d *plan.Device, want gpt.Table) error {
+func (e *Env) replaceTable(ctx context.Context, n *plan.Node, d *plan.Device, want gpt.Table) error {
 	if err := e.commentOutOldLines(ctx, d); err != nil {
+		return err
+	}
+	if err := e.releaseLayers(ctx, d); err != nil {
+		return err
+	}
+	d, err := e.disk("old disk", n)
+	if err != nil {
 		return err
 	}
 	if err := e.wipeParts(ctx, d); err != nil {
 		return err
+	}
+	if d.Table == nil {
+		if err := e.wipe(ctx, d); err != nil { // a filesystem or a member on the disk itself
+			return err
+		}
 	}
 	return e.rewriteTable(ctx, d, want)
 }

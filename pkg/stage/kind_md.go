@@ -197,6 +197,13 @@ func (e *Env) assembleArray(ctx context.Context, n *plan.Node) error {
 		disks = append(disks, md.Dev{Major: m.Major, Minor: m.Minor})
 	}
 	e.started = append(e.started, started{dev, func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, mdKind().stop})
+	if e.isSource(n) {
+		e.noteArray(n)
+		// It must neither write nor resync before sync_max is set; an array that starts so becomes writable by its first write.
+		if err := e.startReadOnly(ctx, true); err != nil {
+			return err
+		}
+	}
 	w := md.CreateNode(node)
 	if err := e.do(ctx, machine.WriteSys{Path: "/sys/" + w.Path, Value: w.Value}); err != nil {
 		return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
@@ -214,6 +221,14 @@ func (e *Env) assembleArray(ctx context.Context, n *plan.Node) error {
 			// A half assembled array holds its members; the reason of the failure is what counts.
 			_ = e.do(ctx, machine.Ioctl{Dev: dev, Name: stop.Name, Req: stop.Req, Value: stop.Value})
 			return fmt.Errorf("array %s of %s: %w", n.Ref.ID(), strings.Join(alters, ", "), err)
+		}
+	}
+	if e.isSource(n) {
+		if err := e.noResync(ctx, n, node); err != nil {
+			return err
+		}
+		if err := e.startReadOnly(ctx, false); err != nil {
+			return err
 		}
 	}
 	return e.refresh(ctx)

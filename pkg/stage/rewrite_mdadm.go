@@ -14,7 +14,7 @@ import (
 )
 
 func (r *rewriter) mdadm() error {
-	if len(r.p.Target.Arrays()) == 0 {
+	if len(r.p.Target.Arrays()) == 0 && len(r.p.Source.Arrays()) == 0 {
 		return nil
 	}
 	name, err := mdConf(r.sys, func(name string) (bool, error) {
@@ -44,6 +44,16 @@ func (r *rewriter) mdadm() error {
 			homehost = host
 		}
 		arrays = append(arrays, md.ConfArray{Device: n.MD.Path(), UUID: uuid, Metadata: n.MD.Metadata, Members: memberNodes(r.p)})
+	}
+	// The old system's arrays stay as they are until finish: the new one starts none of them by itself.
+	for _, n := range r.p.Source.Arrays() {
+		uuid, err := md.ParseUUID(n.Ref.ID())
+		if err != nil {
+			return fmt.Errorf("array %s: %w", n.Ref.ID(), err)
+		}
+		if r.p.Target.Node(n.Ref) == nil {
+			arrays = append(arrays, md.ConfArray{Device: md.Ignore, UUID: uuid})
+		}
 	}
 	if old == nil {
 		r.out = append(r.out, machine.Mkdir{Path: path.Join(r.dir, path.Dir(name)), Mode: 0o755})

@@ -58,6 +58,7 @@ type Env struct {
 
 	Facts       *plan.Facts // refreshed before every stage
 	started     []started
+	arrays      map[string]string // the stamps of the source's arrays before they were started
 	records     Records
 	checkpoints copy.Checkpoints
 	journal     string // device, "" while there is none
