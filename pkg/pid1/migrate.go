@@ -49,7 +49,7 @@ func migrate(ctx context.Context, p *Init) error {
 	}
 	p.Consoles.Say("migrate-init %s, plan %s: %s", p.Version, p.image.ID, p.image.To)
 	e := p.Stages(p.image.Plan, p.image.text, pid1Machine{p}, p.Consoles.Event)
-	e.Self = Self
+	e.Self, e.Ask = Self, p.ask
 	p.job = job{
 		journal: func(ctx context.Context, text string) error {
 			return e.Record(ctx, stage.Record{Stage: "init", Event: stage.Failed, Text: text})

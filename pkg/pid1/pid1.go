@@ -37,8 +37,9 @@ type Init struct {
 	Listen     func()                  // opens the consoles; /dev is mounted by then
 	Reap       func(context.Context) error
 	Shell      func(context.Context) error
-	HoldScreen func(context.Context) // gives a person time to read the reason of a failure
-	End        func()                // ends the process; returns in a test only
+	Secret     func(context.Context) ([]byte, error) // reads a line from any console, without echo
+	HoldScreen func(context.Context)                 // gives a person time to read the reason of a failure
+	End        func()                                // ends the process; returns in a test only
 
 	modes   []mode
 	cmdline boot.Cmdline
@@ -58,7 +59,8 @@ func New(consoles *Consoles) *Init {
 	return &Init{
 		Args: os.Args[1:], Env: os.Environ(), Machine: m, Consoles: consoles,
 		Early: machine.EarlyMounts, Listen: consoles.open, Reap: m.Reap,
-		Shell: func(ctx context.Context) error { return m.Shell(ctx, machine.Consoles(), "/bin/sh") },
+		Shell:  func(ctx context.Context) error { return m.Shell(ctx, machine.Consoles(), "/bin/sh") },
+		Secret: func(ctx context.Context) ([]byte, error) { return machine.ReadSecret(ctx, machine.Consoles()) },
 		HoldScreen: func(ctx context.Context) {
 			ctx, done := context.WithTimeout(ctx, holdFor)
 			defer done()

@@ -27,7 +27,7 @@ type kind struct {
 }
 
 func kinds() []kind {
-	return []kind{diskKind(), mdKind(), fsKind(), swapKind()}
+	return []kind{diskKind(), mdKind(), luksKind(), lvKind(), fsKind(), swapKind()}
 }
 
 // kindOf returns the row of a node; a kind that needs nothing done (a partition comes with its disk's table) has none.

@@ -45,6 +45,8 @@ type Env struct {
 	Pause func(ctx context.Context) error
 	// Load loads kernel modules by name, dependencies first.
 	Load func(ctx context.Context, names ...string) error
+	// Ask asks for a passphrase on every console at once; nil where no one can be asked.
+	Ask func(ctx context.Context, prompt string) ([]byte, error)
 	// KernelLog collects what the kernel says about filesystems; nil where its log is not read.
 	KernelLog *copy.KernelLog
 	// Self is the path of this binary in the image.
@@ -66,6 +68,7 @@ type Env struct {
 	boot        string
 	alone       bool // nothing but the stages changes this machine
 	held        []string
+	passphrases [][]byte // those that opened a container
 }
 
 // Event is what a stage has to say while it works.

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package machine
+
+import (
+	"context"
+	"errors"
+)
+
+// ReadSecret reads a line from a terminal. It is only implemented for Linux.
+func ReadSecret(context.Context, []string) ([]byte, error) {
+	return nil, errors.ErrUnsupported
+}
