@@ -39,7 +39,7 @@ type options struct {
 	keepUUID, noGrow                        bool
 	rehearse, skipRehearsal                 bool
 	rehearseIn                              string
-	disks, wipe, leave                      values
+	disks, wipe, leave, keys                values
 	checkpoint                              time.Duration
 }
 

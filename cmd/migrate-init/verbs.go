@@ -45,6 +45,7 @@ func verbs() []verb {
 			fs.Var(&o.disks, "disk", "the new disk `DEV`; may be repeated")
 			fs.Var(&o.wipe, "wipe", "allow the contents of the new disk `DEV` to be destroyed; may be repeated")
 			fs.Var(&o.leave, "leave", "leave the partition `DEV` of the old disk behind (finish erases it); may be repeated")
+			fs.Var(&o.keys, "unlock", "open the encrypted container on a device with a key file, `DEV=FILE`, which goes into the image; without it the image asks for a passphrase at every console; may be repeated")
 			fs.StringVar(&o.engine, "engine", "", "copy every filesystem with this `ENGINE`: tree (file by file) or extent (used blocks); by default the plan chooses for each")
 			fs.StringVar(&o.metadata, "metadata", "", "md metadata `VERSION`: 1.2 (default), 1.1 or 1.0")
 			fs.StringVar(&o.onFailure, "on-failure", "", "the `ACTION` after a failed migration: reboot (the default, into the old system), shell or poweroff")

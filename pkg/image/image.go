@@ -20,6 +20,8 @@ const (
 	Marker = "/migrate-init.image"
 	// PlanPath is where the plan is in an image, byte for byte as the administrator reviewed it.
 	PlanPath = "/etc/migrate-init/plan.toml"
+	// KeyDir has the key files of encrypted containers, by UUID.
+	KeyDir = "/etc/migrate-init/keys"
 	// WatchdogPath lists the drivers of the host's watchdogs, a name a line; there is none where the host has no watchdog.
 	WatchdogPath = "/etc/migrate-init/watchdogs"
 )

@@ -13,6 +13,7 @@ import (
 type tool struct {
 	name, pkg, why string
 	files          []string // configuration, when it exists
+	dlopen         []string // libraries that it opens by itself
 	may            bool     // nice to have
 }
 
@@ -33,6 +34,11 @@ func (c *collector) wantedTools() []tool {
 	p := c.in.Plan
 	var out []tool
 	for _, k := range kinds() {
+		for i := range p.Source {
+			if n := &p.Source[i]; k.is(n) && k.sources != nil {
+				out = append(out, k.sources(c, n)...)
+			}
+		}
 		for i := range p.Target {
 			if n := &p.Target[i]; k.is(n) && k.tools != nil {
 				out = append(out, k.tools(c, n)...)
@@ -60,7 +66,7 @@ func (c *collector) tool(t tool) {
 		}
 		return
 	}
-	files, err := elf.Closure(c.host.root, []string{p}, nil)
+	files, err := elf.Closure(c.host.root, []string{p}, t.dlopen)
 	if err != nil {
 		var lib *elf.MissingError
 		if errors.As(err, &lib) { // it names the tool by itself

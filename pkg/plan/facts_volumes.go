@@ -1,5 +1,7 @@
 package plan
 
+import "fmt"
+
 // VolumeGroup is an LVM volume group as the newest metadata on its physical volumes describes it.
 type VolumeGroup struct {
 	UUID    string           `json:"uuid"`
@@ -110,4 +112,14 @@ func (f *Facts) mapped(node string) (lv *LogicalVolume, crypt *Crypt) {
 		}
 	}
 	return lv, crypt
+}
+
+// headless describes the encrypted mappings that have no LUKS header by which they could be found again, "" for none.
+func (f *Facts) headless() string {
+	for _, c := range f.Crypts {
+		if c.UUID == "" {
+			return fmt.Sprintf("the encrypted mapping %s on /dev/%s cannot be found again: %s", c.Name, c.Device, c.Unusual)
+		}
+	}
+	return ""
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -103,4 +104,26 @@ func cryptNode(f *Facts, c *Crypt) Node {
 		n.Size, n.Was = d.Size, d.Path
 	}
 	return n
+}
+
+// keyFiles notes which key files open which containers of the source, as the operator said.
+func (b *builder) keyFiles() {
+	for _, k := range b.in.Keys {
+		dev, file, ok := strings.Cut(k, "=")
+		d := b.f.Dev(dev)
+		var n *Node
+		for i := range b.f.Crypts {
+			if c := &b.f.Crypts[i]; d != nil && (c.Device == d.Name || c.Node == d.Name) {
+				n = b.p.Source.Node(Ref("luks:" + c.UUID))
+			}
+		}
+		switch {
+		case !ok || !path.IsAbs(file) || path.Clean(file) != file:
+			b.refuse("--unlock "+k, "write it as --unlock DEVICE=/PATH/TO/KEY-FILE", "it names no device and no file")
+		case n == nil:
+			b.refuse("--unlock "+k, "name the device of an encrypted container, as `migrate-init inspect` lists it", "%s is not an encrypted container that the source lies on", dev)
+		default:
+			n.LUKS.KeyFile = file
+		}
+	}
 }

@@ -11,6 +11,7 @@ type Intent struct {
 	Disks    []string // target disks: nodes, or links that the caller resolved
 	Wipe     []string // target disks whose known signatures may be destroyed
 	Leave    []string // partitions of the source disk that are not to be moved
+	Keys     []string // DEVICE=FILE: the key file that opens an encrypted container of the source
 	Engine   string   // "", "tree" or "extent"
 	Metadata string   // md metadata version; "" is 1.2
 	Policy   Policy   // zero fields get defaults

@@ -44,6 +44,7 @@ func (b *builder) findSource() {
 	b.sameTargets()
 	b.elsewhere()
 	b.p.Source = b.sourceGraph(w.seen)
+	b.keyFiles()
 }
 
 // sourceGraph is what moves, with everything that it lies on, as it was seen, and the source disks: filesystems by their

@@ -48,11 +48,12 @@ func (l *looker) containers() {
 	}
 	for _, m := range l.f.Devices {
 		kind, isCrypt := strings.CutPrefix(m.MappingID, "CRYPT-")
-		if !isCrypt || strings.HasPrefix(kind, "LUKS") || strings.HasPrefix(kind, "SUBDEV") {
+		known := slices.ContainsFunc(l.f.Crypts, func(c plan.Crypt) bool { return c.Node == m.Name })
+		if !isCrypt || known || strings.HasPrefix(kind, "SUBDEV") {
 			continue
 		}
 		kind, _, _ = strings.Cut(kind, "-")
-		c := plan.Crypt{Node: m.Name, Name: m.Mapping, Unusual: "it is of type " + strings.ToLower(kind) + ", without a LUKS header"}
+		c := plan.Crypt{Node: m.Name, Name: m.Mapping, Unusual: "it is of type " + strings.ToLower(kind) + ", and has no LUKS header on the device"}
 		for _, d := range l.f.Devices {
 			if slices.Contains(d.Holders, m.Name) {
 				c.Device = d.Name
