@@ -105,7 +105,7 @@ func (r *rig) oldSystem() *lab.VM {
 func (r *rig) schedule(vm *lab.VM, words string) {
 	r.t.Helper()
 	r.must(vm, "migrate-init inspect")
-	r.must(vm, "cd /root && migrate-init plan "+words+" && cat plan.toml")
+	r.must(vm, "cd /root && migrate-init plan "+words)
 	r.must(vm, "cd /root && migrate-init check plan.toml")
 	r.must(vm, "cd /root && migrate-init build plan.toml -o migrate.img && ls -l migrate.img")
 	r.must(vm, "cd /root && migrate-init schedule plan.toml --image migrate.img 2>&1")

@@ -14,10 +14,10 @@ layers() {
 	lvcreate -q -y -n root -L 1000M vg0
 	lvcreate -q -y -n swap -L 64M vg0
 	if [ "$BOOT" = separate ]; then
-		lvcreate -q -y -n var -L 320M vg0
+		lvcreate -q -y -n var -L 640M vg0
 		mkfs.ext4 -q "$(part "$D1" 1)"
 	else
-		lvcreate -q -y -n var -L 320M --type striped --stripes 2 vg0
+		lvcreate -q -y -n var -L 640M --type striped --stripes 2 vg0
 		lvcreate -q -y -n data -L 128M --type raid1 --mirrors 1 --nosync vg0
 		mkfs.ext4 -q /dev/vg0/data
 	fi

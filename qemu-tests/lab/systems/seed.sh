@@ -1,6 +1,6 @@
 # MBR: / on a primary partition; swap, /var, /usr and /data on logical ones; /home and /srv bound from /data.
 layers() {
-	printf '%s\n' "size=640MiB, type=83, bootable" "type=5" "size=64MiB, type=82" "size=320MiB, type=83" "size=640MiB, type=83" "type=83" | mbr "$D1"
+	printf '%s\n' "size=640MiB, type=83, bootable" "type=5" "size=64MiB, type=82" "size=640MiB, type=83" "size=640MiB, type=83" "type=83" | mbr "$D1"
 	mkswap -q "$(part "$D1" 5)"
 	local n
 	for n in 1 6 7 8; do mkfs.ext4 -q "$(part "$D1" $n)"; done
