@@ -20,8 +20,7 @@ func (m *Machine) Write(b *Device, p []byte, off int64, what any) error {
 	if a := m.Arrays[b.Name]; a != nil {
 		a.asleep = false
 	}
-	b.Write(p, off)
-	return nil
+	return b.write(p, off)
 }
 
 // Dev gives the device of a name, with or without /dev/; nil when the kernel does not show it.
@@ -52,7 +51,7 @@ func (m *Machine) holders(b *Device) []string {
 		}
 	}
 	for _, d := range m.Devices {
-		if m.Arrays[d.Name] == nil && slices.Contains(d.Legs, b) {
+		if m.Arrays[d.Name] == nil && slices.Contains(d.below(), b) {
 			out = append(out, d.Name)
 		}
 	}
@@ -80,6 +79,7 @@ type Device struct {
 	cached       bool // metadata that a copy wrote is in the page cache
 	Legs         []*Device
 	LegOffset    int64
+	layer        layer // of a mapping or a loop device
 }
 
 // ReadAt reads; what has legs is read from its first.
@@ -88,7 +88,11 @@ func (b *Device) ReadAt(p []byte, off int64) (int, error) {
 	var err error
 	room := max(0, b.Size-off)
 	cut := p[:min(int64(len(p)), room)]
-	if b.Disk != nil {
+	if b.layer != nil {
+		if err = b.layer.readAt(cut, off); err == nil {
+			n = len(cut)
+		}
+	} else if b.Disk != nil {
 		n, err = b.Disk.ReadAt(cut, b.Offset+off)
 	} else if len(b.Legs) > 0 {
 		n, err = b.Legs[0].ReadAt(cut, b.LegOffset+off)
@@ -102,22 +106,47 @@ func (b *Device) ReadAt(p []byte, off int64) (int, error) {
 // Close does nothing.
 func (b *Device) Close() error { return nil }
 
-// Write writes what no one may refuse: an array writes to all its members.
-func (b *Device) Write(p []byte, off int64) {
+// Write writes what no one may refuse.
+func (b *Device) Write(p []byte, off int64) { _ = b.write(p, off) }
+
+// write writes: an array writes to all its members, and fails only where all of them do.
+func (b *Device) write(p []byte, off int64) error {
+	if b.layer != nil {
+		return b.layer.writeAt(p, off)
+	}
 	if b.Disk != nil {
 		b.Disk.Write(p, b.Offset+off)
 	}
+	var failed []error
 	for _, l := range b.Legs {
-		l.Write(p, b.LegOffset+off)
+		if err := l.write(p, b.LegOffset+off); err != nil {
+			failed = append(failed, err)
+		}
 	}
+	if len(failed) > 0 && len(failed) == len(b.Legs) {
+		return failed[0]
+	}
+	return nil
+}
+
+// below are the devices that a layer holds.
+func (b *Device) below() []*Device {
+	if b.layer != nil {
+		return b.layer.under()
+	}
+	return b.Legs
 }
 
 func (b *Device) disks() []*Disk {
 	if b.Disk != nil {
 		return []*Disk{b.Disk}
 	}
+	legs := b.Legs
+	if b.layer != nil {
+		legs = b.layer.writes()
+	}
 	var out []*Disk
-	for _, l := range b.Legs {
+	for _, l := range legs {
 		out = append(out, l.disks()...)
 	}
 	return out

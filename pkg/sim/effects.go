@@ -44,6 +44,14 @@ func (m *Machine) carry(e machine.Effect, torn bool) error {
 		m.Arrays[e.Value] = &Array{}
 		minor, _ := strconv.Atoi(strings.TrimPrefix(e.Value, "md"))
 		m.Devices = append(m.Devices, &Device{Name: e.Value, Major: 9, Minor: uint32(minor)})
+	case machine.Mapping:
+		return m.mapDevice(e)
+	case machine.Unmap:
+		return m.unmap(e)
+	case machine.Loop:
+		return m.loop(e)
+	case machine.LoopOff:
+		return m.loopOff(e)
 	case machine.Mount:
 		return m.mount(e)
 	case machine.Unmount:
@@ -52,6 +60,11 @@ func (m *Machine) carry(e machine.Effect, torn bool) error {
 				for _, mount := range m.Mounts[i+1:] {
 					if strings.HasPrefix(mount.Dir, e.Target+"/") {
 						return fmt.Errorf("mount %s: busy: %s is mounted", e.Target, mount.Dir)
+					}
+				}
+				for _, b := range m.Devices {
+					if file, ok := b.layer.(ram); ok && strings.HasPrefix(file.file, e.Target+"/") {
+						return fmt.Errorf("mount %s: busy: %s is attached to %s", e.Target, file.file, b.Name)
 					}
 				}
 				m.flush(m.Mounts[i].Tree)

@@ -84,6 +84,8 @@ func (m *Machine) sysfs(b *Device) fstest.MapFS {
 		at = bus + "/virtio/block/" + disk + "/" + b.Name
 		file(at+"/partition", "%d", b.Number)
 		file(at+"/start", "%d", b.Offset/512)
+	case b.layer != nil:
+		b.layerFiles(at, file)
 	case m.Arrays[b.Name] == nil: // a layer over other devices, as device-mapper makes them
 		file(at+"/dm/name", "%s", b.Name)
 	default:

@@ -84,6 +84,9 @@ func (m *Machine) content() string {
 	var b strings.Builder
 	for _, d := range m.Devices {
 		fmt.Fprintf(&b, "%s %d %d %d %d;", d.Name, d.Offset, d.Size, d.LegOffset, len(d.Legs))
+		if d.layer != nil {
+			b.WriteString(d.layer.fingerprint())
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Arrays)) {
 		a := m.Arrays[name]

@@ -51,6 +51,8 @@ type Machine struct {
 
 	Finds map[string][]tree.Finding // by source UUID: what a look before the copy finds there
 
+	Replays map[string]Replay // by filesystem UUID: what a replay of its journal does
+
 	loose map[string]fstest.MapFS // by filesystem UUID and name: what programs overwrote and no one has synced yet; nil files were not there
 
 	journaled map[string]map[string]bool // by filesystem UUID: names of renames that are in its journal only, until a sync or a mount for writing
@@ -111,7 +113,7 @@ func (m *Machine) Do(_ context.Context, e machine.Effect) (machine.Output, error
 		return machine.Output{}, then
 	}
 	for _, name := range e.Writes() {
-		if b := m.Dev(name); b != nil {
+		if b, err := m.param(name); err == nil {
 			m.guard(b, e)
 		}
 	}
@@ -158,7 +160,7 @@ func (m *Machine) Boot() {
 
 // Clone copies what outlives a boot.
 func (m *Machine) Clone(t testing.TB) *Machine {
-	c := &Machine{TB: t, boots: m.boots, layout: m.layout, Rules: m.Rules, Trees: map[string]fstest.MapFS{}, Finds: m.Finds}
+	c := &Machine{TB: t, boots: m.boots, layout: m.layout, Rules: m.Rules, Trees: map[string]fstest.MapFS{}, Finds: m.Finds, Replays: m.Replays}
 	for _, d := range m.Disks {
 		c.Disks = append(c.Disks, d.clone())
 	}

@@ -66,8 +66,14 @@ func (m *Machine) mount(e machine.Mount) error {
 		}
 		if mount.ReadOnly && e.Data == "noload" {
 			mount.Tree = m.unreplayed(id)
+			if Dirty(b) {
+				m.TB.Errorf("mount %s: its journal has yet to be replayed", e.Source)
+			}
 		} else {
 			delete(m.journaled, id)
+			if err := m.replay(b, id); err != nil {
+				return fmt.Errorf("mount %s: %w", e.Source, err)
+			}
 		}
 		if !mount.ReadOnly {
 			if b.ReadOnly {
