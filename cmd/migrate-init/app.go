@@ -149,8 +149,9 @@ func (a *app) env(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.
 			}
 			return nil
 		},
-		Pause: pause,
-		Load:  stage.Modules(a.world().Root, m),
+		Pause:  pause,
+		Load:   stage.Modules(a.world().Root, m),
+		Status: machine.StatusOfMapping,
 	}
 }
 

@@ -88,6 +88,16 @@ func aHost() fstest.MapFS {
 	return root
 }
 
+// withDM adds the modules that make snapshots in memory.
+func withDM(root fstest.MapFS) {
+	for file, deps := range map[string]string{"drivers/block/loop.ko": "", "drivers/md/dm-mod.ko": "", "drivers/md/dm-bufio.ko": "kernel/drivers/md/dm-mod.ko",
+		"drivers/md/dm-snapshot.ko": "kernel/drivers/md/dm-bufio.ko kernel/drivers/md/dm-mod.ko"} {
+		root[modDir+"kernel/"+file] = &fstest.MapFile{Mode: 0o644, Data: sim.Module(release)}
+		dep := root[modDir+"modules.dep"]
+		dep.Data = append(dep.Data, "kernel/"+file+": "+deps+"\n"...)
+	}
+}
+
 func input(t testing.TB, root fs.FS, p *plan.Plan) Input {
 	t.Helper()
 	return Input{Plan: p, PlanText: text(t, p), Root: root, Self: "/opt/migrate-init", Family: families().Family(p.Machine.Family)}

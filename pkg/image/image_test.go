@@ -272,6 +272,9 @@ func TestRefuses(t *testing.T) {
 			[]string{"program /opt/migrate-init: file does not exist"}, 0},
 		{"damaged firmware", func(r fstest.MapFS, _ *plan.Plan) { r["usr/lib/firmware/ata/packed.bin.zst"].Data = []byte("x") },
 			[]string{"firmware ata/packed.bin, named by module libata", "packed.bin.zst"}, 0},
+		{"missing modules of an overlay", func(_ fstest.MapFS, p *plan.Plan) {
+			p.Overlays = []plan.Overlay{{On: "disk:old1", Size: 16 << 20}}
+		}, []string{"module dm_snapshot: not found", "snapshots in memory of the sources", "linux-image-" + release}, 3},
 		{"several at once", func(r fstest.MapFS, p *plan.Plan) {
 			delete(r, "usr/sbin/mke2fs")
 			delete(r, "usr/sbin/mkswap")

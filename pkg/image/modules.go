@@ -45,6 +45,13 @@ func (c *collector) modules() {
 			c.refuse("kernel %s: %s: %w; %s", release, w.why, err, moduleFix(err, pkg))
 		}
 	}
+	for _, w := range overlayModules(c.in.Plan) {
+		if err := s.take(w); err != nil && w.may {
+			c.warn("kernel %s: %s: %v", release, w.why, err)
+		} else if err != nil {
+			c.refuse("kernel %s: %s: %w; %s", release, w.why, err, moduleFix(err, pkg))
+		}
+	}
 	for _, w := range s.partners() {
 		if err := s.take(w); err != nil {
 			c.warn("kernel %s: %s: %v", release, w.why, err)

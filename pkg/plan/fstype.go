@@ -122,6 +122,11 @@ func (t FSType) immovable(features []string) string {
 	return t.Immovable(features)
 }
 
+// RepairOf is the command that repairs a filesystem of the type.
+func (t FSType) RepairOf(dev string) string {
+	return fill(t.Fixes.Repair, "with the tools of its type", dev, "")
+}
+
 // fill puts a device and a label into a fix; a type without one gets the words other.
 func fill(fix, other, dev, label string) string {
 	if fix == "" {

@@ -68,3 +68,19 @@ func (m *Machine) replay(b *Device, id string) (err error) {
 	}
 	return err
 }
+
+// FillStores is the kernel giving up every snapshot, as it does when a store is full.
+func (m *Machine) FillStores() {
+	m.version++
+	for _, b := range m.Devices {
+		t, ok := b.layer.(*mapping)
+		if !ok {
+			continue
+		}
+		for _, x := range t.targets {
+			if s, ok := x.layer.(*snapshot); ok {
+				s.invalid = true
+			}
+		}
+	}
+}

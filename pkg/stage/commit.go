@@ -81,6 +81,9 @@ func runHandover(ctx context.Context, e *Env) error {
 	if err := e.releaseTree(ctx, "/", "/usr"); err != nil {
 		return err
 	}
+	if err := e.releaseOverlays(ctx); err != nil {
+		return err
+	}
 	if err := e.do(ctx, machine.Sync{Path: TargetDir}); err != nil {
 		return err
 	}

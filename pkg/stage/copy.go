@@ -31,7 +31,7 @@ func (e *Env) mount(ctx context.Context, m machine.Mount) error {
 	if e.mounted(m.Target) {
 		return nil
 	}
-	e.started = append(e.started, started{m.Target, (*Env).mounted, func(ctx context.Context, e *Env, dir string) error {
+	e.started = append(e.started, started{what: m.Target, there: (*Env).mounted, stop: func(ctx context.Context, e *Env, dir string) error {
 		return e.do(ctx, machine.Unmount{Target: dir})
 	}})
 	return e.do(ctx, machine.Mkdir{Path: m.Target, Mode: 0o755}, m)

@@ -15,6 +15,9 @@ func (e *Env) stamps() map[string]string {
 	for _, s := range e.Plan.Source.Filesystems() {
 		if d, _ := e.Facts.FS(s.Ref.ID()); d != nil {
 			m["stamp:"+s.Ref.ID()] = d.Filesystem().Stamp
+			if was, replayed := e.stampOf[s.Ref.ID()]; replayed {
+				m["stamp:"+s.Ref.ID()] = was
+			}
 		}
 	}
 	return m

@@ -102,7 +102,7 @@ func (e *Env) openWith(ctx context.Context, n *plan.Node, dev string, key []byte
 	if err := e.do(ctx, machine.Mkdir{Path: "/run/cryptsetup", Mode: 0o700}); err != nil { // it keeps locks there
 		return err
 	}
-	e.started = append(e.started, started{n.LUKS.Path(), func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, luksKind().stop})
+	e.started = append(e.started, started{what: n.LUKS.Path(), there: func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, stop: luksKind().stop})
 	argv := []string{"cryptsetup", "open", "--type", "luks", "--key-file", "-", dev, n.LUKS.Name}
 	if err := e.do(ctx, machine.Exec{Argv: argv, Env: cryptEnv(), Stdin: key, Alters: []string{dev}}); err != nil {
 		return err

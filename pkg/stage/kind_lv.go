@@ -137,7 +137,7 @@ func (e *Env) target(g lvm.Group, p lvm.Piece) machine.MappingTarget {
 
 // mapped makes a mapping and waits for the device of its node.
 func (e *Env) mapped(ctx context.Context, m machine.Mapping, n *plan.Node) error {
-	e.started = append(e.started, started{"/dev/mapper/" + m.Name, func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, lvKind().stop})
+	e.started = append(e.started, started{what: "/dev/mapper/" + m.Name, there: func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, stop: lvKind().stop})
 	if err := e.do(ctx, m); err != nil {
 		return err
 	}

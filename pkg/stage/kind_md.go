@@ -196,7 +196,7 @@ func (e *Env) assembleArray(ctx context.Context, n *plan.Node) error {
 		alters[i] = m.Path
 		disks = append(disks, md.Dev{Major: m.Major, Minor: m.Minor})
 	}
-	e.started = append(e.started, started{dev, func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, mdKind().stop})
+	e.started = append(e.started, started{what: dev, there: func(e *Env, dev string) bool { return e.Facts.Dev(dev) != nil }, stop: mdKind().stop})
 	if e.isSource(n) {
 		e.noteArray(n)
 		// It must neither write nor resync before sync_max is set; an array that starts so becomes writable by its first write.

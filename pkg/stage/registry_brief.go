@@ -5,7 +5,7 @@ import "migrate-init/pkg/plan"
 // What each stage does, on one line of a screen.
 
 func briefReveal(p *plan.Plan, _ *plan.Facts) string {
-	return "find the planned disks by identity; lock " + p.OldDisks() + " read-only"
+	return "find the planned disks by identity; lock " + p.OldDisks() + " read-only" + semicolon(p.OverlayText())
 }
 
 func briefCheck(*plan.Plan, *plan.Facts) string {

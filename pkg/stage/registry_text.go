@@ -5,7 +5,15 @@ import "migrate-init/pkg/plan"
 // What each stage does, for people: one sentence without its end.
 
 func textReveal(p *plan.Plan, _ *plan.Facts) string {
-	return p.OldDisks() + " is locked read-only in the kernel, every disk of the plan is found by its identity, and existing layers (arrays) are started"
+	return p.OldDisks() + " is locked read-only in the kernel, every disk of the plan is found by its identity, and existing layers (arrays) are started" + semicolon(p.OverlayText()) +
+		"; the journal of a filesystem that was not unmounted cleanly is replayed in memory"
+}
+
+func semicolon(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "; " + s
 }
 
 func textCheck(*plan.Plan, *plan.Facts) string {
@@ -17,7 +25,7 @@ func textPrepare(p *plan.Plan, f *plan.Facts) string {
 }
 
 func textCopy(p *plan.Plan, f *plan.Facts) string {
-	return "each filesystem is read without replaying its journal, and copied completely: " + p.CopyText(f)
+	return "each filesystem is read without a write to its disk, and copied completely: " + p.CopyText(f)
 }
 
 func textVerify(*plan.Plan, *plan.Facts) string {

@@ -10,8 +10,9 @@ import (
 	"migrate-init/pkg/survey"
 )
 
-// runReveal locks the sources before anything is opened, waits for the planned disks, and starts what exists already, the
-// lowest layers first, until nothing new appears: the layers that a source lies on, and what an interrupted run began.
+// runReveal locks the sources before anything is opened, waits for the planned disks, covers the sources that need it with
+// snapshots in memory, and starts what exists already, the lowest layers first, until nothing new appears: the layers that a
+// source lies on, and what an interrupted run began.
 func runReveal(ctx context.Context, e *Env) error {
 	if err := e.waitDisks(ctx); err != nil {
 		return err
@@ -32,7 +33,16 @@ func runReveal(ctx context.Context, e *Env) error {
 	if Finishing(e.Plan, e.records) {
 		return nil // the arrays belong to the new system now: alone, the member here may be a stale half
 	}
-	return e.startIdle(ctx, e.Plan.Source, e.Plan.Target)
+	if e.records.Done(commit) {
+		return e.startIdle(ctx, e.Plan.Target) // nothing is copied any more
+	}
+	if err := e.onSources(func() error { return e.cover(ctx) }); err != nil {
+		return err
+	}
+	if err := e.startIdle(ctx, e.Plan.Source, e.Plan.Target); err != nil {
+		return err
+	}
+	return e.onSources(func() error { return e.replay(ctx) })
 }
 
 // startIdle starts every node of the graphs that is there and does not run, until a look shows nothing more to start.
@@ -41,12 +51,19 @@ func (e *Env) startIdle(ctx context.Context, graphs ...plan.Graph) error {
 		some := false
 		for _, g := range graphs {
 			for i := range g {
-				if k := kindOf(&g[i]); k.start != nil && k.idle(e, &g[i]) {
-					if err := k.start(ctx, e, &g[i]); err != nil {
-						return err
-					}
-					some = true
+				k := kindOf(&g[i])
+				if k.start == nil || !k.idle(e, &g[i]) {
+					continue
 				}
+				start := func() error { return k.start(ctx, e, &g[i]) }
+				if e.Plan.Source.Node(g[i].Ref) != nil {
+					begin := start
+					start = func() error { return e.onSources(begin) }
+				}
+				if err := start(); err != nil {
+					return err
+				}
+				some = true
 			}
 		}
 		if !some {

@@ -47,6 +47,8 @@ type Env struct {
 	Load func(ctx context.Context, names ...string) error
 	// Ask asks for a passphrase on every console at once; nil where no one can be asked.
 	Ask func(ctx context.Context, prompt string) ([]byte, error)
+	// Status asks the kernel for the state of a device-mapper device; nil: nothing is asked.
+	Status func(name string) (machine.MappingState, error)
 	// KernelLog collects what the kernel says about filesystems; nil where its log is not read.
 	KernelLog *copy.KernelLog
 	// Self is the path of this binary in the image.
@@ -61,6 +63,7 @@ type Env struct {
 	Facts       *plan.Facts // refreshed before every stage
 	started     []started
 	arrays      map[string]string // the stamps of the source's arrays before they were started
+	stampOf     map[string]string // by UUID: the stamps of filesystems before their journals were replayed in memory
 	records     Records
 	checkpoints copy.Checkpoints
 	journal     string // device, "" while there is none
@@ -152,16 +155,25 @@ func (e *Env) past(stages []Stage) bool {
 
 func (e *Env) step(ctx context.Context, s Stage) error {
 	if s.Looks {
-		return e.failed(ctx, s, s.Run(ctx, e))
+		return e.failed(ctx, s, e.run(ctx, s))
 	}
 	if err := e.Record(ctx, Record{Stage: s.Name, Event: Begin}); err != nil {
 		return &FailedError{s.Name, err}
 	}
-	err := s.Run(ctx, e)
+	err := e.run(ctx, s)
 	if err == nil {
 		err = e.Record(ctx, Record{Stage: s.Name, Event: Done})
 	}
 	return e.failed(ctx, s, err)
+}
+
+// run runs a stage. What was read through an overlay counts only if its store was not full: errors may have been passed over.
+func (e *Env) run(ctx context.Context, s Stage) error {
+	err := s.Run(ctx, e)
+	if s.Where == plan.InImage {
+		err = errors.Join(e.storesFull(), err)
+	}
+	return err
 }
 
 // failed records why a stage failed. What only looked in a running system leaves no trace,

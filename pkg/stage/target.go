@@ -137,6 +137,8 @@ type started struct {
 	what  string // a device, or a directory that something is mounted on
 	there func(e *Env, what string) bool
 	stop  func(ctx context.Context, e *Env, what string) error
+	// source: it stands on the sources, and the new system does not need it.
+	source bool
 }
 
 // Abandon leaves the machine as safe as can be after a failure: what this run mounted and started is released, the last

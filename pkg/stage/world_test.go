@@ -25,7 +25,7 @@ func (w *world) env(p *plan.Plan, text []byte) *Env {
 			engine = finalizing{copier{w}}
 		}
 	}
-	return &Env{Plan: p, PlanText: text, Loaders: loader.Known(), Machine: w, Look: w.Look, Copier: engine, Self: "/init", Open: w.Open, Inside: w.Inside, Clock: w.Clock, Wait: w.Wait, Load: w.Load, Pause: w.Pause,
+	return &Env{Plan: p, PlanText: text, Loaders: loader.Known(), Machine: w, Look: w.Look, Copier: engine, Self: "/init", Open: w.Open, Inside: w.Inside, Clock: w.Clock, Wait: w.Wait, Load: w.Load, Pause: w.Pause, Status: w.Status,
 		Tell: func(e Event) { w.Told = append(w.Told, e.Stage+": "+e.Text) },
 	}
 }
