@@ -1,6 +1,9 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // VolumeGroup is an LVM volume group as the newest metadata on its physical volumes describes it.
 type VolumeGroup struct {
@@ -122,4 +125,12 @@ func (f *Facts) headless() string {
 		}
 	}
 	return ""
+}
+
+// Internal reports whether a device is a part of a logical volume (an image of a mirror, the origin below a snapshot): LVM
+// appends a word to the UUID of such a device. It shows what the whole volume shows, which would then be seen twice.
+func (d *Device) Internal() bool {
+	const uuid = 2 * 32 // of the group and of the volume
+	id, ok := strings.CutPrefix(d.MappingID, "LVM-")
+	return ok && len(id) > uuid
 }

@@ -104,8 +104,9 @@ func stale(p *plan.Plan, f *plan.Facts, rs Records, s *plan.Node) plan.Findings 
 	for _, n := range p.Source.Under(s.Ref) {
 		switch a := f.Array(n.Ref.ID()); {
 		case n.Disk != nil || n.Part != nil:
+		case n.MD == nil && (n.VG != nil || runs(p, f, n) || len(out) > 0): // a group is as present as its volumes; one reason is enough
 		case n.MD == nil:
-			refuse("old "+n.Called(), "start it, or pass --discard-changes", "it does not run, so it is not known whether what is on it changed since it was copied")
+			refuse("old "+n.Called(), startCommand(p, n)+"; or pass --discard-changes", "it does not run, so it is not known whether what is on it changed since it was copied")
 		case a == nil:
 			refuse("old array "+n.Ref.ID(), "copy what you want to keep of it, then pass --discard-changes", "its members are no longer on the old disks")
 		case rs.Fact(arrayStamp(n.Ref.ID())) != a.Stamp():
@@ -113,6 +114,24 @@ func stale(p *plan.Plan, f *plan.Facts, rs Records, s *plan.Node) plan.Findings 
 		}
 	}
 	return out
+}
+
+// runs reports whether a node has a device now.
+func runs(p *plan.Plan, f *plan.Facts, n *plan.Node) bool {
+	d, err := f.Volume(p, n.Ref)
+	return err == nil && d != nil
+}
+
+// startCommand is what starts a layer of the old system, so that it can be looked at.
+func startCommand(p *plan.Plan, n *plan.Node) string {
+	low := p.Source.Node(n.Lower())
+	switch {
+	case n.LUKS != nil && low != nil:
+		return fmt.Sprintf("open it: cryptsetup open --readonly %s %s", low.Was, n.LUKS.Name)
+	case n.LV != nil:
+		return "activate it: lvchange -ay " + n.LV.Group + "/" + n.LV.Name
+	}
+	return "start it"
 }
 
 // releaseLayers stops what runs on an old disk, the highest first: the new system's udev may have assembled an old array, or

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"migrate-init/pkg/fstab"
+	"migrate-init/pkg/lvm"
 	"migrate-init/pkg/plan"
 )
 
@@ -34,6 +35,35 @@ func sources(p *plan.Plan) []*plan.Node { return append(p.Source.Filesystems(), 
 func oldNode(p *plan.Plan, spec fstab.Spec) *plan.Node {
 	for _, n := range sources(p) {
 		for _, s := range called(p, n) {
+			if s.Value != "" && s.Same(spec) {
+				return n
+			}
+		}
+	}
+	return nil
+}
+
+// oldContainer is the encrypted container of the source that a line of crypttab means, nil for none: by its own UUID, or by
+// what it lies on. One that stays is not meant.
+func oldContainer(p *plan.Plan, spec fstab.Spec) *plan.Node {
+	for i := range p.Source {
+		n := &p.Source[i]
+		if n.LUKS == nil || p.Target.Node(n.Ref) != nil {
+			continue
+		}
+		names := []fstab.Spec{{Kind: fstab.UUID, Value: n.Ref.ID()}}
+		if low := p.Source.Node(n.Lower()); low != nil {
+			names = append(names, fstab.Spec{Kind: fstab.Device, Value: low.Was}, fstab.Spec{Kind: fstab.Device, Value: idLink(p, low.Was)})
+			switch {
+			case low.Part != nil:
+				names = append(names, fstab.Spec{Kind: fstab.PartUUID, Value: low.Ref.ID()}, fstab.Spec{Kind: fstab.PartLabel, Value: low.Part.Name})
+			case low.MD != nil:
+				names = append(names, fstab.Spec{Kind: fstab.Device, Value: low.MD.Path()})
+			case low.LV != nil:
+				names = append(names, fstab.Spec{Kind: fstab.Device, Value: low.LV.Path()}, fstab.Spec{Kind: fstab.Device, Value: "/dev/mapper/" + lvm.MapperName(low.LV.Group, low.LV.Name)})
+			}
+		}
+		for _, s := range names {
 			if s.Value != "" && s.Same(spec) {
 				return n
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"migrate-init/pkg/lvm"
@@ -25,13 +26,28 @@ func lvKind() kind {
 	}
 }
 
-// unmap removes the mapping of a device. One that is gone already is as it should be.
+// unmap removes the mapping of a device, and then those of LVM's own parts below it (images of a mirror), which nothing else
+// uses. One that is gone already is as it should be.
 func (e *Env) unmap(ctx context.Context, dev string) error {
 	d := e.Facts.Dev(dev)
 	if d == nil || d.Mapping == "" {
 		return nil
 	}
-	return e.do(ctx, machine.Unmap{Name: d.Mapping})
+	var parts []string
+	for _, x := range e.Facts.Devices {
+		if x.Internal() && slices.Contains(x.Holders, d.Name) {
+			parts = append(parts, x.Path)
+		}
+	}
+	if err := e.do(ctx, machine.Unmap{Name: d.Mapping}); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if err := e.unmap(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startVolume reads the metadata of the volume's group again, and maps the volume as it says now.

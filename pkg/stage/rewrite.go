@@ -184,7 +184,11 @@ func (r *rewriter) crypttab() error {
 			return nil, err
 		}
 		for _, x := range t.Entries() {
-			if to := r.becomes(x.Source); to != "" {
+			if n := oldContainer(r.p, x.Source); n != nil {
+				if err := t.CommentOut(x.Line, "migrate-init: nothing of this system is in it any more"); err != nil {
+					return nil, err
+				}
+			} else if to := r.becomes(x.Source); to != "" {
 				if err := t.SetSource(x.Line, fstab.Spec{Kind: fstab.UUID, Value: to}); err != nil {
 					return nil, err
 				}

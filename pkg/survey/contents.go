@@ -17,7 +17,7 @@ import (
 
 // contents gives a device its table and signatures, and notes its md superblocks. known is what looks remember.
 func (l *looker) contents(d *plan.Device, known map[string]reading) {
-	if d.Size == 0 || internal(d) || l.f.Overlay(d.Name) != nil || l.stores(d) {
+	if d.Size == 0 || d.Internal() || l.f.Overlay(d.Name) != nil || l.stores(d) {
 		return
 	}
 	if d.Kind == plan.KindDM && l.attr("sys/class/block", d.Name, "dm/suspended") == "1" {

@@ -10,14 +10,6 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// internal reports whether a device is a part of a volume (an image of a mirror, the origin below a snapshot): LVM appends
-// a word to the UUID of such a device. It shows what the whole volume shows, which would then be seen twice.
-func internal(d *plan.Device) bool {
-	const uuid = 2 * 32 // of the group and of the volume
-	id, ok := strings.CutPrefix(d.MappingID, "LVM-")
-	return ok && len(id) > uuid
-}
-
 // layers reads the labels of layers that a signature was found of.
 func (l *looker) layers(d *plan.Device, r io.ReaderAt) {
 	if carries(d, plan.ContentRaid) {
