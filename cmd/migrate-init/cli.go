@@ -31,16 +31,17 @@ type call struct {
 
 // options is every option of every command; each command registers its own.
 type options struct {
-	json, dryRun, list, discard, files      bool
-	explain, all                            bool
-	to, engine, metadata, onFailure, output string
-	image, label, readError, diskKind       string
-	decode                                  string
-	keepUUID, noGrow                        bool
-	rehearse, skipRehearsal                 bool
-	rehearseIn                              string
-	disks, wipe, leave, keys                values
-	checkpoint                              time.Duration
+	json, dryRun, list, discard, files bool
+	explain, all                       bool
+	to, old, engine, metadata          string
+	onFailure, output                  string
+	image, label, readError, diskKind  string
+	decode                             string
+	keepUUID, noGrow                   bool
+	rehearse, skipRehearsal            bool
+	rehearseIn                         string
+	disks, wipe, leave, keys           values
+	checkpoint                         time.Duration
 }
 
 // values is an option that may be given several times.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"migrate-init/pkg/copy"
+	"migrate-init/pkg/plan"
 )
 
 // Groups of commands, by what a person wants to do, in the order of the help.
@@ -40,9 +41,10 @@ func verbs() []verb {
 			fs.StringVar(&o.decode, "decode", "", "read the report that a failed migration printed, from `FILE`, a captured log of its console; - is standard input")
 			asJSON(fs, o)
 		}, cmdReport},
-		{groupPlan, "plan", "--to raid1 --disk DEV", "make a plan, and show it on one screen", nil, func(fs *flag.FlagSet, o *options) {
-			fs.StringVar(&o.to, "to", "", "the new `LAYOUT`: raid1")
+		{groupPlan, "plan", "--to LAYOUT --disk DEV...", "make a plan, and show it on one screen", nil, func(fs *flag.FlagSet, o *options) {
+			fs.StringVar(&o.to, "to", "", "the new `LAYOUT`: "+plan.Layouts())
 			fs.Var(&o.disks, "disk", "the new disk `DEV`; may be repeated")
+			fs.StringVar(&o.old, "old", "", "what finish does with the old disks, `JOIN`: join (they become members of the new arrays) or keep (they are not touched); the default is keep for raid1 on two or more new disks, and join otherwise")
 			fs.Var(&o.wipe, "wipe", "allow the contents of the new disk `DEV` to be destroyed; may be repeated")
 			fs.Var(&o.leave, "leave", "leave the partition `DEV` of the old disk behind (finish erases it); may be repeated")
 			fs.Var(&o.keys, "unlock", "open the encrypted container on a device with a key file, `DEV=FILE`, which goes into the image; without it the image asks for a passphrase at every console; may be repeated")

@@ -71,15 +71,26 @@ func grubMetadata(version string) string {
 	return "mdraid1x"
 }
 
-// grubModules are those by which the old GRUB reads the planned volumes and its own /boot.
-func grubModules(p *plan.Plan) []string {
-	modules := []string{"part_gpt", "part_msdos", "diskfilter"}
-	for _, a := range p.Target.Arrays() {
-		if m := grubMetadata(a.MD.Metadata); !slices.Contains(modules, m) {
-			modules = append(modules, m)
+// grubLevels are the modules by which GRUB reads an array of a level that misses members, beside the one of its metadata
+// (grub-core/disk/raid5_recover.c, raid6_recover.c). Mirrors and RAID10 are in diskfilter itself.
+func grubLevels() map[int]string { return map[int]string{5: "raid5rec", 6: "raid6rec"} }
+
+// grubArrays are the modules for a graph's arrays.
+func grubArrays(g plan.Graph) []string {
+	var out []string
+	for _, a := range g.Arrays() {
+		for _, m := range []string{grubMetadata(a.MD.Metadata), grubLevels()[a.MD.Level]} {
+			if m != "" && !slices.Contains(out, m) {
+				out = append(out, m)
+			}
 		}
 	}
-	return append(modules, p.BootFSType().GRUB)
+	return out
+}
+
+// grubModules are those by which the old GRUB reads the planned volumes and its own /boot.
+func grubModules(p *plan.Plan) []string {
+	return append(append([]string{"part_gpt", "part_msdos", "diskfilter"}, grubArrays(p.Target)...), p.BootFSType().GRUB)
 }
 
 // seen leads from a path of the old system to what GRUB calls it.

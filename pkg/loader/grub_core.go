@@ -19,10 +19,7 @@ func grubProveDisk(p *plan.Plan, g plan.Graph, t *plan.Node, d Disk) (string, er
 	if err != nil {
 		return "", fmt.Errorf("disk %s: %w", d.Path, err)
 	}
-	want := []string{"part_gpt", p.BootFSType().GRUB}
-	for _, a := range g.Arrays() {
-		want = append(want, grubMetadata(a.MD.Metadata))
-	}
+	want := append([]string{"part_gpt", p.BootFSType().GRUB}, grubArrays(g)...)
 	if miss := core.Missing(want...); len(miss) > 0 {
 		return "", fmt.Errorf("disk %s: %s missing from GRUB's core image", d.Path, strings.Join(miss, ", "))
 	}

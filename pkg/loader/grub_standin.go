@@ -3,6 +3,7 @@ package loader
 import (
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -37,11 +38,13 @@ func grubStandIns(p *plan.Plan, node func(*plan.Node) string) ([]machine.WriteFi
 		if n.FS.Mount == "/" {
 			pattern = "/*"
 		}
-		fmt.Fprintf(&b, "%s | 1%s)\n\tdev=%s fs=%s uuid=%s reader=%s hint=%s;;\n", shellPattern(pattern), node(n), node(n), driver, n.Ref.ID(),
-			grubMetadata(array.MD.Metadata), volume)
+		// One word for each member that is there.
+		maps := strings.Repeat(" gpt", len(slices.DeleteFunc(slices.Clone(array.On), func(r plan.Ref) bool { return r == "" })))
+		fmt.Fprintf(&b, "%s | 1%s)\n\tdev=%s fs=%s uuid=%s reader='%s' hint=%s maps='%s';;\n", shellPattern(pattern), node(n), node(n), driver, n.Ref.ID(),
+			strings.Join(grubArrays(plan.Graph{*array}), " "), volume, strings.TrimSpace(maps))
 	}
 	b.WriteString("*) echo \"grub-probe: $at is not known\" >&2; exit 1;;\nesac\ncase $target in\ndevice) echo \"$dev\";;\nfs) echo \"$fs\";;\nfs_uuid) echo \"$uuid\";;\nfs_label) ;;\n" +
-		"partmap) echo gpt;;\nabstraction) printf '%s\\n' diskfilter \"$reader\";;\ncompatibility_hint) echo \"$hint\";;\nhints_string) echo \"--hint='$hint' \";;\n" +
+		"partmap) printf '%s\\n' $maps;;\nabstraction) printf '%s\\n' diskfilter $reader;;\ncompatibility_hint) echo \"$hint\";;\nhints_string) echo \"--hint='$hint' \";;\n" +
 		"*) echo \"grub-probe: no answer to target $target\" >&2; exit 1;;\nesac\n")
 	return []machine.WriteFile{{Path: "/usr/sbin/grub-probe", Data: []byte(b.String()), Mode: 0o755}}, nil
 }

@@ -15,7 +15,8 @@ func TestStandIn(t *testing.T) {
 	const array = "md:1b2c3d4e:5f607182:93a4b5c6:d7e8f901"
 	const boot = "md:00000001:00000002:00000003:00000004"
 	p := &plan.Plan{Target: plan.Graph{
-		{Ref: array, Layer: plan.Layer{MD: &plan.MD{Level: 1, Metadata: "1.2"}}}, {Ref: boot, Layer: plan.Layer{MD: &plan.MD{Level: 1, Metadata: "0.90"}}},
+		{Ref: array, On: []plan.Ref{"part:a", "part:b", ""}, Layer: plan.Layer{MD: &plan.MD{Level: 5, Metadata: "1.2"}}},
+		{Ref: boot, On: []plan.Ref{"part:c", ""}, Layer: plan.Layer{MD: &plan.MD{Level: 1, Metadata: "0.90"}}},
 		{Ref: "fs:11111111-1111-4111-8111-111111111111", On: []plan.Ref{array}, Layer: plan.Layer{FS: &plan.FS{Mount: "/", Type: "ext4"}}},
 		{Ref: "fs:22222222-2222-4222-8222-222222222222", On: []plan.Ref{boot}, Layer: plan.Layer{FS: &plan.FS{Mount: "/boot", Type: "ext2"}}},
 	}}
@@ -38,8 +39,9 @@ func TestStandIn(t *testing.T) {
 		"--device " + root + " --target=fs_uuid":            "11111111-1111-4111-8111-111111111111",
 		"--device " + other + " --target=fs_uuid":           "22222222-2222-4222-8222-222222222222",
 		"-t fs /usr":                                        "ext2",
-		"--target=partmap --device " + root:                 "gpt",
-		"--device " + root + " --target=abstraction":        "diskfilter\nmdraid1x",
+		"--target=partmap --device " + root:                 "gpt\ngpt",
+		"--target=partmap --device " + other:                "gpt",
+		"--device " + root + " --target=abstraction":        "diskfilter\nmdraid1x\nraid5rec",
 		"-d " + other + " -t abstraction":                   "diskfilter\nmdraid09",
 		"--device " + root + " --target=compatibility_hint": "mduuid/1b2c3d4e5f60718293a4b5c6d7e8f901",
 		"--device " + root + " --target=hints_string":       "--hint='mduuid/1b2c3d4e5f60718293a4b5c6d7e8f901'",

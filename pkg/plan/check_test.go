@@ -366,7 +366,7 @@ func TestOKSaysWhatWasSeen(t *testing.T) {
 		"running as root":                                       "user.root",
 		"no errors recorded in ext4 on /dev/vda2":               "source.clean",
 		"/dev/vdb is empty":                                     "target.empty",
-		"/: 5.0 GiB used, its new partition has 19 GiB":         "target.room",
+		"/: 5.0 GiB used, its new volume has 19 GiB":            "target.room",
 		"no other array is called /dev/md/root or /dev/md/swap": "array.name",
 		"fstab mounts /dev/vda2 at /, as planned":               "fstab.same",
 	} {

@@ -94,7 +94,7 @@ func okFits(p *Plan, f *Facts) string {
 	for _, c := range p.Copies() {
 		s, n := p.Source.Node(c.From), p.Target.Node(c.To)
 		if d, _ := f.FS(c.From.ID()); s != nil && n != nil && d != nil {
-			out = append(out, fmt.Sprintf("%s: %s used, its new partition has %s", s.FS.Mount, size(d.Filesystem().Used), size(p.Target.PartUnder(n.Ref).size())))
+			out = append(out, fmt.Sprintf("%s: %s used, its new volume has %s", s.FS.Mount, size(d.Filesystem().Used), size(p.Target.Room(n.Lower()))))
 		}
 	}
 	return strings.Join(out, "; ")

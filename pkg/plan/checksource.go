@@ -201,22 +201,14 @@ func checkFits(p *Plan, f *Facts, a *answers) {
 		if s == nil || n == nil || d == nil {
 			continue
 		}
-		use, noun, x := d.Filesystem(), "filesystem at "+s.FS.Mount, p.Target.PartUnder(n.Ref).size()
+		use, noun, x := d.Filesystem(), "filesystem at "+s.FS.Mount, p.Target.Room(n.Lower())
 		switch {
-		case c.Engine == EngineExtent && (use.Size > x || volume(use.Size) > x):
-			a.refuse(noun, "make a new plan", "it has grown to %s, and its planned partition of %s is too small", size(use.Size), size(x))
-		case c.Engine != EngineExtent && (use.Used > x || volume(use.Used+use.Used/20+32*mib) > x):
-			a.refuse(noun, "free space in it, or make a new plan", "%s are now in use, and its planned partition has %s", size(use.Used), size(x))
+		case c.Engine == EngineExtent && use.Size > x:
+			a.refuse(noun, "make a new plan", "it has grown to %s, and its planned volume of %s is too small", size(use.Size), size(x))
+		case c.Engine != EngineExtent && (use.Used > x || use.Used+use.Used/20+32*mib > x):
+			a.refuse(noun, "free space in it, or make a new plan", "%s are now in use, and its planned volume has %s", size(use.Used), size(x))
 		}
 	}
-}
-
-// size of a node; no node has none.
-func (n *Node) size() int64 {
-	if n == nil {
-		return 0
-	}
-	return n.Size
 }
 
 // checkClean refuses a source that would have to be replayed. One that is mounted is in use, and becomes clean when the

@@ -29,7 +29,7 @@ func TestNewEngine(t *testing.T) {
 		{"clusters", feature("bigalloc"), "feature bigalloc is not known"},
 		{"two hosts", feature("mmp"), "feature mmp is not known"},
 		{"a feature of tomorrow", feature("FEATURE_I31"), "feature FEATURE_I31 is not known"},
-		{"no room", func(f *Facts) { f.Dev("vdb").Size = 19 * gib }, "too small"},
+		{"no room", func(f *Facts) { f.Dev("vdb").Size = 18 * gib }, "too small"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, asked := range []string{"", EngineExtent, EngineTree} {

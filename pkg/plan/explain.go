@@ -15,8 +15,12 @@ func (p *Plan) Explain(f *Facts, text StageText) string {
 	g.line("Plan %s: %s", p.ID, p.To)
 	g.gap()
 	used := p.used()
-	g.para("", "The system on %s is copied, offline, to degraded arrays on %s: %s in %s. Until `migrate-init finish` the old disk stays as it is and can boot.",
-		p.OldDisks(), p.NewTargets(), size(used), count(len(p.Source.Filesystems()), "filesystem"))
+	arrays, stays := "degraded arrays", "Until `migrate-init finish` the old disk stays as it is and can boot."
+	if olds, news := p.joining(); len(olds)+len(news) == 0 {
+		arrays, stays = "arrays", "The old disk stays as it is and can boot."
+	}
+	g.para("", "The system on %s is copied, offline, to %s on %s: %s in %s. %s",
+		p.OldDisks(), arrays, p.NewTargets(), size(used), count(len(p.Source.Filesystems()), "filesystem"), stays)
 	g.head("Before and after the migration")
 	p.picture(g, f)
 	g.head("After `migrate-init finish`")
@@ -53,7 +57,7 @@ func (p *Plan) tellStages(g *page, f *Facts, text StageText) {
 	for _, s := range p.Phase(InNewSystem, ByBoot) {
 		g.pair(s, "%s", text(s, p, f))
 	}
-	g.pair("finish", "you run it, when you are satisfied: %s gets the new layout and joins the arrays; from then on there is no way back to the old system", p.OldDisks())
+	g.pair("finish", "you run it, when you are satisfied: %s", p.finishText())
 }
 
 // WipeText says what --wipe destroys on the new disks, "" for nothing.
@@ -119,7 +123,19 @@ func (p *Plan) tellBack(g *page) {
 	g.pair("until reboot", "migrate-init cancel undoes the schedule to the byte")
 	g.pair("until commit", "nothing to do: a failure or a power cut ends in the old system (on failure: %s; a kernel panic reboots after %d s), or the migration goes on where it was", p.Policy.OnFailure, p.Policy.Panic)
 	g.pair("until finish", "migrate-init rollback, then reboot: the old system is the default again, as it was at the reboot; what the new system wrote since then is not in it")
-	g.pair("after finish", "no way back: the old disk is a mirror of the new one")
+	olds, _ := p.joining()
+	switch {
+	case len(olds) == 0:
+		g.pair("after finish", "the old system is still on %s: start that disk by the firmware's boot menu, or alone", p.OldDisks())
+	case p.mirrors():
+		g.pair("after finish", "no way back: the old disk is a mirror of the new one")
+	default:
+		g.pair("after finish", "no way back: what was on %s is gone", nodesOf(olds))
+	}
+	g.head("If a disk fails")
+	for _, x := range p.losses() {
+		g.pair(x.when, "%s", x.text)
+	}
 }
 
 func (p *Plan) tellNever(g *page, f *Facts) {

@@ -113,6 +113,16 @@ func TestScreen(t *testing.T) {
 	golden(t, "screen-busy.txt", planned(t, f, in).Screen(f, brief))
 }
 
+// Layouts of several disks: one that is degraded until finish, and one that leaves the old disk alone.
+func TestScreenOfLayouts(t *testing.T) {
+	f, in := withDisks("raid6", 3)
+	p := planned(t, f, in)
+	golden(t, "screen-raid6.txt", p.Screen(f, brief)+"\n"+p.Explain(f, stageText))
+	f, in = withDisks("raid1", 2)
+	p = planned(t, f, in)
+	golden(t, "screen-allnew.txt", p.Screen(f, brief)+"\n"+p.Explain(f, stageText))
+}
+
 // brief stands in for the short texts of the stages.
 func brief(stage string, p *Plan, f *Facts) string {
 	if stage == "copy" {

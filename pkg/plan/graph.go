@@ -102,6 +102,19 @@ func (g Graph) Under(r Ref) []*Node {
 	return g.only(func(n *Node) bool { return !n.Ref.Is(r) && slices.ContainsFunc(below, n.Ref.Is) })
 }
 
+// Room is how many bytes a planned node offers to what lies on it, 0 for one that is not in the graph.
+func (g Graph) Room(r Ref) int64 {
+	n := g.Node(r)
+	if n == nil {
+		return 0
+	}
+	k, _ := kindOf(n)
+	if k.room == nil {
+		return n.Size
+	}
+	return k.room(g, n)
+}
+
 // A Slot is a place in a node that lies on several, and what fills it.
 type Slot struct {
 	Node   *Node // as it is in the later graph

@@ -22,8 +22,10 @@ type kind struct {
 	// find returns the device that a node is on this machine now: nil when it is not there (or does not run), an
 	// AmbiguousError when several are.
 	find func(f *Facts, n *Node) (*Device, error)
-	// overhead is how much larger than size its lower layer has to be.
-	overhead func(size int64) int64
+	// overhead is how large each layer below has to be, so that a node like this one offers size bytes.
+	overhead func(n *Node, size int64) int64
+	// room is how many bytes a planned node offers to what lies on it.
+	room func(g Graph, n *Node) int64
 	// validate says what is impossible in a planned node of the graph, "" for nothing.
 	validate func(g Graph, n *Node) string
 	// ids are the identities that making it writes beside the one in its Ref.

@@ -37,7 +37,8 @@ func diskKind() kind {
 			}
 			return out
 		},
-		overhead: func(size int64) int64 { return size },
+		overhead: func(_ *Node, size int64) int64 { return size },
+		room:     func(_ Graph, n *Node) int64 { return n.Size },
 		validate: validateDisk,
 		ids:      func(n *Node) []string { return []string{n.Disk.Table} },
 		unique:   uniqueTable,

@@ -35,7 +35,8 @@ func fsKind() kind {
 				return Layer{FS: fs}
 			})
 		},
-		overhead: func(size int64) int64 { return size },
+		overhead: func(_ *Node, size int64) int64 { return size },
+		room:     func(_ Graph, n *Node) int64 { return n.Size },
 		validate: func(g Graph, n *Node) string {
 			if g.Node(n.Lower()) == nil {
 				return "filesystem " + n.Ref.ID() + ": it is on nothing of the plan"

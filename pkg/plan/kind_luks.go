@@ -43,7 +43,8 @@ func luksKind() kind {
 			}
 			return out
 		},
-		overhead: func(size int64) int64 { return size + luksHeader },
+		overhead: func(_ *Node, size int64) int64 { return size + luksHeader },
+		room:     func(g Graph, n *Node) int64 { return max(0, g.Room(n.Lower())-luksHeader) },
 		validate: func(g Graph, n *Node) string {
 			switch {
 			case g.Node(n.Lower()) == nil:

@@ -37,7 +37,8 @@ func lvKind() kind {
 			}
 			return out
 		},
-		overhead: func(size int64) int64 { return (size + lvExtent - 1) / lvExtent * lvExtent },
+		overhead: func(_ *Node, size int64) int64 { return (size + lvExtent - 1) / lvExtent * lvExtent },
+		room:     func(_ Graph, n *Node) int64 { return n.Size },
 		validate: func(g Graph, n *Node) string {
 			vg := g.Node(n.Lower())
 			switch {

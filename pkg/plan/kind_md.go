@@ -12,7 +12,8 @@ type MD struct {
 	Name     string   `toml:"name" json:"name"` // "host:root"
 	Node     string   `toml:"node" json:"node"` // the node that it gets while the migration runs: "md0"
 	Level    int      `toml:"level" json:"level"`
-	Metadata string   `toml:"metadata" json:"metadata"` // version of the superblock: "1.2"
+	Metadata string   `toml:"metadata" json:"metadata"`               // version of the superblock: "1.2"
+	Chunk    int64    `toml:"chunk,omitempty" json:"chunk,omitempty"` // bytes, of the levels that spread data over their members
 	Bitmap   bool     `toml:"bitmap" json:"bitmap"`
 	Devices  []string `toml:"devices" json:"devices"` // the device UUID of each slot, filled or not
 }
@@ -46,8 +47,8 @@ func mdKind() kind {
 			}
 			return out
 		},
-		// A superblock, a bitmap and a reserve for reshaping: less than a 500th and 3 MiB (md's own choice of data offset).
-		overhead: func(n int64) int64 { return (n + n/500 + 3*mib + mib - 1) / mib * mib },
+		overhead: func(n *Node, size int64) int64 { return n.MD.member(len(n.On), size) },
+		room:     roomMD,
 		validate: validateMD,
 		ids:      func(n *Node) []string { return n.MD.Devices },
 		unique:   uniqueMD,
@@ -90,9 +91,33 @@ func levelOf(s string) int {
 	return n
 }
 
+// roomMD is what an array offers on the smallest of its members.
+func roomMD(g Graph, n *Node) int64 {
+	least := int64(-1)
+	for _, r := range n.On {
+		if m := g.Node(r); m != nil && (least < 0 || g.Room(r) < least) {
+			least = g.Room(r)
+		}
+	}
+	return n.MD.data(len(n.On), max(0, least))
+}
+
 func validateMD(g Graph, n *Node) string {
 	if len(n.On) < 1 || len(n.MD.Devices) != len(n.On) || !slices.ContainsFunc(n.On, func(r Ref) bool { return r != "" }) {
 		return fmt.Sprintf("array %s: %d slots, %d member identities", n.Ref.ID(), len(n.On), len(n.MD.Devices))
+	}
+	r, ok := raidOf(n.MD.Level)
+	present := make([]bool, len(n.On))
+	for i, x := range n.On {
+		present[i] = x != ""
+	}
+	switch {
+	case !ok || len(n.On) < r.least:
+		return fmt.Sprintf("array %s: raid%d of %d members", n.Ref.ID(), n.MD.Level, len(n.On))
+	case !r.enough(present):
+		return fmt.Sprintf("array %s: raid%d %s cannot be started", n.Ref.ID(), n.MD.Level, n.marks())
+	case r.chunked && (n.MD.Chunk < 4*kib || n.MD.Chunk&(n.MD.Chunk-1) != 0) || !r.chunked && n.MD.Chunk != 0:
+		return fmt.Sprintf("array %s: raid%d with chunks of %d bytes", n.Ref.ID(), n.MD.Level, n.MD.Chunk)
 	}
 	return ""
 }

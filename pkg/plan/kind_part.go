@@ -43,7 +43,8 @@ func partKind() kind {
 			}
 			return out
 		},
-		overhead: func(size int64) int64 { return size },
+		overhead: func(_ *Node, size int64) int64 { return size },
+		room:     func(_ Graph, n *Node) int64 { return n.Size },
 		validate: func(g Graph, n *Node) string {
 			if d := g.Node(n.Lower()); d == nil || d.Disk == nil {
 				return fmt.Sprintf("partition %s: it is on no disk of the plan", n.Ref.ID())

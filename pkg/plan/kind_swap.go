@@ -13,7 +13,8 @@ func swapKind() kind {
 		see: func(f *Facts) []Node {
 			return f.carrying((*Device).Swap, func(*Device, *Content) Layer { return Layer{Swap: &Swap{}} })
 		},
-		overhead: func(size int64) int64 { return size },
+		overhead: func(_ *Node, size int64) int64 { return size },
+		room:     func(_ Graph, n *Node) int64 { return n.Size },
 		validate: func(g Graph, n *Node) string {
 			if g.Node(n.Lower()) == nil {
 				return "swap " + n.Ref.ID() + ": it is on nothing of the plan"

@@ -29,7 +29,8 @@ func vgKind() kind {
 			}
 			return out
 		},
-		overhead: func(size int64) int64 { return size + pvStart },
+		overhead: func(_ *Node, size int64) int64 { return size + pvStart },
+		room:     func(g Graph, n *Node) int64 { return max(0, g.Room(n.Lower())-pvStart) / lvExtent * lvExtent },
 		validate: func(g Graph, n *Node) string {
 			switch {
 			case !lvmName(n.VG.Name):

@@ -8,6 +8,7 @@ import (
 // Intent is what the administrator asked for.
 type Intent struct {
 	To       string   // "raid1"
+	Old      string   // what becomes of the source disks at finish: OldJoin, OldKeep, "" for what the layout does
 	Disks    []string // target disks: nodes, or links that the caller resolved
 	Wipe     []string // target disks whose known signatures may be destroyed
 	Leave    []string // partitions of the source disk that are not to be moved
@@ -29,11 +30,6 @@ const (
 	endGap = 2 * mib
 )
 
-// layouts is the table of what New can plan.
-func layouts() map[string]func(*builder) {
-	return map[string]func(*builder){"raid1": (*builder).raid1}
-}
-
 // builder holds what New has found out so far.
 type builder struct {
 	in  Intent
@@ -44,6 +40,9 @@ type builder struct {
 	root  *Device   // the device mounted at /
 	disks []*Device // the source disks, in natural order: everything on them is moved, left behind or given up
 	srcs  []source
+
+	members []member
+	proto   MD // what all planned arrays have in common
 }
 
 // source is a filesystem or swap area that a new volume takes the place of.
@@ -60,9 +59,9 @@ type source struct {
 func New(in Intent, f *Facts) (*Plan, Findings, error) {
 	b := &builder{in: in, f: f, ids: maker{r: in.Rand}, p: &Plan{Version: Version, Created: in.Now.UTC().Truncate(time.Second), To: in.To, Strategy: strategyOffline}}
 	b.id = "plan.layout"
-	lay, ok := layouts()[in.To]
+	lay, ok := layoutOf(in.To)
 	if !ok {
-		b.refuse("layout "+in.To, "use raid1", "unknown")
+		b.refuse("layout "+in.To, "use "+Layouts(), "unknown")
 		return nil, b.out, b.out.Err()
 	}
 	b.p.ID = b.ids.uuid()
@@ -78,7 +77,7 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 	b.findSource()
 	b.overlays()
 	if b.out.Err() == nil {
-		lay(b)
+		b.arrays(lay)
 	}
 	if b.out.Err() == nil {
 		b.booting()

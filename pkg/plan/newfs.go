@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// newFS is the filesystem that takes the place of a source, on a partition of a size: of its type, and with its features.
-func (b *builder) newFS(s source, part int64) *FS {
+// newFS is the filesystem that takes the place of a source, on a volume of room bytes: of its type, and with its features.
+func (b *builder) newFS(s source, room int64) *FS {
 	was := s.node.FS
 	return &FS{Type: was.Type, Label: was.Label, Mount: was.Mount, Features: s.use.Features, BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize,
-		Inodes: inodes(s.use, part), Tools: b.f.version(FSTypeOf(was.Type).Tools.Package)}
+		Inodes: inodes(s.use, room), Tools: b.f.version(FSTypeOf(was.Type).Tools.Package)}
 }
 
 // notByBlocks says why a source is not copied by its used blocks, "" when it can be.
@@ -35,11 +35,11 @@ func (b *builder) sector() int64 {
 }
 
 // makeable refuses a filesystem that its program would refuse to make, in the image.
-func (b *builder) makeable(n Node, m Move, part int64) {
+func (b *builder) makeable(n Node, m Move, room int64) {
 	t := FSTypeOf(n.FS.Type)
-	if m.Engine == EngineTree && part < volume(t.Least) {
+	if m.Engine == EngineTree && room < t.Least {
 		b.refuse("filesystem at "+n.FS.Mount, "make it larger, or use a larger disk so that it is copied by blocks",
-			"%s makes no filesystem smaller than %s, and its new partition has %s; it would be copied by files, because %s", t.Tools.Make, size(t.Least), size(part), m.Why)
+			"%s makes no filesystem smaller than %s, and its new volume has %s; it would be copied by files, because %s", t.Tools.Make, size(t.Least), size(room), m.Why)
 	}
 }
 

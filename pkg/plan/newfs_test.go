@@ -38,7 +38,7 @@ func TestNewXFS(t *testing.T) {
 	}{
 		{"by blocks", func(*Facts, *Intent, *Content) {}, EngineExtent, "used blocks"},
 		{"by files", func(_ *Facts, in *Intent, _ *Content) { in.Engine = EngineTree }, EngineTree, "asked for"},
-		{"no room", func(f *Facts, _ *Intent, _ *Content) { f.Dev("vdb").Size = 19 * gib }, EngineTree, "too small"},
+		{"no room", func(f *Facts, _ *Intent, _ *Content) { f.Dev("vdb").Size = 18 * gib }, EngineTree, "too small"},
 		{"larger sectors", func(f *Facts, _ *Intent, _ *Content) { f.Dev("vdb").Sector = 4096 }, EngineTree, "sectors of 512 bytes"},
 		{"a feature of tomorrow", func(_ *Facts, _ *Intent, x *Content) { x.Features = append(x.Features, "FEATURE_I12") }, EngineTree, "feature FEATURE_I12"},
 		{"renamed before", func(_ *Facts, _ *Intent, x *Content) { x.Features = append(x.Features, "metauuid") }, EngineExtent, "used blocks"},

@@ -18,9 +18,19 @@ type row struct {
 	number          int // of the new partition
 }
 
-// picture draws each old disk beside a new one, each partition beside what becomes of it.
+// picture draws each old disk beside a new one, each partition beside what becomes of it. New disks that are like the first
+// one have a line each.
 func (p *Plan) picture(g *page, f *Facts) {
 	olds, news := p.Source.Disks(), p.NewDisks()
+	alike := news[min(1, len(news)):]
+	if len(olds) <= 1 && !slices.ContainsFunc(alike, func(n *Node) bool { return !p.alike(news[0], n) }) {
+		news = news[:min(1, len(news))]
+		defer func() {
+			for _, n := range alike {
+				g.line("  %*s%s%s", boxOld+2, "", strings.Repeat(" ", arrows), fmt.Sprintf("%s %s, %s: the same", n.Was, size(n.Size), n.Disk.Scheme)+p.waitWords(n))
+			}
+		}()
+	}
 	for i := range max(len(olds), len(news)) {
 		at := func(list []*Node) *Node {
 			if i < len(list) {
@@ -32,6 +42,19 @@ func (p *Plan) picture(g *page, f *Facts) {
 	}
 }
 
+// alike reports whether two disks get the same partitions.
+func (p *Plan) alike(a, b *Node) bool {
+	return slices.EqualFunc(p.Target.Parts(a.Ref), p.Target.Parts(b.Ref), func(x, y *Node) bool { return *x.Part == *y.Part && x.Size == y.Size })
+}
+
+// waitWords says of a new disk that its partitions are in no array before finish; "" for one of which some are.
+func (p *Plan) waitWords(disk *Node) string {
+	if len(slices.DeleteFunc(p.Target.Over(disk.Ref), func(n *Node) bool { return n.MD == nil })) > 0 {
+		return ""
+	}
+	return ", joins at finish"
+}
+
 // pair draws two disks side by side; either may be nil.
 func (p *Plan) pair(g *page, f *Facts, was, t *Node) {
 	left, right, stays, legend := "", "", "", ""
@@ -41,6 +64,9 @@ func (p *Plan) pair(g *page, f *Facts, was, t *Node) {
 			old = &Device{}
 		}
 		left, stays = fmt.Sprintf("%s %s", was.Was, size(was.Size)), "stays as it is until finish"
+		if p.Final.Node(was.Ref) == nil {
+			stays = "stays as it is"
+		}
 		if old.Table != nil {
 			left += ", " + old.Table.Scheme
 		}
@@ -69,7 +95,11 @@ func (p *Plan) legend(disk *Node) string {
 			}
 		}
 		if missing > 0 {
-			return fmt.Sprintf("%s an array with %s of %s members", n.marks(), number(len(n.On)-missing), number(len(n.On)))
+			what := "an array"
+			if n.MD != nil && n.MD.Level != 1 {
+				what = fmt.Sprintf("a raid%d", n.MD.Level)
+			}
+			return fmt.Sprintf("%s %s with %s of %s members", n.marks(), what, number(len(n.On)-missing), number(len(n.On)))
 		}
 	}
 	return ""
@@ -196,29 +226,36 @@ func (p *Plan) finished(g *page, f *Facts) {
 			if disk := p.Final.Node(x.Lower()); disk != nil {
 				on = append(on, fmt.Sprintf("%s partition %d", disk.Was, x.Part.Number))
 			}
-			if len(on) == 1 && what != "" {
-				what += ", " + size(x.Size)
-			}
+		}
+		if room := p.Final.Room(n.Ref); room > 0 && what != "" {
+			what += ", " + size(room)
 		}
 		label, text := k.whole(n)
-		g.para(fmt.Sprintf("  %-13s  %s  ", label, text), "%s on %s", what, strings.Join(on, " and "))
+		g.para(fmt.Sprintf("  %-13s  %s  ", label, text), "%s on %s", what, listed(on, "and"))
 	}
-	if alone := p.bootable(f.loader()); alone > 1 {
-		g.para("  ", "Each of the %s disks then boots alone.", number(alone))
+	if s := p.survives(f.loader()); s != "" {
+		g.para("  ", "%s", s)
 	}
 }
 
-// bootable counts the disks that boot alone at the end: those with a boot loader of their own that can read them, where every
-// array is a mirror.
-func (p *Plan) bootable(l Loader) int {
-	n := 0
+// survives says what may fail once every array is whole.
+func (p *Plan) survives(l Loader) string {
+	loaders := 0
 	for _, d := range p.Final.Disks() {
 		if l.boots(d) && slices.ContainsFunc(p.Final.Parts(d.Ref), func(x *Node) bool { return x.Part.Role == RoleBIOSGrub }) {
-			n++
+			loaders++
 		}
 	}
-	if slices.ContainsFunc(p.Final.Arrays(), func(a *Node) bool { return a.MD.Level != 1 }) {
-		return 0
+	for _, a := range p.Final.Arrays() {
+		r, ok := raidOf(a.MD.Level)
+		switch {
+		case !ok || loaders < len(a.On) || loaders < 2:
+			return ""
+		case a.MD.Level == 1:
+			return fmt.Sprintf("Each of the %s disks then boots alone.", number(loaders))
+		default:
+			return fmt.Sprintf("Each of the %s disks then has a boot loader; %s.", number(loaders), r.lives)
+		}
 	}
-	return n
+	return ""
 }

@@ -15,8 +15,8 @@ func TestNewRefuses(t *testing.T) {
 		words  []string
 	}{
 		{"unknown layout", func(_ *Facts, in *Intent) { in.To = "raid7" }, "plan.layout", []string{"raid7", "raid1"}},
-		{"no target", func(_ *Facts, in *Intent) { in.Disks = nil }, "plan.target", []string{"got 0", "--disk"}},
-		{"two targets", func(_ *Facts, in *Intent) { in.Disks = []string{"vdb", "vdc"} }, "plan.target", []string{"got 2"}},
+		{"no target", func(_ *Facts, in *Intent) { in.Disks = nil }, "plan.target", []string{"none is named", "--disk"}},
+		{"one target twice", func(_ *Facts, in *Intent) { in.Disks = []string{"vdb", "/dev/vdb"} }, "plan.target", []string{"named twice"}},
 		{"target not there", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vdz"} }, "plan.target", []string{"/dev/vdz", "no such block device", "inspect"}},
 		{"target is a partition", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vda3"} }, "plan.target", []string{"a partition", "whole disk"}},
 		{"target by network", func(f *Facts, _ *Intent) { f.Dev("vdb").Remote = "reached over a network (iSCSI)" }, "plan.target", []string{"target disk /dev/vdb", "iSCSI", "a local disk"}},
@@ -31,7 +31,7 @@ func TestNewRefuses(t *testing.T) {
 			f.Dev("vdb").Contents = []Content{{Kind: ContentZFS, Type: "zfs_member", Label: "tank"}}
 			f.Mounts = append(f.Mounts, Mount{Source: "tank/home", Target: "/home", Type: "zfs"})
 		}, "target.unused", []string{"zfs_member on /dev/vdb", "/home from pool tank"}},
-		{"target is the source", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vda"} }, "target.present", []string{"/dev/vda", "it is the source disk", "another"}},
+		{"target is the source", func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vda"} }, "plan.target", []string{"/dev/vda", "it is the source disk", "another"}},
 		{"target is read-only", func(f *Facts, _ *Intent) { f.Dev("vdb").ReadOnly = true }, "target.present", []string{"read-only", "--setrw"}},
 		{"target is removable", func(f *Facts, _ *Intent) { f.Dev("vdb").Removable = true }, "target.present", []string{"removable", "fixed disk"}},
 		{"target too small", func(f *Facts, _ *Intent) { f.Dev("vdb").Size = 6 * gib }, "plan.target", []string{"too small", "5.0 GiB are used", "larger disk"}},

@@ -14,7 +14,8 @@ func (p *Plan) Screen(f *Facts, brief StageText) string {
 	for _, s := range append(p.Phase(InImage, ByBoot), p.Phase(InNewSystem, ByBoot)...) {
 		g.pair(s, "%s", brief(s, p, f))
 	}
-	g.pair("finish", "you run it, later: %s becomes the mirror; no way back", p.OldDisks())
+	g.pair("finish", "you run it, later: %s", p.finishBrief())
+	g.para("", "%s", p.lossBrief())
 	g.line("To go back:")
 	g.pair("until reboot", "migrate-init cancel")
 	g.pair("until commit", "nothing to do: a failure or a power cut ends in the old system")

@@ -136,7 +136,7 @@ func TestValidateVolumes(t *testing.T) {
 		if what := k.validate(g, n); !strings.Contains(what, c.want) {
 			t.Errorf("%s: %q, want %q", name, what, c.want)
 		}
-		if k.called(n) == "" || k.box(n) == "" || k.overhead(10*mib) < 10*mib {
+		if k.called(n) == "" || k.box(n) == "" || k.overhead(n, 10*mib) < 10*mib {
 			t.Errorf("%s: no words, or no room", name)
 		}
 	}

@@ -85,7 +85,7 @@ func specOf(n *plan.Node, created time.Time, sizes []int64) (md.Spec, error) {
 	if err != nil {
 		return md.Spec{}, fmt.Errorf("array %s: %w", n.Ref.ID(), err)
 	}
-	s := md.Spec{Version: md.Version(n.MD.Metadata), UUID: uuid, Name: n.MD.Name, Level: n.MD.Level, RaidDisks: len(n.On), Bitmap: n.MD.Bitmap, CTime: created}
+	s := md.Spec{Version: md.Version(n.MD.Metadata), UUID: uuid, Name: n.MD.Name, Level: n.MD.Level, RaidDisks: len(n.On), Chunk: n.MD.Chunk, Bitmap: n.MD.Bitmap, CTime: created}
 	for i, r := range n.On {
 		m := md.MemberSpec{Missing: r == "", Size: sizes[i]}
 		if m.DeviceUUID, err = md.ParseUUID(n.MD.Devices[i]); err != nil {
