@@ -14,7 +14,8 @@ const askFor = 10 * time.Minute
 func (p *Init) ask(ctx context.Context, prompt string) ([]byte, error) {
 	ctx, done := context.WithTimeout(ctx, askFor)
 	defer done()
-	p.Consoles.Say("%s; it is not shown while you type it:", prompt)
+	p.Consoles.Prompt(prompt)
+	defer p.Consoles.EndLine()
 	line, err := p.Secret(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("no one entered a passphrase within %s", askFor)

@@ -145,6 +145,24 @@ func (c *Consoles) Block(lines []string) {
 	}
 }
 
+// Prompt writes a question to the consoles, whose answer follows on its line.
+func (c *Consoles) Prompt(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.all {
+		_, _ = io.WriteString(x, speaker+text+": ")
+	}
+}
+
+// EndLine ends the line of a question.
+func (c *Consoles) EndLine() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.all {
+		_, _ = io.WriteString(x, "\r\n")
+	}
+}
+
 // Said returns the last lines that were said, the oldest first.
 func (c *Consoles) Said() []string {
 	c.mu.Lock()

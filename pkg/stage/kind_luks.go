@@ -42,7 +42,11 @@ func (e *Env) openCrypt(ctx context.Context, n *plan.Node) error {
 	if dev == nil {
 		return fmt.Errorf("%s: its device /dev/%s is not here", noun, c.Device)
 	}
-	noun += " on " + dev.Path
+	known := dev.Path
+	if dev.Over != "" {
+		known = "/dev/" + dev.Over // what people know it as
+	}
+	noun += " on " + known
 	if c.Unusual != "" {
 		return fmt.Errorf("%s: %s", noun, c.Unusual)
 	}
@@ -59,8 +63,8 @@ func (e *Env) openCrypt(ctx context.Context, n *plan.Node) error {
 		}
 		return e.openWith(ctx, n, dev.Path, key)
 	}
-	for _, known := range e.passphrases {
-		if err := e.openWith(ctx, n, dev.Path, known); !wrongKey(err) {
+	for _, p := range e.passphrases {
+		if err := e.openWith(ctx, n, dev.Path, p); !wrongKey(err) {
 			return err
 		}
 	}
@@ -68,7 +72,7 @@ func (e *Env) openCrypt(ctx context.Context, n *plan.Node) error {
 		return fmt.Errorf("%s: no console to ask for its passphrase", noun)
 	}
 	for try := 1; ; try++ {
-		p, err := e.Ask(ctx, fmt.Sprintf("Passphrase for %s (%s)", dev.Path, n.LUKS.Name))
+		p, err := e.Ask(ctx, fmt.Sprintf("Passphrase for %s (%s)", known, n.LUKS.Name))
 		if err != nil {
 			return fmt.Errorf("%s: %w", noun, err)
 		}
