@@ -3,6 +3,7 @@ package boot
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -23,6 +24,7 @@ type SnippetSpec struct {
 	// The hand-over to the new system.
 	Modules      []string // GRUB modules that read Volume: part_gpt diskfilter mdraid1x ext2
 	Volume       string   // holds NewPrefix, CommittedFile and ConfirmedFile
+	Root         string   // the directory there that CommittedFile and ConfirmedFile are in; "" for its root
 	NewPrefix    string   // GRUB's directory there: /boot/grub
 	CanSaveEnv   bool     // the old GRUB can write its environment block
 	Unrestricted bool     // the old grub.cfg sets superusers: entries must start without a password
@@ -163,7 +165,7 @@ func (s SnippetSpec) commitTest(w *snippetWriter) {
 	choose := func(depth int) { w.line(depth, "set default="+w.word(id)) }
 
 	w.insmod(0, s.Modules)
-	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" -a -f `+w.word("("+s.Volume+")"+CommittedFile(s.PlanID))+" -a -f "+w.word(config)+" ]; then")
+	w.line(0, `if [ "${`+handedVariable+`}" != "`+s.PlanID+`" -a -f `+w.word("("+s.Volume+")"+path.Join("/", s.Root, CommittedFile(s.PlanID)))+" -a -f "+w.word(config)+" ]; then")
 	s.entry(w, 1, "migrate-init: the migrated system ("+s.PlanID+")", id)
 	w.insmod(2, s.Modules)
 	w.line(2, "set root="+w.word(s.Volume))
@@ -174,7 +176,7 @@ func (s SnippetSpec) commitTest(w *snippetWriter) {
 	w.line(1, "}")
 	w.line(1, `if [ "${boot_once}" != "true" -a "${default}" != "`+MigrateEntryID(s.PlanID)+`" ]; then`)
 	if s.CanSaveEnv || s.BlockFS != "" {
-		w.line(2, "if [ -f "+w.word("("+s.Volume+")"+ConfirmedFile(s.PlanID))+" ]; then")
+		w.line(2, "if [ -f "+w.word("("+s.Volume+")"+path.Join("/", s.Root, ConfirmedFile(s.PlanID)))+" ]; then")
 		choose(3)
 		w.line(2, "else")
 		s.triedOnce(w, 3, choose)
@@ -206,7 +208,7 @@ func (s SnippetSpec) check() error {
 	if s.BootFSUUID == "" {
 		return errors.New("filesystem UUID of /boot: empty")
 	}
-	for _, p := range []struct{ name, path string }{{"kernel", s.Kernel}, {"image", s.Image}, {"new prefix", s.NewPrefix}} {
+	for _, p := range []struct{ name, path string }{{"kernel", s.Kernel}, {"image", s.Image}, {"new prefix", s.NewPrefix}, {"root", path.Join("/", s.Root)}} {
 		if !strings.HasPrefix(p.path, "/") {
 			return fmt.Errorf("%s %q: a path from the root of its filesystem expected", p.name, clip(p.path))
 		}

@@ -60,9 +60,10 @@ func thisMachine() *app {
 	return &app{
 		world: func() survey.World {
 			return survey.World{
-				Root: os.DirFS("/"),
-				Open: func(p string) (survey.Device, error) { return machine.OpenDevice(p) },
-				UID:  os.Getuid(),
+				Root:       os.DirFS("/"),
+				Open:       func(p string) (survey.Device, error) { return machine.OpenDevice(p) },
+				UID:        os.Getuid(),
+				Subvolumes: stage.Subvolumes,
 				Free: func(p string) int64 {
 					free, _, err := machine.FreeBytes(p)
 					if err != nil {

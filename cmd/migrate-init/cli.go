@@ -38,6 +38,7 @@ type options struct {
 	image, label, readError, diskKind  string
 	decode                             string
 	keepUUID, noGrow                   bool
+	leaveSnapshots                     bool
 	rehearse, skipRehearsal            bool
 	rehearseIn                         string
 	disks, wipe, leave, keys           values

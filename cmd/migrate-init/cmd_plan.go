@@ -51,7 +51,7 @@ func cmdPlan(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	in := plan.Intent{To: c.opt.to, Old: c.opt.old, Disks: c.nodes(c.opt.disks), Wipe: c.nodes(c.opt.wipe), Leave: c.nodes(c.opt.leave), Keys: c.opt.keys, Engine: c.opt.engine, Metadata: c.opt.metadata,
+	in := plan.Intent{To: c.opt.to, Old: c.opt.old, Disks: c.nodes(c.opt.disks), Wipe: c.nodes(c.opt.wipe), Leave: c.nodes(c.opt.leave), LeaveSnapshots: c.opt.leaveSnapshots, Keys: c.opt.keys, Engine: c.opt.engine, Metadata: c.opt.metadata,
 		Policy: plan.Policy{OnFailure: c.opt.onFailure}, Now: c.now(), Rand: c.rand}
 	p, found, err := plan.New(in, f)
 	if err != nil || c.opt.json {

@@ -7,13 +7,18 @@ import (
 
 	"migrate-init/pkg/extent"
 	"migrate-init/pkg/machine"
+	"migrate-init/pkg/tree"
 )
 
 // Finalize implements Finalizer. It removes the manifest of a copy by files. It gives a block copy its identity and grows it
 // to the size of its volume; if j.NewUUID is empty, the copy keeps the UUID, label and size of the source.
 func (g *Engines) Finalize(j Job) ([]machine.Effect, error) {
 	if j.Engine != Extent {
-		return []machine.Effect{machine.Remove{Path: filepath.Join(j.To, ManifestName)}}, nil
+		out := []machine.Effect{machine.Remove{Path: filepath.Join(j.To, ManifestName)}}
+		for _, argv := range tree.FinishSubvolumes(j.To, j.ReadOnly, j.Default) {
+			out = append(out, machine.Exec{Argv: argv, Alters: []string{j.ToDev}})
+		}
+		return out, nil
 	}
 	src, dst, whole, hidden, err := openExtent(j)
 	if err != nil {

@@ -42,6 +42,15 @@ type Job struct {
 	// source that may have changed after an interruption.
 	Reread bool
 
+	// Subvolumes, where not nil, are the directories of the source that become subvolumes of the target, which has the same type; see
+	// [tree.Options]. Those in ReadOnly become read-only at the end, and Default becomes what a mount without an option shows; "":
+	// all of the filesystem.
+	Subvolumes []string
+	ReadOnly   []string
+	Default    string
+	// Exclude has names of the source that are not copied, with everything below.
+	Exclude []string
+
 	own []string // names in the root of the target that are not part of the copy
 }
 
@@ -79,6 +88,11 @@ type Copier interface {
 // Measurer is a Copier that can find out whether disks have moving heads. kind is DiskAuto, or the kind that the operator gave.
 type Measurer interface {
 	Heads(ctx context.Context, kind string, disks ...Disk) (heads bool, why []string)
+}
+
+// Lister is a Copier that lists the subvolumes of the filesystem mounted at a directory.
+type Lister interface {
+	Subvolumes(dir string) ([]tree.Subvolume, error)
 }
 
 // Finalizer is a Copier whose copies need a last step after they have been verified.

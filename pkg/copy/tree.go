@@ -19,7 +19,7 @@ const ManifestName = ".migrate-init.manifest"
 // treeOptions returns the options of a job for the tree engine.
 func treeOptions(j Job) tree.Options {
 	o := tree.Options{Rotational: j.Rotational, DiskKnown: j.DiskKnown, Tell: j.Tell, CheckpointEvery: j.CheckpointEvery, Reread: j.Reread,
-		TargetOnly: append([]string{ManifestName}, j.own...), Exclude: []string{ManifestName}}
+		TargetOnly: append([]string{ManifestName}, j.own...), Exclude: append([]string{ManifestName}, j.Exclude...), Subvolumes: j.Subvolumes}
 	if j.SkipBad {
 		o.OnReadError = tree.List
 	}
@@ -106,3 +106,6 @@ func (g *Engines) verifyTree(ctx context.Context, j Job) (c Counts, err error) {
 	}
 	return verifiedTree(tree.Verify(ctx, j.From, j.To, o))
 }
+
+// Subvolumes implements Lister.
+func (g *Engines) Subvolumes(dir string) ([]tree.Subvolume, error) { return tree.Subvolumes(dir) }

@@ -60,8 +60,12 @@ func grubVolume(r plan.Ref) (string, error) {
 
 // grubNewPrefix is where the new GRUB's files are on its volume.
 func grubNewPrefix(p *plan.Plan, s grubSettings) string {
-	return "/" + strings.TrimPrefix(strings.TrimPrefix(s.Dir, p.Boot.Mount), "/")
+	return path.Join(grubNewRoot(p), strings.TrimPrefix(s.Dir, p.Boot.Mount))
 }
+
+// grubNewRoot is what GRUB calls the directory that the volume with its files shows where it is mounted: GRUB sees a filesystem with
+// subvolumes from its top level.
+func grubNewRoot(p *plan.Plan) string { return p.Target.PlaceAt(p.Boot.Mount).Root() }
 
 // grubMetadata is the module by which GRUB reads a metadata version.
 func grubMetadata(version string) string {

@@ -53,7 +53,7 @@ func grubLook(root fs.FS, f *plan.Facts) (plan.Boot, []plan.Problem, bool) {
 	if dev != nil {
 		b.Device = dev.Name
 	}
-	g.Prefix = strings.TrimSuffix("/"+strings.TrimPrefix(strings.TrimPrefix(b.Dir, at), "/"), "/")
+	g.Prefix = strings.TrimSuffix(path.Join("/", f.ShownAt(at), strings.TrimPrefix(b.Dir, at)), "/")
 	cfg, err := boot.ParseGRUBConfig(l.text(grubCfg))
 	l.problem(grubCfg, err)
 	g.LoadsEnv, g.Superusers = cfg.LoadsEnv && cfg.NextEntry, cfg.Superusers

@@ -75,7 +75,7 @@ func grubSnippet(p *plan.Plan, s grubSettings, a Arming) ([]byte, error) {
 	}
 	return boot.GRUBSnippet(boot.SnippetSpec{PlanID: p.ID, BootFSUUID: p.Boot.BootFS, BootModules: []string{"part_gpt", "part_msdos", p.OldBootFSType().GRUB},
 		Kernel: s.seen(a.Kernel), Image: s.seen(a.Image), Cmdline: a.Cmdline,
-		Modules: grubModules(p), Volume: vol, NewPrefix: grubNewPrefix(p, s), CanSaveEnv: true, Unrestricted: was.Superusers})
+		Modules: grubModules(p), Volume: vol, Root: grubNewRoot(p), NewPrefix: grubNewPrefix(p, s), CanSaveEnv: true, Unrestricted: was.Superusers})
 }
 
 // grubAskOldModules asks for what the snippet loads in the old GRUB. One that is missing is no more than a message there,

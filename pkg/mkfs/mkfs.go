@@ -1,4 +1,4 @@
-// Package mkfs builds the command lines that create filesystems and swap areas (mke2fs(8), mkfs.xfs(8), mkswap(8)). It runs nothing,
+// Package mkfs builds the command lines that create filesystems and swap areas (mke2fs(8), mkfs.xfs(8), mkfs.btrfs(8), mkswap(8)). It runs nothing,
 // and it does not decide which types to create.
 //
 // A new filesystem gets the features of the one that it replaces: the old system's boot loader and tools can read
@@ -15,6 +15,8 @@ type Spec struct {
 	Type, Device, UUID, Label string
 	HashSeed                  string
 	Features                  []string // names as the type's own tools print them
+	NodeSize                  int64    // of metadata, where it has a size of its own
+	Checksum                  string   // the algorithm, where there is a choice
 	Version                   string   // of the program, "" where it is not known
 	BlockSize, InodeSize      int64
 	Inodes                    int64
@@ -27,6 +29,8 @@ func Argv(s Spec) ([]string, error) {
 		return ext(s), nil
 	case "xfs":
 		return xfs(s), nil
+	case "btrfs":
+		return btrfs(s), nil
 	case "swap":
 		return swap(s), nil
 	}

@@ -20,13 +20,13 @@ func (b *builder) booting() {
 	*bt = Booting{Loader: f.Boot.Loader, OneShotWhy: why, Own: settings}
 	b.kernel(bt)
 	b.bootFS(bt, dir)
-	for _, n := range b.p.Target.Filesystems() {
-		if n.FS.Mount == "/" {
-			bt.Root = n.Ref.ID()
+	for _, x := range b.p.Target.Places() {
+		if x.Dir == "/" {
+			bt.Root = x.Node.Ref.ID()
 		}
 		// The commit lies where the new boot loader's own files do: one volume for it to read.
-		if within(dir, n.FS.Mount) && len(n.FS.Mount) > len(bt.Mount) {
-			bt.Volume, bt.Mount = n.Lower(), n.FS.Mount
+		if within(dir, x.Dir) && len(x.Dir) > len(bt.Mount) {
+			bt.Volume, bt.Mount = x.Node.Lower(), x.Dir
 		}
 	}
 	if bt.Root == "" {

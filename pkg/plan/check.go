@@ -31,6 +31,7 @@ func checks() []check {
 		{"source.whole", everywhere, checkWhole, okWhole},
 		{"source.arrays", Planning | Live, checkSourceArrays, okSourceArrays},
 		{"source.volumes", Planning | Live, checkVolumes, okVolumes},
+		{"source.subvolumes", Planning | Live, checkSubvolumes, okSubvolumes},
 		{"table.whole", Planning | Live, checkTables, okTables},
 		{"source.clean", everywhere, checkClean, okClean},
 		{"swap.hibernation", everywhere, checkHibernation, okHibernation},

@@ -243,6 +243,10 @@ func checkMounts(p *Plan, f *Facts, a *answers) {
 		if d == nil {
 			continue
 		}
+		if len(s.FS.Subvols) > 0 {
+			checkSubvolMounts(f, d, s, a)
+			continue
+		}
 		i := slices.IndexFunc(f.Fstab, func(e Fstab) bool { return e.Device == d.Name && !e.bind() })
 		switch {
 		case i < 0:

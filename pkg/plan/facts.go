@@ -136,13 +136,18 @@ type Content struct {
 	InodeSize int64    `json:"inode_size,omitempty"`
 	Sector    int64    `json:"sector,omitempty"` // the smallest unit that it writes, where its type fixes one
 	Features  []string `json:"features,omitempty"`
-	Log       int64    `json:"log,omitempty"`     // bytes of its journal or log; 0 where it has none of a fixed size
-	Dirty     string   `json:"dirty,omitempty"`   // evidence that its journal has not been replayed, or that it has errors
-	Damage    string   `json:"damage,omitempty"`  // evidence that the kernel found it inconsistent; unlike Dirty it counts while it is mounted
-	Journal   string   `json:"journal,omitempty"` // UUID of its journal, where that is on another device
-	Stamp     string   `json:"stamp,omitempty"`   // changes whenever the filesystem is mounted for writing
-	Ghost     bool     `json:"ghost,omitempty"`   // a remnant that nothing acts on
-	Wipe      []Span   `json:"wipe,omitempty"`    // what to zero so that it is not seen any more
+	Log       int64    `json:"log,omitempty"`       // bytes of its journal or log; 0 where it has none of a fixed size
+	Dirty     string   `json:"dirty,omitempty"`     // evidence that its journal has not been replayed, or that it has errors
+	Damage    string   `json:"damage,omitempty"`    // evidence that the kernel found it inconsistent; unlike Dirty it counts while it is mounted
+	Journal   string   `json:"journal,omitempty"`   // UUID of its journal, where that is on another device
+	Stamp     string   `json:"stamp,omitempty"`     // changes whenever the filesystem is mounted for writing
+	Ghost     bool     `json:"ghost,omitempty"`     // a remnant that nothing acts on
+	NodeSize  int64    `json:"node_size,omitempty"` // bytes of a block of metadata, where it has a size of its own
+	Checksum  string   `json:"checksum,omitempty"`  // the algorithm, where there is a choice
+	Members   int      `json:"members,omitempty"`   // the number of devices of a filesystem that may have several
+	// Subvolumes are those of a mounted filesystem of a type that has them; nil where they were not listed.
+	Subvolumes *Subvolumes `json:"subvolumes,omitempty"`
+	Wipe       []Span      `json:"wipe,omitempty"` // what to zero so that it is not seen any more
 }
 
 // Span is a range of bytes.

@@ -27,6 +27,14 @@ type FSType struct {
 	// does not do that.
 	Replay func(c *Content) int64
 
+	// Part is the option, up to its value, that mounts a part of a filesystem, and Whole the one that mounts all of it; "" for a type
+	// of which a mount always shows everything.
+	Part, Whole string
+	// Keep are options of fstab that decide how much room files take.
+	Keep []string
+	// Extra is what a filesystem needs besides its files, in bytes, more than others do.
+	Extra int64
+
 	Module     string   // the kernel module that mounts it
 	Partners   []string // those that it asks the kernel for by name
 	GRUB       string   // GRUB's module that reads it
@@ -65,7 +73,10 @@ func FSTypes() []FSType {
 			Tools: FSTools{Package: "xfsprogs", Make: "mkfs.xfs", Check: "xfs_repair", Blocks: []string{"xfs_repair", "xfs_db", "xfs_growfs"}},
 			Fixes: FSFixes{UUID: "xfs_admin -U generate DEV", Label: "xfs_admin -L LABEL DEV", Look: "xfs_repair -n DEV", Repair: "xfs_repair DEV",
 				Journal: "create it again with an internal log (mkfs.xfs), and copy its files back; and take logdev= out of its line in /etc/fstab"}},
-		FSType{Name: "btrfs", Quiet: true, ReadOnly: "rescue=nologreplay", Replay: btrfsReplay, Module: "btrfs", Partners: crc32c(),
+		FSType{Name: "btrfs", Movable: true, Quiet: true, ReadOnly: "rescue=nologreplay", Immovable: btrfsImmovable, Least: 128 * mib, Replay: btrfsReplay,
+			Part: "subvol=", Whole: "subvolid=5", Keep: []string{"compress", "compress-force"}, Extra: 256 * mib,
+			Module: "btrfs", Partners: append(crc32c(), "xxhash_generic", "sha256_generic", "blake2b_generic"), GRUB: "btrfs",
+			Tools: FSTools{Package: "btrfs-progs", Make: "mkfs.btrfs", Check: "btrfs"},
 			Fixes: FSFixes{UUID: "btrfstune -u DEV", Label: "btrfs filesystem label DEV LABEL", Look: "btrfs check DEV", Repair: "btrfs check DEV"}},
 		FSType{Name: "f2fs", Quiet: true, ReadOnly: "norecovery", Module: "f2fs", Partners: crc32c()},
 		FSType{Name: "vfat", Quiet: true, Module: "vfat", Partners: []string{"nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"}},

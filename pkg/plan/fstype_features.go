@@ -50,3 +50,14 @@ func xfsImmovable(features []string) string {
 	}
 	return ""
 }
+
+// btrfsImmovable: what no mkfs.btrfs makes that is not experimental, or what holds the files in a way that a mount of one
+// ordinary device cannot have.
+func btrfsImmovable(features []string) string {
+	for _, f := range []string{"zoned", "extent-tree-v2", "raid-stripe-tree"} {
+		if slices.Contains(features, f) {
+			return "its feature " + f + " is experimental, or needs a device of another kind"
+		}
+	}
+	return ""
+}

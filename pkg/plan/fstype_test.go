@@ -38,7 +38,7 @@ func TestReadOnlyOptions(t *testing.T) {
 }
 
 func TestFSTypeWords(t *testing.T) {
-	if got := namesOf("and", func(x FSType) bool { return x.Movable }); got != "ext2, ext3, ext4 and xfs" {
+	if got := namesOf("and", func(x FSType) bool { return x.Movable }); got != "ext2, ext3, ext4, xfs and btrfs" {
 		t.Errorf("movable: %s", got)
 	}
 	if got := FSTypeOf("ext4").identify("/dev/sda1"); got != "tune2fs -U random /dev/sda1, e2label /dev/sda1 NAME" {

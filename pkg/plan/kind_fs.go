@@ -1,6 +1,9 @@
 package plan
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // FS is a filesystem: of the source as it was found, of the target as it is made.
 type FS struct {
@@ -10,12 +13,19 @@ type FS struct {
 	// Of a source.
 	Spec string `toml:"spec,omitempty" json:"spec,omitempty"` // what fstab calls it
 	Used int64  `toml:"used,omitempty" json:"used,omitempty"`
+	// Of both, where a filesystem has parts that are mounted by themselves.
+	Subvols        []Subvol `toml:"subvol,omitempty" json:"subvols,omitempty"`
+	Default        string   `toml:"default_subvol,omitempty" json:"default_subvol,omitempty"` // what a mount without an option shows; "" for all of it
+	LeaveSnapshots bool     `toml:"leave_snapshots,omitempty" json:"leave_snapshots,omitempty"`
+	Options        string   `toml:"options,omitempty" json:"options,omitempty"` // with which its files are written, as fstab has them
 	// Of a target.
 	Features  []string `toml:"features,omitempty" json:"features,omitempty"`
 	BlockSize int64    `toml:"block_size,omitempty" json:"block_size,omitempty"`
 	InodeSize int64    `toml:"inode_size,omitempty" json:"inode_size,omitempty"`
 	Inodes    int64    `toml:"inodes,omitempty" json:"inodes,omitempty"`
 	HashSeed  string   `toml:"hash_seed,omitempty" json:"hash_seed,omitempty"`
+	NodeSize  int64    `toml:"node_size,omitempty" json:"node_size,omitempty"`
+	Checksum  string   `toml:"checksum,omitempty" json:"checksum,omitempty"`
 	// Tools is the version of the package that makes it, which decides what can be said to it; "" where it is not known.
 	Tools string `toml:"tools,omitempty" json:"tools,omitempty"`
 }
@@ -41,8 +51,10 @@ func fsKind() kind {
 			if g.Node(n.Lower()) == nil {
 				return "filesystem " + n.Ref.ID() + ": it is on nothing of the plan"
 			}
-			if !strings.HasPrefix(n.FS.Mount, "/") {
-				return "filesystem " + n.Ref.ID() + ": it is mounted nowhere"
+			for _, x := range n.FS.Places() {
+				if !strings.HasPrefix(x.Dir, "/") || path.Clean("/"+x.Subvol) != "/"+x.Subvol {
+					return "filesystem " + n.Ref.ID() + ": it is mounted nowhere"
+				}
 			}
 			return ""
 		},
@@ -52,7 +64,7 @@ func fsKind() kind {
 			uniqueOn(p, f, n, "planned filesystem ", d, err, a)
 		},
 		called: func(n *Node) string { return n.FS.Mount },
-		box:    func(n *Node) string { return n.FS.Type + " " + n.FS.Mount },
+		box:    func(n *Node) string { return n.FS.Type + " " + n.FS.dirs() },
 	}
 }
 
@@ -61,12 +73,16 @@ func (g Graph) Filesystems() []*Node { return g.only(func(n *Node) bool { return
 
 // MountedAt returns the filesystem that a graph mounts at a directory, or nil.
 func (g Graph) MountedAt(dir string) *Node {
-	for _, n := range g.Filesystems() {
-		if n.FS.Mount == dir {
-			return n
-		}
+	return g.PlaceAt(dir).Node
+}
+
+// dirs are the directories at which it is mounted.
+func (fs *FS) dirs() string {
+	var out []string
+	for _, x := range fs.Places() {
+		out = append(out, x.Dir)
 	}
-	return nil
+	return strings.Join(out, " ")
 }
 
 // carrying lists a node for each device on which one content of a kind was found, that has a UUID.

@@ -18,6 +18,8 @@ type Intent struct {
 	Policy   Policy   // zero fields get defaults
 	Now      time.Time
 	Rand     io.Reader
+
+	LeaveSnapshots bool // agrees that snapshots which fstab does not mount are left behind
 }
 
 const (

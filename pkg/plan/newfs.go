@@ -8,7 +8,8 @@ import (
 // newFS is the filesystem that takes the place of a source, on a volume of room bytes: of its type, and with its features.
 func (b *builder) newFS(s source, room int64) *FS {
 	was := s.node.FS
-	return &FS{Type: was.Type, Label: was.Label, Mount: was.Mount, Features: s.use.Features, BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize,
+	return &FS{Type: was.Type, Label: was.Label, Mount: was.Mount, Subvols: was.Subvols, Default: was.Default, LeaveSnapshots: was.LeaveSnapshots, Options: was.Options,
+		Features: s.use.Features, BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize, NodeSize: s.use.NodeSize, Checksum: s.use.Checksum,
 		Inodes: inodes(s.use, room), Tools: b.f.version(FSTypeOf(was.Type).Tools.Package)}
 }
 

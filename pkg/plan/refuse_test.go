@@ -101,16 +101,6 @@ func TestNewRefuses(t *testing.T) {
 			f.Fstab = append(f.Fstab, Fstab{Spec: "host:/x", Target: "/data/", Type: "nfs", Options: "defaults"})
 		}, "plan.source", []string{"mount point /data", "host:/x"}},
 		{"f2fs root", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Type = "f2fs" }, "filesystem.type", []string{"f2fs", "ext4"}},
-		{"btrfs root", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Type = "btrfs" }, "filesystem.type", []string{"btrfs", "ext4"}},
-		{"btrfs root with subvolumes", func(f *Facts, _ *Intent) {
-			f.Dev("vda2").Contents[0].Type, f.Mounts[0].Root = "btrfs", "/@"
-			f.Fstab = append(f.Fstab, Fstab{Spec: f.Fstab[0].Spec, Target: "/home", Type: "btrfs", Options: "subvol=@home", Device: "vda2"})
-			f.Mounts = append(f.Mounts, Mount{Source: "/dev/vda2", Target: "/var", Type: "btrfs", Device: "vda2", Root: "/@var"})
-		}, "filesystem.type", []string{"filesystem at /", "btrfs", "ext4"}},
-		{"subvolumes beside", func(f *Facts, _ *Intent) {
-			withMount(f, 1, "44", "/data", 0).Contents[0].Type = "btrfs"
-			f.Fstab = append(f.Fstab, Fstab{Spec: "UUID=44", Target: "/more", Type: "btrfs", Options: "subvol=more", Device: "vda4"})
-		}, "filesystem.type", []string{"btrfs", "--leave"}},
 		{"filesystem larger than its partition", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Size = 19 * gib }, "plan.source", []string{"/dev/vda2", "20401094656 bytes, its partition has 19327352832", "e2fsck -n"}},
 		{"impossible use", func(f *Facts, _ *Intent) { f.Dev("vda2").Contents[0].Used = 1<<63 - 1 }, "plan.source", []string{"9223372036854775807 bytes"}},
 		{"partition that the kernel does not show", func(f *Facts, _ *Intent) {

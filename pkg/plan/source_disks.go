@@ -63,7 +63,7 @@ func (f *Facts) needers() []needer {
 		if dev != "" {
 			what = "/dev/" + dev
 		}
-		if m.Root != "" && m.Root != "/" {
+		if m.Root != "" && m.Root != "/" && !f.subvolumeMount(&m) {
 			dev, what = "", m.Root+" of "+what
 		}
 		add(m.Target, dev, what)

@@ -33,6 +33,9 @@ func (b *builder) line(p *Device) *Fstab {
 		if fs := p.Filesystem(); tab != nil && fs != nil && !FSTypeOf(fs.Type).Movable {
 			break // its type is refused, and may well have a line for each subvolume
 		}
+		if fs := p.Filesystem(); tab != nil && fs != nil && FSTypeOf(fs.Type).Part != "" {
+			continue // each mounts a part of it
+		}
 		if tab != nil {
 			b.refuse(p.noun(), "keep one line for it, and use bind mounts for the rest", "two lines of fstab name it: %s at %s and %s at %s", tab.Spec, tab.Target, e.Spec, e.Target)
 			break
@@ -60,15 +63,20 @@ func (b *builder) sameTargets() {
 		if s.node.FS == nil {
 			continue
 		}
-		mount := s.node.FS.Mount
-		var specs []string
-		for _, e := range b.f.Fstab {
-			if path.IsAbs(e.Target) && path.Clean(e.Target) == mount {
-				specs = append(specs, e.Spec)
-			}
+		for _, x := range s.node.FS.Places() {
+			b.sameTarget(x.Dir)
 		}
-		if len(specs) > 1 {
-			b.refuse("mount point "+mount, "keep one line for it in /etc/fstab", "fstab mounts %s there", strings.Join(specs, " and "))
+	}
+}
+
+func (b *builder) sameTarget(mount string) {
+	var specs []string
+	for _, e := range b.f.Fstab {
+		if path.IsAbs(e.Target) && path.Clean(e.Target) == mount {
+			specs = append(specs, e.Spec)
 		}
+	}
+	if len(specs) > 1 {
+		b.refuse("mount point "+mount, "keep one line for it in /etc/fstab", "fstab mounts %s there", strings.Join(specs, " and "))
 	}
 }

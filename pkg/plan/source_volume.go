@@ -95,11 +95,14 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 		b.refuse("filesystem "+p.Path, "find out which of the two is wrong ("+fill(FSTypeOf(c.Type).Fixes.Look, "check the filesystem", p.Path, "")+", and the partition table) before anything is copied", "its superblock says %d bytes, its %s has %d", max(c.Size, c.Used), p.short(), p.Size)
 		return
 	}
+	if FSTypeOf(c.Type).Part != "" && !b.subvolumes(p, c, s) {
+		return
+	}
 	if p == b.root && s.Mount != "/" || p != b.root && s.Mount == "/" {
 		b.refuse("filesystem "+p.Path, "fix the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
 		return
 	}
-	b.srcs = append(b.srcs, source{vol: p, use: c, needed: c.Used + c.Used/10 + 64*mib,
+	b.srcs = append(b.srcs, source{vol: p, use: c, needed: c.Used + c.Used/10 + 64*mib + FSTypeOf(c.Type).Extra,
 		node: Node{Ref: Ref("fs:" + c.UUID), On: []Ref{b.refOf(p)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{FS: s}}})
 }
 

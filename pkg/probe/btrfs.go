@@ -15,6 +15,9 @@ type Btrfs struct {
 	Devices    uint64 // number of devices of the filesystem
 	LogTree    bool   // log_root is not 0: an fsync log has yet to be replayed
 	Generation uint64
+	NodeSize   int64
+	Checksum   string   // its algorithm, as mkfs.btrfs names it; "" for one that is not known
+	Features   []string // as mkfs.btrfs names them
 }
 
 const btrfsSuper = 4096
@@ -39,6 +42,8 @@ func probeBtrfs(d *device) []Signature {
 			Ghost: at != 64<<10, Checksum: Unknown, copies: []Range{here},
 			Btrfs: &Btrfs{FSID: uuid(b[32:48]), DeviceUUID: uuid(b[267:283]), DeviceID: le.Uint64(b[201:]), Devices: le.Uint64(b[136:]),
 				LogTree: le.Uint64(b[96:]) != 0, Generation: le.Uint64(b[72:])}}
+		s.Btrfs.NodeSize, s.Btrfs.Checksum = int64(le.Uint32(b[148:])), btrfsChecksum(le.Uint16(b[196:]))
+		s.Btrfs.Features = btrfsFeatures(le.Uint64(b[172:]), le.Uint64(b[180:]), le.Uint64(b[188:]))
 		s.Stamp = fmt.Sprintf("generation %d", s.Btrfs.Generation)
 		if s.Btrfs.LogTree {
 			s.Dirty = fmt.Sprintf("log tree at %d has yet to be replayed", le.Uint64(b[96:]))
@@ -52,4 +57,37 @@ func probeBtrfs(d *device) []Signature {
 		out = append(out, s)
 	}
 	return out
+}
+
+// btrfsFeatures names the features of a superblock as mkfs.btrfs does (include/uapi/linux/btrfs.h, common/fsfeatures.c of
+// btrfs-progs). A bit without a name is FEATURE_C, FEATURE_R or FEATURE_I and its number. Those that only say what was used so
+// far (mixed_backref, default_subvol, compression, big_metadata, a valid free-space tree) are left out.
+func btrfsFeatures(compat, ro, incompat uint64) (out []string) {
+	for _, w := range []struct {
+		word  uint64
+		kind  string
+		names []string
+	}{
+		{incompat, "I", []string{"", "", "mixed-bg", "", "", "", "extref", "raid56", "skinny-metadata", "no-holes", "metadata-uuid", "raid1c34", "zoned", "extent-tree-v2", "raid-stripe-tree", "", "squota"}},
+		{ro, "R", []string{"free-space-tree", "", "", "block-group-tree"}},
+		{compat, "C", nil},
+	} {
+		for bit := range 64 {
+			switch {
+			case w.word>>bit&1 == 0:
+			case bit >= len(w.names):
+				out = append(out, fmt.Sprintf("FEATURE_%s%d", w.kind, bit))
+			case w.names[bit] != "":
+				out = append(out, w.names[bit])
+			}
+		}
+	}
+	return out
+}
+
+func btrfsChecksum(n uint16) string {
+	if names := []string{"crc32c", "xxhash", "sha256", "blake2"}; int(n) < len(names) {
+		return names[n]
+	}
+	return ""
 }

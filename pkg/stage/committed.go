@@ -71,7 +71,8 @@ func (e *Env) commitSeen(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	t, dir := plan.FSTypeOf(n.FS.Type), path.Join(seenDir, e.Plan.Boot.Mount)
-	if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: dir, Type: n.FS.Type, Flags: machine.ReadOnly, Data: t.ReadOnly, Quiet: t.Quiet}); err != nil {
+	options := plan.JoinOptions(t.ReadOnly, e.Plan.Target.PlaceAt(e.Plan.Boot.Mount).Options)
+	if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: dir, Type: n.FS.Type, Flags: machine.ReadOnly, Data: options, Quiet: t.Quiet}); err != nil {
 		return false, err
 	}
 	if err := e.refresh(ctx); err != nil {

@@ -49,7 +49,7 @@ func (e *Env) mountSource(ctx context.Context, s *plan.Node) (*plan.Device, erro
 		return nil, err
 	}
 	t := plan.FSTypeOf(s.FS.Type)
-	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: sourceDir(s.Ref.ID()), Type: s.FS.Type, Flags: machine.ReadOnly, Data: t.ReadOnly, Quiet: t.Quiet})
+	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: sourceDir(s.Ref.ID()), Type: s.FS.Type, Flags: machine.ReadOnly, Data: plan.JoinOptions(t.ReadOnly, t.Whole), Quiet: t.Quiet})
 }
 
 func (e *Env) mountNew(ctx context.Context, n *plan.Node) (*plan.Device, error) {
@@ -60,7 +60,7 @@ func (e *Env) mountNew(ctx context.Context, n *plan.Node) (*plan.Device, error) 
 	if err := e.Load(ctx, n.FS.Type); err != nil {
 		return nil, err
 	}
-	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: newDir(n.Ref.ID()), Type: n.FS.Type})
+	return d, e.mount(ctx, machine.Mount{Source: d.Path, Target: newDir(n.Ref.ID()), Type: n.FS.Type, Data: plan.JoinOptions(n.FS.Options, plan.FSTypeOf(n.FS.Type).Whole)})
 }
 
 // dropCaches makes sure that what will be read of a new filesystem comes from its disk: the copy left inodes, directories
@@ -200,6 +200,9 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 		return j, err
 	}
 	if _, err := e.mountNew(ctx, n); err != nil {
+		return j, err
+	}
+	if err := e.subvolumes(s, n, &j); err != nil {
 		return j, err
 	}
 	return j, e.refresh(ctx)

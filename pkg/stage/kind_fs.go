@@ -44,7 +44,7 @@ func (e *Env) prepareFS(ctx context.Context, n *plan.Node, again bool) error {
 		}
 	}
 	e.tell("prepare", "%s %s on %s for %s", n.FS.Type, n.Ref.ID(), d.Path, n.FS.Mount)
-	argv, err := mkfs.Argv(mkfs.Spec{Type: n.FS.Type, Device: d.Path, UUID: n.Ref.ID(), Label: n.FS.Label, HashSeed: n.FS.HashSeed, Features: n.FS.Features, Version: n.FS.Tools,
+	argv, err := mkfs.Argv(mkfs.Spec{Type: n.FS.Type, Device: d.Path, UUID: n.Ref.ID(), Label: n.FS.Label, HashSeed: n.FS.HashSeed, Features: n.FS.Features, Version: n.FS.Tools, NodeSize: n.FS.NodeSize, Checksum: n.FS.Checksum,
 		BlockSize: n.FS.BlockSize, InodeSize: n.FS.InodeSize, Inodes: n.FS.Inodes})
 	if err != nil {
 		return err

@@ -19,21 +19,21 @@ func (e *Env) place(name string) (string, error) {
 	return path.Join(TargetDir, at), err
 }
 
-// placed is a new filesystem and where it is mounted on this machine.
+// placed is a place of the new system and where that is on this machine.
 type placed struct {
-	*plan.Node
+	plan.Place
 	at string
 }
 
-// places returns filesystems so that each comes after the one that it is mounted in. Only the first is sure to be
+// places returns places so that each comes after the one that it is mounted in. Only the first is sure to be
 // right while others are not mounted yet: their links may lead on.
-func (e *Env) places(list []*plan.Node) ([]placed, error) {
+func (e *Env) places(list []plan.Place) ([]placed, error) {
 	var out []placed
 	for _, n := range list {
 		at := TargetDir
-		if n.FS.Mount != "/" {
+		if n.Dir != "/" {
 			var err error
-			if at, err = e.place(n.FS.Mount); err != nil {
+			if at, err = e.place(n.Dir); err != nil {
 				return nil, err
 			}
 		}

@@ -94,16 +94,16 @@ func TestPlacesFollowWhatIsMounted(t *testing.T) {
 		return tree, nil
 	}}
 	at := func(mounts ...string) (out []string) {
-		var list []*plan.Node
+		var list []plan.Place
 		for _, m := range mounts {
-			list = append(list, &plan.Node{Layer: plan.Layer{FS: &plan.FS{Mount: m}}})
+			list = append(list, plan.Place{Dir: m})
 		}
 		ps, err := e.places(list)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range ps {
-			out = append(out, strings.TrimPrefix(p.at, TargetDir)+" for "+p.FS.Mount)
+			out = append(out, strings.TrimPrefix(p.at, TargetDir)+" for "+p.Dir)
 		}
 		return out
 	}
@@ -114,7 +114,7 @@ func TestPlacesFollowWhatIsMounted(t *testing.T) {
 	if got, want := at("/srv", "/data"), []string{"/vol for /data", "/deep/er for /srv"}; !slices.Equal(got, want) {
 		t.Errorf("once /data is mounted: %q, want %q", got, want)
 	}
-	if _, err := e.places([]*plan.Node{{Layer: plan.Layer{FS: &plan.FS{Mount: "/loop/x"}}}}); err == nil || !strings.Contains(err.Error(), "/loop -> /loop") {
+	if _, err := e.places([]plan.Place{{Dir: "/loop/x"}}); err == nil || !strings.Contains(err.Error(), "/loop -> /loop") {
 		t.Errorf("a loop: %v", err)
 	}
 }

@@ -116,11 +116,11 @@ func shows(f *plan.Facts, at string) *plan.Mount {
 // moves reports whether a mount is a filesystem of the plan at its planned place.
 func (pr *prover) moves(f *plan.Facts, m *plan.Mount) bool {
 	d := f.Dev(m.Device)
-	if d == nil || d.Filesystem() == nil || m.Root != "" && m.Root != "/" {
+	if d == nil || d.Filesystem() == nil {
 		return false
 	}
-	n := pr.p.Source.Node(plan.Ref("fs:" + d.Filesystem().UUID))
-	return n != nil && n.FS.Mount == m.Target
+	x := pr.p.Source.PlaceAt(m.Target)
+	return x.Node != nil && x.Node.Ref.Is(plan.Ref("fs:"+d.Filesystem().UUID)) && x.Shown(m)
 }
 
 // frozen asks for files that the copy will not let anyone change: chattr's attributes are kept.

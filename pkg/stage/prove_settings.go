@@ -43,9 +43,9 @@ func (pr *prover) fstab() (out plan.Findings) {
 			seen[path.Clean(x.File)] = m.Value
 		}
 	}
-	for _, n := range pr.p.Target.Filesystems() {
-		if seen[n.FS.Mount] != n.Ref.ID() {
-			out = append(out, plan.Refusal(file, byUUID, "%s is %q, planned %s", n.FS.Mount, seen[n.FS.Mount], n.Ref.ID()))
+	for _, n := range pr.p.Target.Places() {
+		if seen[n.Dir] != n.Node.Ref.ID() {
+			out = append(out, plan.Refusal(file, byUUID, "%s is %q, planned %s", n.Dir, seen[n.Dir], n.Node.Ref.ID()))
 		}
 	}
 	return out

@@ -87,21 +87,19 @@ func (r *rehearsal) overlay(ctx context.Context) error {
 		return err
 	}
 	var err error
-	list := r.Plan.Source.Filesystems()
-	slices.SortStableFunc(list, func(a, b *plan.Node) int { return len(a.FS.Mount) - len(b.FS.Mount) })
-	for i, n := range list {
+	for i, n := range r.Plan.Source.Places() {
 		target := rehearsalRoot
-		if n.FS.Mount != "/" {
-			if target, err = r.at(n.FS.Mount); err != nil {
+		if n.Dir != "/" {
+			if target, err = r.at(n.Dir); err != nil {
 				return err
 			}
 		}
 		live := path.Join("/", strings.TrimPrefix(target, rehearsalRoot))
 		if !r.mountedFS(n, live) {
 			if live == "/" {
-				return fmt.Errorf("filesystem %s: it is not mounted at /, so nothing can be rehearsed here; run schedule on the system that is to be moved, or use --skip-rehearsal", n.Ref.ID())
+				return fmt.Errorf("filesystem %s: it is not mounted at /, so nothing can be rehearsed here; run schedule on the system that is to be moved, or use --skip-rehearsal", n.Node.Ref.ID())
 			}
-			r.say("%s is not mounted, and not seen in the rehearsal", n.FS.Mount)
+			r.say("%s is not mounted, and not seen in the rehearsal", n.Dir)
 			continue
 		}
 		dir := func(kind string) string { return fmt.Sprintf("%s/%s%d", RehearsalDir, kind, i) }
@@ -120,14 +118,14 @@ func (r *rehearsal) overlay(ctx context.Context) error {
 }
 
 // mountedFS reports whether a source filesystem is what is seen at a directory.
-func (r *rehearsal) mountedFS(n *plan.Node, dir string) bool {
-	d, err := r.Facts.FS(n.Ref.ID())
+func (r *rehearsal) mountedFS(n plan.Place, dir string) bool {
+	d, err := r.Facts.FS(n.Node.Ref.ID())
 	if err != nil || d == nil {
 		return false
 	}
 	for _, m := range slices.Backward(r.Facts.Mounts) {
 		if m.Target == dir {
-			return m.Device == d.Name && (m.Root == "" || m.Root == "/")
+			return m.Device == d.Name && n.Shown(&m)
 		}
 	}
 	return false

@@ -4,23 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 
 	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/survey"
 )
 
-// byDepth lists the new filesystems so that each comes after the one that it is mounted in.
-func byDepth(p *plan.Plan) []*plan.Node {
-	out := p.Target.Filesystems()
-	sort.SliceStable(out, func(i, j int) bool { return len(out[i].FS.Mount) < len(out[j].FS.Mount) })
-	return out
-}
-
 // assembleTree mounts the new filesystems as the new system will have them, below TargetDir.
 func (e *Env) assembleTree(ctx context.Context) error {
-	left := byDepth(e.Plan)
+	left := e.Plan.Target.Places()
 	// At first only the root: the symbolic links are in it.
 	for ready := 1; len(left) > 0; ready = len(left) {
 		next, err := e.places(left[:ready])
@@ -28,15 +20,16 @@ func (e *Env) assembleTree(ctx context.Context) error {
 			return err
 		}
 		n := next[0]
-		left = slices.DeleteFunc(left, func(x *plan.Node) bool { return x.Ref == n.Ref })
-		d, err := e.volume(n.Lower())
+		left = slices.DeleteFunc(left, func(x plan.Place) bool { return x.Dir == n.Dir })
+		d, err := e.volume(n.Node.Lower())
 		if err != nil {
 			return err
 		}
-		if err := e.Load(ctx, n.FS.Type); err != nil {
+		fs := n.Node.FS
+		if err := e.Load(ctx, fs.Type); err != nil {
 			return err
 		}
-		if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: n.at, Type: n.FS.Type}); err != nil {
+		if err := e.mount(ctx, machine.Mount{Source: d.Path, Target: n.at, Type: fs.Type, Data: plan.JoinOptions(fs.Options, n.Options)}); err != nil {
 			return err
 		}
 	}
@@ -48,12 +41,12 @@ func (e *Env) releaseTree(ctx context.Context, keep ...string) error {
 	if !e.mounted(TargetDir) {
 		return nil
 	}
-	fs, err := e.places(byDepth(e.Plan))
+	fs, err := e.places(e.Plan.Target.Places())
 	if err != nil {
 		return err
 	}
 	for _, n := range slices.Backward(fs) {
-		if slices.Contains(keep, n.FS.Mount) {
+		if slices.Contains(keep, n.Dir) {
 			continue
 		}
 		if err := e.unmount(ctx, n.at); err != nil {

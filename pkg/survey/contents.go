@@ -33,6 +33,11 @@ func (l *looker) contents(d *plan.Device, known map[string]reading) {
 	} else if !l.open(d) {
 		return
 	}
+	if list := l.parts[d.Name]; list != nil {
+		if c := d.Filesystem(); c != nil {
+			c.Subvolumes = list
+		}
+	}
 	// What the superblock of a mounted filesystem counts is as old as the mount.
 	if n, ok := l.unused[d.Name]; ok {
 		if c := d.Filesystem(); c != nil && n <= c.Size {
@@ -155,6 +160,10 @@ func content(s probe.Signature) plan.Content {
 		if x.ExternalLog {
 			c.Journal = "without a UUID"
 		}
+	}
+	if x := s.Btrfs; x != nil {
+		c.Features, c.Members = x.Features, int(min(x.Devices, 1<<16))
+		c.NodeSize, c.Checksum = x.NodeSize, x.Checksum
 	}
 	if s.Checksum == probe.Invalid && c.Dirty == "" {
 		c.Dirty = "its superblock's checksum does not match"

@@ -30,6 +30,7 @@ func (l *looker) mounts() {
 		}
 		l.f.Mounts = append(l.f.Mounts, m)
 	}
+	l.subvolumes()
 	if l.w.Unused == nil {
 		return
 	}
@@ -110,4 +111,23 @@ func single(found []*plan.Device) (*plan.Device, []string) {
 		names = append(names, d.Name)
 	}
 	return nil, names
+}
+
+// subvolumes lists those of every mounted filesystem that may have some, once each.
+func (l *looker) subvolumes() {
+	if l.w.Subvolumes == nil {
+		return
+	}
+	for i, m := range l.f.Mounts {
+		covered := slices.ContainsFunc(l.f.Mounts[i+1:], func(o plan.Mount) bool { return o.Target == m.Target })
+		if m.Device == "" || covered || l.parts[m.Device] != nil || plan.FSTypeOf(m.Type).Part == "" {
+			continue
+		}
+		list, err := l.w.Subvolumes(m.Target)
+		if err != nil {
+			l.ofDevice("", "/dev/"+m.Device, err)
+			continue
+		}
+		l.parts[m.Device] = list
+	}
 }

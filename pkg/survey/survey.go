@@ -35,6 +35,8 @@ type World struct {
 	// Unused tells how many bytes of the filesystem mounted at a path nothing uses, those kept for root included; nil or
 	// negative when that is not known.
 	Unused func(path string) int64
+	// Subvolumes lists those of the filesystem mounted at a path, of a type that has them; nil: they are not listed.
+	Subvolumes func(path string) (*plan.Subvolumes, error)
 	// Rules are what is known of installed systems; the facts carry them.
 	Rules plan.Rules
 	// Firmware, when set, is not looked up: an init may run before efivarfs is there.
@@ -65,7 +67,8 @@ const (
 type looker struct {
 	w      World
 	f      *plan.Facts
-	unused map[string]int64       // by the name of a mounted device
+	unused map[string]int64 // by the name of a mounted device
+	parts  map[string]*plan.Subvolumes
 	supers []md.Member            // every md superblock that was read
 	pvs    []lvm.Device           // every LVM label that was read
 	crypts map[string]luks.Header // the LUKS headers that were read, by the name of their device
@@ -73,7 +76,7 @@ type looker struct {
 
 // Look surveys the world. Only the context's end is an error.
 func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
-	l := &looker{w: w, f: &plan.Facts{Rules: w.Rules}, unused: map[string]int64{}, crypts: map[string]luks.Header{}}
+	l := &looker{w: w, f: &plan.Facts{Rules: w.Rules}, unused: map[string]int64{}, parts: map[string]*plan.Subvolumes{}, crypts: map[string]luks.Header{}}
 	if depth >= Whole {
 		l.exists("boot/vmlinuz") // an automounted /boot is mounted by being looked at, and only then in the list
 	}

@@ -211,3 +211,15 @@ func (o *Options) subvolume(listed map[string]bool, magic int64, d *dir) (bool, 
 	}
 	return false, nil
 }
+
+// FinishSubvolumes returns the commands that give the subvolumes of a copy at dir what can only be given at the end: those that are
+// read-only, and the default one where that is not the top level.
+func FinishSubvolumes(dir string, readOnly []string, first string) (out [][]string) {
+	for _, name := range readOnly {
+		out = append(out, []string{"btrfs", "property", "set", "-ts", path.Join(dir, name), "ro", "true"})
+	}
+	if first != "" {
+		out = append(out, []string{"btrfs", "subvolume", "set-default", path.Join(dir, first)})
+	}
+	return out
+}
