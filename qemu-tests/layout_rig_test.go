@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,11 +215,6 @@ func (r *rig) only(name string, disks ...lab.Disk) *lab.VM {
 		copies = append(copies, c)
 	}
 	return r.comesUp(name, "new", copies...)
-}
-
-// without is the disks but one.
-func without(disks []lab.Disk, serial string) []lab.Disk {
-	return slices.DeleteFunc(slices.Clone(disks), func(d lab.Disk) bool { return d.Serial == serial })
 }
 
 // finish completes the migration.
