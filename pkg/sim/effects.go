@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 
 	"migrate-init/pkg/machine"
@@ -31,19 +30,7 @@ func (m *Machine) carry(e machine.Effect, torn bool) error {
 	case machine.Ioctl:
 		return m.ioctl(e)
 	case machine.WriteSys:
-		name, ok := strings.CutPrefix(e.Path, "/sys/module/md_mod/parameters/")
-		if !ok || name != "new_array" {
-			return fmt.Errorf("file %s: not known here", e.Path)
-		}
-		if !m.loaded["md_mod"] {
-			return fmt.Errorf("file %s: %w", e.Path, fs.ErrNotExist)
-		}
-		if m.Arrays[e.Value] != nil {
-			return fmt.Errorf("file %s: %w", e.Path, fs.ErrExist)
-		}
-		m.Arrays[e.Value] = &Array{}
-		minor, _ := strconv.Atoi(strings.TrimPrefix(e.Value, "md"))
-		m.Devices = append(m.Devices, &Device{Name: e.Value, Major: 9, Minor: uint32(minor)})
+		return m.writeSys(e)
 	case machine.Mapping:
 		return m.mapDevice(e)
 	case machine.Unmap:

@@ -34,7 +34,7 @@ func (m *Machine) swaps(out fstest.MapFS) {
 	text := "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"
 	for i, p := range m.layout.Parts {
 		if m.live && p.Kind == "swap" {
-			text += fmt.Sprintf("\n%-40spartition\t%d\t\t0\t\t-2", p.path(i+1), p.Size/1024-4)
+			text += fmt.Sprintf("\n%-40spartition\t%d\t\t0\t\t-2", m.pathOf(i), p.Size/1024-4)
 		}
 	}
 	put(out, "proc/swaps", "%s", text)

@@ -33,6 +33,10 @@ type Machine struct {
 	layout Layout
 	Rules  plan.Rules // what looks know of families and generators
 
+	// AssembleAll says that an installed system starts every array, whatever its mdadm.conf says.
+	AssembleAll   bool
+	startReadOnly bool // what md's parameter start_ro says
+
 	live    bool // the old system runs: it may write to its own disk
 	Joining bool // the new system runs: the old disk may be written
 
@@ -142,7 +146,7 @@ func (m *Machine) Boot() {
 	m.boots++
 	m.version++
 	m.Mounts, m.Devices, m.Arrays, m.loaded, m.Dead, m.Entered, m.Fault, m.Verbs, m.Log, m.Calls, m.Told = nil, nil, map[string]*Array{}, map[string]bool{}, nil, "", Fault{}, 0, nil, nil, nil
-	m.live, m.Joining, m.Watch, m.loose = false, false, nil, nil
+	m.live, m.Joining, m.Watch, m.loose, m.startReadOnly = false, false, nil, nil, false
 	for i, d := range m.Disks {
 		b := &Device{Name: d.Name, Major: 254, Minor: uint32(16 * i), Size: d.Size, Disk: d}
 		m.Devices = append(m.Devices, b)
@@ -160,7 +164,7 @@ func (m *Machine) Boot() {
 
 // Clone copies what outlives a boot.
 func (m *Machine) Clone(t testing.TB) *Machine {
-	c := &Machine{TB: t, boots: m.boots, layout: m.layout, Rules: m.Rules, Trees: map[string]fstest.MapFS{}, Finds: m.Finds, Replays: m.Replays}
+	c := &Machine{TB: t, boots: m.boots, layout: m.layout, AssembleAll: m.AssembleAll, Rules: m.Rules, Trees: map[string]fstest.MapFS{}, Finds: m.Finds, Replays: m.Replays}
 	for _, d := range m.Disks {
 		c.Disks = append(c.Disks, d.clone())
 	}

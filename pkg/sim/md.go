@@ -28,7 +28,7 @@ func (m *Machine) runArray(a *Array, node *Device) error {
 		return errors.New("ioctl RUN_ARRAY: no members")
 	}
 	s, _ := SuperOf(a.Members[0])
-	a.UUID, a.slots, a.runs = s.UUID.String(), s.RaidDisks, true
+	a.UUID, a.slots, a.runs, a.asleep = s.UUID.String(), s.RaidDisks, true, a.asleep || m.startReadOnly
 	node.Size, node.LegOffset, node.Legs = s.Size, s.DataOffset, a.inSync()
 	return nil
 }
@@ -41,14 +41,21 @@ func (a *Array) inSync() []*Device {
 	return a.Members[:len(a.Members)-1]
 }
 
-// assembleAll starts every array that has an active member, as mdadm's udev rules do on a system that starts arrays read-auto.
-func (m *Machine) assembleAll() error {
+// assembleAll starts every array that has an active member, as mdadm's udev rules do on a system that starts arrays read-auto,
+// but for those that its mdadm.conf says to ignore.
+func (m *Machine) assembleAll(conf []byte) error {
+	ignored := map[md.UUID]bool{}
+	for _, l := range md.ParseConf(conf).Arrays() {
+		if l.Device == md.Ignore {
+			ignored[l.UUID] = true
+		}
+	}
 	members := map[md.UUID][]*Device{}
 	events := map[md.UUID]uint64{}
 	var order []md.UUID
 	for _, b := range slices.Clone(m.Devices) {
 		s, ok := SuperOf(b)
-		if !ok || b.Number == 0 || !s.Role().Active() {
+		if !ok || b.Number == 0 || !s.Role().Active() || ignored[s.UUID] {
 			continue
 		}
 		best, known := events[s.UUID]

@@ -126,7 +126,11 @@ func (m *Machine) BootInstalled(root string) error {
 	m.Boot()
 	m.Joining = true
 	m.loaded["md_mod"], m.loaded["raid1"], m.loaded["ext4"] = true, true, true
-	if err := m.assembleAll(); err != nil {
+	var conf []byte
+	if f := m.Trees[root]["etc/mdadm/mdadm.conf"]; f != nil && !m.AssembleAll {
+		conf = f.Data
+	}
+	if err := m.assembleAll(conf); err != nil {
 		return err
 	}
 	if err := m.mountUUID(root, "/"); err != nil {

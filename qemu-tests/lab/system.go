@@ -16,6 +16,9 @@ var commonScript string
 //go:embed systems/md.sh
 var mdScript string
 
+//go:embed systems/mdboot.sh
+var mdbootScript string
+
 //go:embed systems/lvm.sh
 var lvmScript string
 
@@ -50,6 +53,11 @@ func MD090() System {
 // MD12 is the same with today's metadata, and /boot inside /.
 func MD12() System {
 	return System{Name: "md12", Layout: "md", Disks: 2, Size: 2 << 30, Grub: 2, Vars: map[string]string{"METADATA": "1.2", "BOOT": "inside"}}
+}
+
+// MDPlainBoot is MD12 with /boot on a plain partition of the first disk, where GRUB can write.
+func MDPlainBoot() System {
+	return System{Name: "mdboot", Layout: "mdboot", Disks: 2, Size: 2 << 30, Vars: map[string]string{"METADATA": "1.2", "BOOT": "plain"}}
 }
 
 // LVM has root, swap and var as logical volumes on one disk, and /boot on a partition.
@@ -106,7 +114,7 @@ func (s System) Masters(ctx context.Context, l *Lab) ([]string, error) {
 // script is the whole text that the builder runs.
 func (s System) script() string {
 	var out strings.Builder
-	layouts := map[string]string{"md": mdScript, "lvm": lvmScript, "luks": luksScript, "fs": fsScript, "seed": seedScript}
+	layouts := map[string]string{"md": mdScript, "mdboot": mdScript + mdbootScript, "lvm": lvmScript, "luks": luksScript, "fs": fsScript, "seed": seedScript}
 	out.WriteString(commonScript + layouts[s.Layout])
 	fmt.Fprintf(&out, "NAME=%s\n", s.Name)
 	var grub, debconf []string
