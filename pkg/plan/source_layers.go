@@ -134,6 +134,17 @@ func checkSourceArrays(p *Plan, f *Facts, a *answers) {
 			f.sourceArray(n, arr, a)
 		}
 	}
+	for i := range p.Source {
+		n := &p.Source[i]
+		d, _ := f.Volume(p, n.Ref)
+		if d == nil || n.Disk == nil && n.Part == nil || slices.ContainsFunc(p.Source.Above(n.Ref), func(o *Node) bool { return o.MD != nil || o.Part != nil }) {
+			continue
+		}
+		if raid := slices.IndexFunc(d.Contents, func(c Content) bool { return c.Kind == ContentRaid && !c.Ghost }); raid >= 0 {
+			a.refuse("source "+d.noun(), "decide which of the two it is: start the array and use what is on it, or wipe its superblock (mdadm --zero-superblock "+d.Path+") with a rescue system",
+				"it is a member of an array (%s), and yet it is used directly (%s): the other members do not follow", d.Contents[raid].Type, d.usedBy())
+		}
+	}
 }
 
 func (f *Facts) sourceArray(n *Node, arr *Array, a *answers) {

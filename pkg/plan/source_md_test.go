@@ -58,6 +58,7 @@ func TestSourceOnMD(t *testing.T) {
 	for _, level := range []string{"1", "0", "4", "5", "6", "10"} {
 		for _, metadata := range []string{"0.90", "1.0", "1.1", "1.2"} {
 			f, in := onMD()
+			f.Dev("vdb").Drivers = []string{"ahci"}
 			for i := range f.Arrays {
 				f.Arrays[i].Level, f.Arrays[i].Metadata = level, metadata
 			}
@@ -84,6 +85,9 @@ func TestSourceOnMD(t *testing.T) {
 			}
 			for _, m := range Check(p, f, Live).Refusals() {
 				t.Errorf("raid%s, metadata %s: %s", level, metadata, m)
+			}
+			if fmt.Sprint(p.Drivers) != "[virtio_blk ahci]" {
+				t.Errorf("drivers: %v", p.Drivers)
 			}
 			if text := p.Explain(f, stageText); !strings.Contains(text, "/dev/vda, /dev/vdb") {
 				t.Errorf("explained as\n%s", text)

@@ -14,12 +14,16 @@ import (
 func (l *looker) shared() {
 	for _, m := range slices.Clone(l.supers) {
 		p := l.f.Dev(m.Device)
-		if p == nil || p.Kind != plan.KindPart || m.Super.Version != md.V090 {
+		at := p // where it lies: an overlay shows what its partition has
+		if p != nil && p.Over != "" {
+			at = l.f.Dev(p.Over)
+		}
+		if at == nil || at.Kind != plan.KindPart || m.Super.Version != md.V090 {
 			continue
 		}
-		d := l.f.Dev(p.Parent)
+		d := l.f.Dev(at.Parent)
 		i := slices.IndexFunc(l.supers, func(o md.Member) bool {
-			return d != nil && o.Device == d.Name && o.Super.Version == md.V090 && o.Super.UUID == m.Super.UUID && o.Super.SuperOffset == p.Start+m.Super.SuperOffset
+			return d != nil && o.Device == d.Name && o.Super.Version == md.V090 && o.Super.UUID == m.Super.UUID && o.Super.SuperOffset == at.Start+m.Super.SuperOffset
 		})
 		if i < 0 {
 			continue

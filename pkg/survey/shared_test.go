@@ -52,6 +52,24 @@ func TestSharedSuperblock(t *testing.T) {
 	}
 }
 
+// TestSharedSuperblockCovered: the partition is read through an overlay, and the disk shows the superblock all the same.
+func TestSharedSuperblockCovered(t *testing.T) {
+	const mib = int64(1) << 20
+	f := &plan.Facts{Devices: []plan.Device{
+		{Name: "vda", Kind: plan.KindDisk, Size: 100 * mib},
+		{Name: "vda1", Kind: plan.KindPart, Parent: "vda", Start: mib, Size: 99 * mib},
+		{Name: "dm-0", Kind: plan.KindDM, Over: "vda1", Size: 99 * mib},
+	}}
+	l := &looker{f: f}
+	for name, at := range map[string]int64{"vda": 100*mib - 64<<10, "dm-0": 99*mib - 64<<10} {
+		l.members(f.Dev(name), []md.Superblock{{Version: md.V090, RaidDisks: 2, SuperOffset: at}})
+	}
+	l.shared()
+	if m := f.Arrays[0].Members; len(m) != 1 || m[0].Device != "dm-0" {
+		t.Errorf("members are %+v", m)
+	}
+}
+
 // TestPeculiar: what the kernel would need to be told is noted.
 func TestPeculiar(t *testing.T) {
 	const mib = int64(1) << 20
