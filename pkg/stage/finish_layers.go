@@ -56,7 +56,7 @@ func unknownContents(p *plan.Plan, f *plan.Facts, d *plan.Device) []string {
 			continue
 		}
 		for _, c := range x.Contents {
-			if !knownContent(p, c) {
+			if !knownContent(p, f, x, c) {
 				out = append(out, strings.Join(strings.Fields(x.Path+" carries "+c.Type+" "+c.Label+" "+c.UUID), " "))
 			}
 		}
@@ -65,7 +65,7 @@ func unknownContents(p *plan.Plan, f *plan.Facts, d *plan.Device) []string {
 }
 
 // knownContent reports whether a signature is nothing that could be lost, or one of the plan's sources.
-func knownContent(p *plan.Plan, c plan.Content) bool {
+func knownContent(p *plan.Plan, f *plan.Facts, x *plan.Device, c plan.Content) bool {
 	if c.Ghost {
 		return true
 	}
@@ -74,7 +74,9 @@ func knownContent(p *plan.Plan, c plan.Content) bool {
 	case plan.ContentFS:
 		return node("fs")
 	case plan.ContentRaid:
-		return node("md")
+		return slices.ContainsFunc(f.Arrays, func(a plan.Array) bool {
+			return p.Source.Node(plan.Ref("md:"+a.UUID)) != nil && slices.ContainsFunc(a.Members, func(m plan.Member) bool { return m.Device == x.Name })
+		})
 	case plan.ContentLUKS:
 		return node("luks")
 	case plan.ContentLVM:

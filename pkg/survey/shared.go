@@ -2,6 +2,7 @@ package survey
 
 import (
 	"slices"
+	"strings"
 
 	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
@@ -48,7 +49,8 @@ func (l *looker) disown(d *plan.Device, uuid md.UUID) {
 		a.Members = slices.DeleteFunc(a.Members, func(m plan.Member) bool { return m.Device == d.Name })
 	}
 	for i := range d.Contents {
-		if c := &d.Contents[i]; c.Kind == plan.ContentRaid && c.UUID == uuid.String() {
+		// Signatures spell it as blkid does.
+		if c := &d.Contents[i]; c.Kind == plan.ContentRaid && strings.ReplaceAll(c.UUID, "-", "") == uuid.Hex() {
 			c.Ghost = true
 		}
 	}

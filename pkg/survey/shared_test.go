@@ -23,7 +23,7 @@ func TestSharedSuperblock(t *testing.T) {
 		"two superblocks":          {"", mib, 99 * mib, "vda vda1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			raid := plan.Content{Kind: plan.ContentRaid, Type: "linux_raid_member", UUID: uuid.String()}
+			raid := plan.Content{Kind: plan.ContentRaid, Type: "linux_raid_member", UUID: "07000000-0000-0000-0000-000000000000"}
 			f := &plan.Facts{Devices: []plan.Device{
 				{Name: "vda", Kind: plan.KindDisk, Size: 100 * mib, Contents: []plan.Content{raid}},
 				{Name: "vda1", Kind: plan.KindPart, Parent: "vda", Start: c.start, Size: 99 * mib, Contents: []plan.Content{raid}},
