@@ -46,7 +46,7 @@ func (m *Machine) byNumber(maj, min uint32) *Device {
 func (m *Machine) holders(b *Device) []string {
 	var out []string
 	for n, a := range m.Arrays {
-		if slices.Contains(a.Members, b) {
+		if slices.Contains(a.Members, b) || slices.Contains(a.waiting, b) {
 			out = append(out, n)
 		}
 	}

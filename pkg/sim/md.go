@@ -18,6 +18,7 @@ type Array struct {
 	runs     bool
 	asleep   bool // "read-auto": nothing was written to it yet, and no recovery begins
 	recovery *recovery
+	waiting  []*Device // spares that are filled when the recovery has ended
 }
 
 func (m *Machine) runArray(a *Array, node *Device) error {

@@ -81,7 +81,16 @@ func (m *Machine) recover(a *Array, node *Device) error {
 		return err
 	}
 	a.recovery, node.Legs = nil, a.Members
+	if len(a.waiting) > 0 {
+		a.begin(a.waiting[0])
+		a.waiting = a.waiting[1:]
+	}
 	return nil
+}
+
+// begin takes a spare into an array, to be filled.
+func (a *Array) begin(b *Device) {
+	a.Members, a.recovery = append(slices.Clone(a.Members), b), &recovery{member: b}
 }
 
 // noteMember writes the superblocks of an array, in which the member of its recovery has a slot; change is what is said on that member.
@@ -93,11 +102,18 @@ func (m *Machine) noteMember(a *Array, change func(*md.Superblock)) error {
 	for len(roles) <= joined.DevNumber {
 		roles = append(roles, md.RoleSpare)
 	}
-	slot := slices.Index([]bool{slices.Contains(first.Roles, 0), slices.Contains(first.Roles, 1)}, false)
+	slot := 0
+	for slices.Contains(first.Roles, md.Role(slot)) {
+		slot++
+	}
 	if !joined.Role().Active() {
 		roles[joined.DevNumber] = md.Role(slot)
 	}
-	for b, s := range map[*Device]md.Superblock{a.Members[0]: first, a.recovery.member: joined} {
+	for _, b := range a.Members {
+		s, _ := SuperOf(b)
+		if b == a.recovery.member {
+			s = joined
+		}
 		s.Roles, s.Events = roles, first.Events+10
 		raw, err := s.Marshal()
 		if err != nil {
@@ -115,10 +131,15 @@ func (m *Machine) hotAdd(a *Array, b *Device, s md.Superblock) error {
 	if s.Role().Active() {
 		return fmt.Errorf("ioctl ADD_NEW_DISK: %s is no spare", b.Name)
 	}
-	if a.recovery != nil || len(a.Members) >= a.slots {
+	if len(a.Members)+len(a.waiting) >= a.slots {
 		return fmt.Errorf("ioctl ADD_NEW_DISK: no slot for %s", b.Name)
 	}
-	a.Members, a.recovery, a.asleep = append(slices.Clone(a.Members), b), &recovery{member: b}, false
+	a.asleep = false
+	if a.recovery != nil {
+		a.waiting = append(a.waiting, b)
+		return nil
+	}
+	a.begin(b)
 	return nil
 }
 
