@@ -12,6 +12,7 @@ func (f *Facts) Describe() string {
 	f.describeSystem(p)
 	f.describeDisks(p)
 	f.describeArrays(p)
+	f.describeVolumes(p)
 	f.describeBoot(p)
 	f.describeProblems(p)
 	return p.String()
@@ -22,6 +23,7 @@ func (f *Facts) DescribeStorage() string {
 	p := &page{}
 	f.describeDisks(p)
 	f.describeArrays(p)
+	f.describeVolumes(p)
 	f.describeProblems(p)
 	return p.String()
 }

@@ -172,3 +172,18 @@ func TestUniqueVolumes(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestDescribeVolumes(t *testing.T) {
+	f := layeredFacts()
+	f.Crypts[0].Tokens = []string{"systemd-tpm2"}
+	f.Crypts = append(f.Crypts, Crypt{Device: "vdb", Node: "dm-7", Name: "secret", Unusual: "it is of type plain"})
+	f.Groups[0].PVs[1].Device = ""
+	f.Groups[0].Volumes[1].Node, f.Groups[0].Volumes[1].Refused = "", &Unreadable{Detail: "a leg is missing"}
+	got := strings.Join(strings.Fields(f.DescribeStorage()), " ")
+	for _, want := range []string{"Volumes", "vda1_crypt on /dev/vda1, LUKS2, open as /dev/dm-0, 1 key slot (systemd-tpm2)", "secret on /dev/vdb, open as /dev/dm-7, it is of type plain",
+		"vg0 volume group on /dev/dm-0, MISSING /dev/vda2", "root 200 MiB linear, /dev/dm-1", "var 100 MiB raid1, not active, a leg is missing"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
