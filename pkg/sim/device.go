@@ -19,6 +19,7 @@ func (m *Machine) Write(b *Device, p []byte, off int64, what any) error {
 	}
 	if a := m.Arrays[b.Name]; a != nil {
 		a.asleep = false
+		m.resync(a, b)
 	}
 	return b.write(p, off)
 }

@@ -17,8 +17,22 @@ type Array struct {
 	slots    int
 	runs     bool
 	asleep   bool // "read-auto": nothing was written to it yet, and no recovery begins
+	frozen   bool // "sync_max" is 0: no resync goes on
 	recovery *recovery
 	waiting  []*Device // spares that are filled when the recovery has ended
+}
+
+// resync is what md does with an array that was not stopped cleanly, as soon as it may write: it writes all of it.
+func (m *Machine) resync(a *Array, node *Device) {
+	s, _ := SuperOf(a.Members[0])
+	if a.asleep || a.frozen || s.Clean() || len(a.Members) < 2 {
+		return
+	}
+	all := make([]byte, page)
+	for at := int64(0); at < node.Size; at += page {
+		_, _ = node.ReadAt(all, at)
+		node.Write(all, at)
+	}
 }
 
 func (m *Machine) runArray(a *Array, node *Device) error {
@@ -31,6 +45,7 @@ func (m *Machine) runArray(a *Array, node *Device) error {
 	s, _ := SuperOf(a.Members[0])
 	a.UUID, a.slots, a.runs, a.asleep = s.UUID.String(), s.RaidDisks, true, a.asleep || m.startReadOnly
 	node.Size, node.LegOffset, node.Legs = s.Size, s.DataOffset, a.inSync()
+	m.resync(a, node)
 	return nil
 }
 
@@ -119,3 +134,6 @@ func (m *Machine) arrayFiles(at string, b *Device, file func(string, string, ...
 
 // Degraded counts the slots without a member that holds all data.
 func (a *Array) Degraded() int { return a.slots - len(a.inSync()) }
+
+// Resync lets an array resync that was kept from it.
+func (m *Machine) Resync(a *Array) { a.frozen = false }

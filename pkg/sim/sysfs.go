@@ -13,9 +13,11 @@ import (
 func (m *Machine) writeSys(e machine.WriteSys) error {
 	if name, ok := strings.CutPrefix(e.Path, "/sys/block/"); ok {
 		dev, file, _ := strings.Cut(name, "/")
-		if a := m.Arrays[dev]; a == nil || !a.runs || file != "md/sync_max" {
+		a := m.Arrays[dev]
+		if a == nil || !a.runs || file != "md/sync_max" {
 			return fmt.Errorf("file %s: %w", e.Path, fs.ErrNotExist)
 		}
+		a.frozen = e.Value == "0"
 		return nil
 	}
 	name, ok := strings.CutPrefix(e.Path, "/sys/module/md_mod/parameters/")
