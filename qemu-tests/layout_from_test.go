@@ -48,6 +48,7 @@ func TestLayoutFrom(t *testing.T) {
 			}
 			r.off(r.only("old disks detached", r.to...))
 			vm = r.comesUp("finish", "new")
+			r.openOld(vm)
 			r.finish(vm)
 			for _, l := range r.legs(vm) {
 				if l != "raid1 UU" {

@@ -248,7 +248,7 @@ func (r *rig) files(vm *lab.VM) map[string][]manifest.Entry {
 // sameFiles compares the files of the old system with those of the new one, which runs.
 func (r *rig) sameFiles(vm *lab.VM) {
 	r.t.Helper()
-	expected := regexp.MustCompile(strings.TrimSuffix(rewritten().String(), ")$") + `|home|root(/\.?[^/]*)?|usr|usr/local(/sbin(/migrate-init)?)?|etc/(crypttab|lvm(/devices(/.*)?)?)|etc/default(/grub)?|var(/lib)?|srv)$`)
+	expected := regexp.MustCompile(strings.TrimSuffix(rewritten().String(), ")$") + `|home|root(/\.?[^/]*)?|usr|usr/local(/sbin(/migrate-init)?)?|etc/(crypttab|lvm(/devices(/.*)?)?|udev/rules\.d(/68-migrate-init\.rules)?)|etc/default(/grub)?|var(/lib)?|srv)$`)
 	after, names := r.files(vm), 0
 	for at, b := range r.before {
 		a, ok := after[at]
@@ -310,4 +310,14 @@ func (r *rig) atConsole(vm *lab.VM) {
 	if r.typed {
 		r.unlock(vm)
 	}
+}
+
+// openOld opens the encrypted container of the old system, without which finish does not know whether it changed.
+func (r *rig) openOld(vm *lab.VM) {
+	r.t.Helper()
+	if !r.typed {
+		return
+	}
+	r.refused(vm, "migrate-init finish", "cryptsetup open --readonly /dev/vda2 crypt0")
+	r.must(vm, "printf %s "+lab.Quote(lab.Passphrase)+" | cryptsetup open --readonly --key-file - /dev/vda2 crypt0 && udevadm settle && vgchange -ay vg0 && lsblk")
 }

@@ -151,6 +151,9 @@ func runClean(ctx context.Context, e *Env) error {
 		machine.Remove{Path: path.Join(path.Dir(ConfirmUnit), "multi-user.target.wants", path.Base(ConfirmUnit))},
 		machine.Remove{Path: ConfirmUnit},
 	}
+	if len(mirrored(e.Plan)) > 0 {
+		effs = append(effs, machine.Remove{Path: volumeRules})
+	}
 	l, err := e.Loaders.Of(e.Plan)
 	if err != nil {
 		return err

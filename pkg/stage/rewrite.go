@@ -29,7 +29,7 @@ func Rewrites(loaders loader.Table, p *plan.Plan, root fs.FS, dir string) ([]mac
 		return nil, err
 	}
 	r := &rewriter{p: p, sys: sys, root: root, dir: dir, ids: identities(p), loader: l}
-	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.settings, r.bootLoader, r.scheduled, r.mtab, r.confirm, r.mountPoints} {
+	for _, step := range []func() error{r.fstab, r.crypttab, r.mdadm, r.settings, r.bootLoader, r.scheduled, r.mtab, r.confirm, r.volumes, r.mountPoints} {
 		if err := step(); err != nil {
 			return nil, err
 		}

@@ -281,3 +281,36 @@ func TestStaleLayers(t *testing.T) {
 		t.Errorf("%v", out)
 	}
 }
+
+// Mirrors of the old system are not started by the new one's udev; linear volumes write nothing by themselves.
+func TestVolumeRules(t *testing.T) {
+	l := newLayers(t)
+	vg := l.Plan.Source.Node(plan.Ref("vg:" + sim.LVMID("vg")))
+	vg.VG.PVs = []string{"PV-A", "PV-B"}
+	root := sim.Files(map[string]string{"etc/udev/rules.d/10-x.rules": ""})
+	written := func() string {
+		r := &rewriter{p: l.Plan, root: root, dir: "/new"}
+		if err := r.volumes(); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range r.out {
+			if w, ok := e.(machine.WriteFile); ok && w.Path == "/new"+volumeRules {
+				return string(w.Data)
+			}
+		}
+		return ""
+	}
+	if got := written(); got != "" {
+		t.Errorf("without a mirror: %s", got)
+	}
+	l.volume("mir").LV.Type = "raid1"
+	for _, pv := range vg.VG.PVs {
+		if got, want := written(), `ENV{ID_FS_TYPE}=="LVM2_member", ENV{ID_FS_UUID}=="`+pv+`", ENV{ID_FS_TYPE}=""`+"\n"; !strings.Contains(got, want) {
+			t.Errorf("no %s in:\n%s", want, got)
+		}
+	}
+	root = sim.Files(map[string]string{"etc/fstab": ""})
+	if got := written(); got != "" {
+		t.Errorf("without udev: %s", got)
+	}
+}
