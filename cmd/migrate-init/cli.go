@@ -38,6 +38,7 @@ type options struct {
 	image, label, readError, diskKind  string
 	decode                             string
 	keepUUID, noGrow                   bool
+	types                              values // of --fs
 	leaveSnapshots                     bool
 	rehearse, skipRehearsal            bool
 	rehearseIn                         string

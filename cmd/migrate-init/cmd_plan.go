@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,7 +52,11 @@ func cmdPlan(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	in := plan.Intent{To: c.opt.to, Old: c.opt.old, Disks: c.nodes(c.opt.disks), Wipe: c.nodes(c.opt.wipe), Leave: c.nodes(c.opt.leave), LeaveSnapshots: c.opt.leaveSnapshots, Keys: c.opt.keys, Engine: c.opt.engine, Metadata: c.opt.metadata,
+	types, err := newTypes(c.opt.types)
+	if err != nil {
+		return err
+	}
+	in := plan.Intent{To: c.opt.to, Old: c.opt.old, Disks: c.nodes(c.opt.disks), Wipe: c.nodes(c.opt.wipe), Leave: c.nodes(c.opt.leave), LeaveSnapshots: c.opt.leaveSnapshots, Types: types, Keys: c.opt.keys, Engine: c.opt.engine, Metadata: c.opt.metadata,
 		Policy: plan.Policy{OnFailure: c.opt.onFailure}, Now: c.now(), Rand: c.rand}
 	p, found, err := plan.New(in, f)
 	if err != nil || c.opt.json {
@@ -256,4 +261,20 @@ func mountedWhole(f *plan.Facts, d *plan.Device) string {
 		seen[m.Target] = true
 	}
 	return ""
+}
+
+// newTypes reads the values of --fs: MOUNT=TYPE.
+func newTypes(words []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, w := range words {
+		mount, typ, ok := strings.Cut(w, "=")
+		if !ok || !path.IsAbs(mount) || typ == "" {
+			return nil, usageError{fmt.Errorf("option --fs: %q is not MOUNT=TYPE, such as /data=xfs", w)}
+		}
+		if mount = path.Clean(mount); out[mount] != "" {
+			return nil, usageError{fmt.Errorf("option --fs: %s is given twice", mount)}
+		}
+		out[mount] = typ
+	}
+	return out, nil
 }

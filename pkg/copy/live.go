@@ -2,7 +2,6 @@ package copy
 
 import (
 	"context"
-	"slices"
 
 	"migrate-init/pkg/tree"
 )
@@ -25,18 +24,7 @@ func PrecheckLive(ctx context.Context, dir string, to Planned, j Job) (tree.Scan
 	return tree.Precheck(ctx, dir, to.caps(), o)
 }
 
-// caps returns the capabilities of a planned filesystem. It has the type, features and inode size of its source, so the limits
-// of the type do not matter: they already hold for the source.
+// caps returns the capabilities of a planned filesystem.
 func (p Planned) caps() tree.Caps {
-	has := func(feature string) bool { return slices.Contains(p.Features, feature) }
-	c := tree.Caps{FS: p.Type, TimeMin: -1 << 31, TimeMax: 1<<31 - 1, Flags: ^uint32(0), XFlags: ^uint32(0),
-		Project: has("project"), Verity: has("verity"), ACL: true, User: true, Trusted: true, Security: true,
-		XattrValue: 64 << 10, XattrTotal: 1<<31 - 1, FileSize: 1<<63 - 1, Links: 65000, DevMajor: 4095, BlockSize: p.BlockSize, FreeInodes: p.Inodes}
-	if p.InodeSize > 128 {
-		c.TimeMax, c.Nanoseconds = 15032385535, true // two bits more, ext4.h
-	}
-	if !has("casefold") {
-		c.Flags &^= 0x40000000 // FS_CASEFOLD_FL
-	}
-	return c
+	return tree.PlannedCaps(p.Type, p.Features, p.InodeSize, p.BlockSize, p.Inodes)
 }

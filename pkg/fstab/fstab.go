@@ -113,6 +113,9 @@ func (f *File) SetSpec(line int, spec Spec) error {
 	return f.set(line, fieldSpec, spec.String())
 }
 
+// SetType replaces the type of an entry.
+func (f *File) SetType(line int, typ string) error { return f.set(line, 2, typ) }
+
 // SetOptions changes the options of a line; it writes "defaults" for an empty list. It adds the field to a line that
 // ends after the filesystem type.
 func (f *File) SetOptions(line int, o Options) error {

@@ -59,7 +59,7 @@ func TestEntries(t *testing.T) {
 	if m := f.Malformed(); m != nil {
 		t.Errorf("malformed: %v", m)
 	}
-	if l := f.Entries()[3].Options.list(); !cmp.Equal(l, []string{"defaults", `context="a:b,c"`}) {
+	if l := f.Entries()[3].Options.List(); !cmp.Equal(l, []string{"defaults", `context="a:b,c"`}) {
 		t.Errorf("options: %q", l)
 	}
 }

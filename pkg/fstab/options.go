@@ -6,8 +6,8 @@ import "strings"
 // options.
 type Options string
 
-// list splits the options in order, without empty ones.
-func (o Options) list() []string {
+// List splits the options in order, without empty ones.
+func (o Options) List() []string {
 	var out []string
 	quoted, start := false, 0
 	for i := 0; i <= len(o); i++ {
@@ -27,7 +27,7 @@ func (o Options) list() []string {
 // get returns the value of the last option with that name ("" if it has no value), and whether there is one.
 func (o Options) get(name string) (string, bool) {
 	value, found := "", false
-	for _, opt := range o.list() {
+	for _, opt := range o.List() {
 		if k, v, _ := strings.Cut(opt, "="); k == name {
 			value, found = v, true
 		}

@@ -27,6 +27,9 @@ type FSType struct {
 	// does not do that.
 	Replay func(c *Content) int64
 
+	// New are the features of a filesystem of the type in place of one of another type; none: that is not done.
+	New []NewFeature
+
 	// Part is the option, up to its value, that mounts a part of a filesystem, and Whole the one that mounts all of it; "" for a type
 	// of which a mount always shows everything.
 	Part, Whole string
@@ -68,12 +71,12 @@ const SwapType = "swap"
 // FSTypes is the table.
 func FSTypes() []FSType {
 	return append(extTypes(),
-		FSType{Name: "xfs", Movable: true, Quiet: true, ReadOnly: "norecovery", ByBlocks: xfsByBlocks, Immovable: xfsImmovable, Replay: xfsReplay, Least: 300 * mib,
+		FSType{Name: "xfs", Movable: true, Extra: 96 * mib, New: xfsNew(), Quiet: true, ReadOnly: "norecovery", ByBlocks: xfsByBlocks, Immovable: xfsImmovable, Replay: xfsReplay, Least: 300 * mib,
 			Module: "xfs", Partners: crc32c(), GRUB: "xfs",
 			Tools: FSTools{Package: "xfsprogs", Make: "mkfs.xfs", Check: "xfs_repair", Blocks: []string{"xfs_repair", "xfs_db", "xfs_growfs"}},
 			Fixes: FSFixes{UUID: "xfs_admin -U generate DEV", Label: "xfs_admin -L LABEL DEV", Look: "xfs_repair -n DEV", Repair: "xfs_repair DEV",
 				Journal: "create it again with an internal log (mkfs.xfs), and copy its files back; and take logdev= out of its line in /etc/fstab"}},
-		FSType{Name: "btrfs", Movable: true, Quiet: true, ReadOnly: "rescue=nologreplay", Immovable: btrfsImmovable, Least: 128 * mib, Replay: btrfsReplay,
+		FSType{Name: "btrfs", Movable: true, New: btrfsNew(), Quiet: true, ReadOnly: "rescue=nologreplay", Immovable: btrfsImmovable, Least: 128 * mib, Replay: btrfsReplay,
 			Part: "subvol=", Whole: "subvolid=5", Keep: []string{"compress", "compress-force"}, Extra: 256 * mib,
 			Module: "btrfs", Partners: append(crc32c(), "xxhash_generic", "sha256_generic", "blake2b_generic"), GRUB: "btrfs",
 			Tools: FSTools{Package: "btrfs-progs", Make: "mkfs.btrfs", Check: "btrfs"},
@@ -97,6 +100,9 @@ func extTypes() []FSType {
 			Tools: FSTools{Package: "e2fsprogs", Make: "mke2fs", Files: []string{"/etc/mke2fs.conf"}, Check: "e2fsck", Blocks: []string{"e2fsck", "tune2fs", "resize2fs"}},
 			Fixes: FSFixes{UUID: "tune2fs -U random DEV", Label: "e2label DEV LABEL", Look: "e2fsck -n DEV", Repair: "e2fsck -f DEV",
 				Journal: "tune2fs -O ^has_journal DEV, e2fsck -f DEV, tune2fs -j DEV; and take journal_dev= and journal_path= out of its line in /etc/fstab"}}
+		if name == "ext4" {
+			t.New = ext4New()
+		}
 		if name == "ext2" {
 			t.ReadOnly, t.Replay = "", nil // it has no journal
 		}

@@ -61,3 +61,22 @@ func btrfsImmovable(features []string) string {
 	}
 	return ""
 }
+
+// ext4New is what mke2fs 1.47 makes, without what GRUB 2.06 (metadata_csum_seed) or e2fsck 1.46 (orphan_file) cannot read.
+func ext4New() (out []NewFeature) {
+	for _, name := range []string{"has_journal", "ext_attr", "resize_inode", "dir_index", "filetype", "extent", "64bit", "flex_bg", "sparse_super", "large_file", "huge_file",
+		"dir_nlink", "extra_isize", "metadata_csum"} {
+		out = append(out, NewFeature{Name: name})
+	}
+	return out
+}
+
+// xfsNew is what mkfs.xfs 6.1 makes.
+func xfsNew() []NewFeature {
+	return []NewFeature{{Name: "crc"}, {Name: "finobt"}, {Name: "ftype"}, {Name: "sparse"}, {"reflink", 4, 16}, {"inobtcount", 5, 10}, {"bigtime", 5, 10}}
+}
+
+// btrfsNew is what mkfs.btrfs 6.2 makes.
+func btrfsNew() []NewFeature {
+	return []NewFeature{{Name: "extref"}, {Name: "skinny-metadata"}, {Name: "no-holes"}, {"free-space-tree", 4, 9}}
+}

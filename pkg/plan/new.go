@@ -19,7 +19,8 @@ type Intent struct {
 	Now      time.Time
 	Rand     io.Reader
 
-	LeaveSnapshots bool // agrees that snapshots which fstab does not mount are left behind
+	Types          map[string]string // the type of the new filesystem, by mount point, where it changes
+	LeaveSnapshots bool              // agrees that snapshots which fstab does not mount are left behind
 }
 
 const (
@@ -77,6 +78,9 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 		return nil, nil, err
 	}
 	b.findSource()
+	if b.out.Err() == nil {
+		b.retypes()
+	}
 	b.overlays()
 	if b.out.Err() == nil {
 		b.arrays(lay)

@@ -8,6 +8,9 @@ import (
 // newFS is the filesystem that takes the place of a source, on a volume of room bytes: of its type, and with its features.
 func (b *builder) newFS(s source, room int64) *FS {
 	was := s.node.FS
+	if typ := b.becomes(was.Mount, was.Type); typ != was.Type {
+		return &FS{Type: typ, Label: was.Label, Mount: was.Mount, Features: b.newFeatures(typ), BlockSize: max(4096, b.sector()), Tools: b.f.version(FSTypeOf(typ).Tools.Package)}
+	}
 	return &FS{Type: was.Type, Label: was.Label, Mount: was.Mount, Subvols: was.Subvols, Default: was.Default, LeaveSnapshots: was.LeaveSnapshots, Options: was.Options,
 		Features: s.use.Features, BlockSize: s.use.BlockSize, InodeSize: s.use.InodeSize, NodeSize: s.use.NodeSize, Checksum: s.use.Checksum,
 		Inodes: inodes(s.use, room), Tools: b.f.version(FSTypeOf(was.Type).Tools.Package)}
@@ -15,6 +18,9 @@ func (b *builder) newFS(s source, room int64) *FS {
 
 // notByBlocks says why a source is not copied by its used blocks, "" when it can be.
 func (b *builder) notByBlocks(s source) string {
+	if typ := b.becomes(s.node.FS.Mount, s.node.FS.Type); typ != s.node.FS.Type {
+		return "it becomes " + typ
+	}
 	if big := b.sector(); s.use.Sector > 0 && s.use.Sector < big {
 		return fmt.Sprintf("it writes sectors of %d bytes, and a disk has sectors of %d", s.use.Sector, big)
 	}

@@ -73,7 +73,7 @@ func TestNewXFSRefuses(t *testing.T) {
 		"tools are missing": {func(f *Facts, _ *Intent, _ *Content) { f.Distro.Packages = f.Distro.Packages[:2] }, "package.present", []string{"xfsprogs", "apt-get install"}},
 		"mkfs would refuse": {func(f *Facts, in *Intent, _ *Content) {
 			in.Engine = EngineTree
-			boot := withMount(f, 1, "44", "/boot", 200*mib)
+			boot := withMount(f, 1, "44", "/boot", 50*mib)
 			boot.Size, boot.Contents[0].Size = 256*mib, 256*mib
 			parts := f.Dev("vda").Table.Partitions
 			parts[len(parts)-1].Size = boot.Size

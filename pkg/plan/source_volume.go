@@ -102,7 +102,7 @@ func (b *builder) addFS(p *Device, tab *Fstab, c *Content) {
 		b.refuse("filesystem "+p.Path, "fix the line in /etc/fstab", "fstab mounts it at %s, but %s is mounted at /", s.Mount, b.root.Path)
 		return
 	}
-	b.srcs = append(b.srcs, source{vol: p, use: c, needed: c.Used + c.Used/10 + 64*mib + FSTypeOf(c.Type).Extra,
+	b.srcs = append(b.srcs, source{vol: p, use: c, needed: c.Used + c.Used/10 + 64*mib + FSTypeOf(b.becomes(s.Mount, c.Type)).Extra,
 		node: Node{Ref: Ref("fs:" + c.UUID), On: []Ref{b.refOf(p)}, Size: p.Size, Was: p.Path, Also: b.f.alsoCalled(p), Layer: Layer{FS: s}}})
 }
 

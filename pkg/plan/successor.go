@@ -49,11 +49,9 @@ func (b *builder) engine(s source, n Node, room int64) Move {
 	if b.in.Engine == EngineTree {
 		return c
 	}
-	why := ""
-	if room < s.use.Size {
+	why := b.notByBlocks(s)
+	if room < s.use.Size && b.becomes(n.FS.Mount, s.use.Type) == s.use.Type {
 		why = fmt.Sprintf("it has %s, and its new volume of %s is too small for a copy by blocks", size(s.use.Size), size(room))
-	} else {
-		why = b.notByBlocks(s)
 	}
 	switch {
 	case why == "":

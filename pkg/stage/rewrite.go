@@ -171,10 +171,38 @@ func (r *rewriter) fstab() error {
 				if err := t.SetSpec(x.Line, fstab.Spec{Kind: fstab.UUID, Value: to}); err != nil {
 					return nil, err
 				}
+				if err := r.retype(&t, x, to); err != nil {
+					return nil, err
+				}
 			}
 		}
 		return t.Bytes(), nil
 	})
+}
+
+// retype gives a line the type of its new filesystem where that changes, and leaves of its options those that every type has.
+func (r *rewriter) retype(t *fstab.File, x fstab.Entry, to string) error {
+	m := r.p.MoveTo(plan.Ref("fs:" + to))
+	if m == nil {
+		return nil
+	}
+	typ, changes := r.p.Retyped(m.From)
+	if !changes {
+		return nil
+	}
+	if err := t.SetType(x.Line, typ); err != nil || x.Options == "" {
+		return err
+	}
+	var keep []string
+	for _, o := range x.Options.List() {
+		if plan.AnyType(o) {
+			keep = append(keep, o)
+		}
+	}
+	if len(keep) == 0 {
+		keep = []string{"defaults"}
+	}
+	return t.SetOptions(x.Line, fstab.Options(strings.Join(keep, ",")))
 }
 
 func (r *rewriter) crypttab() error {
