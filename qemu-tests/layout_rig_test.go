@@ -301,11 +301,11 @@ func (r *rig) layoutRoot(vm *lab.VM) string {
 // unlock types the lab's passphrase when a system asks for it, as its early user space does before it does anything else.
 func (r *rig) unlock(vm *lab.VM) {
 	r.t.Helper()
-	m, err := vm.Console.Expect(r.slow(), `(Please unlock disk|(?i:passphrase)[^\n]*: ?$|systemd\[1\]|Welcome to|login: )`)
+	m, err := vm.Console.Expect(r.slow(), `(Please unlock disk|Passphrase for [^\r\n]*: |systemd\[1\]|Welcome to|login: )`)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if !strings.HasPrefix(m[1], "Please") && !strings.HasPrefix(strings.ToLower(m[1]), "passphrase") {
+	if !strings.HasPrefix(m[1], "Please") && !strings.HasPrefix(m[1], "Passphrase") {
 		return
 	}
 	if err := vm.Console.Type(lab.Passphrase + "\n"); err != nil {
