@@ -15,9 +15,10 @@ func (p *Plan) Explain(f *Facts, text StageText) string {
 	g.line("Plan %s: %s", p.ID, p.To)
 	g.gap()
 	used := p.used()
-	arrays, stays := "degraded arrays", "Until `migrate-init finish` the old disk stays as it is and can boot."
+	old := verb(p.Source.Disks(), "old disk stays as it is", "old disks stay as they are")
+	arrays, stays := "degraded arrays", "Until `migrate-init finish` the "+old+" and can boot."
 	if olds, news := p.joining(); len(olds)+len(news) == 0 {
-		arrays, stays = "arrays", "The old disk stays as it is and can boot."
+		arrays, stays = "arrays", "The "+old+" and can boot."
 	}
 	g.para("", "The system on %s is copied, offline, to %s on %s: %s in %s. %s",
 		p.OldDisks(), arrays, p.NewTargets(), size(used), count(len(p.Source.Filesystems()), "filesystem"), stays)

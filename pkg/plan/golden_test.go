@@ -87,6 +87,14 @@ func TestExplain(t *testing.T) {
 	golden(t, "explain-busy.txt", planned(t, f, in).Explain(f, stageText))
 }
 
+// TestExplainSources: arrays below the system, and a directory of it on another disk.
+func TestExplainSources(t *testing.T) {
+	f, in := onMD()
+	addDisk(f, "vdd", fsOf("ext4", "77", 0))
+	mount(f, "vdd", "/var")
+	golden(t, "explain-md.txt", planned(t, f, in).Explain(f, stageText))
+}
+
 // everything is the busy machine with something that each part of a plan's description tells of.
 func everything() (*Facts, Intent) {
 	f, in := busy(), wish()

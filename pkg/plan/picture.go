@@ -75,13 +75,20 @@ func (p *Plan) pair(g *page, f *Facts, was, t *Node) {
 		right, legend = fmt.Sprintf("%s %s, %s", t.Was, size(t.Size), t.Disk.Scheme), p.legend(t)
 	}
 	rule := func(n int) string { return "+" + strings.Repeat("-", n) + "+" }
-	pad := strings.Repeat(" ", arrows)
-	g.line("  %-*s%s%s", boxOld+2, left, pad, right)
-	g.line("  %s%s%s", rule(boxOld), pad, rule(boxNew))
-	for _, r := range p.rows(f, old, t) {
-		g.line("  |%-*s|%-*s|%-*s|", boxOld, cut(" "+plain(r.old), boxOld), arrows, r.arrow, boxNew, cut(" "+plain(r.new), boxNew))
+	pad, frame := strings.Repeat(" ", arrows), rule(boxNew)
+	if t == nil {
+		frame = ""
 	}
-	g.line("  %s%s%s", rule(boxOld), pad, rule(boxNew))
+	g.line("  %-*s%s%s", boxOld+2, left, pad, right)
+	g.line("  %s%s%s", rule(boxOld), pad, frame)
+	for _, r := range p.rows(f, old, t) {
+		box := fmt.Sprintf("|%-*s|", boxNew, cut(" "+plain(r.new), boxNew))
+		if t == nil {
+			box = ""
+		}
+		g.line("  |%-*s|%-*s%s", boxOld, cut(" "+plain(r.old), boxOld), arrows, r.arrow, box)
+	}
+	g.line("  %s%s%s", rule(boxOld), pad, frame)
 	g.line("  %-*s%s%s", boxOld+2, stays, pad, legend)
 }
 
@@ -117,9 +124,17 @@ func (p *Plan) rows(f *Facts, old *Device, t *Node) []row {
 	var rows []row
 	seen := map[Ref]bool{}
 	if old != nil {
-		for _, x := range f.Parts(old.Name) {
-			r := row{old: fmt.Sprintf("%d %9s %s", x.Number, size(x.Size), p.oldText(old, x))}
-			if n, arrow := p.becomes(old, x, t); n != nil {
+		places := f.Parts(old.Name)
+		if old.Table == nil && len(places) == 0 && old.Name != "" {
+			places = []*Device{old} // a filesystem or a layer on the disk itself
+		}
+		for _, x := range places {
+			number := ""
+			if x.Number > 0 {
+				number = fmt.Sprint(x.Number)
+			}
+			r := row{old: fmt.Sprintf("%1s %9s %s", number, size(x.Size), p.oldText(f, x))}
+			if n, arrow := p.becomes(f, x, t); n != nil {
 				seen[n.Ref] = true
 				r.arrow, r.new, r.number = " "+arrow, p.newText(n), n.Part.Number
 			}
@@ -142,21 +157,37 @@ func (p *Plan) rows(f *Facts, old *Device, t *Node) []row {
 	return rows
 }
 
-func (p *Plan) oldText(disk, x *Device) string {
-	ref := Ref("part:" + x.GUID)
-	if s := p.Source.boxes(ref); s != "" {
+func (p *Plan) oldText(f *Facts, x *Device) string {
+	ref := p.refIn(f, x)
+	if s := p.Source.ends(ref); s != "" {
 		return s
 	}
-	if slices.ContainsFunc(p.Drop, ref.Is) {
+	if p.Dropped(f, x) {
 		return "left behind"
 	}
-	switch role := roleIn(disk.Table, x.Number); role {
+	switch role := roleIn(f.tableOf(x), x.Number); role {
 	case RoleBIOSGrub:
 		return "BIOS boot"
 	case RoleESP:
 		return "ESP, not used"
 	}
 	return "not moved"
+}
+
+// ends describes what lies on a reference as people look for it: the filesystems and swap areas, and then the layers between.
+func (g Graph) ends(r Ref) string {
+	var ends, layers []string
+	for _, n := range g.Over(r) {
+		k, ok := kindOf(n)
+		switch box := k.box(n); {
+		case !ok || box == "":
+		case n.FS != nil || n.Swap != nil:
+			ends = append(ends, box)
+		default:
+			layers = append(layers, box)
+		}
+	}
+	return strings.Join(append(ends, layers...), " ")
 }
 
 // boxes describes everything that lies on a reference, the lowest layer first.
@@ -171,11 +202,11 @@ func (g Graph) boxes(r Ref) string {
 }
 
 // becomes finds the partition of a planned disk that takes what an old one holds.
-func (p *Plan) becomes(disk, x *Device, t *Node) (*Node, string) {
+func (p *Plan) becomes(f *Facts, x *Device, t *Node) (*Node, string) {
 	if t == nil {
 		return nil, ""
 	}
-	ref := Ref("part:" + x.GUID)
+	ref := p.refIn(f, x)
 	for _, m := range p.Moves {
 		if !p.Source.Rests(m.From, ref) {
 			continue
@@ -190,7 +221,7 @@ func (p *Plan) becomes(disk, x *Device, t *Node) (*Node, string) {
 		return nil, ""
 	}
 	for _, n := range p.Target.Parts(t.Ref) {
-		if n.Part.Role == RoleBIOSGrub && roleIn(disk.Table, x.Number) == RoleBIOSGrub {
+		if n.Part.Role == RoleBIOSGrub && roleIn(f.tableOf(x), x.Number) == RoleBIOSGrub {
 			return n, " -new->"
 		}
 	}
