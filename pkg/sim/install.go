@@ -18,11 +18,20 @@ type Layout struct {
 	// Mirror adds a disk vdc as vda, and makes each filesystem and swap area, but for the plain ones, a RAID1 of both, of these
 	// metadata: "1.2".
 	Mirror string
+	// Volumes makes each filesystem and swap area, but for the plain ones, a volume that fills a physical volume of its own, all
+	// of one group. With Passphrase, each of these lies in an encrypted container.
+	Volumes    bool
+	Passphrase string
 }
 
 // mirrored reports whether a partition is a member of an array.
 func (l Layout) mirrored(p Part) bool {
 	return l.Mirror != "" && !p.Plain && (p.Kind == "swap" || p.Mount != "")
+}
+
+// onVolume reports whether what a partition holds is a logical volume.
+func (l Layout) onVolume(p Part) bool {
+	return l.Volumes && !p.Plain && (p.Kind == "swap" || p.Mount != "")
 }
 
 // Arrays are the UUIDs of a mirrored Debian's arrays, in the order of its partitions.
@@ -71,6 +80,13 @@ func DebianOnMD(t testing.TB, metadata string, plainRoot bool) *Machine {
 	return Install(t, l)
 }
 
+// DebianOnLVM is the same with all but the root on logical volumes; with a passphrase, these on LUKS.
+func DebianOnLVM(t testing.TB, passphrase string) *Machine {
+	l := standard()
+	l.Volumes, l.Passphrase, l.Parts[1].Plain = true, passphrase, true
+	return Install(t, l)
+}
+
 // Install is a Debian on other partitions.
 func Install(t testing.TB, l Layout) *Machine {
 	m := &Machine{TB: t, Trees: map[string]fstest.MapFS{}, Disks: []*Disk{NewDisk("vda", l.DiskSize), NewDisk("vdb", l.DiskSize)}, layout: l}
@@ -108,7 +124,10 @@ func (m *Machine) fill(vda *Disk, leg int) (fstab string) {
 			t.Fatal(err)
 		}
 		tab.Partitions = append(tab.Partitions, gpt.Partition{Number: i + 1, Type: typ, ID: fmt.Sprintf("aaaaaaaa-0000-4000-8000-%08d%04d", leg, i+1), Name: cmp.Or(p.Name, "p"), Start: at, Size: p.Size})
-		on, room := at, p.Size
+		on, room, write := at, p.Size, vda.Write
+		if l.onVolume(p) {
+			on, room, write = m.volume(vda, i, at)
+		}
 		if l.mirrored(p) {
 			s := m.member(vda, l.Mirror, i, leg, at, p.Size)
 			on, room = at+s.DataOffset, s.Size
@@ -116,9 +135,9 @@ func (m *Machine) fill(vda *Disk, leg int) (fstab string) {
 		switch {
 		case leg > 0 && !l.mirrored(p):
 		case p.Kind == "swap":
-			vda.Write(SwapHeader(p.UUID, room), on)
+			write(SwapHeader(p.UUID, room), on)
 		case p.Mount != "":
-			vda.Write(Ext4Super(p.UUID, p.Label, room, 1), on+1024)
+			write(Ext4Super(p.UUID, p.Label, room, 1), on+1024)
 			m.Trees[p.UUID] = Files(map[string]string{"data/big": "srv data"})
 		}
 		fstab += p.Fstab
@@ -165,6 +184,9 @@ func (m *Machine) BootOld() {
 			m.TB.Fatal(err)
 		}
 	}
+	if err := m.activate(); err != nil {
+		m.TB.Fatal(err)
+	}
 	for i, p := range m.layout.Parts {
 		if p.Mount != "" {
 			at := m.pathOf(i)
@@ -180,6 +202,9 @@ func (m *Machine) pathOf(part int) string {
 		if a.UUID == arrayOf(part).String() {
 			return "/dev/" + name
 		}
+	}
+	if b := m.mapped(volumeMapping(part)); b != nil {
+		return "/dev/" + b.Name
 	}
 	return m.layout.Parts[part].path(part + 1)
 }

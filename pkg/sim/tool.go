@@ -44,6 +44,8 @@ func (m *Machine) exec(e machine.Exec, torn bool) error {
 		return m.Write(b, SwapHeader(arg("-U"), b.Size), 0, e)
 	case "tune2fs", "e2fsck", "resize2fs":
 		return m.e2fs(e, last, torn)
+	case "cryptsetup":
+		return m.cryptsetup(e)
 	case "update-initramfs":
 		return m.updateInitramfs(e.Root, torn)
 	case "grub-install":
