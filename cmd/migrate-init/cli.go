@@ -36,7 +36,7 @@ type options struct {
 	to, old, engine, metadata          string
 	onFailure, output                  string
 	image, label, readError, diskKind  string
-	decode                             string
+	decode, syncSpeed                  string
 	keepUUID, noGrow                   bool
 	types                              values // of --fs
 	leaveSnapshots                     bool

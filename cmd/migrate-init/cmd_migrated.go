@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
@@ -34,6 +36,10 @@ func (c *call) kept(ctx context.Context) (*plan.Plan, []byte, *plan.Facts, error
 }
 
 func cmdFinish(ctx context.Context, c *call) error {
+	speed, err := rate(c.opt.syncSpeed)
+	if err != nil {
+		return usageError{fmt.Errorf("finish: --sync-speed %s: %w", c.opt.syncSpeed, err)}
+	}
 	release, err := c.exclusive()
 	if err != nil {
 		return err
@@ -45,7 +51,7 @@ func cmdFinish(ctx context.Context, c *call) error {
 	}
 	show := newProgress(c)
 	e := c.env(p, text, c.effector(), show.event)
-	e.Discard, e.DryRun = c.opt.discard, c.opt.dryRun
+	e.Discard, e.DryRun, e.SyncSpeed = c.opt.discard, c.opt.dryRun, speed
 	if e.DryRun {
 		return stage.Finish(ctx, e)
 	}
@@ -58,6 +64,27 @@ func cmdFinish(ctx context.Context, c *call) error {
 	}
 	fmt.Fprintln(c.out, "Finished: every array is whole, and each disk has a boot loader of its own.")
 	return nil
+}
+
+// rate reads bytes per second: a number with K, M or G (powers of 1024), or max.
+func rate(s string) (int64, error) {
+	switch s {
+	case "":
+		return 0, nil
+	case "max":
+		return stage.SpeedMost, nil
+	}
+	number, unit := s, int64(1)
+	for suffix, u := range map[string]int64{"K": 1 << 10, "M": 1 << 20, "G": 1 << 30} {
+		if n, ok := strings.CutSuffix(s, suffix); ok {
+			number, unit = n, u
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n <= 0 || n > stage.SpeedMost/unit || n*unit < 1<<10 {
+		return 0, errors.New("give a rate per second, such as 50M or 1G, or max")
+	}
+	return n * unit, nil
 }
 
 func cmdRollback(ctx context.Context, c *call) error {

@@ -77,7 +77,8 @@ func verbs() []verb {
 			dry(fs, o)
 		}, cmdSchedule},
 		{groupAfter, "confirm", "", "mark this boot of the migrated system as good (a systemd unit runs this)", nil, dry, cmdConfirm},
-		{groupAfter, "finish", "", "make the old disk a mirror of the new one; this destroys the old system", nil, func(fs *flag.FlagSet, o *options) {
+		{groupAfter, "finish", "", "make the arrays whole; an old disk that joins them loses the old system", nil, func(fs *flag.FlagSet, o *options) {
+			fs.StringVar(&o.syncSpeed, "sync-speed", "", "rebuild at least at `RATE` a second (50M, 1G, or max), even if that slows other programs down; the kernel's limits are restored at the end")
 			fs.BoolVar(&o.discard, "discard-changes", false, "go on even if files on the old disk changed since the copy; the changes are lost")
 			dry(fs, o)
 		}, cmdFinish},

@@ -42,6 +42,10 @@ const (
 )
 
 func grubLeftovers(p *plan.Plan, root fs.FS) ([]machine.Effect, error) {
+	if len(p.LaterDisks()) == 0 {
+		// The old disk stays, and its GRUB goes on asking for the commit, whenever the firmware starts that disk.
+		return []machine.Effect{machine.Remove{Path: grubDropIn}}, nil
+	}
 	marks, err := removeCommitFiles(p, root)
 	return append([]machine.Effect{machine.Remove{Path: grubDropIn}}, marks...), err
 }

@@ -236,3 +236,46 @@ func joinOracle(t *testing.T, spec Spec, s Superblock, ws []Write, size int64) {
 		t.Error(got[""])
 	}
 }
+
+// Two members that join one after the other get numbers of their own, though the superblock that is read does not tell of the
+// first one yet.
+func TestJoinTwo(t *testing.T) {
+	spec := testSpec(V12, 6, 4, 2, true)
+	images, err := New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bm := bitmapFrom(t, images[0])
+	seen := map[int]bool{}
+	var taken []int
+	for i := range 2 {
+		j := JoinSpec{Size: spec.Members[3].Size, DeviceUUID: testUUID(byte(60 + i)), Time: spec.CTime, Bitmap: &bm, Taken: taken}
+		s, _, err := Join(images[0].Super, j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[s.DevNumber] || s.DevNumber < spec.RaidDisks {
+			t.Errorf("member %d has number %d", i, s.DevNumber)
+		}
+		seen[s.DevNumber], taken = true, append(taken, s.DevNumber)
+	}
+}
+
+func TestSyncSpeed(t *testing.T) {
+	for _, c := range []struct {
+		least, most int64
+		want        string
+	}{
+		{0, 0, "system system"}, {50 << 20, 200 << 20, "204800 51200"}, {1, 1, "1 1"}, {1 << 50, 1 << 50, "1073741824 1073741824"},
+	} {
+		ws := SyncSpeed("md127", c.least, c.most)
+		if got := ws[0].Value + " " + ws[1].Value; got != c.want || ws[0].Path != "block/md127/md/sync_speed_max" || ws[1].Path != "block/md127/md/sync_speed_min" {
+			t.Errorf("%d, %d: %+v", c.least, c.most, ws)
+		}
+	}
+	for text, want := range map[string]Speed{"1000 (system)": {1000 << 10, false}, "5000 (local)": {5000 << 10, true}, "": {}, "x (local)": {0, true}} {
+		if got := speed(text); got != want {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package md
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -9,6 +10,7 @@ import (
 type JoinSpec struct {
 	Size         int64     // bytes
 	DevNumber    int       // the array's next free device number; 0: the first unused one from RaidDisks on
+	Taken        []int     // numbers of members that joined a moment ago, of which existing may not tell yet
 	DeviceUUID   UUID      // 1.x
 	Time         time.Time // of the addition
 	Bitmap       *Bitmap   // the array's, from ReadBitmap; needed where the array has one
@@ -41,7 +43,7 @@ func Join(existing Superblock, j JoinSpec) (Superblock, []Write, error) {
 	if !ok {
 		return bad("%d bytes are too few for a superblock", j.Size)
 	}
-	number, err := freeNumber(s, j.DevNumber)
+	number, err := freeNumber(s, j.DevNumber, j.Taken)
 	if err != nil {
 		return bad("%v", err)
 	}
@@ -121,14 +123,14 @@ func (s Superblock) fitsBitmap(m Bitmap) error {
 	return nil
 }
 
-func freeNumber(s Superblock, want int) (int, error) {
+func freeNumber(s Superblock, want int, taken []int) (int, error) {
 	limit := maxRoles
 	if s.Version == V090 {
 		limit = v0Disks
 	}
 	if want == 0 {
 		want = s.RaidDisks
-		for want < len(s.Roles) && (s.Roles[want].Active() || s.Roles[want] == RoleJournal || s.Legacy.uses(want)) {
+		for slices.Contains(taken, want) || want < len(s.Roles) && (s.Roles[want].Active() || s.Roles[want] == RoleJournal || s.Legacy.uses(want)) {
 			want++
 		}
 	}

@@ -22,6 +22,8 @@ type Status struct {
 	Component   int64  // bytes used on each member
 	SyncAction  string // sync_action; the kernel also names an action that has not begun
 	Sync        Progress
+	SpeedMin    Speed
+	SpeedMax    Speed
 	Clean       bool // no resync due
 	ResyncStart uint64
 	Members     []MemberStatus
@@ -43,6 +45,18 @@ type Progress struct {
 	Delayed    bool   // waits for another array that shares a disk
 	Done, Size uint64 // sectors
 	Rate       int64  // bytes per second; 0: not known
+}
+
+// Speed is a limit of resyncs. It is the array's own, or that of all arrays (/proc/sys/dev/raid).
+type Speed struct {
+	Rate  int64 // bytes per second; 0: not known
+	Local bool
+}
+
+// speed reads "1000 (system)" or "5000 (local)", in KiB/s.
+func speed(text string) Speed {
+	rate, of, _ := strings.Cut(text, " ")
+	return Speed{number(rate) << 10, of == "(local)"}
 }
 
 // Has reports whether the member is in a state such as "in_sync" or "faulty".
@@ -99,6 +113,7 @@ func ReadSysfs(sys fs.FS, name string) (Status, error) {
 		s.ResyncStart, _ = strconv.ParseUint(v, 10, 64)
 	}
 	s.Sync = progress(s.SyncAction, r.text("sync_completed"), r.text("sync_speed"))
+	s.SpeedMin, s.SpeedMax = speed(r.text("sync_speed_min")), speed(r.text("sync_speed_max"))
 	s.Size = number(reader{sys: sys, dir: path.Join("block", name)}.text("size")) * Sector
 	es, err := fs.ReadDir(sys, dir)
 	if err != nil {

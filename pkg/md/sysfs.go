@@ -36,6 +36,18 @@ func flag(name string, on bool) SysfsWrite {
 	return SysfsWrite{"module/md_mod/parameters/" + name, v}
 }
 
+// SyncSpeed sets the limits of an array's resync, in bytes per second: the kernel goes as fast as max, and not below min
+// where other programs use the disks. Zero gives the limit of all arrays back.
+func SyncSpeed(name string, least, most int64) []SysfsWrite {
+	text := func(n int64) string {
+		if n <= 0 {
+			return "system"
+		}
+		return fmt.Sprint(max(1, min(n>>10, 1<<30)))
+	}
+	return []SysfsWrite{{attr(name, "sync_speed_max"), text(most)}, {attr(name, "sync_speed_min"), text(least)}}
+}
+
 // AssembleSysfs does what AssembleIoctls does, through sysfs. With readOnly the
 // array starts as "readonly", which no write can end, instead of "active", which
 // start_ro turns into "read-auto". For bitmaps see StartReadOnly.

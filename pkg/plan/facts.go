@@ -173,6 +173,8 @@ type Array struct {
 	SyncDone int64    `json:"sync_done,omitempty"` // bytes
 	SyncAll  int64    `json:"sync_all,omitempty"`
 	SyncRate int64    `json:"sync_rate,omitempty"` // bytes a second
+	SpeedMin int64    `json:"speed_min,omitempty"` // its limits, bytes a second
+	SpeedMax int64    `json:"speed_max,omitempty"`
 }
 
 // Member is a device of an Array. Role is its slot, -1 for a spare.

@@ -34,7 +34,7 @@ func (b *builder) newDisks() []*Device {
 	}
 	for _, w := range b.in.Wipe {
 		if !slices.Contains(out, b.f.Dev(w)) && b.out.Err() == nil {
-			b.refuse("--wipe "+w, "name a target disk itself: --wipe "+strings.ReplaceAll(pathsOf(out), ", ", " or --wipe "), "it is not a target disk of this plan")
+			b.refuse("--wipe "+w, "name the target disk itself: --wipe "+strings.ReplaceAll(pathsOf(out), ", ", " or --wipe "), "it is not a target disk of this plan")
 		}
 	}
 	if b.out.Err() != nil {

@@ -91,7 +91,7 @@ func (b *builder) sizes(total int64) []int64 {
 	if left+give < 0 {
 		s := b.srcs[grow]
 		b.refuse("target disk "+b.targets(), "use a larger disk, or free space on the old one",
-			"too small: %s would get %s of %s, but %s are used and %s are needed with margin", s.node.FS.Mount, size(max(0, out[grow]+left)), size(b.smallest().Size), size(s.node.FS.Used), size(out[grow]))
+			"too small: %s would get %s of its %s, but %s are used and %s are needed with margin", s.node.FS.Mount, size(max(0, out[grow]+left)), size(b.smallest().Size), size(s.node.FS.Used), size(out[grow]))
 		return nil
 	}
 	for _, i := range b.byBlocks() {

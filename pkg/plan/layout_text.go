@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,18 @@ func (p *Plan) joining() (olds, news []*Node) {
 		}
 	}
 	return olds, news
+}
+
+// OldJoining names the old disks that join at finish, "" for none.
+func (p *Plan) OldJoining() string {
+	olds, _ := p.joining()
+	return nodesOf(olds)
+}
+
+// Joining names every disk whose partitions join at finish, "" for none.
+func (p *Plan) Joining() string {
+	olds, news := p.joining()
+	return nodesOf(slices.Concat(news, olds))
 }
 
 // finishText says what finish does, in one sentence without its end.

@@ -14,8 +14,12 @@ func (m *Machine) writeSys(e machine.WriteSys) error {
 	if name, ok := strings.CutPrefix(e.Path, "/sys/block/"); ok {
 		dev, file, _ := strings.Cut(name, "/")
 		a := m.Arrays[dev]
-		if a == nil || !a.runs || file != "md/sync_max" {
+		speed := file == "md/sync_speed_min" || file == "md/sync_speed_max" // they change nothing here
+		if a == nil || !a.runs || file != "md/sync_max" && !speed {
 			return fmt.Errorf("file %s: %w", e.Path, fs.ErrNotExist)
+		}
+		if speed {
+			return nil
 		}
 		a.frozen = e.Value == "0"
 		return nil

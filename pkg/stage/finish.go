@@ -103,7 +103,15 @@ func runJoin(ctx context.Context, e *Env) error {
 }
 
 // runResync waits until everything is whole.
-func runResync(ctx context.Context, e *Env) error {
+func runResync(ctx context.Context, e *Env) (err error) {
+	if err := e.raiseSpeed(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		if lerr := e.lowerSpeed(context.WithoutCancel(ctx)); err == nil {
+			err = lerr
+		}
+	}()
 	for i := range e.Plan.Final {
 		if k := kindOf(&e.Plan.Final[i]); k.awaitWhole != nil {
 			if err := k.awaitWhole(ctx, e, &e.Plan.Final[i]); err != nil {

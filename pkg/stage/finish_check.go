@@ -12,9 +12,12 @@ import (
 // Rollbackable refuses once an old disk does not boot the old system any more. A finish that refused before that has
 // changed nothing.
 func Rollbackable(p *plan.Plan, rs Records) error {
+	if len(p.LaterDisks()) == 0 && rs.Begun(clean) {
+		return fmt.Errorf("new system: `finish` has made it independent of the old disk; the old system is still on %s: start that disk by the firmware's boot menu", p.OldDisks())
+	}
 	for _, n := range p.LaterDisks() {
 		if rs.Begun(partOf(takeover, n)) || rs.Begun(partOf(repartition, n)) {
-			return errors.New("old system: `finish` has begun to make its disk a mirror, so there is no old system to go back to; `migrate-init finish` continues")
+			return errors.New("old system: `finish` has begun to take its disk, so there is no old system to go back to; `migrate-init finish` continues")
 		}
 	}
 	return nil
@@ -53,6 +56,9 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 	const keep = "copy what you want to keep of it, then pass --discard-changes"
 	whole := false // an old disk that finish has not begun to change
 	for _, n := range p.Source.Disks() {
+		if p.Final.Node(n.Ref) == nil {
+			continue // it stays as it is, and may be gone
+		}
 		d, err := f.Disk(n)
 		if err != nil {
 			refuse("old disk "+n.Was, "", "%v", err)
@@ -85,6 +91,9 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		}
 	}
 	for _, s := range p.Source.Filesystems() {
+		if !slices.ContainsFunc(p.Source.DisksUnder(s.Ref), func(n *plan.Node) bool { return p.Final.Node(n.Ref) != nil }) {
+			continue
+		}
 		d, err := f.FS(s.Ref.ID())
 		at, verr := f.Volume(p, s.Lower())
 		was := rs.Fact("stamp:" + s.Ref.ID())

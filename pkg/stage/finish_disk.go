@@ -13,7 +13,7 @@ import (
 // one that was left behind, or that someone mounted to look at the old system. A line without nofail would end the next
 // boot in emergency mode.
 func (e *Env) commentOutOldLines(ctx context.Context, d *plan.Device) error {
-	const why = "migrate-init finish: its partition was on the old disk, which is a mirror now"
+	const why = "migrate-init finish: its partition was on the old disk, which is in the new arrays now"
 	root, err := e.Inside("/")
 	if err != nil {
 		return err

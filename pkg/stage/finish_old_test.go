@@ -185,7 +185,7 @@ func TestFinishForgets(t *testing.T) {
 		{"/dev/mapper/other /v ext4 nofail 0 0", false},
 		{"tmpfs /tmp tmpfs nosuid 0 0", false},
 	}
-	const why = "# migrate-init finish: its partition was on the old disk, which is a mirror now\n"
+	const why = "# migrate-init finish: its partition was on the old disk, which is in the new arrays now\n"
 	fstab, want := before, before
 	for _, a := range added {
 		fstab += a.line + "\n"

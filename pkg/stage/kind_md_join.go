@@ -52,7 +52,11 @@ func (e *Env) joinMember(ctx context.Context, s plan.Slot) error {
 	if err != nil {
 		return err
 	}
-	joined, writes, err := md.Join(super, md.JoinSpec{Size: d.Size, DeviceUUID: uuid, Time: time.Unix(super.UTime.Unix(), 0), Bitmap: bitmap, Major: d.Major, Minor: d.Minor})
+	taken, err := e.numbers(n)
+	if err != nil {
+		return err
+	}
+	joined, writes, err := md.Join(super, md.JoinSpec{Size: d.Size, DeviceUUID: uuid, Taken: taken, Time: time.Unix(super.UTime.Unix(), 0), Bitmap: bitmap, Major: d.Major, Minor: d.Minor})
 	if err != nil {
 		return err
 	}
@@ -96,6 +100,27 @@ func (e *Env) peer(n *plan.Node) (*plan.Device, error) {
 		}
 	}
 	return nil, fmt.Errorf("array %s: none of its planned members is in it", n.Ref.ID())
+}
+
+// numbers are the device numbers that the members of an array have. The superblocks of the others tell of one that joined a
+// moment ago only when md's thread has written them.
+func (e *Env) numbers(n *plan.Node) ([]int, error) {
+	var out []int
+	for _, r := range n.On {
+		d, err := e.Facts.Volume(e.Plan, r)
+		if err != nil {
+			return nil, err
+		}
+		if d == nil || !e.holds(n, d) {
+			continue
+		}
+		s, _, err := e.superblock(d, n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s.DevNumber)
+	}
+	return out, nil
 }
 
 func (e *Env) superblock(d *plan.Device, n *plan.Node) (md.Superblock, *md.Bitmap, error) {
@@ -144,7 +169,7 @@ func (e *Env) watchSync(ctx context.Context, n *plan.Node) error {
 		if a.SyncRate > 0 && a.SyncDone < a.SyncAll {
 			pr.ETA = float64(a.SyncAll-a.SyncDone) / float64(a.SyncRate)
 		}
-		e.Tell(Event{Stage: resync, Text: "resync of " + n.Called(), Progress: pr})
+		e.Tell(Event{Stage: resync, Text: "resync of " + n.Called() + bound(a), Progress: pr})
 		if a.Degraded > 0 && a.Sync == "idle" && !e.anySync() {
 			if err := e.awaitRecovery(ctx, n, a.Node); err != nil {
 				return err

@@ -58,23 +58,41 @@ func textConfirm(*plan.Plan, *plan.Facts) string {
 }
 
 func textReview(p *plan.Plan, _ *plan.Facts) string {
-	return "this must be the migrated system with a complete boot loader, and " + p.OldDisks() + " must be as it was copied"
+	old := p.OldJoining()
+	if old == "" {
+		return "this must be the migrated system with a complete boot loader"
+	}
+	return "this must be the migrated system with a complete boot loader, and " + old + " must be as it was copied"
 }
 
 func textTakeover(p *plan.Plan, _ *plan.Facts) string {
-	return "the boot sector of " + p.OldDisks() + " is switched to the new system; after this there is no way back"
+	if p.OldJoining() == "" {
+		return "no old disk joins: " + p.OldDisks() + " is not touched"
+	}
+	return "the boot sector of " + p.OldJoining() + " is switched to the new system; after this there is no way back"
 }
 
 func textRepartition(p *plan.Plan, _ *plan.Facts) string {
-	return p.OldDisks() + " loses its contents and gets its new partition table"
+	if p.OldJoining() == "" {
+		return "no disk gets another partition table"
+	}
+	return p.OldJoining() + " loses its contents and gets its new partition table"
 }
 
-func textJoin(*plan.Plan, *plan.Facts) string { return "its partitions join the arrays" }
+func textJoin(p *plan.Plan, _ *plan.Facts) string {
+	if p.Joining() == "" {
+		return "nothing joins: every array has all its members"
+	}
+	return "the partitions of " + p.Joining() + " join the arrays"
+}
 
 func textResync(*plan.Plan, *plan.Facts) string { return "finish waits until every array is whole" }
 
 func textInstall(p *plan.Plan, _ *plan.Facts) string {
-	return "the boot loader is installed on " + p.OldDisks() + " and read back"
+	if p.OldJoining() == "" {
+		return "every new disk has its boot loader already"
+	}
+	return "the boot loader is installed on " + p.OldJoining() + " and read back"
 }
 
 func textClean(*plan.Plan, *plan.Facts) string {

@@ -59,6 +59,8 @@ type Env struct {
 	DryRun bool
 	// Discard says that the operator gives up what changed on the old disk since it was copied.
 	Discard bool
+	// SyncSpeed is how fast members are to be rebuilt at least, in bytes per second: 0 leaves the kernel's limits as they are.
+	SyncSpeed int64
 
 	Facts       *plan.Facts // refreshed before every stage
 	started     []started

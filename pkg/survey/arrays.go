@@ -31,6 +31,7 @@ func (l *looker) arrays() {
 			a.Node, a.State, a.Degraded = d.Name, st.State, st.Degraded
 			left(a, st)
 			a.Sync, a.SyncDone, a.SyncAll, a.SyncRate = st.SyncAction, int64(st.Sync.Done)*sector, int64(st.Sync.Size)*sector, st.Sync.Rate
+			a.SpeedMin, a.SpeedMax = st.SpeedMin.Rate, st.SpeedMax.Rate
 		}
 	}
 }
