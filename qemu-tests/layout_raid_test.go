@@ -50,10 +50,7 @@ func (c raidLayout) moves(t *testing.T) {
 		r.off(r.only("new disks alone", r.to...))
 	}
 	for _, gone := range c.pull {
-		left := r.disks()
-		for _, serial := range gone {
-			left = without(left, serial)
-		}
+		left := slices.DeleteFunc(slices.Clone(r.disks()), func(d lab.Disk) bool { return slices.Contains(gone, d.Serial) })
 		r.off(r.only("pulled", left...))
 	}
 }
