@@ -54,7 +54,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		}
 	}
 	const keep = "copy what you want to keep of it, then pass --discard-changes"
-	whole := false // an old disk that finish has not begun to change
+	whole := map[plan.Ref]bool{} // the old disks that finish has not begun to change
 	for _, n := range p.Source.Disks() {
 		if p.Final.Node(n.Ref) == nil {
 			continue // it stays as it is, and may be gone
@@ -83,7 +83,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		if begun {
 			continue
 		}
-		whole = true
+		whole[n.Ref] = true
 		for _, s := range unknownContents(p, f, d) {
 			if !discard {
 				refuse("old disk "+d.Path, keep, "%s: it was created after the copy", s)
@@ -97,6 +97,7 @@ func Finishable(p *plan.Plan, f *plan.Facts, rs Records, discard bool) error {
 		d, err := f.FS(s.Ref.ID())
 		at, verr := f.Volume(p, s.Lower())
 		was := rs.Fact("stamp:" + s.Ref.ID())
+		whole := !slices.ContainsFunc(p.Source.DisksUnder(s.Ref), func(n *plan.Node) bool { return !whole[n.Ref] })
 		switch {
 		case err != nil || verr != nil:
 			refuse("old filesystem "+s.Ref.ID(), "", "%v", errors.Join(err, verr))

@@ -151,7 +151,7 @@ func TestFromMDFailure(t *testing.T) {
 	}
 	for _, how := range []string{"error", "late", "before", "after"} {
 		for at := 1; at <= n; at++ {
-			if at > first && at < n-20 && at%9 > 0 {
+			if at > first && at < n-20 && at%15 > 0 {
 				continue
 			}
 			t.Run(fmt.Sprint(how, at), func(t *testing.T) {
@@ -175,6 +175,44 @@ func TestFromMDFailure(t *testing.T) {
 				}
 				if d := sim.Diff(want, end(w, p)); d != "" {
 					t.Errorf("after %s failed: %s", line, d)
+				}
+			})
+		}
+	}
+}
+
+// TestFinishFromMDFailure: finish fails, or the power goes, while it takes the old arrays apart, which the new system had started.
+// Run again, it completes them.
+func TestFinishFromMDFailure(t *testing.T) {
+	w := onMD(t, "1.2")
+	p, text := planned(t, w, nil)
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
+		t.Fatal(err)
+	}
+	w.AssembleAll = true
+	start := w.clone(t)
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+		t.Fatal(err)
+	}
+	log := slices.Clone(w.Log)
+	last := slices.IndexFunc(log, func(line string) bool { return strings.Contains(line, "ADD_NEW_DISK") })
+	if last < 10 {
+		t.Fatalf("the first member joins at verb %d of %d", last, len(log))
+	}
+	for _, how := range []string{"error", "late", "before", "torn", "after"} {
+		for at := 1; at <= last; at++ {
+			t.Run(fmt.Sprint(how, at), func(t *testing.T) {
+				w := start.clone(t)
+				if err := w.finishRun(p, text, sim.Fault{At: at, How: how}, false); err == nil && w.Dead != nil {
+					t.Fatalf("%s: the power went, and nothing was said", log[at-1])
+				}
+				if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+					t.Fatalf("after %s failed: %v\n%s", log[at-1], err, strings.Join(w.Told, "\n"))
+				}
+				for _, dev := range []string{"vda2", "vda3", "vdc2", "vdc3"} {
+					if s, ok := sim.SuperOf(w.Dev(dev)); ok && p.Source.Node(plan.Ref("md:"+s.UUID.String())) != nil {
+						t.Errorf("after %s failed: %s is still a member of %s", log[at-1], dev, s.UUID)
+					}
 				}
 			})
 		}
