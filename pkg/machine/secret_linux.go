@@ -15,9 +15,10 @@ import (
 const maxSecret = 4096
 
 // ReadSecret reads a line from whichever terminal a person types it on first, without echo. Empty lines are passed over:
-// terminal servers send them when they connect. What was typed before is discarded. It is an error if no terminal can be
-// read.
-func ReadSecret(ctx context.Context, terminals []string) ([]byte, error) {
+// terminal servers send them when they connect. What was typed before is discarded; ready is called when the terminals no
+// longer echo, and what is typed from then on counts: the question belongs there, since an answer may follow it at once. It is
+// an error if no terminal can be read.
+func ReadSecret(ctx context.Context, terminals []string, ready func()) ([]byte, error) {
 	type answer struct {
 		line []byte
 		err  error
@@ -38,6 +39,9 @@ func ReadSecret(ctx context.Context, terminals []string) ([]byte, error) {
 			line, err := readLine(f)
 			answers <- answer{line, err}
 		}()
+	}
+	if len(open) > 0 {
+		ready()
 	}
 	rest := len(open)
 	defer func() {

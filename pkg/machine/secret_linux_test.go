@@ -35,14 +35,18 @@ func TestReadSecret(t *testing.T) {
 	a, pathA := pty(t)
 	b, pathB := pty(t)
 	_ = a
-	go func() {
-		time.Sleep(200 * time.Millisecond) //nolint:forbidigo // what is typed before the echo is off is discarded
+	_, _ = b.WriteString("typed before the question\n")
+	answer := func() {
+		if st, err := unix.IoctlGetTermios(int(b.Fd()), unix.TCGETS); err != nil || st.Lflag&unix.ECHO != 0 {
+			t.Errorf("the question is asked while the terminal echoes: %v", err)
+		}
 		_, _ = b.WriteString("\n\nopen se")
 		_, _ = b.WriteString("same\n")
-	}()
+	}
+	quiet := func() {}
 	ctx, done := context.WithTimeout(t.Context(), 20*time.Second)
 	defer done()
-	got, err := machine.ReadSecret(ctx, []string{pathA, "/dev/null", "/nowhere", pathB})
+	got, err := machine.ReadSecret(ctx, []string{pathA, "/dev/null", "/nowhere", pathB}, answer)
 	if err != nil || string(got) != "open sesame" {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -51,10 +55,10 @@ func TestReadSecret(t *testing.T) {
 	}
 	short, cut := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cut()
-	if _, err := machine.ReadSecret(short, []string{pathA}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := machine.ReadSecret(short, []string{pathA}, quiet); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no one types: %v", err)
 	}
-	if _, err := machine.ReadSecret(t.Context(), []string{"/dev/null"}); err == nil {
+	if _, err := machine.ReadSecret(t.Context(), []string{"/dev/null"}, quiet); err == nil {
 		t.Error("no terminal is read")
 	}
 }

@@ -8,6 +8,6 @@ import (
 )
 
 // ReadSecret reads a line from a terminal. It is only implemented for Linux.
-func ReadSecret(context.Context, []string) ([]byte, error) {
+func ReadSecret(context.Context, []string, func()) ([]byte, error) {
 	return nil, errors.ErrUnsupported
 }

@@ -14,9 +14,8 @@ const askFor = 10 * time.Minute
 func (p *Init) ask(ctx context.Context, prompt string) ([]byte, error) {
 	ctx, done := context.WithTimeout(ctx, askFor)
 	defer done()
-	p.Consoles.Prompt(prompt)
-	defer p.Consoles.EndLine()
-	line, err := p.Secret(ctx)
+	line, err := p.Secret(ctx, func() { p.Consoles.Prompt(prompt) })
+	p.Consoles.EndLine()
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("no one entered a passphrase within %s", askFor)
 	}

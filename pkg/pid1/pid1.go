@@ -33,13 +33,14 @@ type Init struct {
 	// Stages returns the environment of a plan's stages, which act on m.
 	Stages func(p *plan.Plan, text []byte, m machine.Machine, tell func(stage.Event)) *stage.Env
 
-	Early      func() []machine.Effect // mounts /proc, /sys, /dev ...
-	Listen     func()                  // opens the consoles; /dev is mounted by then
-	Reap       func(context.Context) error
-	Shell      func(context.Context) error
-	Secret     func(context.Context) ([]byte, error) // reads a line from any console, without echo
-	HoldScreen func(context.Context)                 // gives a person time to read the reason of a failure
-	End        func()                                // ends the process; returns in a test only
+	Early  func() []machine.Effect // mounts /proc, /sys, /dev ...
+	Listen func()                  // opens the consoles; /dev is mounted by then
+	Reap   func(context.Context) error
+	Shell  func(context.Context) error
+	// Secret reads a line from any console, without echo; it calls the function when what is typed counts.
+	Secret     func(context.Context, func()) ([]byte, error)
+	HoldScreen func(context.Context) // gives a person time to read the reason of a failure
+	End        func()                // ends the process; returns in a test only
 
 	modes   []mode
 	cmdline boot.Cmdline
@@ -59,8 +60,10 @@ func New(consoles *Consoles) *Init {
 	return &Init{
 		Args: os.Args[1:], Env: os.Environ(), Machine: m, Consoles: consoles,
 		Early: machine.EarlyMounts, Listen: consoles.open, Reap: m.Reap,
-		Shell:  func(ctx context.Context) error { return m.Shell(ctx, machine.Consoles(), "/bin/sh") },
-		Secret: func(ctx context.Context) ([]byte, error) { return machine.ReadSecret(ctx, machine.Consoles()) },
+		Shell: func(ctx context.Context) error { return m.Shell(ctx, machine.Consoles(), "/bin/sh") },
+		Secret: func(ctx context.Context, ready func()) ([]byte, error) {
+			return machine.ReadSecret(ctx, machine.Consoles(), ready)
+		},
 		HoldScreen: func(ctx context.Context) {
 			ctx, done := context.WithTimeout(ctx, holdFor)
 			defer done()
