@@ -234,28 +234,32 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 		if s == nil || n == nil || d == nil || err != nil || cp.Engine == plan.EngineExtent {
 			continue // the checks tell what is not there
 		}
-		noun := "filesystem at " + s.FS.Mount
-		at := mountedWhole(f, d)
-		if at == "" {
-			out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Subject: noun, Detail: "it is not mounted, so its files were not checked", Fix: "mount it, and run check again"})
-			continue
-		}
-		c.note("%s: looking at every file", noun)
 		heads, _ := engines.Heads(ctx, copy.DiskAuto, copy.Disk{Path: d.Path, Rotational: d.Rotational})
-		told, err := stage.PrecheckLive(ctx, c.place(at), noun, n, copy.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: heads})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", noun, err)
+		job := copy.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: heads}
+		for _, x := range s.FS.Places() {
+			noun := "filesystem at " + x.Dir
+			at := mountedAt(f, d, x)
+			if at == "" {
+				out = append(out, plan.Finding{ID: "tree.files", Severity: plan.Warn, Subject: noun, Detail: "it is not mounted, so its files were not checked", Fix: "mount it, and run check again"})
+				continue
+			}
+			c.note("%s: looking at every file", noun)
+			told, err := stage.PrecheckLive(ctx, c.place(at), noun, x, s, n, job)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", noun, err)
+			}
+			out = append(out, told...)
 		}
-		out = append(out, told...)
 	}
 	return out, nil
 }
 
-// mountedWhole is where a device's filesystem is mounted from its root, with nothing mounted over it; "" where it is not.
-func mountedWhole(f *plan.Facts, d *plan.Device) string {
+// mountedAt is where a device's filesystem, or the part of it that belongs at a place, is mounted with nothing mounted over it; ""
+// where it is not.
+func mountedAt(f *plan.Facts, d *plan.Device, x plan.Place) string {
 	seen := map[string]bool{}
 	for _, m := range slices.Backward(f.Mounts) {
-		if m.Device == d.Name && (m.Root == "" || m.Root == "/") && !seen[m.Target] {
+		if m.Device == d.Name && x.Shown(&m) && !seen[m.Target] {
 			return m.Target
 		}
 		seen[m.Target] = true

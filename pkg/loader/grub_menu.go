@@ -242,6 +242,8 @@ func (pr grubMenu) defaults() (chosen []int, out plan.Findings) {
 			refuse("and starts no Linux kernel of this system")
 		case !pr.isRoot(root):
 			refuse("and has root=%s, planned UUID=%s", root, pr.Plan.Boot.Root)
+		case !rootSubvolume(pr.Plan, pr.params(m)):
+			refuse("and its rootflags= do not mount subvolume /%s, planned as the root", pr.Plan.Target.PlaceAt("/").Subvol)
 		case len(m.Initrds) == 0:
 			refuse("and has no initrd: nothing would assemble the array")
 		case pr.Proved != nil && !pr.isProved(m.Kernel):

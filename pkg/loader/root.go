@@ -3,6 +3,7 @@ package loader
 import (
 	"strings"
 
+	"migrate-init/boot"
 	"migrate-init/pkg/fstab"
 	"migrate-init/pkg/plan"
 )
@@ -31,4 +32,24 @@ func newRoot(p *plan.Plan, value string) bool {
 		}
 	}
 	return false
+}
+
+// rootSubvolume reports whether a command line mounts, of the new root filesystem, the subvolume that is planned at /. Without
+// rootflags= that is the default one.
+func rootSubvolume(p *plan.Plan, cmdline string) bool {
+	x := p.Target.PlaceAt("/")
+	if x.Node == nil || len(x.Node.FS.Subvols) == 0 {
+		return true
+	}
+	flags, _ := boot.ParseCmdline(cmdline).Get("rootflags")
+	shown := x.Node.FS.Default
+	for _, o := range fstab.Options(flags).List() {
+		switch name, value, _ := strings.Cut(o, "="); name {
+		case "subvol":
+			shown = strings.Trim(value, "/")
+		case "subvolid":
+			return value == "5" && x.Subvol == "" // another number is another subvolume in the copy
+		}
+	}
+	return shown == x.Subvol
 }

@@ -76,7 +76,7 @@ func blockSize(typ string) int64 {
 func make1(t *testing.T, prog string, s Spec) probe.Signature {
 	t.Helper()
 	size := int64(64 << 20)
-	if s.Type == "xfs" {
+	if s.Type != "swap" && !strings.HasPrefix(s.Type, "ext") {
 		size = 320 << 20
 	}
 	s.Device = image(t, size)

@@ -3,16 +3,43 @@ package stage
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/tree"
 )
 
+// partsBelow tells a look at the files of a part which of the subvolumes below it move.
+func partsBelow(dir string, x plan.Place, s *plan.Node, j *copy.Job) error {
+	list, err := Subvolumes(dir)
+	if err != nil {
+		return err
+	}
+	j.Subvolumes, j.Exclude = []string{}, nil
+	for _, sub := range list.List {
+		name, below := strings.CutPrefix("/"+sub.Path, strings.TrimSuffix(x.Root(), "/")+"/")
+		if !below {
+			continue
+		}
+		if s.FS.Moved(sub.Path, sub.Snapshot) {
+			j.Subvolumes = append(j.Subvolumes, name)
+		} else {
+			j.Exclude = append(j.Exclude, name)
+		}
+	}
+	return nil
+}
+
 // PrecheckLive reports, while the old system runs, what a copy of the files below dir into a planned filesystem would not
 // keep. The copy stage looks again, with the filesystem itself.
-func PrecheckLive(ctx context.Context, dir, noun string, n *plan.Node, j copy.Job) (plan.Findings, error) {
+func PrecheckLive(ctx context.Context, dir, noun string, x plan.Place, s, n *plan.Node, j copy.Job) (plan.Findings, error) {
 	to := copy.Planned{Type: n.FS.Type, Features: n.FS.Features, InodeSize: n.FS.InodeSize, BlockSize: n.FS.BlockSize, Inodes: n.FS.Inodes}
+	if plan.FSTypeOf(s.FS.Type).Part != "" && s.FS.Type == n.FS.Type {
+		if err := partsBelow(dir, x, s, &j); err != nil {
+			return nil, err
+		}
+	}
 	scan, err := copy.PrecheckLive(ctx, dir, to, j)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func TestPrecheckLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	look := func(kind plan.FS) map[string]plan.Finding {
-		fs, err := PrecheckLive(t.Context(), dir, "filesystem at /x", &plan.Node{Layer: plan.Layer{FS: &kind}}, copy.Job{})
+		fs, err := PrecheckLive(t.Context(), dir, "filesystem at /x", plan.Place{}, &plan.Node{Layer: plan.Layer{FS: &kind}}, &plan.Node{Layer: plan.Layer{FS: &kind}}, copy.Job{})
 		if err != nil {
 			t.Fatal(err)
 		}
