@@ -75,25 +75,38 @@ func (e *Env) startIdle(ctx context.Context, graphs ...plan.Graph) error {
 	}
 }
 
+// waitDisks waits for the planned disks. The deadline is for the next of them: each one that comes starts it again, as a
+// controller may show its disks one after the other.
 func (e *Env) waitDisks(ctx context.Context) error {
-	return e.Wait(ctx, "the planned disks", func() (bool, error) {
-		f, err := e.look(ctx, survey.Shallow)
-		if err != nil {
-			return false, err
-		}
-		for _, n := range e.Plan.Disks() {
-			d, err := f.Disk(n)
-			var many *plan.AmbiguousError
-			if errors.As(err, &many) {
+	for had, have, all := -1, 0, false; !all; had = have {
+		if err := e.Wait(ctx, "the planned disks", func() (bool, error) {
+			f, err := e.look(ctx, survey.Shallow)
+			if err != nil {
 				return false, err
 			}
-			if d == nil || d.Size == 0 {
-				return false, nil
+			have, all = 0, true
+			for _, n := range e.Plan.Disks() {
+				d, err := f.Disk(n)
+				var many *plan.AmbiguousError
+				if errors.As(err, &many) {
+					return false, err
+				}
+				if d == nil || d.Size == 0 {
+					all = false
+				} else {
+					have++
+				}
 			}
+			e.Facts = f
+			if had < 0 {
+				had = have // those that are there already
+			}
+			return all || have > had, nil
+		}); err != nil {
+			return err
 		}
-		e.Facts = f
-		return true, nil
-	})
+	}
+	return nil
 }
 
 // waitParts waits until the kernel shows the partitions that matter: a disk is there before its table has been read, and a
