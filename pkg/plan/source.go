@@ -31,6 +31,7 @@ func (b *builder) findSource() {
 	}
 	for _, d := range b.disks {
 		b.f.refuseUnseen(d, &b.answers)
+		b.cloned(d)
 	}
 	for _, n := range w.layers {
 		if d := b.f.find(n); d != nil {

@@ -121,6 +121,24 @@ func (b *builder) sourceDisks() bool {
 	return ok
 }
 
+// cloned refuses a source disk whose partitions have the identities of another's: a table that was copied from disk to disk, as
+// is often done for the members of an array, takes them along.
+func (b *builder) cloned(d *Device) {
+	for _, x := range b.f.Parts(d.Name) {
+		if x.GUID == "" {
+			continue
+		}
+		if _, err := b.f.PartByGUID(x.GUID); err != nil {
+			fix := "sgdisk -G " + d.Path
+			if d.Table != nil && d.Table.Scheme == "dos" {
+				fix = "sfdisk --disk-id " + d.Path + " 0xNUMBER"
+			}
+			b.refuse("partition table of "+d.Path, "give one of the disks another identity, and look for what names its partitions by PARTUUID: "+fix, "%v", err)
+			return
+		}
+	}
+}
+
 // whySource says why a disk is one of the sources.
 func (b *builder) whySource(d *Device) string {
 	w := b.f.climb([]*Device{d})

@@ -253,6 +253,12 @@ func TestSourcesRefused(t *testing.T) {
 		"two of a name": {func(f *Facts, _ *Intent) {
 			f.Arrays = append(f.Arrays, Array{UUID: "55", Name: "host1:root", Level: "1", Metadata: "1.2", Devices: 2, Members: []Member{{Device: "sdz1", Role: 0}}})
 		}, "source.arrays", []string{"array host1:root (/dev/sdz1) has the same name host1:root"}},
+		"a table that was copied": {func(f *Facts, _ *Intent) {
+			for n := range 3 {
+				f.Dev(fmt.Sprint("vda", n+1)).GUID, f.Dev(fmt.Sprint("vdb", n+1)).GUID = fmt.Sprint("1234abcd-0", n+1), fmt.Sprint("1234abcd-0", n+1)
+			}
+			f.Dev("vda").Table.Scheme, f.Dev("vdb").Table.Scheme = "dos", "dos"
+		}, "plan.source", []string{"partition table of /dev/vda", "it matches /dev/vda1 and /dev/vdb1", "sfdisk --disk-id /dev/vda 0xNUMBER"}},
 		"firmware RAID": {func(f *Facts, _ *Intent) { f.Arrays = nil }, "plan.source", []string{"root filesystem /dev/md126", "firmware RAID"}},
 		"a member of firmware RAID": {func(f *Facts, _ *Intent) {
 			withPart(f, 1, RoleOther, Content{Kind: ContentRaid, Type: "isw_raid_member"})
