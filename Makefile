@@ -75,9 +75,9 @@ demo: setup ## the story of one migration, on a real Debian in QEMU, to [UU]; SV
 	@mkdir -p .cache; go build -o .cache/demo ./qemu-tests/demo
 	@.cache/demo $(if $(SVG),-svg $(SVG))
 
-qemu-tests: setup ## every scenario in QEMU: an hour or more
+qemu-tests: setup ## every scenario in QEMU: several hours
 	@echo "qemu-tests: every scenario (software emulation; disks are made once and kept in .cache)"
-	@MIGRATE_INIT_QEMU=full go test -v -count=1 -p 1 -timeout 4h ./qemu-tests/...
+	@MIGRATE_INIT_QEMU=full go test -v -count=1 -p 1 -timeout 8h ./qemu-tests/...
 
 # Without -fuzzminimizetime 1x Go spends the time on making inputs smaller.
 fuzz: setup ## every fuzz target for FUZZTIME (20s)
