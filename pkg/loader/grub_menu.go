@@ -157,7 +157,12 @@ func (pr grubMenu) params(m boot.GRUBEntry) string {
 func (pr grubMenu) isRoot(v string) bool { return newRoot(pr.Plan, v) }
 
 // inNew leads from a path as the new GRUB sees it to one of the new system.
-func (pr grubMenu) inNew(f string) string { return path.Join(pr.Plan.Boot.Mount, f) }
+func (pr grubMenu) inNew(f string) string {
+	if below, ok := strings.CutPrefix(f, strings.TrimSuffix(grubNewRoot(pr.Plan), "/")+"/"); ok {
+		return path.Join(pr.Plan.Boot.Mount, below)
+	}
+	return path.Join("/", f) // not below what is mounted there
+}
 
 // foreign reports whether an entry looks for its kernel elsewhere than on the new /boot: a system that is not moved. One that
 // looks for nothing, and names a disk by its place in the firmware's order, is ours when it mounts our root.

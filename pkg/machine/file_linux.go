@@ -187,5 +187,32 @@ func syncFS(path string) error {
 	if err := unix.Syncfs(int(f.Fd())); err != nil {
 		return pathError("syncfs", path, err)
 	}
-	return nil
+	return flushLog(f)
+}
+
+// include/uapi/linux/fs.h.
+const fiFreeze, fiThaw = 0xc0045877, 0xc0045878
+
+// flushLog writes what is only in the log of an xfs to its place: there syncfs ends with the log, and boot loaders read no log.
+// Freezing is the only way to ask for it. Another type needs none of this.
+func flushLog(f *os.File) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return pathError("statfs", f.Name(), err)
+	}
+	if st.Type != unix.XFS_SUPER_MAGIC || st.Flags&unix.ST_RDONLY != 0 {
+		return nil
+	}
+	if err := unix.IoctlSetInt(int(f.Fd()), fiFreeze, 0); errors.Is(err, unix.EBUSY) {
+		return nil // someone else froze it, which writes the log
+	} else if err != nil {
+		return pathError("freeze", f.Name(), err)
+	}
+	var err error
+	for range 3 { // a filesystem that stays frozen would stop the machine
+		if err = unix.IoctlSetInt(int(f.Fd()), fiThaw, 0); err == nil {
+			return nil
+		}
+	}
+	return pathError("thaw", f.Name(), err)
 }

@@ -167,7 +167,8 @@ type LoadModule struct {
 	Image         []byte
 }
 
-// Sync flushes the filesystem that Path is on (syncfs).
+// Sync flushes the filesystem that Path is on, so that a boot loader that replays no log sees what is on it (syncfs, and for xfs a
+// short freeze).
 type Sync struct{ Path string }
 
 // SwitchRoot makes NewRoot the root directory and executes Init there. It deletes the old root, but only if that is known to be
