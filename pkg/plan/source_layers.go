@@ -220,8 +220,15 @@ type Running struct {
 // RunningOn lists the layers that run on a disk, the highest first, and the volumes at their ends.
 func (f *Facts) RunningOn(disk *Device) (layers []Running, ends []*Device) {
 	w := f.climb([]*Device{disk})
-	for _, n := range slices.Backward(w.layers) {
-		layers = append(layers, Running{n, f.find(n)})
+	rest := slices.Clone(w.layers)
+	slices.Reverse(rest)
+	for len(rest) > 0 {
+		// A group on several containers is met above the first of them, before the others.
+		top := max(0, slices.IndexFunc(rest, func(n *Node) bool {
+			return !slices.ContainsFunc(rest, func(o *Node) bool { return o != n && w.seen.Rests(o.Ref, n.Ref) })
+		}))
+		layers = append(layers, Running{rest[top], f.find(rest[top])})
+		rest = slices.Delete(rest, top, top+1)
 	}
 	return layers, w.leaves
 }

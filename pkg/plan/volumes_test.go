@@ -187,3 +187,19 @@ func TestDescribeVolumes(t *testing.T) {
 		}
 	}
 }
+
+// What lies on several layers is stopped before each of them.
+func TestRunningOrder(t *testing.T) {
+	f := layeredFacts()
+	f.Devices = append(f.Devices, Device{Name: "dm-3", Path: "/dev/dm-3", Kind: KindDM, Mapping: "vda2_crypt"})
+	f.Crypts = append(f.Crypts, Crypt{UUID: "cccccccc-0000-4000-8000-000000000002", Version: 2, Device: "vda2", Node: "dm-3", Name: "vda2_crypt"})
+	f.Groups[0].PVs[1].Device = "dm-3"
+	layers, ends := f.RunningOn(f.Dev("vda"))
+	var got []string
+	for _, l := range layers {
+		got = append(got, string(l.Node.Ref[:4]))
+	}
+	if order := strings.Join(got, " "); order != "lv:L lv:L vg:V luks luks" || len(ends) != 2 {
+		t.Errorf("%s, %d ends", order, len(ends))
+	}
+}

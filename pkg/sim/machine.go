@@ -33,7 +33,7 @@ type Machine struct {
 	layout Layout
 	Rules  plan.Rules // what looks know of families and generators
 
-	// AssembleAll says that an installed system starts every array, whatever its mdadm.conf says.
+	// AssembleAll says that an installed system starts every array and volume, whatever its settings say.
 	AssembleAll   bool
 	startReadOnly bool // what md's parameter start_ro says
 

@@ -133,6 +133,11 @@ func (m *Machine) BootInstalled(root string) error {
 	if err := m.assembleAll(conf); err != nil {
 		return err
 	}
+	if m.AssembleAll {
+		if err := m.activate(); err != nil {
+			return err
+		}
+	}
 	if err := m.mountUUID(root, "/"); err != nil {
 		return err
 	}

@@ -129,3 +129,29 @@ func TestFromVolumesFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestFinishOldVolumes: what does not run is not known to be unchanged, and a person is told what starts it; what runs is
+// compared, stopped and given up.
+func TestFinishOldVolumes(t *testing.T) {
+	for pass, fix := range map[string]string{"": "lvchange -ay vg0/lv", simPassphrase: "cryptsetup open --readonly /dev/vda"} {
+		w := onVolumes(t, pass)
+		p, text := planned(t, w, nil)
+		if err := w.migrateAsking(p, text, sim.Fault{}, func(context.Context, string) ([]byte, error) { return []byte(pass), nil }); err != nil {
+			t.Fatal(err)
+		}
+		off := w.clone(t)
+		if err := off.finishRun(p, text, sim.Fault{}, false); err == nil || !strings.Contains(err.Error(), fix) || !strings.Contains(err.Error(), "--discard-changes") {
+			t.Errorf("old volumes do not run: %v, want %s", err, fix)
+		}
+		if err := off.finishRun(p, text, sim.Fault{}, true); err != nil {
+			t.Errorf("with --discard-changes: %v", err)
+		}
+		w.AssembleAll = true
+		if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+			t.Errorf("old volumes run: %v\n%s", err, strings.Join(w.Told, "\n"))
+		}
+		if log := strings.Join(w.Log, "\n"); strings.Count(log, "remove mapping") != 2+2*min(len(pass), 1) {
+			t.Errorf("what ran is not stopped:\n%s", log)
+		}
+	}
+}
