@@ -117,7 +117,11 @@ func (f *Facts) describeDisk(p *page, d *Device) {
 		damaged = "DAMAGED TABLE: " + strings.Join(d.Table.Damage, "; ")
 	}
 	p.para(fmt.Sprintf("  %-14s %9s  ", d.Path, size(d.Size)), "%s", joined(held, kind, table, damaged, d.Model, id, sector, bootSector(d), d.flags(), d.carries(), d.usedBy()))
-	for _, x := range parts {
+	f.describeParts(p, d)
+}
+
+func (f *Facts) describeParts(p *page, d *Device) {
+	for _, x := range f.Parts(d.Name) {
 		what := x.carries()
 		if what == "" {
 			what = roleWords(roleIn(d.Table, x.Number))
@@ -225,6 +229,9 @@ func (f *Facts) describeArrays(p *page) {
 			}
 		}
 		p.para(fmt.Sprintf("  %-14s ", node), "%s", joined(a.Name, "raid"+strings.TrimPrefix(a.Level, "raid")+" "+a.Marks(), "metadata "+a.Metadata, holds, "members "+strings.Join(members, " "), sync, "UUID "+a.UUID))
+		if d := f.Dev(a.Node); a.Node != "" && d != nil {
+			f.describeParts(p, d)
+		}
 	}
 }
 

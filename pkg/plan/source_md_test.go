@@ -59,6 +59,8 @@ func TestSourceOnMD(t *testing.T) {
 		for _, metadata := range []string{"0.90", "1.0", "1.1", "1.2"} {
 			f, in := onMD()
 			f.Dev("vdb").Drivers = []string{"ahci"}
+			names := []string{"/dev/md/root", "/dev/disk/by-id/md-uuid-33333333:00000000:00000000:00000001"}
+			f.Dev("md126").Links = names
 			for i := range f.Arrays {
 				f.Arrays[i].Level, f.Arrays[i].Metadata = level, metadata
 			}
@@ -76,6 +78,9 @@ func TestSourceOnMD(t *testing.T) {
 			a := p.Source.Node("md:33333333-0000-0000-0000-000000000001")
 			if fmt.Sprint(a.On) != "[part:22222222-0000-0000-0000-000000000002 part:22222222-0000-0000-0000-000000000012]" || fmt.Sprint(a.MD.Level) != level || a.MD.Metadata != metadata || a.Was != "/dev/md126" {
 				t.Errorf("array: %+v %+v", a, a.MD)
+			}
+			if also := p.Source.Node("fs:11111111-0000-0000-0000-000000000002").Also; !slices.Equal(also, names) {
+				t.Errorf("the root is also called %v", also)
 			}
 			if on := p.Source.Node("fs:11111111-0000-0000-0000-000000000002").Lower(); on != a.Ref {
 				t.Errorf("the root lies on %s", on)
@@ -201,6 +206,12 @@ func TestSourcesMoved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, in := onMD()
 			c.change(f, &in)
+			// What inspect draws is what is moved.
+			for _, d := range f.Devices {
+				if !strings.Contains(f.Describe(), d.Name) {
+					t.Errorf("inspect does not show %s", d.Name)
+				}
+			}
 			p, found, err := New(in, f)
 			if err != nil {
 				t.Fatal(err)

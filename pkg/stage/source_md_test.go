@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"migrate-init/pkg/loader"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
 )
@@ -215,6 +216,35 @@ func TestFinishFromMDFailure(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestNamesOfArrays: whatever a file of the old system calls an array becomes the new filesystem, and the new system is told to
+// leave the array alone.
+func TestNamesOfArrays(t *testing.T) {
+	const array = "eeeeeeee:00000000:00000000:00000001"
+	p := rewritePlan()
+	root := p.Source.Filesystems()[0]
+	root.On, root.Was = []plan.Ref{"md:" + array}, "/dev/md126"
+	root.Also = []string{"/dev/md/root", "/dev/disk/by-id/md-uuid-" + array, "/dev/disk/by-id/md-name-server:root"}
+	p.Source = append(plan.Graph{{Ref: "md:" + array, Was: "/dev/md126", Layer: plan.Layer{MD: &plan.MD{Name: "server:root", Level: 1, Metadata: "1.2"}}}}, p.Source...)
+	for _, name := range append(slices.Clone(root.Also), root.Was, "ID=md-uuid-"+array, "UUID="+sim.OldRoot) {
+		tree := sim.Files(map[string]string{"etc/fstab": name + " / ext4 defaults 0 1\n/dev/md5 /data ext4 nofail 0 2\n",
+			"etc/mdadm/mdadm.conf": "ARRAY /dev/md/root metadata=1.2 UUID=" + array + "\nARRAY /dev/md5 UUID=55555555:00000000:00000000:00000001\n"})
+		effs, err := Rewrites(loader.Known(), p, tree, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, tree, effs)
+		if got, want := string(tree["etc/fstab"].Data), "UUID=bbbbbbbb-0000-4000-8000-000000000001 / ext4 defaults 0 1\n/dev/md5 /data ext4 nofail 0 2\n"; got != want {
+			t.Errorf("%s: fstab is\n%s", name, got)
+		}
+		conf := string(tree["etc/mdadm/mdadm.conf"].Data)
+		for _, want := range []string{"ARRAY <ignore> UUID=" + array + "\n", "ARRAY /dev/md5 UUID=55555555:00000000:00000000:00000001\n", "ARRAY /dev/md/root metadata=1.2 UUID=a1a1a1a1:00000000:00000000:00000001\n"} {
+			if !strings.Contains(conf, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, conf)
+			}
 		}
 	}
 }
