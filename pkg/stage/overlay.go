@@ -108,8 +108,8 @@ func (e *Env) replay(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !e.overCover(d.Name) {
-			continue // a mount would write to the disk
+		if d == nil || d.Filesystem().Dirty == "" || !e.overCover(d.Name) {
+			continue // done already, or a mount would write to the disk
 		}
 		if e.stampOf == nil {
 			e.stampOf = map[string]string{}
