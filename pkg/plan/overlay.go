@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,16 +129,22 @@ func (n *Node) overlay(store int64) Overlay {
 
 func roundUp(n int64) int64 { return (n + mib - 1) / mib * mib }
 
-// bounded shrinks stores, all by the same rate, to a quarter of the memory. One that is too small for what is really replayed
-// ends the migration, and the old system boots.
+// bounded keeps all stores together within a quarter of the memory: the largest are cut, to one size. One that is too small
+// for what is really replayed ends the migration, and the old system boots.
 func bounded(list []Overlay, memory int64) []Overlay {
-	limit := memory / 4
-	sum := StoreSum(list)
-	if memory <= 0 || sum <= limit {
+	if memory <= 0 {
 		return list
 	}
+	bySize := make([]*Overlay, len(list))
 	for i := range list {
-		list[i].Size = max(storeLeast, int64(float64(list[i].Size)*(float64(limit)/float64(sum)))/mib*mib)
+		bySize[i] = &list[i]
+	}
+	slices.SortStableFunc(bySize, func(a, b *Overlay) int { return cmp.Compare(a.Size, b.Size) })
+	left := memory / 4
+	for i, o := range bySize {
+		share := left / int64(len(bySize)-i) / mib * mib
+		o.Size = max(storeLeast, min(o.Size, share))
+		left -= o.Size
 	}
 	return list
 }

@@ -124,7 +124,7 @@ func TestStoresAreBounded(t *testing.T) {
 		{0, []int64{gib, gib}, []int64{gib, gib}},
 		{8 * gib, []int64{gib, gib}, []int64{gib, gib}},
 		{4 * gib, []int64{gib, gib}, []int64{gib / 2, gib / 2}},
-		{gib, []int64{16 * mib, gib}, []int64{4 * mib, 252 * mib}},
+		{gib, []int64{16 * mib, gib}, []int64{16 * mib, 240 * mib}},
 		{64 * mib, []int64{16 * mib, 16 * mib, 16 * mib, 16 * mib, 16 * mib}, []int64{4 * mib, 4 * mib, 4 * mib, 4 * mib, 4 * mib}},
 	} {
 		var list []Overlay
