@@ -116,6 +116,10 @@ func (b *builder) twin(p *Device, fs, swap *Content) bool {
 	if c == nil {
 		return false
 	}
+	if c.Members > 1 {
+		b.several(p, c)
+		return true
+	}
 	var err error
 	if c.UUID != "" {
 		_, err = find(c.UUID)

@@ -122,7 +122,7 @@ func (e *Fstab) shows(s *Subvolumes) (name, why string) {
 func (b *builder) subvolumes(p *Device, c *Content, fs *FS) bool {
 	noun, before := "filesystem "+p.Path, len(b.out.Refusals())
 	if c.Members > 1 {
-		b.refuse(noun, "make it one on a single device (btrfs device remove), or leave it behind", "it lies on %d devices, and this version moves one that lies on a single device", c.Members)
+		b.several(p, c)
 		return false
 	}
 	if c.Subvolumes == nil {
@@ -314,4 +314,21 @@ func (f *Facts) ShownAt(dir string) string {
 		}
 	}
 	return ""
+}
+
+// several refuses a filesystem that lies on several devices by itself. Each of them shows its UUID, so that fstab's line for it
+// matches all of them.
+func (b *builder) several(p *Device, c *Content) {
+	var on []string
+	for i := range b.f.Devices {
+		if x := b.f.Devices[i].Filesystem(); x != nil && x.UUID == c.UUID {
+			on = append(on, b.f.Devices[i].Path)
+		}
+	}
+	missing := ""
+	if n := c.Members - len(on); n > 0 {
+		missing = "; missing: " + count(n, "device")
+	}
+	b.refuse("filesystem "+p.Path, "move it to one device first (btrfs balance, then btrfs device remove)",
+		"it is a %s on %d devices (%s%s), and this version moves one that lies on a single device", c.Type, c.Members, strings.Join(on, ", "), missing)
 }

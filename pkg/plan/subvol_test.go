@@ -120,10 +120,19 @@ func TestNewBtrfsRefuses(t *testing.T) {
 		change func(f *Facts, c *Content)
 		words  []string
 	}{
-		"by number":                 {func(f *Facts, _ *Content) { f.Fstab[0].Options = "subvolid=256" }, []string{"fstab line", "by its number", "subvol=/PATH"}},
-		"no such subvolume":         {func(f *Facts, _ *Content) { f.Fstab[0].Options = "subvol=@nix" }, []string{"there is no subvolume @nix"}},
-		"not mounted":               {func(_ *Facts, c *Content) { c.Subvolumes = nil }, []string{"it is not mounted"}},
-		"two devices":               {func(_ *Facts, c *Content) { c.Members = 2 }, []string{"lies on 2 devices"}},
+		"by number":         {func(f *Facts, _ *Content) { f.Fstab[0].Options = "subvolid=256" }, []string{"fstab line", "by its number", "subvol=/PATH"}},
+		"no such subvolume": {func(f *Facts, _ *Content) { f.Fstab[0].Options = "subvol=@nix" }, []string{"there is no subvolume @nix"}},
+		"not mounted":       {func(_ *Facts, c *Content) { c.Subvolumes = nil }, []string{"it is not mounted"}},
+		"two devices":       {func(_ *Facts, c *Content) { c.Members = 2 }, []string{"a btrfs on 2 devices (/dev/vda2; missing: 1 device)"}},
+		"two devices, both there": {func(f *Facts, c *Content) {
+			c.Members = 2
+			withPart(f, 1, RoleLinux, *c)
+			for i := range f.Fstab {
+				if f.Fstab[i].Device == "vda2" {
+					f.Fstab[i].Device, f.Fstab[i].Ambiguous = "", []string{"vda2", "vda4"}
+				}
+			}
+		}, []string{"a btrfs on 2 devices (/dev/vda2, /dev/vda4)", "btrfs device remove"}},
 		"another one is mounted":    {func(f *Facts, _ *Content) { f.Mounts[0].Root = "/@rolled-back" }, []string{"mount point /", "/@rolled-back is mounted"}},
 		"experimental":              {func(_ *Facts, c *Content) { c.Features = append(c.Features, "zoned") }, []string{"zoned"}},
 		"two lines for a directory": {func(f *Facts, _ *Content) { f.Fstab[len(f.Fstab)-1].Target = "/" }, []string{"mount point /"}},
