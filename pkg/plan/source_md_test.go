@@ -189,6 +189,32 @@ func TestSourcesMoved(t *testing.T) {
 			f.Arrays = append(f.Arrays, Array{UUID: "44", Level: "1", Metadata: "1.2", Devices: 2, Node: "md5", Members: []Member{{Device: "vdd", Role: 0}, {Device: "vde", Role: 1}}})
 			mount(f, "md5p1", "/usr")
 		}, "/dev/vda, /dev/vdb, /dev/vdd, /dev/vde", []string{rootFromMD, "/usr from part:1-01"}, nil},
+		"LVM on LUKS on md": {func(f *Facts, _ *Intent) {
+			root := f.Dev("md126").Contents
+			root[0].Size = 17 * gib
+			md := f.Dev("md126")
+			md.MountedAt, md.Holders, md.Contents = nil, []string{"dm-0"}, []Content{{Kind: ContentLUKS, Type: "crypto_LUKS", UUID: "cc"}}
+			f.Devices = append(f.Devices,
+				Device{Name: "dm-0", Path: "/dev/dm-0", Kind: KindDM, Size: 18*gib - 17*mib, Sector: 512, Holders: []string{"dm-1"}, Contents: []Content{{Kind: ContentLVM, Type: "LVM2_member", UUID: "pv"}}},
+				Device{Name: "dm-1", Path: "/dev/dm-1", Kind: KindDM, Size: 17 * gib, Sector: 512, MountedAt: []string{"/"}, Contents: root})
+			f.Crypts = []Crypt{{UUID: "cc", Version: 2, Device: "md126", Node: "dm-0", Name: "md_crypt", Slots: 1, Passphrase: 1}}
+			f.Groups = []VolumeGroup{{UUID: "vg", Name: "sys", Extent: 4 * mib, PVs: []PhysicalVolume{{UUID: "pv", Device: "dm-0"}},
+				Volumes: []LogicalVolume{{UUID: "lv", Name: "root", Type: "linear", Size: 17 * gib, Node: "dm-1"}}}}
+			f.Mounts[0].Device, f.Fstab[0].Device, f.Boot.Device = "dm-1", "dm-1", "dm-1"
+		}, "/dev/vda, /dev/vdb", []string{"/ from lv:lv", swapFromMD}, []string{"/dev/md126", "passphrase"}},
+		"arrays of arrays": {func(f *Facts, _ *Intent) {
+			for i, n := range []string{"vdd", "vde", "vdf", "vdg"} {
+				addDisk(f, n, Content{Kind: ContentRaid, Type: "linux_raid_member"}).Holders = []string{fmt.Sprint("md", 5+i/2)}
+			}
+			for i, name := range []string{"md5", "md6"} {
+				f.Devices = append(f.Devices, Device{Name: name, Path: "/dev/" + name, Kind: KindArray, Size: 20 * gib, Sector: 512, Holders: []string{"md7"}, Contents: []Content{{Kind: ContentRaid, Type: "linux_raid_member"}}})
+				a, b := "vd"+string(rune('d'+2*i)), "vd"+string(rune('e'+2*i))
+				f.Arrays = append(f.Arrays, Array{UUID: name, Level: "1", Metadata: "1.2", Devices: 2, Node: name, Members: []Member{{Device: a, Role: 0}, {Device: b, Role: 1}}})
+			}
+			f.Devices = append(f.Devices, Device{Name: "md7", Path: "/dev/md7", Kind: KindArray, Size: 40 * gib, Sector: 512, Contents: []Content{fsOf("ext4", "77", 0)}})
+			f.Arrays = append(f.Arrays[:2:2], append([]Array{{UUID: "md7", Level: "0", Metadata: "1.2", Devices: 2, Node: "md7", Members: []Member{{Device: "md5", Role: 0}, {Device: "md6", Role: 1}}}}, f.Arrays[2:]...)...)
+			mount(f, "md7", "/usr")
+		}, "/dev/vda, /dev/vdb, /dev/vdd, /dev/vde, /dev/vdf, /dev/vdg", []string{rootFromMD, "/usr from md:md7"}, nil},
 		"an array left behind": {func(f *Facts, in *Intent) {
 			in.Leave = []string{"/dev/md127"}
 			f.Fstab[1].Options = "nofail"
