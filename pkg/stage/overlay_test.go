@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
 )
@@ -291,6 +292,53 @@ func TestStoreStatus(t *testing.T) {
 		var s store
 		if s.read(text); s != want {
 			t.Errorf("%q: got %+v", text, s)
+		}
+	}
+}
+
+// silent notes failures in place of the test's own.
+type silent struct {
+	testing.TB
+	failures []string
+}
+
+func (s *silent) Errorf(format string, args ...any) {
+	s.failures = append(s.failures, fmt.Sprintf(format, args...))
+}
+
+// TestSourcesAreGuardedBelowMappings: the made-up machine, which every transcript above runs on, fails a test whose effects
+// could write to a source through a mapping, and takes an overlay for what it is.
+func TestSourcesAreGuardedBelowMappings(t *testing.T) {
+	for name, c := range map[string]struct {
+		typ, params string
+		readOnly    bool
+		caught      bool
+	}{
+		"overlay":          {"snapshot", "/dev/vda2 /dev/loop0 N 8", false, false},
+		"linear":           {"linear", "/dev/vda2 0", false, true},
+		"by number":        {"linear", "254:2 0", false, true},
+		"second stripe":    {"striped", "2 8 /dev/vdb 0 /dev/vda2 0", false, true},
+		"container":        {"crypt", "aes-xts-plain64 00 0 /dev/vda2 0", false, true},
+		"store on source":  {"snapshot", "/dev/vdb /dev/vda2 N 8", false, true},
+		"read-only linear": {"linear", "/dev/vda2 0", true, false},
+		"of the target":    {"linear", "/dev/vdb 0", false, false},
+	} {
+		w := newWorld(t)
+		w.Boot()
+		s := &silent{TB: t}
+		w.TB = s
+		e := w.env(&plan.Plan{}, nil)
+		ctx := context.Background()
+		err := errors.Join(e.Load(ctx, "loop", "dm_mod", "dm_snapshot", "dm_crypt"),
+			e.do(ctx, machine.Mkdir{Path: StoreDir, Mode: 0o755}, machine.Mount{Source: "tmpfs", Target: StoreDir, Type: "tmpfs"},
+				machine.Loop{Dev: "/dev/loop0", File: StoreDir + "/x", Size: sim.MiB},
+				machine.Mapping{Name: "x", ReadOnly: c.readOnly, Table: []machine.MappingTarget{{Length: 1 << 20, Type: c.typ, Params: c.params}}}))
+		if err != nil || (len(s.failures) > 0) != c.caught {
+			t.Errorf("%s: caught %q, %v", name, s.failures, err)
+		}
+		s.failures = nil
+		if err := w.Write(w.Dev("dm-0"), []byte("x"), 0, "a write"); (len(s.failures) > 0) != (c.caught || c.readOnly) {
+			t.Errorf("%s: a write: caught %q, %v", name, s.failures, err)
 		}
 	}
 }
