@@ -47,6 +47,14 @@ func CheckMemory(p *Plan, f *Facts, image int64) Finding {
 			}
 		}
 	}
+	for _, n := range p.Source {
+		if n.LUKS != nil && n.LUKS.Memory > least { // it is free again before the copy begins
+			least = n.LUKS.Memory
+			if least > most {
+				most, largest = least, fmt.Sprintf(" (deriving the key of %s: %s)", n.LUKS.Name, size(least))
+			}
+		}
+	}
 	if rebuildMemory > most {
 		most, largest = rebuildMemory, fmt.Sprintf(" (making initrds: up to %s)", size(rebuildMemory))
 	}

@@ -117,8 +117,8 @@ func (f *Facts) mapped(node string) (lv *LogicalVolume, crypt *Crypt) {
 	return lv, crypt
 }
 
-// headless describes the encrypted mappings that have no LUKS header by which they could be found again, "" for none.
-func (f *Facts) headless() string {
+// withoutHeader describes the encrypted mappings that have no LUKS header by which they could be found again, "" for none.
+func (f *Facts) withoutHeader() string {
 	for _, c := range f.Crypts {
 		if c.UUID == "" {
 			return fmt.Sprintf("the encrypted mapping %s on /dev/%s cannot be found again: %s", c.Name, c.Device, c.Unusual)

@@ -165,8 +165,8 @@ func (b *builder) rootless() {
 	case kind == KindArray:
 		b.refuse(noun, "this version moves arrays with metadata 0.90, 1.0, 1.1 and 1.2: mdadm --detail "+b.root.Path,
 			"it lies on an md array whose members carry no superblock of md's own (firmware RAID, or an array without superblocks)")
-	case kind == KindDM && b.f.headless() != "":
-		b.refuse(noun, "move the data to a LUKS container, or to a plain volume", "%s", b.f.headless())
+	case kind == KindDM && b.f.withoutHeader() != "":
+		b.refuse(noun, "move the data to a LUKS container, or to a plain volume", "%s", b.f.withoutHeader())
 	case kind == KindDM:
 		b.refuse(noun, "this version moves a root on partitions, disks, md arrays and the mappings that `migrate-init inspect` understands: dmsetup table "+b.root.Path,
 			"it lies on %s that is not understood", kindWords(b.root.Kind))

@@ -203,3 +203,19 @@ func TestRunningOrder(t *testing.T) {
 		t.Errorf("%s, %d ends", order, len(ends))
 	}
 }
+
+// Deriving a key may take more than the copy.
+func TestMemoryOfContainers(t *testing.T) {
+	f := layeredFacts()
+	p := &Plan{Source: f.Graph()}
+	for _, c := range []struct {
+		key, have int64
+		want      Severity
+	}{{32 * mib, gib, OK}, {gib, 2 * gib, OK}, {gib, gib, Refuse}} {
+		f.Machine.Memory = c.have
+		p.Source.Node("luks:cccccccc-0000-4000-8000-000000000001").LUKS.Memory = c.key
+		if got := CheckMemory(p, f, 20*mib); got.Severity != c.want {
+			t.Errorf("%s for a key, %s of memory: %v", size(c.key), size(c.have), got)
+		}
+	}
+}

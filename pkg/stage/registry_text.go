@@ -5,7 +5,7 @@ import "migrate-init/pkg/plan"
 // What each stage does, for people: one sentence without its end.
 
 func textReveal(p *plan.Plan, _ *plan.Facts) string {
-	return p.OldDisks() + " is locked read-only in the kernel, every disk of the plan is found by its identity, and existing layers (arrays) are started" + semicolon(p.OverlayText()) +
+	return p.OldDisks() + " is locked read-only in the kernel, every disk of the plan is found by its identity, and existing layers (arrays, encrypted containers, volumes) are started" + semicolon(p.OverlayText()) +
 		"; the journal of a filesystem that was not unmounted cleanly is replayed in memory"
 }
 
