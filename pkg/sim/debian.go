@@ -64,7 +64,7 @@ func DebianRoot(fstab string) fstest.MapFS {
 	for _, p := range []string{"mdadm", "e2fsprogs", "grub-pc", "initramfs-tools"} {
 		files["var/lib/dpkg/status"] += "Package: " + p + "\nStatus: install ok installed\n\n"
 	}
-	for _, f := range []string{"normal.mod", "linux.mod", "part_gpt.mod", "part_msdos.mod", "diskfilter.mod", "mdraid1x.mod", "mdraid09.mod", "ext2.mod",
+	for _, f := range []string{"normal.mod", "linux.mod", "part_gpt.mod", "part_msdos.mod", "diskfilter.mod", "mdraid1x.mod", "mdraid09.mod", "raid5rec.mod", "ext2.mod",
 		"search.mod", "search_fs_uuid.mod", "test.mod", "loadenv.mod", "configfile.mod", "command.lst"} {
 		files["boot/grub/i386-pc/"+f], files["usr/lib/grub/i386-pc/"+f] = "mod", "mod"
 	}

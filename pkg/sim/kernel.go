@@ -84,7 +84,7 @@ func (m *Machine) sysfs(b *Device) fstest.MapFS {
 		at = bus + "/virtio/block/" + disk + "/" + b.Name
 		file(at+"/partition", "%d", b.Number)
 		file(at+"/start", "%d", b.Offset/512)
-	case b.layer != nil:
+	case b.layer != nil && m.Arrays[b.Name] == nil:
 		b.layerFiles(at, file)
 	case m.Arrays[b.Name] == nil: // a layer over other devices, as device-mapper makes them
 		file(at+"/dm/name", "%s", b.Name)

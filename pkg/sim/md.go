@@ -14,6 +14,7 @@ type Array struct {
 	UUID     string
 	Members  []*Device // those in sync first
 	version  string
+	level    int
 	slots    int
 	runs     bool
 	asleep   bool // "read-auto": nothing was written to it yet, and no recovery begins
@@ -25,7 +26,7 @@ type Array struct {
 // resync is what md does with an array that was not stopped cleanly, as soon as it may write: it writes all of it.
 func (m *Machine) resync(a *Array, node *Device) {
 	s, _ := SuperOf(a.Members[0])
-	if a.asleep || a.frozen || s.Clean() || len(a.Members) < 2 {
+	if a.asleep || a.frozen || s.Clean() || len(a.Members) < 2 || node.layer != nil {
 		return
 	}
 	all := make([]byte, page)
@@ -36,16 +37,36 @@ func (m *Machine) resync(a *Array, node *Device) {
 }
 
 func (m *Machine) runArray(a *Array, node *Device) error {
-	if !m.loaded["raid1"] {
-		return errors.New("ioctl RUN_ARRAY: personality for level 1 is not loaded")
-	}
 	if len(a.Members) == 0 {
 		return errors.New("ioctl RUN_ARRAY: no members")
 	}
 	s, _ := SuperOf(a.Members[0])
+	mods, err := md.Modules(s.Level)
+	if err != nil || slices.ContainsFunc(mods, func(mod string) bool { return !m.loaded[mod] }) {
+		return fmt.Errorf("ioctl RUN_ARRAY: personality for level %d is not loaded", s.Level)
+	}
+	a.level = s.Level
 	a.UUID, a.slots, a.runs, a.asleep = s.UUID.String(), s.RaidDisks, true, a.asleep || m.startReadOnly
-	node.Size, node.LegOffset, node.Legs = s.Size, s.DataOffset, a.inSync()
+	if err := a.data(node); err != nil {
+		return err
+	}
 	m.resync(a, node)
+	return nil
+}
+
+// data makes an array's device show what its members hold.
+func (a *Array) data(node *Device) error {
+	s, _ := SuperOf(a.Members[0])
+	r, size, err := newSpread(s, a.inSync())
+	if err != nil {
+		return err
+	}
+	node.Size = size
+	if r == nil {
+		node.LegOffset, node.Legs = s.DataOffset, a.inSync()
+		return nil
+	}
+	node.layer = r
 	return nil
 }
 
@@ -117,7 +138,7 @@ func (m *Machine) arrayFiles(at string, b *Device, file func(string, string, ...
 		return
 	}
 	file(at+"/md/array_state", "%s", map[bool]string{true: "read-auto", false: "clean"}[a.asleep])
-	file(at+"/md/level", "raid1")
+	file(at+"/md/level", "raid%d", a.level)
 	file(at+"/md/metadata_version", "%s", a.version)
 	file(at+"/md/raid_disks", "%d", a.slots)
 	file(at+"/md/degraded", "%d", a.Degraded())

@@ -125,7 +125,9 @@ func (m *Machine) FilesystemOn(b *Device) string {
 func (m *Machine) BootInstalled(root string) error {
 	m.Boot()
 	m.Joining = true
-	m.loaded["md_mod"], m.loaded["raid1"], m.loaded["ext4"] = true, true, true
+	for _, mod := range []string{"md_mod", "raid1", "raid10", "raid456", "ext4"} {
+		m.loaded[mod] = true
+	}
 	var conf []byte
 	if f := m.Trees[root]["etc/mdadm/mdadm.conf"]; f != nil && !m.AssembleAll {
 		conf = f.Data

@@ -70,6 +70,12 @@ func (m *Machine) recover(a *Array, node *Device) error {
 	from := a.Members[0]
 	first, _ := SuperOf(from)
 	to, _ := SuperOf(r.member)
+	if s, ok := node.layer.(*spread); ok {
+		if err := s.rebuild(m, int(to.Role()), r.member, first.Size); err != nil {
+			return err
+		}
+		from = &Device{Disk: &Disk{}}
+	}
 	for at, p := range from.Disk.pages {
 		if off := at - from.Offset; off >= first.DataOffset && off < first.DataOffset+first.Size {
 			if err := m.Write(r.member, p[:], off-first.DataOffset+to.DataOffset, "recovery"); err != nil {
@@ -80,7 +86,10 @@ func (m *Machine) recover(a *Array, node *Device) error {
 	if err := m.noteMember(a, func(s *md.Superblock) { s.Features &^= md.FeatureRecoveryOffset }); err != nil {
 		return err
 	}
-	a.recovery, node.Legs = nil, a.Members
+	a.recovery = nil
+	if err := a.data(node); err != nil {
+		return err
+	}
 	if len(a.waiting) > 0 {
 		a.begin(a.waiting[0])
 		a.waiting = a.waiting[1:]

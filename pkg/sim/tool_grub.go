@@ -21,7 +21,7 @@ func embedGRUB(d *Device, prefix string, torn bool) error {
 			continue
 		}
 		lba := uint64(p.Start / 512)
-		core := GRUBCore(lba, prefix, "biosdisk", "part_gpt", "part_msdos", "diskfilter", "mdraid1x", "ext2")
+		core := GRUBCore(lba, prefix, "biosdisk", "part_gpt", "part_msdos", "diskfilter", "mdraid1x", "raid5rec", "ext2")
 		if int64(len(core)) > p.Size {
 			return fmt.Errorf("core image of %d bytes", len(core))
 		}

@@ -62,6 +62,8 @@ func addModules(root fstest.MapFS) {
 		{"kernel/drivers/virtio/virtio.ko", ""},
 		{"kernel/drivers/md/md-mod.ko", ""},
 		{"kernel/drivers/md/raid1.ko", "kernel/drivers/md/md-mod.ko"},
+		{"kernel/drivers/md/raid10.ko", "kernel/drivers/md/md-mod.ko"},
+		{"kernel/drivers/md/raid456.ko", "kernel/drivers/md/md-mod.ko"},
 		{"kernel/fs/ext4/ext4.ko", "kernel/fs/jbd2/jbd2.ko"},
 		{"kernel/fs/jbd2/jbd2.ko", ""},
 		{"kernel/crypto/crc32c_generic.ko", ""},

@@ -110,3 +110,31 @@ func TestBound(t *testing.T) {
 		}
 	}
 }
+
+// Two new disks and an old one that is kept: finish writes no byte of it, and what is left on the new system lets the old disk's
+// boot loader go on handing over to it.
+func TestFinishAllNew(t *testing.T) {
+	w, p, text := onSeveral(t, "raid1", 2)
+	source := w.Disks[0].Whole
+	if err := w.migrate(p, text, sim.Fault{}); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.Told, "\n"))
+	}
+	if err := w.finishRun(p, text, sim.Fault{}, false); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.Told, "\n"))
+	}
+	if w.Disks[0].Whole != source {
+		t.Error("the old disk changed")
+	}
+	for _, line := range w.Log {
+		if strings.Contains(line, "/dev/vda") {
+			t.Errorf("finish touches the old disk: %s", line)
+		}
+	}
+	if !w.committedFile(p) {
+		t.Error("the commit is gone, which the old disk's boot loader asks for")
+	}
+	whole(t, w, p, -1)
+	for out := 1; out < len(w.Disks); out++ {
+		whole(t, w, p, out)
+	}
+}
