@@ -236,8 +236,13 @@ func TestRefuses(t *testing.T) {
 			[]string{"filesystem type f2fs: no program"}, 2},
 		{"missing module", func(_ fstest.MapFS, p *plan.Plan) { p.Drivers = append(p.Drivers, "mpt3sas") },
 			[]string{"module mpt3sas: not found", "kernel " + release, "driver of the planned disks", "linux-image-" + release}, 0},
-		{"missing personality", func(_ fstest.MapFS, p *plan.Plan) { p.Target.Arrays()[0].MD.Level = 6 },
-			[]string{"module raid456: not found", "array h:root, level 6"}, 0},
+		{"missing personality", func(r fstest.MapFS, p *plan.Plan) {
+			dep := r[modDir+"modules.dep"]
+			dep.Data = bytes.ReplaceAll(dep.Data, []byte("raid456.ko"), []byte("raid4.ko"))
+			a := p.Target.Arrays()[0]
+			a.On, a.MD.Level, a.MD.Chunk, a.MD.Devices = []plan.Ref{"part:p", "part:p", ""}, 5, 1<<16, []string{"m", "n", "o"}
+			*p.Final.Node(a.Ref) = *a
+		}, []string{"module raid456: not found", "array h:root, level 5"}, 0},
 		{"missing module file", func(r fstest.MapFS, _ *plan.Plan) { delete(r, modDir+"kernel/fs/jbd2/jbd2.ko") },
 			[]string{"module jbd2 of kernel " + release, "does not exist", "linux-image-" + release}, 0},
 		{"module of another release", func(r fstest.MapFS, _ *plan.Plan) {

@@ -14,6 +14,8 @@ type kind struct {
 	make func(ctx context.Context, e *Env, n *plan.Node) error
 	// idle reports whether a node is on its layers and has only to be started.
 	idle func(e *Env, n *plan.Node) bool
+	// halfMade reports whether an idle node cannot be started because making it was cut; nil: that leaves no idle node.
+	halfMade func(e *Env, n *plan.Node) bool
 	// start brings the device of a node into being.
 	start func(ctx context.Context, e *Env, n *plan.Node) error
 	// stop undoes start; dev is the device's path.

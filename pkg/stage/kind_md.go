@@ -23,6 +23,7 @@ func mdKind() kind {
 			a := e.Facts.Array(n.Ref.ID())
 			return a != nil && a.Node == ""
 		},
+		halfMade:   (*Env).halfMade,
 		start:      func(ctx context.Context, e *Env, n *plan.Node) error { return e.assembleArray(ctx, n) },
 		stop:       func(ctx context.Context, e *Env, dev string) error { return e.do(ctx, stopEffect(dev)) },
 		join:       func(ctx context.Context, e *Env, s plan.Slot) error { return e.joinMember(ctx, s) },
@@ -42,18 +43,26 @@ func (e *Env) makeArray(ctx context.Context, n *plan.Node) error {
 	return e.writeMembers(ctx, n, images, slots)
 }
 
-// completeArray goes on with a creation that was cut after some of several superblocks. It does so only where those that are
-// there are, to the byte, as they were created: then the array has never run, and no member holds anything. Otherwise what is
-// missing is for the start to judge.
+// completeArray goes on with a creation that was cut after some of several superblocks.
 func (e *Env) completeArray(ctx context.Context, n *plan.Node, a *plan.Array) error {
-	if a.Node != "" {
-		return nil
-	}
-	images, slots, err := e.arrayImages(n)
+	missing, slots, err := e.unwritten(n, a)
 	if err != nil {
 		return err
 	}
-	var missing []md.MemberImage
+	return e.writeMembers(ctx, n, missing, slots)
+}
+
+// unwritten lists the superblocks that a creation which was cut has not written: none unless those that are there are, to the
+// byte, as they were created. Then the array has never run, and no member holds anything. Otherwise what is missing is for the
+// start to judge.
+func (e *Env) unwritten(n *plan.Node, a *plan.Array) (missing []md.MemberImage, slots []*plan.Device, err error) {
+	if a == nil || a.Node != "" {
+		return nil, nil, nil
+	}
+	images, slots, err := e.arrayImages(n)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, img := range images {
 		d := slots[img.Index]
 		if !slices.ContainsFunc(a.Members, func(m plan.Member) bool { return m.Device == d.Name }) {
@@ -62,10 +71,20 @@ func (e *Env) completeArray(ctx context.Context, n *plan.Node, a *plan.Array) er
 		}
 		fresh, err := e.asCreated(d, img)
 		if err != nil || !fresh {
-			return err
+			return nil, nil, err
 		}
 	}
-	return e.writeMembers(ctx, n, missing, slots)
+	return missing, slots, nil
+}
+
+// halfMade reports whether an array's creation was cut. It cannot be started, which is no failure: prepare completes it. What
+// keeps it from being looked at, the start says.
+func (e *Env) halfMade(n *plan.Node) bool {
+	if e.Plan.Target.Node(n.Ref) == nil {
+		return false
+	}
+	missing, _, err := e.unwritten(n, e.Facts.Array(n.Ref.ID()))
+	return err == nil && len(missing) > 0
 }
 
 // asCreated reports whether a member still has what makeArray wrote to it.

@@ -143,7 +143,10 @@ func (e *Env) superblock(d *plan.Device, n *plan.Node) (md.Superblock, *md.Bitma
 		}
 		return s, &b, nil
 	}
-	return md.Superblock{}, nil, fmt.Errorf("member %s: no superblock of array %s: %w", d.Path, n.Ref.ID(), err)
+	if err != nil {
+		return md.Superblock{}, nil, fmt.Errorf("member %s: no superblock of array %s: %w", d.Path, n.Ref.ID(), err)
+	}
+	return md.Superblock{}, nil, fmt.Errorf("member %s: no superblock of array %s", d.Path, n.Ref.ID())
 }
 
 // watchSync waits until an array is whole, and reports progress.

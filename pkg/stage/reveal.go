@@ -52,7 +52,7 @@ func (e *Env) startIdle(ctx context.Context, graphs ...plan.Graph) error {
 		for _, g := range graphs {
 			for i := range g {
 				k := kindOf(&g[i])
-				if k.start == nil || !k.idle(e, &g[i]) {
+				if k.start == nil || !k.idle(e, &g[i]) || k.halfMade != nil && k.halfMade(e, &g[i]) {
 					continue
 				}
 				start := func() error { return k.start(ctx, e, &g[i]) }
