@@ -5,9 +5,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
+	"migrate-init/pkg/survey"
 )
 
 const simPassphrase = "open sesame"
@@ -69,7 +72,7 @@ func TestFromVolumes(t *testing.T) {
 				t.Errorf("the passphrase is told: %s", line)
 			}
 		}
-		f, err := w.Look(context.Background(), 2)
+		f, err := w.Look(context.Background(), survey.Whole)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,5 +156,57 @@ func TestFinishOldVolumes(t *testing.T) {
 		if log := strings.Join(w.Log, "\n"); strings.Count(log, "remove mapping") != 2+2*min(len(pass), 1) {
 			t.Errorf("what ran is not stopped:\n%s", log)
 		}
+	}
+}
+
+// TestUnlockByKeyFile: the plan says which file opens which container, and no one is asked.
+func TestUnlockByKeyFile(t *testing.T) {
+	w := onVolumes(t, simPassphrase)
+	p, text := planned(t, w, func(in *plan.Intent) { in.Keys = []string{"/dev/vda3=/etc/keys/a", "/dev/mapper/crypt3=/etc/keys/b"} })
+	root := fstest.MapFS{}
+	for _, n := range p.Source {
+		if n.LUKS != nil {
+			if n.LUKS.KeyFile == "" {
+				t.Errorf("%s has no key file", n.LUKS.Name)
+			}
+			root[strings.TrimPrefix(KeyFile(n.Ref.ID()), "/")] = &fstest.MapFile{Data: []byte(simPassphrase)}
+		}
+	}
+	w.Boot()
+	e := w.env(p, text)
+	e.Root = root
+	if err := Run(t.Context(), e); err != nil || w.Entered != TargetDir {
+		t.Errorf("%v, entered %q", err, w.Entered)
+	}
+	w = onVolumes(t, simPassphrase)
+	f, err := w.Look(t.Context(), survey.Whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"/dev/vda2=/etc/key": "not an encrypted container", "/dev/vda3": "names no device and no file", "/dev/vda3=key": "names no device and no file", "/dev/none=/etc/key": "not an encrypted container"} {
+		_, found, err := plan.New(plan.Intent{To: "raid1", Disks: []string{"/dev/vdb"}, Keys: []string{key}, Now: time.Unix(1700000000, 0), Rand: &seeded{}}, f)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("--unlock %s: %v %v, want %q", key, err, found, want)
+		}
+	}
+}
+
+// TestRootWithoutHeader: an encrypted mapping without a LUKS header has no identity by which it could be found again.
+func TestRootWithoutHeader(t *testing.T) {
+	w := onVolumes(t, simPassphrase)
+	f, err := w.Look(t.Context(), survey.Whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range f.Mounts {
+		if f.Mounts[i].Target == "/" {
+			f.Mounts[i].Device = "dm-9"
+		}
+	}
+	f.Devices = append(f.Devices, plan.Device{Name: "dm-9", Path: "/dev/dm-9", Kind: plan.KindDM, Mapping: "secret", MappingID: "CRYPT-PLAIN-secret"})
+	f.Crypts = append(f.Crypts, plan.Crypt{Node: "dm-9", Name: "secret", Device: "vda2", Unusual: "it is of type plain"})
+	_, _, err = plan.New(plan.Intent{To: "raid1", Disks: []string{"/dev/vdb"}, Now: time.Unix(1700000000, 0), Rand: &seeded{}}, f)
+	if err == nil || !strings.Contains(err.Error(), "the encrypted mapping secret on /dev/vda2 cannot be found again: it is of type plain") {
+		t.Errorf("%v", err)
 	}
 }

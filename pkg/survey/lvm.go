@@ -56,7 +56,7 @@ func (l *looker) pv(d *plan.Device) *lvm.Device {
 func (l *looker) groups() {
 	var pvs []lvm.Device
 	for _, pv := range l.pvs {
-		if d := l.f.Dev(pv.Name); d != nil && !l.member(d) {
+		if d := l.f.Dev(pv.Name); d != nil && !l.member(d) && !strings.HasPrefix(d.MappingID, "LVM-") { // LVM does not look into its own volumes either
 			pvs = append(pvs, pv)
 		}
 	}
@@ -72,9 +72,9 @@ func (l *looker) groups() {
 }
 
 // member reports whether a device is only a part of what another one shows: a member of a running array, or a path of
-// multipath. LVM does not look for physical volumes on logical volumes either.
+// multipath.
 func (l *looker) member(d *plan.Device) bool {
-	return strings.HasPrefix(d.MappingID, "LVM-") || slices.ContainsFunc(d.Holders, func(h string) bool {
+	return slices.ContainsFunc(d.Holders, func(h string) bool {
 		x := l.f.Dev(h)
 		return x != nil && (x.Kind == plan.KindArray || strings.HasPrefix(x.MappingID, "mpath-"))
 	})

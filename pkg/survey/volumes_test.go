@@ -138,3 +138,19 @@ func TestCrypts(t *testing.T) {
 		t.Errorf("%+v", f.Crypts)
 	}
 }
+
+// A container may lie on a logical volume.
+func TestCryptOnVolume(t *testing.T) {
+	m, g := debian(t), group("vg0")
+	m.disk("vdd", 48, 200*mib, g.Label(0))
+	m.mapping("dm-1", "vg0-root", "LVM-"+strings.ReplaceAll(g.UUID+g.LVs[0].UUID, "-", ""), "vdd", 1, 40*mib)
+	m.disks["dm-1"].Write(sim.LUKS1(cryptID), 0)
+	f := m.look(t, survey.Deep)
+	if len(f.Crypts) != 1 || f.Crypts[0].Device != "dm-1" {
+		t.Fatalf("%+v, problems %+v", f.Crypts, f.Problems)
+	}
+	n := f.Graph().Node(plan.Ref("luks:" + cryptID))
+	if n == nil || n.Lower() != plan.Ref("lv:"+g.LVs[0].UUID) {
+		t.Errorf("%+v", n)
+	}
+}
