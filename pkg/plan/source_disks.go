@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -114,7 +115,7 @@ func (b *builder) sourceDisks() bool {
 	}
 	for _, t := range b.in.Disks {
 		if d := b.f.Dev(t); d != nil && d.Kind == KindDisk && len(b.disks) > 1 && b.source(d.Name) {
-			b.refuse("target disk "+d.Path, "name a disk that the system does not use: `migrate-init inspect` lists the disks", "it is a source disk: %s", b.whySource(d))
+			b.refuse("target disk "+d.Path, "name a disk that the system does not use: `migrate-init inspect` lists the disks"+b.f.leaving(d), "it is a source disk: %s", b.whySource(d))
 			ok = false
 		}
 	}
@@ -148,6 +149,26 @@ func (b *builder) whySource(d *Device) string {
 		}
 	}
 	return "the system has directories on it"
+}
+
+// leaving says how a disk leaves the mirrors that it is a member of, "" where it holds anything else.
+func (f *Facts) leaving(d *Device) string {
+	var out []string
+	for _, n := range f.climb([]*Device{d}).layers {
+		a := f.Array(n.Ref.ID())
+		if n.MD == nil || a == nil || n.MD.Level != 1 || len(a.Members) < 2 {
+			return ""
+		}
+		for _, m := range a.Members {
+			if x := f.Dev(m.Device); x != nil && f.DiskOf(x.Name) == d {
+				out = append(out, fmt.Sprintf("mdadm %s --fail %s --remove %s", n.Was, x.Path, x.Path))
+			}
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "; or take it out of its mirrors, which are without redundancy then: " + strings.Join(out, "; ") + "; and pass --wipe " + d.Path
 }
 
 // seenAs names a layer that was seen, for people: by its device where it has one.
