@@ -332,3 +332,10 @@ func (b *builder) several(p *Device, c *Content) {
 	b.refuse("filesystem "+p.Path, "move it to one device first (btrfs balance, then btrfs device remove)",
 		"it is a %s on %d devices (%s%s), and this version moves one that lies on a single device", c.Type, c.Members, strings.Join(on, ", "), missing)
 }
+
+// WithoutNumber returns mount options without the number of a subvolume that they name by its path as well: in the copy it is another
+// one, and the kernel refuses a pair that does not match.
+func WithoutNumber(options []string) []string {
+	named := slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, "subvol=") })
+	return slices.DeleteFunc(slices.Clone(options), func(o string) bool { return named && strings.HasPrefix(o, "subvolid=") })
+}

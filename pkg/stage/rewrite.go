@@ -180,7 +180,8 @@ func (r *rewriter) fstab() error {
 	})
 }
 
-// retype gives a line the type of its new filesystem where that changes, and leaves of its options those that every type has.
+// retype gives a line the type of its new filesystem where that changes, and leaves of its options those that every type has. Where
+// it does not change, only the number of a subvolume goes.
 func (r *rewriter) retype(t *fstab.File, x fstab.Entry, to string) error {
 	m := r.p.MoveTo(plan.Ref("fs:" + to))
 	if m == nil {
@@ -188,6 +189,10 @@ func (r *rewriter) retype(t *fstab.File, x fstab.Entry, to string) error {
 	}
 	typ, changes := r.p.Retyped(m.From)
 	if !changes {
+		list := x.Options.List()
+		if keep := plan.WithoutNumber(list); len(keep) < len(list) {
+			return t.SetOptions(x.Line, fstab.Options(strings.Join(keep, ",")))
+		}
 		return nil
 	}
 	if err := t.SetType(x.Line, typ); err != nil || x.Options == "" {

@@ -59,6 +59,8 @@ func TestRetype(t *testing.T) {
 	for _, c := range []struct{ line, to, want string }{
 		{"UUID=2 / ext4 errors=remount-ro 0 1\n", "2", "UUID=2 / xfs defaults 0 1\n"},
 		{"UUID=2 / ext4 noatime,data=journal,x-a=b 0 1\n", "2", "UUID=2 / xfs noatime,x-a=b 0 1\n"},
+		{"UUID=4 /x ext4 noatime,subvolid=256,subvol=/@\n", "4", "UUID=4 /x ext4 noatime,subvol=/@\n"},
+		{"UUID=4 /x ext4 subvolid=5\n", "4", "UUID=4 /x ext4 subvolid=5\n"},
 		{"UUID=2 / ext4\n", "2", "UUID=2 / xfs\n"},
 		{"UUID=4 /x ext4 errors=remount-ro 0 1\n", "4", "UUID=4 /x ext4 errors=remount-ro 0 1\n"},
 	} {
