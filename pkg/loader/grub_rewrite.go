@@ -86,7 +86,16 @@ func grubWriteDropIn(p *plan.Plan, _ grubSettings, in Rewriting) ([]machine.Effe
 		out = append(out, machine.Mkdir{Path: path.Dir(grubDropIn), Mode: 0o755})
 	}
 	return append(out, write(grubDropIn, old, fmt.Appendf(nil, "# Written by migrate-init, removed by its finish. The old system must not appear in this menu, and a panic must become\n"+
-		"# a reset, from which the old boot loader can fall back.\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX panic=%d\"\n", p.Policy.Panic), 0o644)...), nil
+		"# a reset, from which the old boot loader can fall back.\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX panic=%d%s\"\n", p.Policy.Panic, grubDirty(p)), 0o644)...), nil
+}
+
+// grubDirty lets the new system start after a power cut while its arrays miss members of which parity takes the place: otherwise
+// the kernel refuses them, and a machine that confirmed its new system would not come up (Documentation/admin-guide/md.rst).
+func grubDirty(p *plan.Plan) string {
+	if p.WriteHole() {
+		return " md_mod.start_dirty_degraded=1"
+	}
+	return ""
 }
 
 // grubRewriteCustom takes the migration's entries, which came along with the copy, out of the new system's boot loader, and

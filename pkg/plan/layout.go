@@ -93,6 +93,10 @@ func (b *builder) arrays(l layout) {
 	}
 	b.p.Drivers = merge(lists...)
 	b.build(places)
+	if b.p.WriteHole() {
+		b.warn("layout "+l.name, "run finish soon, and shut the machine down cleanly until then; with enough new disks (--old keep) the arrays are whole from the start",
+			"until finish is complete the arrays have no redundancy, and a power cut may damage blocks beside those that were being written, unnoticed; the new system starts all the same")
+	}
 }
 
 func (b *builder) metadata() string {

@@ -99,6 +99,14 @@ func (g Graph) spare() bool {
 	return true
 }
 
+// WriteHole reports whether an array of Target misses members of which parity takes the place. When the power fails while such
+// an array is written, the kernel cannot tell which blocks of a stripe are right, and does not start it unless it is told to.
+func (p *Plan) WriteHole() bool {
+	return slices.ContainsFunc(p.Target.Arrays(), func(n *Node) bool {
+		return (n.MD.Level == 5 || n.MD.Level == 6) && slices.Contains(n.On, "")
+	})
+}
+
 // aNewDisk names any one of the new disks.
 func (p *Plan) aNewDisk() string {
 	if len(p.NewDisks()) > 1 {
