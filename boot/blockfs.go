@@ -20,6 +20,8 @@ const (
 	BlockFile = "/grubenv"
 	// BlockLabel is the filesystem's label.
 	BlockLabel = "mi-oneshot"
+	// BlockModule is the GRUB module that reads it.
+	BlockModule = "ext2"
 	// BlockAt is the byte at which the environment block begins.
 	BlockAt = blockEnv * blockUnit
 

@@ -116,6 +116,17 @@ func (g Grubenv) Get(name string) (value string, found bool) {
 	return value, found
 }
 
+// List returns all variables as NAME=VALUE.
+func (g Grubenv) List() []string {
+	var out []string
+	for _, l := range g.lines() {
+		if l.variable {
+			out = append(out, l.name+"="+l.value)
+		}
+	}
+	return out
+}
+
 // Keys returns the names in the order of the block.
 func (g Grubenv) Keys() []string {
 	var out []string

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 
 	"migrate-init/pkg/image"
-	"migrate-init/pkg/machine"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/stage"
+	"migrate-init/pkg/survey"
 )
 
 func cmdSchedule(ctx context.Context, c *call) error {
@@ -43,16 +43,22 @@ func cmdSchedule(ctx context.Context, c *call) error {
 		return err
 	}
 	// Everything that can refuse without a rehearsal does so before it.
-	effs, err := stage.Schedule(c.loaders, p, f, root, text, name, nil)
+	open := c.world().Open
+	steps, err := stage.Schedule(c.loaders, p, f, root, text, name, nil, open)
 	if err != nil {
 		return err
 	}
+	run := func(steps stage.Steps) error {
+		e := c.env(p, text, c.effector(), func(x stage.Event) { c.note("schedule: %s", x.Text) })
+		e.Facts, e.DryRun = f, c.opt.dryRun
+		return steps.Run(ctx, e)
+	}
 	switch {
 	case c.opt.dryRun:
-		err = preview(ctx, c, p, root, effs)
+		err = preview(ctx, c, p, root, func() error { return run(steps) })
 	case c.opt.skipRehearsal:
 		c.note("warning: without a rehearsal the initrds are made during the migration: the downtime is a minute or more longer, and a failure shows only then (the migration stops before its commit and the old system starts again)")
-		err = scheduled(doAll(ctx, c.machine(), effs))
+		err = scheduled(run(steps))
 	default:
 		if err := stage.RoomToKeep(root, f, nil, need); err != nil {
 			return err
@@ -61,11 +67,11 @@ func cmdSchedule(ctx context.Context, c *call) error {
 			if err := stage.RoomToKeep(root, f, made, need); err != nil {
 				return err
 			}
-			effs, err := stage.Schedule(c.loaders, p, f, root, text, name, made)
+			steps, err := stage.Schedule(c.loaders, p, f, root, text, name, made, open)
 			if err != nil {
 				return err
 			}
-			return scheduled(doAll(ctx, c.machine(), effs))
+			return scheduled(run(steps))
 		})
 	}
 	if err != nil {
@@ -86,7 +92,7 @@ func scheduled(err error) error {
 }
 
 // preview shows which files of the new system will differ from those of the old one, and what schedule would do.
-func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS, effs []machine.Effect) error {
+func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS, run func() error) error {
 	rewrites, err := stage.Rewrites(c.loaders, p, root, stage.TargetDir)
 	if err != nil {
 		return err
@@ -99,12 +105,12 @@ func preview(ctx context.Context, c *call, p *plan.Plan, root fs.FS, effs []mach
 		fmt.Fprintf(c.out, "# now, in memory over this system: make the new system's initrds, prove them, and keep them in %s\n", stage.KeptDir)
 	}
 	fmt.Fprintln(c.out, "# now, on this system:")
-	return doAll(ctx, c.effector(), effs)
+	return run()
 }
 
 func notArmed(f *plan.Facts) error {
 	if f.Boot.Armed != "" {
-		return fmt.Errorf("boot entry %s: it is scheduled already and runs at the next boot; to undo: migrate-init cancel", f.Boot.NextEntry)
+		return fmt.Errorf("boot entry migrate-init-%s: it is scheduled already and runs at the next boot; to undo: migrate-init cancel", f.Boot.Armed)
 	}
 	return nil
 }
@@ -180,12 +186,27 @@ func cmdCancel(ctx context.Context, c *call) error {
 	if st == nil {
 		return c.nothingScheduled(ctx)
 	}
-	effs, err := stage.Cancel(c.loaders, st, root)
+	f, err := c.look(ctx, survey.Whole)
+	if err != nil {
+		return err
+	}
+	// Without the plan nothing was written to the target disk, or no one can tell any more where.
+	p, _, err := c.keptPlan()
+	var rs stage.Records
+	if err != nil || p.ID != st.Plan {
+		p = nil
+	} else if rs, err = c.journalOf(p, f); err != nil {
+		return err
+	}
+	effs, stays, err := stage.Cancel(c.loaders, st, root, p, f, rs, c.world().Open)
 	if err != nil {
 		return err
 	}
 	if err := doAll(ctx, c.effector(), effs); err != nil {
 		return err
+	}
+	if stays != "" {
+		c.note("target disk: %s", stays)
 	}
 	if !c.opt.dryRun {
 		fmt.Fprintln(c.out, "The migration is cancelled; the boot loader's files are as they were. The next boot enters this system.")

@@ -202,6 +202,9 @@ func stateOf(p *plan.Plan, f *plan.Facts, rs stage.Records, committed bool) stat
 		} else {
 			st.State = "cut short"
 			st.Reason = stopped(p, last)
+			if n := rs.Fact("attempts"); n != "" && n == rs.Fact("attempt") {
+				st.Reason += "; it was the last of " + n + " attempts in a row (policy.attempts in the plan)"
+			}
 		}
 	}
 	return st

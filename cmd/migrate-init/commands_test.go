@@ -220,6 +220,11 @@ func targetTable(dir string, p *plan.Plan) error {
 	return addTable(dir, "vdb", diskSize, 1, t)
 }
 
+// journalPart is the partition of a plan's journal.
+func journalPart(p *plan.Plan) string {
+	return fmt.Sprintf("vdb%d", p.Target.Node(p.Journal).Part.Number)
+}
+
 // journal appends a record of a stage, if one is given.
 func journal(dir string, p *plan.Plan, args []string) error {
 	rec := stage.Record{}
@@ -237,14 +242,14 @@ func record(dir string, p *plan.Plan, rec stage.Record) error {
 	if err := targetTable(dir, p); err != nil {
 		return err
 	}
-	r, err := openPart(dir, "/dev/vdb2")
+	r, err := openPart(dir, "/dev/"+journalPart(p))
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	rs, err := stage.ReadJournal(r, p.ID, 4*mib)
 	if errors.Is(err, stage.ErrNoJournal) {
-		err = putAt(dir, "vdb2", 0, stage.JournalHead(p.ID))
+		err = putAt(dir, journalPart(p), 0, stage.JournalHead(p.ID))
 	}
 	if err != nil || rec.Stage == "" {
 		return err
@@ -255,7 +260,7 @@ func record(dir string, p *plan.Plan, rec stage.Record) error {
 	if err != nil {
 		return err
 	}
-	return putAt(dir, "vdb2", int64(seq)*4096, b)
+	return putAt(dir, journalPart(p), int64(seq)*4096, b)
 }
 
 // migrated makes the machine the new system, right after the migration.

@@ -12,7 +12,8 @@ import (
 )
 
 // withCut numbers and prints the effects of m, and cuts the power where the kernel parameter migrate.cut says, or, live, the
-// environment variable MIGRATE_INIT_CUT. See cut.Parse for what they may say.
+// environment variable MIGRATE_INIT_CUT. See cut.Parse for what they may say;
+// several, separated by commas, are for the attempts of a migration that starts again by itself.
 func (a *app) withCut(m machine.Machine, tell func(stage.Event)) machine.Machine {
 	where := os.Getenv("MIGRATE_INIT_CUT")
 	if line, err := a.read("/proc/cmdline"); err == nil && os.Getpid() == 1 {
@@ -21,7 +22,7 @@ func (a *app) withCut(m machine.Machine, tell func(stage.Event)) machine.Machine
 	if where == "" {
 		return m
 	}
-	at, err := cut.Parse(where)
+	at, err := cut.ParseAttempts(where)
 	if err != nil {
 		panic(err) // a test that cuts nowhere would pass
 	}
@@ -31,6 +32,9 @@ func (a *app) withCut(m machine.Machine, tell func(stage.Event)) machine.Machine
 	}
 	// The kernel prints an emergency message on its consoles before the call returns.
 	shout := func(s string) { _ = kmsg.Log(0, s) }
-	c := &cut.Cutter{M: m, At: at, Shout: shout, Say: func(s string) { tell(stage.Event{Stage: "cut", Text: s}) }}
+	c := &cut.Cutter{M: m, At: at[0], Shout: shout, Say: func(s string) { tell(stage.Event{Stage: "cut", Text: s}) }}
+	if len(at) > 1 {
+		c.At, c.Attempts = cut.Point{}, at
+	}
 	return c.Machine()
 }

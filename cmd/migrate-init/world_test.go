@@ -127,7 +127,7 @@ func openPart(dir, dev string) (survey.Device, error) {
 }
 
 // moved carries effects on files out below a root; what lies in the operator's own directory (keep) is named as it is.
-// An effect on a device or a mount has no place in these tests.
+// An effect on a mount has no place in these tests.
 type moved struct{ root, keep string }
 
 func (m moved) in(p string) string {
@@ -162,10 +162,36 @@ func (m moved) Do(ctx context.Context, e machine.Effect) (machine.Output, error)
 		return machine.Output{}, nil
 	case machine.Exec:
 		return m.reads(x)
+	case machine.HoldDisk, machine.Partitions:
+		return machine.Output{}, nil // its kernel sees the partitions that it always saw
+	case machine.WriteDevice:
+		return machine.Output{}, m.write(x)
 	default:
 		return machine.Output{}, fmt.Errorf("made-up machine: it does not do this: %s", e)
 	}
 	return (&machine.Real{}).Do(ctx, e)
+}
+
+// write writes to the files of the disks.
+func (m moved) write(x machine.WriteDevice) error {
+	file, start, _, err := rangeOf(filepath.Dir(m.root), x.Dev)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	for _, c := range x.Chunks {
+		data := c.Data
+		if data == nil {
+			data = make([]byte, c.Zero)
+		}
+		if _, werr := f.WriteAt(data, start+c.Offset); err == nil {
+			err = werr
+		}
+	}
+	return errors.Join(err, f.Close())
 }
 
 // reads plays the programs that only read a running system. One whose name a file of the world has fails with its text.

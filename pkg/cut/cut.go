@@ -62,12 +62,28 @@ func Parse(s string) (Point, error) {
 	return p, nil
 }
 
+// ParseAttempts reads the points of several attempts, separated by commas.
+func ParseAttempts(s string) ([]Point, error) {
+	var out []Point
+	for _, x := range strings.Split(s, ",") {
+		p, err := Parse(x)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
 // Cutter numbers the effects of a machine in the order in which it gets them, says each before it is carried out, and cuts
 // the power at one of them.
 type Cutter struct {
-	M   machine.Machine
-	At  Point
-	Say func(line string)
+	M  machine.Machine
+	At Point
+	// Attempts, if set, are where to cut in the first, second, ... attempt of a migration that starts again by itself; in those
+	// after them, nowhere.
+	Attempts []Point
+	Say      func(line string)
 	// Shout puts a line on the console before it returns. What only waits in a terminal's buffer is lost in the cut.
 	Shout func(line string)
 
@@ -113,7 +129,16 @@ func (c *Cutter) next(effect string) (line string, hit bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n++
+	if n := attempt(effect); n > 0 && len(c.Attempts) > 0 {
+		c.At, c.k = Point{}, 0
+		if n <= len(c.Attempts) {
+			c.At = c.Attempts[n-1]
+		}
+	}
 	line = fmt.Sprintf("%d %s", c.n, effect)
+	if c.At == (Point{}) {
+		return line, false
+	}
 	if c.At.N > 0 {
 		hit = c.n == c.At.N
 	} else if strings.Contains(strings.ReplaceAll(effect, "_", " "), c.At.Text) {
@@ -124,6 +149,17 @@ func (c *Cutter) next(effect string) (line string, hit bool) {
 		c.after = line
 	}
 	return line, hit
+}
+
+// attempt is the number of the attempt that an effect begins, 0 for none.
+func attempt(effect string) int {
+	_, rest, _ := strings.Cut(effect, "boot block: attempt ")
+	number, _, _ := strings.Cut(rest, " ")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // cut returns only when the kernel refuses.

@@ -104,3 +104,26 @@ func TestCutsAtTheEffect(t *testing.T) {
 		})
 	}
 }
+
+// Each attempt of a migration that starts again by itself has a cut of its own.
+func TestAttempts(t *testing.T) {
+	at, err := ParseAttempts("run_mke2fs,checkpoint%2+")
+	if err != nil || len(at) != 2 {
+		t.Fatalf("%v, %v", at, err)
+	}
+	if _, err := ParseAttempts("x,"); err == nil {
+		t.Error("a point without a text")
+	}
+	for n, want := range map[string]int{"1": 2, "2": 4, "3": 0} {
+		c := &Cutter{M: &power{}, Attempts: at}
+		got := 0
+		for i, effect := range []string{"write boot block: attempt " + n + " of 3", "run mke2fs", "write checkpoint", "write checkpoint"} {
+			if _, hit := c.next(effect); hit {
+				got = i + 1
+			}
+		}
+		if got != want {
+			t.Errorf("attempt %s: cut at effect %d, want %d", n, got, want)
+		}
+	}
+}

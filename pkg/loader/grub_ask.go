@@ -48,7 +48,7 @@ func grubAskPlace(in plan.Installed) (out plan.Findings) {
 		}
 	}
 	for _, name := range []string{s.Env, s.Custom} {
-		if link(name) {
+		if name != "" && link(name) {
 			at, _ := in.Place(name)
 			out = append(out, plan.Refusal("file "+name, "cp --remove-destination "+at+" "+name, "it is a symbolic link to %s; GRUB, which schedule writes for, may not follow it", at))
 		}
@@ -62,6 +62,9 @@ func grubAskEnv(in plan.Installed) plan.Findings {
 	s, err := grubSettingsOf(in.Plan)
 	if err != nil {
 		return grubFault("boot loader", "", err)
+	}
+	if s.block() {
+		return nil // there is nothing else in the block on the target
 	}
 	b := in.Old(s.Env)
 	if b == nil {

@@ -13,18 +13,19 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// grubBIOS is GRUB 2 started by a BIOS. The old GRUB runs the migration once through next_entry in its environment
-// block, which it can clear itself on a plain partition only; from then on its custom.cfg asks at every boot whether
-// the commit's file is on the new volume.
+// grubBIOS is GRUB 2 started by a BIOS. The old GRUB runs the migration once, through next_entry in its environment block
+// where it can clear that itself, or through a block of ours on the new disk (grubOnces). Its custom.cfg asks at every boot
+// for that block, and whether the commit's file is on the new volume.
 func grubBIOS() Loader {
 	return Loader{
-		Loader: plan.Loader{Name: "grub", Title: grubTitle, Look: grubLook, OneShot: grubOneShot, Settings: grubPlan, Drift: grubDrift, Describe: grubDescribe,
+		Loader: plan.Loader{Name: "grub", Title: grubTitle, Look: grubLook, OneShot: grubOneShot, NeedsBlock: grubNeedsBlock, Settings: grubPlan, Drift: grubDrift, Describe: grubDescribe,
 			// On a GPT the core image has a place that is its own, and not an unowned gap.
-			Parts: []plan.Reserved{{Role: plan.RoleBIOSGrub, Name: "BIOS boot", Size: 1 << 20}},
+			Parts: []plan.Reserved{{Role: plan.RoleBIOSGrub, Name: "BIOS boot", Size: 1 << 20}, {Role: plan.RoleOneShot, Name: "migrate-init boot block", Size: boot.BlockSize}},
 			// Its first two stages (boot.S, diskboot.S) and their block list count in sectors of 512 bytes, whatever the disk's are.
 			Sector: 512},
 		Valid: func(p *plan.Plan) error { _, err := grubSettingsOf(p); return err },
 		Arm:   grubArm, Disarm: grubDisarm, Adopt: grubAdopt,
+		Block:  grubBlock(),
 		Commit: commitFile, Committed: fileCommitted, Confirm: confirmFile, Rollback: rollbackFile, Next: grubNext,
 		Settings: grubTexts(), Written: []string{"boot/grub/custom.cfg"}, Others: grubOthers, Made: []string{"boot/grub/grub.cfg", "boot/grub/grubenv"},
 		Programs: []string{"boot/grub/i386-pc/*"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"migrate-init/boot"
 	"migrate-init/pkg/machine"
@@ -16,13 +17,18 @@ import (
 
 // grubDeferral are those lines.
 func grubDeferral(p *plan.Plan, s grubSettings) ([]byte, error) {
+	_, hints, err := grubUnder(p.Source, plan.Ref("fs:"+p.Boot.BootFS))
+	if err != nil {
+		return nil, err
+	}
 	return boot.GRUBDeferral(boot.DeferralSpec{PlanID: p.ID, OldFS: p.Boot.BootFS, OldPrefix: s.seen(s.Dir),
-		Modules: grubOldModules(p), Loaded: []string{"loadenv", "linux", "gzio", "echo"}})
+		Hints: hints, Modules: grubOldModules(p), Loaded: []string{"loadenv", "linux", "gzio", "echo"}})
 }
 
 // grubOldModules are those by which the new GRUB finds and reads the old disk.
 func grubOldModules(p *plan.Plan) []string {
-	return []string{"part_gpt", "part_msdos", p.OldBootFSType().GRUB, "search_fs_uuid"}
+	below, _, _ := grubUnder(p.Source, plan.Ref("fs:"+p.Boot.BootFS)) // grubDeferral has the error
+	return slices.Concat([]string{"part_gpt", "part_msdos"}, below, []string{p.OldBootFSType().GRUB, "search_fs_uuid"})
 }
 
 // grubWithDeferral is a custom.cfg with the lines of this plan, and without those of others.

@@ -96,14 +96,28 @@ func TestOneShot(t *testing.T) {
 		"no next_entry":   {cfg("save_env next_entry", "true"), []string{"does not honour next_entry", "update-grub"}},
 		"no custom.cfg":   {cfg("source", "echo"), []string{"does not read custom.cfg", "41_custom"}},
 		"broken grub.cfg": {cfg("menuentry 'Debian'", "menuentry 'Debian"), []string{"does not"}},
-		"on an array":     {func(_ fstest.MapFS, f *plan.Facts) { f.Mounts[0].Device = "md0" }, []string{"/dev/md0 (md)", "would be permanent", "a plain partition of ext2 or ext3 or ext4"}},
-		"not mounted":     {func(_ fstest.MapFS, f *plan.Facts) { f.Mounts[0].Device = "" }, []string{"is not known", "as root"}},
-		"no filesystem":   {func(_ fstest.MapFS, f *plan.Facts) { f.Devices[0].Contents = nil }, []string{"not one plain filesystem"}},
-		"on btrfs":        {func(_ fstest.MapFS, f *plan.Facts) { f.Devices[0].Contents[0].Type = "btrfs" }, []string{"lies on btrfs", "not proved"}},
-		"UEFI":            {func(_ fstest.MapFS, f *plan.Facts) { f.Firmware = "efi" }, []string{"firmware efi", "not supported yet", "GRUB 2 on BIOS"}},
-		"systemd-boot":    {instead("boot/loader/loader.conf"), []string{"by systemd-boot"}},
-		"extlinux":        {instead("boot/extlinux/x"), []string{"by extlinux"}},
-		"lilo":            {instead("etc/lilo.conf"), []string{"by lilo"}},
+		"on an array":     {func(_ fstest.MapFS, f *plan.Facts) { f.Mounts[0].Device = "md0" }, nil},
+		"on an array, no grubenv": {func(root fstest.MapFS, f *plan.Facts) {
+			f.Mounts[0].Device = "md0"
+			delete(root, "boot/grub/grubenv")
+		}, nil},
+		"on an array, no custom.cfg": {func(root fstest.MapFS, f *plan.Facts) {
+			f.Mounts[0].Device = "md0"
+			root["boot/grub/grub.cfg"] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(testCfg, "source", "echo"))}
+		}, []string{"does not read custom.cfg"}},
+		"on an encrypted volume": {func(_ fstest.MapFS, f *plan.Facts) {
+			f.Devices[0].Kind, f.Devices[0].Name = plan.KindDM, "dm-0"
+			f.Devices = append(f.Devices, plan.Device{Name: "vda3", Path: "/dev/vda3", Kind: plan.KindPart, Holders: []string{"dm-0"}, Contents: []plan.Content{{Kind: plan.ContentLUKS, Type: "crypto_LUKS"}}})
+			f.Mounts[0].Device = "dm-0"
+		}, []string{"/dev/vda3, which is encrypted", "passphrase", "not encrypted"}},
+		"not mounted":   {func(_ fstest.MapFS, f *plan.Facts) { f.Mounts[0].Device = "" }, []string{"is not known", "as root"}},
+		"no filesystem": {func(_ fstest.MapFS, f *plan.Facts) { f.Devices[0].Contents = nil }, []string{"not one plain filesystem"}},
+		"on btrfs":      {func(_ fstest.MapFS, f *plan.Facts) { f.Devices[0].Contents[0].Type = "btrfs" }, nil},
+		"on f2fs":       {func(_ fstest.MapFS, f *plan.Facts) { f.Devices[0].Contents[0].Type = "f2fs" }, []string{"lies on f2fs", "not known to read"}},
+		"UEFI":          {func(_ fstest.MapFS, f *plan.Facts) { f.Firmware = "efi" }, []string{"firmware efi", "not supported yet", "GRUB 2 on BIOS"}},
+		"systemd-boot":  {instead("boot/loader/loader.conf"), []string{"by systemd-boot"}},
+		"extlinux":      {instead("boot/extlinux/x"), []string{"by extlinux"}},
+		"lilo":          {instead("etc/lilo.conf"), []string{"by lilo"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, f := debian()
@@ -118,6 +132,28 @@ func TestOneShot(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOneShotMechanism: the first that works is taken, and says what kept the ones before it.
+func TestOneShotMechanism(t *testing.T) {
+	for name, c := range map[string]struct {
+		change    func(*plan.Facts)
+		once, why string
+	}{
+		"a plain partition": {func(*plan.Facts) {}, "next_entry", "GRUB can write its environment block /boot/grub/grubenv"},
+		"an array":          {func(f *plan.Facts) { f.Mounts[0].Device = "md0" }, "block", "GRUB cannot write its environment block on /dev/md0 (md); GRUB clears a block on the new disk"},
+		"a volume":          {func(f *plan.Facts) { f.Devices[0].Kind = plan.KindDM }, "block", "on /dev/vda2 (dm); "},
+		"xfs":               {func(f *plan.Facts) { f.Devices[0].Contents[0].Type = "xfs" }, "block", "on xfs; "},
+	} {
+		root, f := debian()
+		c.change(f)
+		look(root, f)
+		why, refused := grubOneShot(f)
+		own, _ := grubPlan(f)
+		if len(refused) > 0 || own["once"] != c.once || !strings.Contains(why, c.why) || grubNeedsBlock(f) != (c.once == "block") {
+			t.Errorf("%s: by %q because %q, refused %v", name, own["once"], why, refused)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"io/fs"
+	"slices"
 
 	"migrate-init/boot"
 	"migrate-init/pkg/plan"
@@ -48,6 +49,12 @@ func grubNext(p *plan.Plan, f *plan.Facts, root fs.FS, migrated, committed bool)
 		return plan.NextBoot{}, err
 	}
 	s.asks = id == p.ID
+	if own.block() {
+		if d, err := f.PartByGUID(p.Boot.Block.ID()); err == nil && d != nil && d.Filesystem() != nil {
+			s.tried = slices.Contains(d.Filesystem().Env, boot.TriedVariable+"="+p.ID)
+		}
+		return s.next(), nil
+	}
 	b, err := readFile(root, own.Env)
 	if err != nil || b == nil {
 		return s.next(), err

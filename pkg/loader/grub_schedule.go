@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"migrate-init/boot"
@@ -11,7 +12,7 @@ import (
 	"migrate-init/pkg/plan"
 )
 
-// grubArm writes the entries first and chooses one of them last.
+// grubArm writes the entries first and chooses one of them last, unless the block on the target does.
 func grubArm(p *plan.Plan, a Arming) (Armed, error) {
 	s, err := grubSettingsOf(p)
 	if err != nil {
@@ -21,11 +22,16 @@ func grubArm(p *plan.Plan, a Arming) (Armed, error) {
 	if err != nil {
 		return Armed{}, err
 	}
-	env, err := readFile(a.Root, s.Env)
-	if err != nil {
-		return Armed{}, err
+	var env []byte
+	if !s.block() {
+		if env, err = readFile(a.Root, s.Env); err != nil {
+			return Armed{}, err
+		}
 	}
-	was := grubUndo{Custom: custom, Grubenv: env, CustomPath: s.Custom, EnvPath: s.Env}
+	was := grubUndo{Custom: custom, Grubenv: env, CustomPath: s.Custom}
+	if !s.block() {
+		was.EnvPath = s.Env
+	}
 	if a.Before != nil {
 		// A second try of the same plan: what was there before the first is what cancel must bring back.
 		if was, err = readGRUBUndo(a.Before); err != nil {
@@ -43,6 +49,19 @@ func grubArm(p *plan.Plan, a Arming) (Armed, error) {
 	if err != nil {
 		return Armed{}, fmt.Errorf("file %s: %w", s.Custom, err)
 	}
+	undo, err := json.Marshal(was)
+	if err != nil {
+		return Armed{}, fmt.Errorf("undo record of GRUB: %w", err)
+	}
+	out := Armed{Undo: undo, Effects: []machine.Effect{
+		machine.WriteFile{Path: s.Custom, Data: full, Old: custom, Mode: 0o600},
+		// GRUB reads the disk without replaying a journal: what the entry names is in its place before it is armed.
+		machine.Sync{Path: path.Dir(s.Custom)},
+	}}
+	if s.block() {
+		out.Block = true
+		return out, nil
+	}
 	genv, err := boot.ParseGrubenv(env)
 	if err != nil {
 		return Armed{}, fmt.Errorf("file %s: %w", s.Env, err)
@@ -51,16 +70,8 @@ func grubArm(p *plan.Plan, a Arming) (Armed, error) {
 	if err := genv.Set("next_entry", boot.MigrateEntryID(p.ID)); err != nil {
 		return Armed{}, fmt.Errorf("file %s: %w", s.Env, err)
 	}
-	undo, err := json.Marshal(was)
-	if err != nil {
-		return Armed{}, fmt.Errorf("undo record of GRUB: %w", err)
-	}
-	return Armed{Undo: undo, Effects: []machine.Effect{
-		machine.WriteFile{Path: s.Custom, Data: full, Old: custom, Mode: 0o600},
-		// GRUB reads the disk without replaying a journal: what the entry names is in its place before it is armed.
-		machine.Sync{Path: path.Dir(s.Custom)},
-		machine.WriteInPlace{Path: s.Env, Data: genv.Bytes()},
-	}}, nil
+	out.Effects = append(out.Effects, machine.WriteInPlace{Path: s.Env, Data: genv.Bytes()})
+	return out, nil
 }
 
 // grubSnippet is what the old GRUB is told.
@@ -73,9 +84,17 @@ func grubSnippet(p *plan.Plan, s grubSettings, a Arming) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return boot.GRUBSnippet(boot.SnippetSpec{PlanID: p.ID, BootFSUUID: p.Boot.BootFS, BootModules: []string{"part_gpt", "part_msdos", p.OldBootFSType().GRUB},
+	below, hints, err := grubUnder(p.Source, plan.Ref("fs:"+p.Boot.BootFS))
+	if err != nil {
+		return nil, err
+	}
+	spec := boot.SnippetSpec{PlanID: p.ID, BootFSUUID: p.Boot.BootFS, BootModules: slices.Concat([]string{"part_gpt", "part_msdos"}, below, []string{p.OldBootFSType().GRUB}), BootHints: hints,
 		Kernel: s.seen(a.Kernel), Image: s.seen(a.Image), Cmdline: a.Cmdline,
-		Modules: grubModules(p), Volume: vol, Root: grubNewRoot(p), NewPrefix: grubNewPrefix(p, s), CanSaveEnv: true, Unrestricted: was.Superusers})
+		Modules: grubModules(p), Volume: vol, Root: grubNewRoot(p), NewPrefix: grubNewPrefix(p, s), CanSaveEnv: !s.block(), Unrestricted: was.Superusers}
+	if n := p.Target.Node(p.Boot.Block); n != nil {
+		spec.BlockFS, spec.BlockModules, spec.BlockHints = p.Boot.BlockFS, []string{"part_gpt", "part_msdos", boot.BlockModule}, grubHints(n)
+	}
+	return boot.GRUBSnippet(spec)
 }
 
 // grubAskOldModules asks for what the snippet loads in the old GRUB. One that is missing is no more than a message there,
@@ -100,7 +119,11 @@ func grubAskOldModules(in plan.Installed) (out plan.Findings) {
 			continue
 		}
 		found = true
-		for _, n := range append(grubModules(in.Plan), "linux", "search", "search_fs_uuid", "test", "loadenv", "configfile") {
+		need := append(grubModules(in.Plan), grubOldModules(in.Plan)...)
+		if in.Plan.Boot.Block != "" {
+			need = append(need, boot.BlockModule)
+		}
+		for _, n := range append(need, "linux", "search", "search_fs_uuid", "test", "loadenv", "configfile") {
 			if !there(d, n) {
 				out = append(out, plan.Refusal("boot loader module /"+d+"/"+n+".mod", fix, "missing, and without it the old GRUB cannot start the migration, or cannot see that it was committed"))
 			}

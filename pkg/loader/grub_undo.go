@@ -16,7 +16,7 @@ type grubUndo struct {
 	Custom     []byte `json:"custom"`  // nil when there was none, which is not the same as an empty one
 	Grubenv    []byte `json:"grubenv"` // the environment block
 	CustomPath string `json:"custom_path"`
-	EnvPath    string `json:"env_path"`
+	EnvPath    string `json:"env_path"` // "" where GRUB's own block is not used
 }
 
 func readGRUBUndo(b json.RawMessage) (grubUndo, error) {
@@ -46,9 +46,11 @@ func grubDisarm(id string, undo json.RawMessage, root fs.FS) ([]machine.Effect, 
 		return nil, err
 	}
 	var out []machine.Effect
-	env, err := readFile(root, was.EnvPath)
-	if err != nil {
-		return nil, err
+	var env []byte
+	if was.EnvPath != "" {
+		if env, err = readFile(root, was.EnvPath); err != nil {
+			return nil, err
+		}
 	}
 	if env != nil {
 		back, err := grubDisarmed(env, id, was)

@@ -25,6 +25,9 @@ type Loader struct {
 
 	// Arm makes the next boot, and only that one, run the migration. It always exists.
 	Arm func(p *plan.Plan, a Arming) (Armed, error)
+	// Block spells the block on the target that starts the migration again after a power cut, and the first time where the boot
+	// loader cannot note that itself. nil: a power cut boots the old system.
+	Block *BlockSpeller
 	// Disarm undoes Arm to the byte; what others wrote to the same files meanwhile stays. It always exists.
 	Disarm func(id string, undo json.RawMessage, root fs.FS) ([]machine.Effect, error)
 	// Adopt finds this loader's undo record in a schedule record of a version that did not separate the two.
@@ -102,6 +105,7 @@ type Arming struct {
 type Armed struct {
 	Undo    json.RawMessage
 	Effects []machine.Effect // the last one arms: a power cut before it leaves entries that nothing chooses
+	Block   bool             // none of them arms: the block on the target does
 }
 
 // Disk is an open disk.
@@ -138,6 +142,14 @@ func (t Table) named(name string) (Loader, error) {
 		}
 	}
 	return Loader{}, fmt.Errorf("boot loader %q: not known to this migrate-init; use the one that made the plan", name)
+}
+
+// Waiting is the boot code of a new disk that is not to be booted yet, by the row with a name; nil for none.
+func (t Table) Waiting(name string) []byte {
+	if l, err := t.named(name); err == nil && l.Waiting != nil {
+		return l.Waiting()
+	}
+	return nil
 }
 
 // Disarm undoes what the row with a name armed for a plan.

@@ -29,6 +29,7 @@ func (b *builder) booting() {
 			bt.Volume, bt.Mount = x.Node.Lower(), x.Dir
 		}
 	}
+	b.block(bt, l)
 	if bt.Root == "" {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
 	}
@@ -38,6 +39,25 @@ func (b *builder) booting() {
 			continue
 		}
 		bt.Params = append(bt.Params, p)
+	}
+}
+
+// block takes the first new disk's partition for the block that says what boots once. The boot loader has to read that disk.
+func (b *builder) block(bt *Booting, l Loader) {
+	for _, disk := range b.p.NewDisks() {
+		for _, n := range b.p.Target.Parts(disk.Ref) {
+			switch {
+			case n.Part.Role != RoleOneShot:
+			case l.boots(disk):
+				bt.Block, bt.BlockFS = n.Ref, b.ids.uuid()
+			case l.NeedsBlock != nil && l.NeedsBlock(b.f):
+				b.refuse("one-shot boot entry", "use a disk with logical sectors of 512 bytes", "the block that says what boots once would be on %s, whose logical sectors have %d bytes, and %s may not read it",
+					disk.Was, disk.Disk.Sector, l.Title)
+			default:
+				b.warn("target disk "+disk.Was, "use a disk with logical sectors of 512 bytes", "%s may not read its sectors of %d bytes, so that a power cut during the migration boots the old system, and the copy starts again", l.Title, disk.Disk.Sector)
+			}
+		}
+		return
 	}
 }
 

@@ -18,10 +18,10 @@ func begun(p *Plan, f *Facts) {
 		d = f.Dev("vdb")
 	}
 	a := p.Target.Arrays()[0]
-	m := f.Dev("vdb3")
+	m := f.Dev("vdb4")
 	m.Holders, m.Contents = []string{"md127"}, []Content{{Kind: ContentRaid, Type: "linux_raid_member", UUID: a.Ref.ID()}}
 	f.Devices = append(f.Devices, Device{Name: "md127", Path: "/dev/md127", Kind: KindArray, Size: gib, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
-	f.Arrays = []Array{{UUID: a.Ref.ID(), Name: a.MD.Name, Level: "1", Devices: 2, Degraded: 1, Node: "md127", Members: []Member{{Device: "vdb3"}}}}
+	f.Arrays = []Array{{UUID: a.Ref.ID(), Name: a.MD.Name, Level: "1", Devices: 2, Degraded: 1, Node: "md127", Members: []Member{{Device: "vdb4"}}}}
 }
 
 // offline makes facts as the init sees them: nothing mounted, no installed system, sources clean.
@@ -150,13 +150,13 @@ func TestCheckRefuses(t *testing.T) {
 		{"not in fstab by now", Live, func(_ *Plan, f *Facts) { f.Fstab = f.Fstab[1:] }, "fstab.same", []string{"/dev/vda2", "no line refers to it", "new plan"}},
 		{"target gone", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").WWN = "w" }, "target.present", []string{"no disk with serial NEW1"}},
 		{"target resized", Offline, func(_ *Plan, f *Facts) { f.Dev("vdb").Size-- }, "target.present", []string{"no disk with serial NEW1, 21474836480 bytes"}},
-		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Parts("disk:new1")[3].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},
+		{"plan past the end", Live, func(p *Plan, _ *Facts) { p.Target.Parts("disk:new1")[4].Size += 2 * mib }, "target.present", []string{"too small", "larger disk"}},
 		{"target filled since", Offline, func(_ *Plan, f *Facts) { offline(f); f.Dev("vdb").Contents = []Content{fsOf("ext4", other, 0)} }, "target.empty", []string{other, "--wipe /dev/vdb"}},
 		{"target with another table", Live, func(_ *Plan, f *Facts) { f.Dev("vdb").Table = &Table{Scheme: "gpt", ID: other} }, "target.empty", []string{other}},
 		{"own array mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").MountedAt = []string{"/mnt"} }, "target.unused", []string{"/dev/md127", "umount /mnt"}},
 		{"own array swaps", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").Swapping = true }, "target.unused", []string{"swapoff /dev/md127"}},
 		{"carried out already", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("md127").MountedAt = []string{"/"} }, "target.unused", []string{"carried out", "migrate-init status"}},
-		{"own partition mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("vdb4").MountedAt = []string{"/x"} }, "target.unused", []string{"/dev/vdb4 is mounted at /x"}},
+		{"own partition mounted", Live, func(p *Plan, f *Facts) { begun(p, f); f.Dev("vdb5").MountedAt = []string{"/x"} }, "target.unused", []string{"/dev/vdb5 is mounted at /x"}},
 		{"planned filesystem elsewhere", Offline, func(p *Plan, f *Facts) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", p.Target.Filesystems()[0].Ref.ID(), 0)}})
 		}, "identity.unique", []string{"already in use on /dev/sdz1", "new plan"}},

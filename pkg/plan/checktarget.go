@@ -179,6 +179,13 @@ const newIdentities = "make a new plan, which has new identities, and find out w
 
 // checkUnique refuses when a planned identity is seen anywhere but where the plan puts it.
 func checkUnique(p *Plan, f *Facts, a *answers) {
+	if d, err := f.FS(p.Boot.BlockFS); p.Boot.Block != "" && (err != nil || d != nil && !strings.EqualFold(d.GUID, p.Boot.Block.ID())) {
+		at := fmt.Sprint(err)
+		if d != nil {
+			at = d.Path
+		}
+		a.refuse("planned filesystem "+p.Boot.BlockFS, newIdentities, "it is already in use: %s", at)
+	}
 	for i := range p.Target {
 		n := &p.Target[i]
 		if n.Disk != nil && p.Source.Node(n.Ref) != nil {

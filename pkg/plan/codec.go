@@ -137,5 +137,8 @@ func (p Policy) check() error {
 	if p.DeadlineSecs < 5 || p.DeadlineSecs > 3600 {
 		return fmt.Errorf("plan: policy.deadline is %d; it must be 5 to 3600 seconds", p.DeadlineSecs)
 	}
+	if p.Attempts < 0 || p.Attempts > 99 {
+		return fmt.Errorf("plan: policy.attempts is %d; it must be 1 to 99", p.Attempts)
+	}
 	return nil
 }

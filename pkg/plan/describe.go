@@ -195,6 +195,8 @@ func roleWords(role string) string {
 		return "EFI system partition"
 	case RoleJournal:
 		return "migrate-init journal"
+	case RoleOneShot:
+		return "migrate-init boot block"
 	}
 	return "no known contents"
 }

@@ -122,7 +122,7 @@ func swapFiles(f *Facts) []string {
 func (p *Plan) tellBack(g *page) {
 	g.head("How to go back")
 	g.pair("until reboot", "migrate-init cancel undoes the schedule to the byte")
-	g.pair("until commit", "nothing to do: a failure or a power cut ends in the old system (on failure: %s; a kernel panic reboots after %d s), or the migration goes on where it was", p.Policy.OnFailure, p.Policy.Panic)
+	g.pair("until commit", "nothing to do: %s (on failure: %s; a kernel panic reboots after %d s)", p.untilCommit(), p.Policy.OnFailure, p.Policy.Panic)
 	g.pair("until finish", "migrate-init rollback, then reboot: the old system is the default again, as it was at the reboot; what the new system wrote since then is not in it")
 	olds, _ := p.joining()
 	switch {

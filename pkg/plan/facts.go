@@ -147,7 +147,10 @@ type Content struct {
 	Members   int      `json:"members,omitempty"`   // the number of devices of a filesystem that may have several
 	// Subvolumes are those of a mounted filesystem of a type that has them; nil where they were not listed.
 	Subvolumes *Subvolumes `json:"subvolumes,omitempty"`
-	Wipe       []Span      `json:"wipe,omitempty"` // what to zero so that it is not seen any more
+	// Env is the environment block in a filesystem that holds nothing else, by which a boot loader starts a migration once:
+	// NAME=VALUE each.
+	Env  []string `json:"env,omitempty"`
+	Wipe []Span   `json:"wipe,omitempty"` // what to zero so that it is not seen any more
 }
 
 // Span is a range of bytes.

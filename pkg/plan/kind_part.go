@@ -10,6 +10,7 @@ const (
 	RoleBIOSGrub = "bios_grub"
 	RoleESP      = "esp"
 	RoleJournal  = "journal"
+	RoleOneShot  = "one-shot"
 	RoleRaid     = "raid"
 	RoleSwap     = "swap"
 	RoleLinux    = "linux"
@@ -18,6 +19,9 @@ const (
 
 // JournalType is the type GUID of the journal's partition: ours alone, so that nothing else ever claims the partition.
 const JournalType = "6d696772-6174-4e69-9469-6a6f75726e61"
+
+// OneShotType is the type GUID of the partition whose block says what boots once; it is ours alone, too.
+const OneShotType = "6d696772-6174-4e69-9469-6f6e6573686f"
 
 // Part is a partition of the disk it lies on; Start is in bytes.
 type Part struct {

@@ -17,9 +17,12 @@ type Loader struct {
 	// OneShot says why an entry for the next boot runs exactly once on this machine, or what is in the way: refusals,
 	// with subject, detail and fix. Nil for a loader that is only recognised; then what follows is nil, too.
 	OneShot func(f *Facts) (why string, refused Findings)
+	// NeedsBlock reports whether OneShot is by the block on the target: without one nothing can be scheduled.
+	NeedsBlock func(f *Facts) bool
 	// Settings are what a plan for this machine keeps for the boot loader alone; dir is where its own files are.
 	Settings func(f *Facts) (settings map[string]string, dir string)
-	// Parts are the partitions that it needs for itself on every disk that is to boot.
+	// Parts are the partitions that it needs for itself on every disk that is to boot. The one of RoleOneShot on the first new disk
+	// gets the block that says what boots once.
 	Parts []Reserved
 	// Sector is the largest logical sector, in bytes, of the disks that it is known to boot from; 0 for any.
 	Sector int64

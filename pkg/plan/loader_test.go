@@ -30,7 +30,7 @@ func testLoaders() []Loader {
 	none := func(fs.FS, *Facts) (Boot, []Problem, bool) { return Boot{}, nil, false }
 	return []Loader{
 		{
-			Name: "bootx", Title: "bootx on BIOS", Look: none, Parts: []Reserved{{RoleBIOSGrub, "BIOS boot", mib}}, Sector: 512,
+			Name: "bootx", Title: "bootx on BIOS", Look: none, Parts: []Reserved{{RoleBIOSGrub, "BIOS boot", mib}, {RoleOneShot, "migrate-init boot block", mib}}, Sector: 512,
 			OneShot: func(f *Facts) (string, Findings) {
 				if why := bootxOf(f).NoOneShot; why != "" {
 					return "", Findings{{Subject: "one-shot boot entry", Detail: why, Fix: "repair bootx"}}

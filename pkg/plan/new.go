@@ -120,5 +120,8 @@ func (p Policy) withDefaults() Policy {
 	if p.DeadlineSecs == 0 {
 		p.DeadlineSecs = 120
 	}
+	if p.Attempts == 0 {
+		p.Attempts = 3
+	}
 	return p
 }

@@ -19,14 +19,14 @@ func TestNewGoodMachine(t *testing.T) {
 	for _, n := range p.Target.Parts("disk:new1") {
 		roles = append(roles, n.Part.Role+" "+n.Part.Name)
 	}
-	if d := cmp.Diff([]string{"bios_grub BIOS boot", "journal migrate-init journal", "raid root", "raid swap"}, roles); d != "" {
+	if d := cmp.Diff([]string{"bios_grub BIOS boot", "one-shot migrate-init boot block", "journal migrate-init journal", "raid root", "raid swap"}, roles); d != "" {
 		t.Error(d)
 	}
 	if n := p.Target.Arrays()[0]; n.MD.Name != "host1:root" || n.MD.Metadata != "1.2" || n.MD.Level != 1 || len(n.MD.Devices) != 2 || len(n.On) != 2 || n.On[1] != "" || n.MD.Node != "md0" {
 		t.Errorf("first array: %+v", n)
 	}
 	c := Diff(p.Target, p.Final)
-	if len(c.Gone) != 0 || len(c.Fill) != 2 || len(c.New) != 5 || c.New[0].Ref != "disk:old1" || c.Fill[1].Index != 1 || p.Final.Node(c.Fill[1].Member).Part.Name != "swap" {
+	if len(c.Gone) != 0 || len(c.Fill) != 2 || len(c.New) != 6 || c.New[0].Ref != "disk:old1" || c.Fill[1].Index != 1 || p.Final.Node(c.Fill[1].Member).Part.Name != "swap" {
 		t.Errorf("finish: %+v", c)
 	}
 	b := p.Boot
@@ -199,7 +199,7 @@ func TestNewFullSmallFilesystem(t *testing.T) {
 func TestNewInodes(t *testing.T) {
 	f := good()
 	f.Dev("vdb").Size = 8 * gib
-	for have, want := range map[int64]int64{100000: 100000, 1 << 20: 1 << 20, 1 << 22: 1831168, 1 << 32: 1 << 32} {
+	for have, want := range map[int64]int64{100000: 100000, 1 << 20: 1 << 20, 1 << 22: 1830912, 1 << 32: 1 << 32} {
 		f.Dev("vda2").Contents[0].Inodes = have
 		p := planned(t, f, wish())
 		if n := p.Target.Filesystems()[0].FS.Inodes; n != want {
@@ -235,7 +235,7 @@ func TestNewNames(t *testing.T) {
 
 // The old system may find a partition by its name, and boots beside the new disk until finish.
 func TestNewPartitionNamesAreNew(t *testing.T) {
-	name := func(f *Facts) string { return planned(t, f, wish()).Target.Parts("disk:new1")[2].Part.Name }
+	name := func(f *Facts) string { return planned(t, f, wish()).Target.Parts("disk:new1")[3].Part.Name }
 	for what, use := range map[string]func(f *Facts){
 		"fstab":        func(f *Facts) { f.Fstab[0].Name = Name{TagPartLabel, "root"} },
 		"command line": func(f *Facts) { f.Uses = []Use{{Name: Name{TagPartLabel, "root"}}} },

@@ -235,6 +235,8 @@ func (p *Plan) newText(n *Node) string {
 		return s + "BIOS boot"
 	case RoleJournal:
 		return s + "journal"
+	case RoleOneShot:
+		return s + "boot block"
 	}
 	return s + p.Target.boxes(n.Ref)
 }

@@ -44,6 +44,7 @@ type Policy struct {
 	Panic        int    `toml:"panic" comment:"seconds until a kernel panic becomes a reboot" json:"panic"`
 	ReadError    string `toml:"read_error" comment:"stop, or skip-and-list" json:"read_error"`
 	DeadlineSecs int    `toml:"deadline" comment:"seconds to wait for the planned disks" json:"deadline"`
+	Attempts     int    `toml:"attempts" comment:"how often the migration is started in a row when the power fails in it, before the old system boots" json:"attempts"`
 }
 
 // Host is the machine that the plan is for.
@@ -147,16 +148,20 @@ func (p *Plan) LaterDisks() []*Node {
 
 // Booting is how the migration is started, committed and booted afterwards.
 type Booting struct {
-	Loader     string            `toml:"loader"` // the row of pkg/loader
-	OneShotWhy string            `toml:"one_shot_why"`
-	Volume     Ref               `toml:"commit_volume"` // the volume whose file is the commit
-	Mount      string            `toml:"commit_mount"`  // where that volume is mounted in the new system
-	Root       string            `toml:"root"`          // UUID of the new filesystem mounted at /
-	Kernel     string            `toml:"kernel"`        // path in the old system
-	Release    string            `toml:"release"`       // of that kernel
-	Params     []string          `toml:"params"`        // of the running kernel's command line, kept for the migration: consoles, and what the hardware needs
-	BootFS     string            `toml:"boot_fs"`       // UUID of the old filesystem that holds kernel and image
-	Own        map[string]string `toml:"own"`           // settings of the boot loader alone, which only its row reads
+	Loader     string   `toml:"loader"` // the row of pkg/loader
+	OneShotWhy string   `toml:"one_shot_why"`
+	Volume     Ref      `toml:"commit_volume"` // the volume whose file is the commit
+	Mount      string   `toml:"commit_mount"`  // where that volume is mounted in the new system
+	Root       string   `toml:"root"`          // UUID of the new filesystem mounted at /
+	Kernel     string   `toml:"kernel"`        // path in the old system
+	Release    string   `toml:"release"`       // of that kernel
+	Params     []string `toml:"params"`        // of the running kernel's command line, kept for the migration: consoles, and what the hardware needs
+	BootFS     string   `toml:"boot_fs"`       // UUID of the old filesystem that holds kernel and image
+	// Block is the new partition whose environment block says whether the migration is started at the next boot, and BlockFS the
+	// UUID of the filesystem in it. Without one, a power cut during the migration boots the old system.
+	Block   Ref               `toml:"block,omitempty"`
+	BlockFS string            `toml:"block_fs,omitempty"`
+	Own     map[string]string `toml:"own"` // settings of the boot loader alone, which only its row reads
 }
 
 // BootFSType is the type of the new filesystem that the boot loader reads.

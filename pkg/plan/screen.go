@@ -18,7 +18,11 @@ func (p *Plan) Screen(f *Facts, brief StageText) string {
 	g.para("", "%s", p.lossBrief())
 	g.line("To go back:")
 	g.pair("until reboot", "migrate-init cancel")
-	g.pair("until commit", "nothing to do: a failure or a power cut ends in the old system")
+	until := "a failure or a power cut ends in the old system"
+	if p.resumes() {
+		until = "power cuts resume; failures boot the old system"
+	}
+	g.pair("until commit", "nothing to do: %s", until)
 	g.pair("until finish", "migrate-init rollback, then reboot")
 	if len(p.objections(Check(p, f, Planning))) > 0 {
 		g.gap()

@@ -78,6 +78,9 @@ func (bt Booting) invalid(p *Plan) string {
 	if n := p.Source.Node(Ref("fs:" + bt.BootFS)); n == nil {
 		return fmt.Sprintf("boot filesystem %q: none of its source filesystems", bt.BootFS)
 	}
+	if n := p.Target.Node(bt.Block); bt.Block != "" && (n == nil || n.Part == nil || n.Part.Role != RoleOneShot || p.Source.Node(n.Lower()) != nil || len(p.Target.Above(n.Ref)) > 0 || bt.BlockFS == "") {
+		return fmt.Sprintf("boot block %q: none of its new partitions that are made for it, or without a UUID", bt.Block)
+	}
 	return ""
 }
 
@@ -132,6 +135,9 @@ func (p *Plan) repeated() (id string, twice bool) {
 		if n.Disk == nil && p.Target.Node(n.Ref) == nil {
 			ids = append(ids, n.Ref.ID())
 		}
+	}
+	if p.Boot.Block != "" {
+		ids = append(ids, p.Boot.BlockFS)
 	}
 	for _, m := range p.Moves {
 		ids = append(ids, "move from "+string(m.From), "move to "+string(m.To))

@@ -14,6 +14,10 @@ const StateDir = "/var/lib/migrate-init"
 // runCommit is the one point of no return, and it is one effect of the boot loader's. Before it everything else of the
 // target has reached the disk.
 func runCommit(ctx context.Context, e *Env) error {
+	// A migration that is started again has nothing to do from here on, and the boot loader would ask for it first.
+	if err := e.disarm(ctx); err != nil {
+		return err
+	}
 	if err := e.assembleTree(ctx); err != nil {
 		return err
 	}

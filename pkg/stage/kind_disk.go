@@ -33,8 +33,8 @@ func tableOf(g plan.Graph, n *plan.Node) (gpt.Table, error) {
 }
 
 func typeOf(scheme, role string) (string, error) {
-	if role == plan.RoleJournal && scheme == gpt.SchemeGPT {
-		return plan.JournalType, nil
+	if typ := map[string]string{plan.RoleJournal: plan.JournalType, plan.RoleOneShot: plan.OneShotType}[role]; typ != "" && scheme == gpt.SchemeGPT {
+		return typ, nil
 	}
 	return gpt.TypeOf(scheme, role)
 }

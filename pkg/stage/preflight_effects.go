@@ -55,7 +55,7 @@ func (pr *prover) schedules() plan.Findings {
 	if pr.asking.Facts == nil {
 		return nil
 	}
-	if _, err := Schedule(pr.loaders, pr.p, pr.asking.Facts, pr.root, nil, "", nil); err != nil {
+	if _, err := Schedule(pr.loaders, pr.p, pr.asking.Facts, pr.root, nil, "", nil, nil); err != nil {
 		return fault("schedule", "correct what it names", err)
 	}
 	return nil

@@ -13,6 +13,9 @@ import (
 // planned identity; only what is missing is made, and only inside a disk that is empty, released by --wipe, or already
 // ours.
 func runPrepare(ctx context.Context, e *Env) error {
+	if err := e.arm(ctx); err != nil {
+		return err
+	}
 	for i := range e.Plan.Target {
 		n := &e.Plan.Target[i]
 		if n.Disk != nil && e.Plan.Source.Node(n.Ref) != nil {
@@ -21,6 +24,11 @@ func runPrepare(ctx context.Context, e *Env) error {
 		k := kindOf(n)
 		if k.make != nil {
 			if err := k.make(ctx, e, n); err != nil {
+				return err
+			}
+		}
+		if n.Disk != nil {
+			if err := e.arm(ctx); err != nil {
 				return err
 			}
 		}

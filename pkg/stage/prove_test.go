@@ -103,14 +103,14 @@ func TestProve(t *testing.T) {
 		"array not named": {[]string{"etc/mdadm/mdadm.conf does not contain", array}, inside(func(m map[string]string) {
 			m["etc/mdadm/mdadm.conf"] = strings.ReplaceAll(m["etc/mdadm/mdadm.conf"], array, "x")
 		})},
-		"DEVICE leaves it out": {[]string{initrdName, "DEVICE lines (/dev/sda*) leave out /dev/vdb3"}, inside(func(m map[string]string) {
+		"DEVICE leaves it out": {[]string{initrdName, "DEVICE lines (/dev/sda*) leave out /dev/vdb4"}, inside(func(m map[string]string) {
 			m["etc/mdadm/mdadm.conf"] = "DEVICE /dev/sda*\n" + m["etc/mdadm/mdadm.conf"]
 		})},
 		"DEVICE has them all": {nil, inside(func(m map[string]string) {
 			m["etc/mdadm/mdadm.conf"] = "DEVICE /dev/vd*\n" + m["etc/mdadm/mdadm.conf"]
 		})},
 		"a line by devices": {[]string{"line 1, which names no UUID, may match array " + array}, inside(func(m map[string]string) {
-			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md0 devices=/dev/sda1,/dev/vdb3\n" + m["etc/mdadm/mdadm.conf"]
+			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md0 devices=/dev/sda1,/dev/vdb4\n" + m["etc/mdadm/mdadm.conf"]
 		})},
 		"a line by other devices": {nil, inside(func(m map[string]string) {
 			m["etc/mdadm/mdadm.conf"] = "ARRAY /dev/md0 devices=/dev/sdc1\nARRAY /dev/md1 UUID=deadbeef:0:0:1\n" + m["etc/mdadm/mdadm.conf"]

@@ -42,11 +42,11 @@ func scheduleRehearsed(w *world, p *plan.Plan, text []byte) error {
 		if err != nil {
 			return err
 		}
-		effs, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img", made)
+		steps, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img", made, w.Open)
 		if err != nil {
 			return err
 		}
-		return doAll(w, effs)
+		return w.run(p, text, f, steps)
 	})
 	if w.Dead == nil {
 		if rerr := doAll(w, []machine.Effect{machine.Remove{Path: RehearsalDir}}); err == nil {

@@ -40,7 +40,7 @@ func rewritePlan() *plan.Plan {
 		Moves: []plan.Move{{From: "fs:" + sim.OldRoot, To: "fs:bbbbbbbb-0000-4000-8000-000000000001"}, {From: "fs:" + sim.OldSrv, To: "fs:bbbbbbbb-0000-4000-8000-000000000002"},
 			{From: "swap:" + sim.OldSwap, To: "swap:bbbbbbbb-0000-4000-8000-000000000003", Engine: plan.EngineMake}},
 		Boot: plan.Booting{Loader: "grub", Kernel: "/boot/vmlinuz-6.1", Mount: "/", BootFS: sim.OldRoot,
-			Own: map[string]string{"dir": "/boot/grub", "custom": "/boot/grub/custom.cfg", "env": "/boot/grub/grubenv", "prefix": "/boot"}},
+			Own: map[string]string{"dir": "/boot/grub", "custom": "/boot/grub/custom.cfg", "env": "/boot/grub/grubenv", "prefix": "/boot", "once": "next_entry"}},
 	}
 }
 

@@ -1,9 +1,12 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"strings"
@@ -32,11 +35,31 @@ func schedule(w *world, p *plan.Plan, text []byte) error {
 	if err := pf.Ask(context.Background()).Err(); err != nil {
 		return err
 	}
-	effs, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img", nil)
+	steps, err := Schedule(loader.Known(), p, f, w.View(), text, "/root/migrate.img", nil, w.Open)
 	if err != nil {
 		return err
 	}
-	return doAll(w, effs)
+	return w.run(p, text, f, steps)
+}
+
+// journal reads a plan's journal, where there is one.
+func (w *world) journal(p *plan.Plan, f *plan.Facts) (Records, error) {
+	d, err := f.Volume(p, p.Journal)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	rs, err := ReadJournal(w.Dev(d.Name), p.ID, d.Size)
+	if errors.Is(err, ErrNoJournal) {
+		err = nil
+	}
+	return rs, err
+}
+
+// run carries out the steps of schedule.
+func (w *world) run(p *plan.Plan, text []byte, f *plan.Facts, steps Steps) error {
+	e := w.env(p, text)
+	e.Facts = f
+	return steps.Run(context.Background(), e)
 }
 
 func cancel(w *world) error {
@@ -44,10 +67,26 @@ func cancel(w *world) error {
 	if err != nil || st == nil {
 		return fmt.Errorf("scheduled: %v, %w", st, err)
 	}
-	effs, err := Cancel(loader.Known(), st, w.View())
+	f, err := w.Look(context.Background(), survey.Whole)
 	if err != nil {
 		return err
 	}
+	var rs Records
+	text, err := fs.ReadFile(w.View(), "var/lib/migrate-init/plan.toml")
+	if err != nil {
+		text = nil
+	}
+	p, err := plan.Read(bytes.NewReader(text))
+	if err != nil || p.ID != st.Plan {
+		p = nil
+	} else if rs, err = w.journal(p, f); err != nil {
+		return err
+	}
+	effs, stays, err := Cancel(loader.Known(), st, w.View(), p, f, rs, w.Open)
+	if err != nil {
+		return err
+	}
+	w.Told = append(w.Told, stays)
 	return doAll(w, effs)
 }
 
@@ -120,7 +159,7 @@ func TestCancelRestores(t *testing.T) {
 			t.Run(name+"/"+then.name, func(t *testing.T) {
 				w, p, b := toSchedule(t)
 				prepare(w)
-				before := maps.Clone(w.Trees[sim.OldRoot])
+				before, disk := maps.Clone(w.Trees[sim.OldRoot]), w.Disks[1].Whole
 				if err := schedule(w, p, b); err != nil {
 					t.Fatal(err)
 				}
@@ -134,6 +173,9 @@ func TestCancelRestores(t *testing.T) {
 				}
 				if d := sim.Diff(before, w.Trees[sim.OldRoot]); d != "" {
 					t.Error(d)
+				}
+				if w.Disks[1].Whole != disk {
+					t.Error("the target disk is not as it was")
 				}
 			})
 		}
@@ -167,13 +209,84 @@ func TestCancelKeepsOthers(t *testing.T) {
 // TestScheduleFailure: whatever effect of schedule fails or is the last before a power cut, nothing is armed before the
 // last one, and cancel brings back what was; so does cancel that was itself cut short.
 func TestScheduleFailure(t *testing.T) {
+	for _, once := range []string{"next_entry", "block"} {
+		t.Run(once, func(t *testing.T) { scheduleFailure(t, once) })
+	}
+}
+
+// onceBy is a plan whose boot loader starts the migration by another mechanism.
+func onceBy(t *testing.T, p *plan.Plan, once string) (*plan.Plan, []byte) {
+	t.Helper()
+	q := *p
+	q.Boot.Own = maps.Clone(p.Boot.Own)
+	q.Boot.Own["once"] = once
+	text, err := q.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &q, text
+}
+
+// armed reports whether the next boot starts the migration.
+func (w *world) armed(p *plan.Plan) bool {
+	env, err := boot.ParseGrubenv(w.Trees[sim.OldRoot][grubenv].Data)
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	next, _ := env.Get("next_entry")
+	id, err := boot.SnippetPlan(w.custom())
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	return next == boot.MigrateEntryID(p.ID) || id == p.ID && w.block(p).Armed
+}
+
+func (w *world) custom() []byte {
+	if f := w.Trees[sim.OldRoot][customCfg]; f != nil {
+		return f.Data
+	}
+	return nil
+}
+
+// block is the block on the target.
+func (w *world) block(p *plan.Plan) loader.Block {
+	l, err := loader.Known().Of(p)
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	n := p.Target.Node(p.Boot.Block)
+	b, err := l.Block.Read(p, io.NewSectionReader(w.Disks[1], n.Part.Start, n.Size))
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	return b
+}
+
+// pagesOf lists where a disk is not zero.
+func pagesOf(d *sim.Disk) (out []int64) {
+	for at := range d.Pages() {
+		out = append(out, at)
+	}
+	return out
+}
+
+func scheduleFailure(t *testing.T, once string) {
+	toSchedule := func(t *testing.T) (*world, *plan.Plan, []byte) {
+		w, p, _ := toSchedule(t)
+		p, b := onceBy(t, p, once)
+		return w, p, b
+	}
 	w, p, b := toSchedule(t)
 	before := maps.Clone(w.Trees[sim.OldRoot])
+	empty := w.Disks[1].Whole
 	w.Log, w.Verbs = nil, 0
 	if err := schedule(w, p, b); err != nil {
 		t.Fatal(err)
 	}
 	n := len(w.Log)
+	if !w.armed(p) {
+		t.Fatal("scheduled, and not armed")
+	}
 	if err := cancel(w); err != nil {
 		t.Fatal(err)
 	}
@@ -183,12 +296,8 @@ func TestScheduleFailure(t *testing.T) {
 			w, p, b := toSchedule(t)
 			w.Log, w.Verbs, w.Fault = nil, 0, sim.Fault{At: at, How: how}
 			err := schedule(w, p, b)
-			g, perr := boot.ParseGrubenv(w.Trees[sim.OldRoot][grubenv].Data)
-			if perr != nil {
-				t.Fatal(perr)
-			}
-			if v, _ := g.Get("next_entry"); v != "" && at < n {
-				t.Errorf("%s at %d: armed: %s", how, at, v)
+			if w.armed(p) && at < n {
+				t.Errorf("%s at %d: armed", how, at)
 			}
 			if at > n {
 				if err != nil {
@@ -212,6 +321,9 @@ func TestScheduleFailure(t *testing.T) {
 			}
 			if d := sim.Diff(before, w.Trees[sim.OldRoot]); d != "" {
 				t.Errorf("%s at %d, then cancel: %s", how, at, d)
+			}
+			if w.Disks[1].Whole != empty {
+				t.Errorf("%s at %d, then cancel: the target disk is not as it was: %v %q", how, at, pagesOf(w.Disks[1]), w.Told)
 			}
 		}
 	}

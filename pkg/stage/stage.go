@@ -74,6 +74,8 @@ type Env struct {
 	alone       bool // nothing but the stages changes this machine
 	held        []string
 	passphrases [][]byte // those that opened a container
+	attempt     int      // how often the migration was started in a row, this time included; 0 before that is known
+	armed       bool     // the boot block starts it again
 }
 
 // Event is what a stage has to say while it works.
@@ -188,6 +190,7 @@ func (e *Env) failed(ctx context.Context, s Stage, err error) error {
 		return err
 	}
 	failed := &FailedError{s.Name, err}
+	e.giveUp(ctx)
 	// The target may be what failed: its journal is then lost, and the consoles have the reason.
 	if jerr := e.Record(context.WithoutCancel(ctx), Record{Stage: s.Name, Event: Failed, Text: err.Error()}); jerr != nil {
 		return errors.Join(failed, jerr)

@@ -137,6 +137,7 @@ type started struct {
 // Abandon leaves the machine as safe as can be after a failure: what this run mounted and started is released, the last
 // first, and nothing else is touched. What fails is told and passed over, since the machine is about to be reset.
 func (e *Env) Abandon(ctx context.Context) {
+	e.giveUp(ctx)
 	f, err := e.look(ctx, survey.Shallow)
 	if err != nil {
 		return

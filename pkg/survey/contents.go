@@ -81,6 +81,14 @@ func (l *looker) read(d *plan.Device, r io.ReaderAt) {
 			d.Contents = append(d.Contents, content(s))
 		}
 	}
+	for i := range d.Contents {
+		// What cannot be read is no block, and the boot loader starts nothing by it.
+		if c := &d.Contents[i]; c.Kind == plan.ContentFS && c.Label == boot.BlockLabel {
+			if env, _, err := boot.ReadBlock(r, c.UUID); err == nil {
+				c.Env = env.List()
+			}
+		}
+	}
 	switch d.Kind {
 	case plan.KindArray:
 		// An array may be partitioned like a disk; what is on it otherwise shows no table.
@@ -124,8 +132,10 @@ func (l *looker) table(d *plan.Device, r io.ReaderAt) {
 }
 
 func roleOf(typ string) string {
-	if strings.EqualFold(typ, plan.JournalType) {
-		return plan.RoleJournal
+	for role, own := range map[string]string{plan.RoleJournal: plan.JournalType, plan.RoleOneShot: plan.OneShotType} {
+		if strings.EqualFold(typ, own) {
+			return role
+		}
 	}
 	k, ok := gpt.KindOf(typ)
 	if !ok {
