@@ -11,7 +11,7 @@ import (
 // each disk that has one.
 func TestLayoutSystems(t *testing.T) {
 	if !full() {
-		t.Skip("SKIPPED: in make qemu-tests only (MIGRATE_INIT_QEMU=full); the scenarios that are quick boot theirs")
+		t.Skip("SKIPPED: in make qemu-tests only (MIGRATE_INIT_QEMU=full); Layout/Seed1 boots its own")
 	}
 	for _, c := range []struct {
 		sys  lab.System
