@@ -266,6 +266,9 @@ func (e *Env) startable(n *plan.Node, members []*plan.Device) error {
 	}
 	for _, set := range md.Group(all) {
 		d := set.Startable(md.Policy{})
+		if !d.Start && d.Dirty && (n.MD.Level == 5 || n.MD.Level == 6) && slices.Contains(n.On, "") {
+			return fmt.Errorf("array %s: %s; unless the migration is committed, what was copied cannot be trusted: make a new plan, with --wipe for its disks", n.Called(), d.Reason)
+		}
 		if !d.Start {
 			return errors.New(d.Reason)
 		}

@@ -48,3 +48,40 @@ func TestLoneMember(t *testing.T) {
 		})
 	}
 }
+
+// A planned RAID5 that misses a member and was cut off is not started in the image, and the refusal says what then.
+func TestStartableAfterPowerCut(t *testing.T) {
+	const size = 64 << 20
+	spec := md.Spec{Version: md.V12, UUID: md.UUID{7}, Level: 5, RaidDisks: 3, CTime: time.Unix(1700000000, 0), Bitmap: true,
+		Members: []md.MemberSpec{{Size: size, DeviceUUID: md.UUID{1}}, {Size: size, DeviceUUID: md.UUID{2}}, {Size: size, Missing: true}}}
+	images, err := md.New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dirty := range []bool{false, true} {
+		disks := map[string][]byte{}
+		var members []*plan.Device
+		for i, img := range images {
+			name := "/dev/vd" + string(rune('b'+i)) + "3"
+			disks[name] = make([]byte, size)
+			for _, w := range img.Writes {
+				copy(disks[name][w.Offset:], w.Data)
+			}
+			if dirty {
+				img.Super.ResyncOffset = 0
+				raw, err := img.Super.Marshal()
+				if err != nil {
+					t.Fatal(err)
+				}
+				copy(disks[name][img.Super.SuperOffset:], raw)
+			}
+			members = append(members, &plan.Device{Path: name, Size: size})
+		}
+		e := &Env{Open: func(name string) (survey.Device, error) { return memory{bytes.NewReader(disks[name])}, nil }}
+		n := &plan.Node{Ref: plan.Ref("md:" + spec.UUID.String()), On: []plan.Ref{"part:a", "part:b", ""}, Layer: plan.Layer{MD: &plan.MD{Name: "h:root", Level: 5, Bitmap: true}}}
+		err := e.startable(n, members)
+		if dirty != (err != nil) || err != nil && !strings.Contains(err.Error(), "make a new plan, with --wipe") {
+			t.Errorf("dirty %v: %v", dirty, err)
+		}
+	}
+}
