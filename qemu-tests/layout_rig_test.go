@@ -257,7 +257,7 @@ func (r *rig) files(vm *lab.VM) map[string][]manifest.Entry {
 // sameFiles compares the files of the old system with those of the new one, which runs.
 func (r *rig) sameFiles(vm *lab.VM) {
 	r.t.Helper()
-	expected := regexp.MustCompile(strings.TrimSuffix(rewritten().String(), ")$") + `|home|root(/\.?[^/]*)?|usr|usr/local(/sbin(/migrate-init)?)?|etc/(crypttab|lvm(/devices(/.*)?)?|udev/rules\.d(/68-migrate-init\.rules)?)|etc/default(/grub)?|var(/lib)?|srv)$`)
+	expected := regexp.MustCompile(strings.TrimSuffix(rewritten().String(), ")$") + `|boot/migrate-init(/(committed|confirmed)-[^/]*)?|home|root(/\.?[^/]*)?|usr|usr/local(/sbin(/migrate-init)?)?|etc/(crypttab|lvm(/devices(/.*)?)?|udev/rules\.d(/68-migrate-init\.rules)?)|etc/default(/grub)?|var(/lib)?|srv)$`)
 	after, names := r.files(vm), 0
 	for at, b := range r.before {
 		a, ok := after[at]
