@@ -44,20 +44,22 @@ func (b *builder) booting() {
 
 // block takes the first new disk's partition for the block that says what boots once. The boot loader has to read that disk.
 func (b *builder) block(bt *Booting, l Loader) {
-	for _, disk := range b.p.NewDisks() {
-		for _, n := range b.p.Target.Parts(disk.Ref) {
-			switch {
-			case n.Part.Role != RoleOneShot:
-			case l.boots(disk):
-				bt.Block, bt.BlockFS = n.Ref, b.ids.uuid()
-			case l.NeedsBlock != nil && l.NeedsBlock(b.f):
-				b.refuse("one-shot boot entry", "use a disk with logical sectors of 512 bytes", "the block that says what boots once would be on %s, whose logical sectors have %d bytes, and %s may not read it",
-					disk.Was, disk.Disk.Sector, l.Title)
-			default:
-				b.warn("target disk "+disk.Was, "use a disk with logical sectors of 512 bytes", "%s may not read its sectors of %d bytes, so that a power cut during the migration boots the old system, and the copy starts again", l.Title, disk.Disk.Sector)
-			}
-		}
+	disks := b.p.NewDisks()
+	if len(disks) == 0 {
 		return
+	}
+	disk := disks[0]
+	for _, n := range b.p.Target.Parts(disk.Ref) {
+		switch {
+		case n.Part.Role != RoleOneShot:
+		case l.boots(disk):
+			bt.Block, bt.BlockFS = n.Ref, b.ids.uuid()
+		case l.NeedsBlock != nil && l.NeedsBlock(b.f):
+			b.refuse("one-shot boot entry", "use a disk with logical sectors of 512 bytes", "the block that says what boots once would be on %s, whose logical sectors have %d bytes, and %s may not read it",
+				disk.Was, disk.Disk.Sector, l.Title)
+		default:
+			b.warn("target disk "+disk.Was, "use a disk with logical sectors of 512 bytes", "%s may not read its sectors of %d bytes, so that a power cut during the migration boots the old system, and the copy starts again", l.Title, disk.Disk.Sector)
+		}
 	}
 }
 

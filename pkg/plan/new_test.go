@@ -413,3 +413,28 @@ func TestNewKernelOfSeveral(t *testing.T) {
 		}
 	}
 }
+
+// A disk whose sectors the boot loader may not read gets no block: then a power cut boots the old system, and where only the
+// block can start the migration, there is no plan.
+func TestNewBlockSectors(t *testing.T) {
+	f := good()
+	p := planned(t, f, wish())
+	if n := p.Target.Node(p.Boot.Block); n == nil || n.Part.Role != RoleOneShot || p.Boot.BlockFS == "" || !p.resumes() {
+		t.Errorf("boot block %q with filesystem %q", p.Boot.Block, p.Boot.BlockFS)
+	}
+	for name, needs := range map[string]bool{"next_entry": false, "block": true} {
+		f := good()
+		f.Dev("vdb").Sector = 4096
+		for i := range f.Rules.Loaders {
+			f.Rules.Loaders[i].NeedsBlock = func(*Facts) bool { return needs }
+		}
+		in := wish()
+		p, found, err := New(in, f)
+		switch {
+		case needs && (err == nil || !strings.Contains(err.Error(), "logical sectors have 4096 bytes")):
+			t.Errorf("%s: %v", name, err)
+		case !needs && (err != nil || p.Boot.Block != "" || p.resumes()):
+			t.Errorf("%s: %v, %v", name, err, found)
+		}
+	}
+}
