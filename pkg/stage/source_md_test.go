@@ -12,9 +12,9 @@ import (
 	"migrate-init/pkg/sim"
 )
 
-// onMD is a Debian with its root on vda and all else on RAID1 of vda and vdc, and an empty vdb.
-func onMD(t testing.TB, metadata string) *world {
-	m := sim.DebianOnMD(t, metadata, true)
+// onMD is a Debian on RAID1 of vda and vdc, with its root on vda alone if plainRoot says so, and an empty vdb.
+func onMD(t testing.TB, metadata string, plainRoot bool) *world {
+	m := sim.DebianOnMD(t, metadata, plainRoot)
 	m.Rules = rules()
 	return &world{m}
 }
@@ -35,9 +35,9 @@ func (w *world) sourcesOf() string {
 func TestFromMD(t *testing.T) {
 	for _, metadata := range []string{"0.90", "1.0", "1.1", "1.2"} {
 		t.Run(metadata, func(t *testing.T) {
-			w := onMD(t, metadata)
+			w := onMD(t, metadata, false)
 			p, text := planned(t, w, nil)
-			if n := len(p.Source.Arrays()); n != 2 {
+			if n := len(p.Source.Arrays()); n != 3 {
 				t.Fatalf("%d source arrays", n)
 			}
 			before := w.sourcesOf()
@@ -58,7 +58,7 @@ func TestFromMD(t *testing.T) {
 				}
 			}
 			conf := string(w.Trees[p.Boot.Root]["etc/mdadm/mdadm.conf"].Data)
-			if strings.Count(conf, "ARRAY <ignore> UUID=") != 2 {
+			if strings.Count(conf, "ARRAY <ignore> UUID=") != 3 {
 				t.Errorf("mdadm.conf of the new system:\n%s", conf)
 			}
 			for _, all := range []bool{false, true} {
@@ -80,7 +80,7 @@ func TestFromMD(t *testing.T) {
 
 // TestFinishRefusesOldArrays: the old system ran after the copy, so its arrays were written to; or one of them is in use.
 func TestFinishRefusesOldArrays(t *testing.T) {
-	w := onMD(t, "1.2")
+	w := onMD(t, "1.2", true)
 	p, text := planned(t, w, nil)
 	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestFinishRefusesOldArrays(t *testing.T) {
 
 // TestFromMDFailure lets effects fail: all of those before the first write to the target and of the handover, and some between.
 func TestFromMDFailure(t *testing.T) {
-	w := onMD(t, "1.2")
+	w := onMD(t, "1.2", true)
 	p, text := planned(t, w, nil)
 	source, start := w.sourcesOf(), w.clone(t)
 	if err := w.migrate(p, text, sim.Fault{}); err != nil {
@@ -185,7 +185,7 @@ func TestFromMDFailure(t *testing.T) {
 // TestFinishFromMDFailure: finish fails, or the power goes, while it takes the old arrays apart, which the new system had started.
 // Run again, it completes them.
 func TestFinishFromMDFailure(t *testing.T) {
-	w := onMD(t, "1.2")
+	w := onMD(t, "1.2", true)
 	p, text := planned(t, w, nil)
 	if err := w.migrate(p, text, sim.Fault{}); err != nil {
 		t.Fatal(err)
