@@ -18,7 +18,8 @@ import (
 // blockAt is the planned place of the block.
 type blockAt struct {
 	spell *loader.BlockSpeller
-	dev   string // the disk
+	dev   string // the partition; the disk while the kernel does not show that
+	start int64  // where it begins on dev
 	part  *plan.Node
 }
 
@@ -34,7 +35,12 @@ func bootBlock(loaders loader.Table, p *plan.Plan, f *plan.Facts) (*blockAt, err
 	if err != nil {
 		return nil, err
 	}
-	return &blockAt{spell: l.Block, dev: d.Path, part: part}, nil
+	at := &blockAt{spell: l.Block, dev: d.Path, start: part.Part.Start, part: part}
+	// A disk whose other partitions are in use is not written as a whole.
+	if x, err := f.PartByGUID(part.Ref.ID()); err == nil && x != nil && x.Size == part.Size {
+		at.dev, at.start = x.Path, 0
+	}
+	return at, nil
 }
 
 func (e *Env) readBlock(at *blockAt) (loader.Block, error) {
@@ -43,21 +49,21 @@ func (e *Env) readBlock(at *blockAt) (loader.Block, error) {
 		return loader.Block{}, fmt.Errorf("boot block on %s: %w", at.dev, err)
 	}
 	defer r.Close()
-	b, err := at.spell.Read(e.Plan, io.NewSectionReader(r, at.part.Part.Start, at.part.Size))
+	b, err := at.spell.Read(e.Plan, io.NewSectionReader(r, at.start, at.part.Size))
 	if err != nil {
 		return b, fmt.Errorf("disk %s: %w", at.dev, err)
 	}
 	return b, nil
 }
 
-// blockEffect writes the block. It is written by way of the disk, where no one else has it in a cache.
+// blockEffect writes the block.
 func blockEffect(p *plan.Plan, at *blockAt, b loader.Block, why string) (machine.Effect, error) {
 	chunks, err := at.spell.Write(p, b)
 	if err != nil {
 		return nil, err
 	}
 	for i := range chunks {
-		chunks[i].Offset += at.part.Part.Start
+		chunks[i].Offset += at.start
 	}
 	return machine.WriteDevice{Dev: at.dev, Why: why, Chunks: chunks}, nil
 }

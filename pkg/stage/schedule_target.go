@@ -55,12 +55,19 @@ func (e *Env) scheduleTarget(ctx context.Context) (err error) {
 	if err != nil || at == nil {
 		return err
 	}
-	if err := e.do(ctx, machine.HoldDisk{Dev: at.dev, On: true}); err != nil {
+	disk, _, err := e.Plan.BlockOn(e.Facts)
+	if err != nil {
 		return err
 	}
-	e.held = append(e.held, at.dev)
+	if err := e.do(ctx, machine.HoldDisk{Dev: disk.Path, On: true}); err != nil {
+		return err
+	}
+	e.held = append(e.held, disk.Path)
 	defer func() { err = errors.Join(err, e.release(ctx)) }()
 	if err := e.prepareTable(ctx, e.Plan.Target.Node(at.part.Lower())); err != nil {
+		return err
+	}
+	if at, err = e.block(); err != nil {
 		return err
 	}
 	was, err := e.readBlock(at)
