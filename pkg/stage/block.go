@@ -27,8 +27,11 @@ type blockAt struct {
 func (e *Env) block() (*blockAt, error) { return bootBlock(e.Loaders, e.Plan, e.Facts) }
 
 func bootBlock(loaders loader.Table, p *plan.Plan, f *plan.Facts) (*blockAt, error) {
+	if p.Boot.Block == "" {
+		return nil, nil
+	}
 	l, err := loaders.Of(p)
-	if err != nil || l.Block == nil || p.Boot.Block == "" {
+	if err != nil || l.Block == nil {
 		return nil, err
 	}
 	d, part, err := p.BlockOn(f)
