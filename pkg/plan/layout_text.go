@@ -142,7 +142,7 @@ func (p *Plan) losses() []loss {
 	}
 	out := []loss{{"before finish", fmt.Sprintf("the arrays have no redundancy yet: if %s fails, the new system is lost with what was written in it; the old system on %s still boots, as it was at the reboot", p.aNewDisk(), p.OldDisks())}}
 	if len(olds) > 0 {
-		out = append(out, loss{"during finish", fmt.Sprintf("from the moment when %s is given up until the resync is complete there is one copy: if %s fails then, everything is lost. Have a backup, and look at the SMART values of the new disks first", nodesOf(olds), p.aNewDisk())})
+		out = append(out, loss{"during finish", fmt.Sprintf("from the moment when finish takes %s until the resync is complete there is one copy: if %s fails then, everything is lost. Have a backup, and look at the SMART values of the new disks first", nodesOf(olds), p.aNewDisk())})
 	}
 	return out
 }
