@@ -13,8 +13,11 @@ import (
 // planned identity; only what is missing is made, and only inside a disk that is empty, released by --wipe, or already
 // ours.
 func runPrepare(ctx context.Context, e *Env) error {
-	if err := e.arm(ctx); err != nil {
-		return err
+	// A run that is continued is armed at once; a new one only when nothing speaks against it, on its new journal.
+	if e.journal != "" {
+		if err := e.arm(ctx); err != nil {
+			return err
+		}
 	}
 	for i := range e.Plan.Target {
 		n := &e.Plan.Target[i]
@@ -27,11 +30,6 @@ func runPrepare(ctx context.Context, e *Env) error {
 				return err
 			}
 		}
-		if n.Disk != nil {
-			if err := e.arm(ctx); err != nil {
-				return err
-			}
-		}
 		if k.start != nil && k.idle(e, n) {
 			if err := k.start(ctx, e, n); err != nil {
 				return err
@@ -39,6 +37,9 @@ func runPrepare(ctx context.Context, e *Env) error {
 		}
 		if n.Ref.Is(e.Plan.Journal) {
 			if err := e.prepareJournal(ctx); err != nil {
+				return err
+			}
+			if err := e.arm(ctx); err != nil {
 				return err
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -317,7 +318,13 @@ func TestTableLost(t *testing.T) {
 	if err := w.migrate(p, text, sim.Fault{}); err == nil || w.Entered != "" || !strings.Contains(err.Error(), "records a commit") {
 		t.Errorf("a migrated system behind a wiped table: entered %q, %v", w.Entered, err)
 	}
-	handsOnly(t, w, "write partition table", "write journal record")
+	handsOnly(t, w, "write partition table", "write journal record", blockWiped(p))
+}
+
+// blockWiped is how a run clears the place of the boot block before it writes a new table: nothing there is anyone's data.
+func blockWiped(p *plan.Plan) string {
+	const superblock = 1024
+	return fmt.Sprintf("write wipe old signatures to /dev/vdb: 1024 zero bytes at %d", p.Target.Node(p.Boot.Block).Part.Start+superblock)
 }
 
 // handsOnly fails when a run wrote anything to a device or a file but what is named.
@@ -338,14 +345,14 @@ func TestJournalGone(t *testing.T) {
 	for _, tableToo := range []bool{false, true} {
 		w := ss[len(ss)-1].world.clone(t)
 		w.Boot()
-		w.Parts(w.Disks[1])[1].Write(make([]byte, 4*sim.MiB), 0)
+		w.Parts(w.Disks[1])[2].Write(make([]byte, 4*sim.MiB), 0)
 		if tableToo {
 			w.wipeTable()
 		}
 		if err := w.migrate(p, text, sim.Fault{}); err == nil || !strings.Contains(err.Error(), "it is missing, but filesystem") {
 			t.Errorf("table too %v: %v", tableToo, err)
 		}
-		handsOnly(t, w, "write partition table")
+		handsOnly(t, w, "write partition table", blockWiped(p))
 	}
 }
 
@@ -398,7 +405,7 @@ func TestFilesystemGone(t *testing.T) {
 		for _, words := range []string{"copy done to", "verify done to", "rebuild done to"} {
 			w := ss.after(t, words)
 			w.Boot()
-			part := w.Parts(w.Disks[1])[2+i]
+			part := w.Parts(w.Disks[1])[3+i]
 			s, ok := sim.SuperOf(part)
 			if !ok {
 				t.Fatalf("%s is no member", part.Name)
