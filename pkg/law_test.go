@@ -192,7 +192,7 @@ func names(v *ast.ValueSpec) string {
 	return strings.Join(out, ", ")
 }
 
-// is tells whether an expression names pkg.name, under whatever local name the package was imported.
+// is reports whether an expression names pkg.name, under whatever local name the package was imported.
 func (j *judgement) is(e ast.Expr, pkg string, names ...string) bool {
 	s, ok := e.(*ast.SelectorExpr)
 	if !ok {

@@ -440,7 +440,7 @@ func changes(a, b string) string {
 	return strings.Join(out, "\n")
 }
 
-// hasJSON tells whether text is one JSON value, and whether its keys have the values: KEY is a path as a.b.
+// hasJSON reports whether text is one JSON value, and whether its keys have the values: KEY is a path as a.b.
 func hasJSON(text []byte, want []string) error {
 	var v any
 	if err := json.Unmarshal(text, &v); err != nil {

@@ -7,7 +7,7 @@
 // the three device nodes that a kernel without devtmpfs needs for a first message.
 //
 // Collect either gives a complete image or says everything that is in the way at once: each line of its error is one
-// refusal, with what was looked for, where, and the command that mends it. What may be missing without stopping the
+// refusal, with what was looked for, where, and the command that fixes it. What may be missing without stopping the
 // migration (firmware of other models of a controller) is in Image.Warnings.
 //
 // The same inputs give the same bytes: no clock, owner 0:0, normalised modes, one modification time (that of the plan),

@@ -21,7 +21,7 @@ func (h host) resolve(p string) (string, fs.FileInfo, error) {
 	return f.Path, f.Info, err
 }
 
-// regular tells whether p leads to a regular file, and how large.
+// regular reports whether p leads to a regular file, and how large.
 func (h host) regular(p string) (int64, bool) {
 	_, info, err := h.resolve(p)
 	if err != nil || !info.Mode().IsRegular() {

@@ -46,7 +46,7 @@ func (c *collector) wantedModules(x *kmod.Index) []wanted {
 	return out
 }
 
-// builtinWithoutName tells whether a driver is built into the running kernel, and that kernel is the plan's. What cannot be a
+// builtinWithoutName reports whether a driver is built into the running kernel, and that kernel is the plan's. What cannot be a
 // module (pcieportdrv) is in /sys/module but not in modules.builtin; a loaded module has a file initstate there.
 func (c *collector) builtinWithoutName(driver string) bool {
 	running, err := fs.ReadFile(c.in.Root, "proc/sys/kernel/osrelease")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each case changes one thing of a good machine or wish; New must name it, with the evidence and what mends it.
+// Each case changes one thing of a good machine or wish; New must name it, with the evidence and what fixes it.
 func TestNewRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -18,7 +18,7 @@ type recovery struct {
 // recoveryMoments is how many a recovery takes from the addition to the end.
 const recoveryMoments = 4
 
-// begun tells whether md's thread has set to work.
+// begun reports whether md's thread has set to work.
 func (r *recovery) begun() bool { return r != nil && r.passed > 0 }
 
 // files are those of sysfs that tell of a recovery, or that there is none.

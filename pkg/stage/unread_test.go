@@ -56,14 +56,14 @@ func TestTellUnread(t *testing.T) {
 	}
 }
 
-// lacking is a copier that could not read something, and says so as the policy wants it.
-type lacking struct {
+// unreadable is a copier that could not read something, and says so as the policy wants it.
+type unreadable struct {
 	copier
 	policy *[]bool
 }
 
 // Copy implements Copier.
-func (l lacking) Copy(ctx context.Context, j copy.Job) (copy.Counts, error) {
+func (l unreadable) Copy(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	*l.policy = append(*l.policy, j.SkipBad)
 	c, err := l.copier.Copy(ctx, j)
 	c.Unread, c.Skipped = 1, []string{`"srv/lost": entry: input/output error`}
@@ -71,7 +71,7 @@ func (l lacking) Copy(ctx context.Context, j copy.Job) (copy.Counts, error) {
 }
 
 // Verify implements Copier.
-func (l lacking) Verify(ctx context.Context, j copy.Job) (copy.Counts, error) {
+func (l unreadable) Verify(ctx context.Context, j copy.Job) (copy.Counts, error) {
 	*l.policy = append(*l.policy, j.SkipBad)
 	c, err := l.copier.Verify(ctx, j)
 	c.Unread, c.Skipped = 1, []string{`"srv/lost": could not be read; the copy does not have it`}
@@ -87,7 +87,7 @@ func TestSkipAndList(t *testing.T) {
 		w.Boot()
 		var asked []bool
 		e := w.env(p, text)
-		e.Copier = lacking{copier{w}, &asked}
+		e.Copier = unreadable{copier{w}, &asked}
 		err := Run(t.Context(), e)
 		said, journal := strings.Join(w.Told, "\n"), e.Records().Report(p)
 		if slices.Contains(asked, !skips) || len(asked) == 0 {
