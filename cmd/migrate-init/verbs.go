@@ -44,7 +44,7 @@ func verbs() []verb {
 		{groupPlan, "plan", "--to LAYOUT --disk DEV...", "make a plan, and show it on one screen", nil, func(fs *flag.FlagSet, o *options) {
 			fs.StringVar(&o.to, "to", "", "the new `LAYOUT`: "+plan.Layouts())
 			fs.Var(&o.disks, "disk", "the new disk `DEV`; may be repeated")
-			fs.StringVar(&o.old, "old", "", "what finish does with the old disks, `JOIN`: join (they become members of the new arrays) or keep (they are not touched); the default is keep for raid1 on two or more new disks, and join otherwise")
+			fs.StringVar(&o.old, "old", "", "`CHOICE` of what finish does with the old disks: join (they become members of the new arrays) or keep (they are not touched); the default is keep for raid1 on two or more new disks, and join otherwise")
 			fs.Var(&o.wipe, "wipe", "allow the contents of the new disk `DEV` to be destroyed; may be repeated")
 			fs.Var(&o.types, "fs", "make the new filesystem at MOUNT one of another type, `MOUNT=TYPE` (such as /data=xfs); it is copied by files; may be repeated")
 			fs.BoolVar(&o.leaveSnapshots, "leave-snapshots", false, "leave the snapshots of a btrfs that fstab does not mount behind (finish erases them)")
