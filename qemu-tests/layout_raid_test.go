@@ -68,10 +68,7 @@ func (c raidLayout) moves(t *testing.T) {
 // cleanly is byKernel without a power cut at its end: the new system, started from outside, shuts down by itself.
 func (r *rig) cleanly(vm *lab.VM) *lab.VM {
 	r.t.Helper()
-	c := r.outside(vm)
-	r.off(vm)
-	hashes := r.hashes(r.from)
-	vm = r.boot(c)
+	vm, hashes := r.fromOutside(vm)
 	r.follow(vm)
 	r.ready(vm)
 	r.wantRoot(vm, "new")

@@ -134,15 +134,21 @@ func (r *rig) enters(vm *lab.VM) {
 	r.showTimes(st)
 }
 
+// fromOutside starts the scheduled image, without a boot loader, and gives the hashes that the source disks had before.
+func (r *rig) fromOutside(old *lab.VM) (image *lab.VM, hashes map[string]string) {
+	r.t.Helper()
+	c := r.outside(old)
+	r.off(old)
+	hashes = r.hashes(r.from)
+	return r.boot(c), hashes
+}
+
 // byKernel starts the scheduled image from outside, so that no boot loader writes, and cuts the power when the new system is
 // entered: until then no byte of a source disk may have changed. Then the machine starts by its boot loader, which has to
 // choose the new system.
 func (r *rig) byKernel(vm *lab.VM) *lab.VM {
 	r.t.Helper()
-	c := r.outside(vm)
-	r.off(vm)
-	hashes := r.hashes(r.from)
-	vm = r.boot(c)
+	vm, hashes := r.fromOutside(vm)
 	r.atConsole(vm)
 	r.follow(vm)
 	r.say("measured: the new system was entered %.0f s after the start of the machine", vm.Uptime().Seconds())
