@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -127,10 +128,20 @@ func (f *Facts) withoutHeader() string {
 	return ""
 }
 
-// Internal reports whether a device is a part of a logical volume (an image of a mirror, the origin below a snapshot): LVM
-// appends a word to the UUID of such a device. It shows what the whole volume shows, which would then be seen twice.
+// Internal reports whether a device is a part of a logical volume (an image of a mirror, the origin below a snapshot). It
+// shows what the whole volume shows, which would then be seen twice. LVM appends a word to the UUID of some of them; images
+// of a RAID or a mirror have only their names, which no volume of a person may have.
 func (d *Device) Internal() bool {
 	const uuid = 2 * 32 // of the group and of the volume
 	id, ok := strings.CutPrefix(d.MappingID, "LVM-")
-	return ok && len(id) > uuid
+	return ok && (len(id) > uuid || reservedLV(d.Mapping))
+}
+
+// reservedLV reports whether LVM keeps the name of a mapped volume for itself (apply_lvname_restrictions in LVM2's
+// lvm-string.c). A hyphen of a group or a volume is doubled; a single one parts them.
+func reservedLV(mapping string) bool {
+	_, lv, _ := strings.Cut(strings.ReplaceAll(mapping, "--", "/"), "-")
+	return strings.HasPrefix(lv, "pvmove") || strings.HasPrefix(lv, "snapshot") ||
+		slices.ContainsFunc([]string{"_cdata", "_cmeta", "_corig", "_cvol", "_imeta", "_iorig", "_mimage", "_mlog", "_pmspare", "_rimage", "_rmeta",
+			"_tdata", "_tmeta", "_vdata", "_vorigin", "_wcorig"}, func(s string) bool { return strings.Contains(lv, s) })
 }

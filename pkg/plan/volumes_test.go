@@ -219,3 +219,29 @@ func TestMemoryOfContainers(t *testing.T) {
 		}
 	}
 }
+
+// What LVM names and marks as its own parts shows what the whole volume shows.
+func TestInternalVolumes(t *testing.T) {
+	id := "LVM-" + strings.Repeat("g", 32) + strings.Repeat("v", 32)
+	for _, c := range []struct {
+		mapping, id string
+		want        bool
+	}{
+		{"vg0-data", id, false},
+		{"vg0-data_rimage_0", id, true},
+		{"vg0-data_rmeta_1", id, true},
+		{"vg0-old_mimage_0", id, true},
+		{"vg0-old_mlog", id, true},
+		{"vg0-pvmove0", id, true},
+		{"vg0-root-real", id + "-real", true},
+		{"a--rimage_rimage-b--c", id, false}, // the group's name is free
+		{"a--b-c--d_rimage_0", id, true},
+		{"vg0-my_pvmove", id, false},
+		{"vg0-data_rimage_0", "CRYPT-x", false},
+		{"vg0-data_rimage_0", "", false},
+	} {
+		if d := (&Device{Mapping: c.mapping, MappingID: c.id}); d.Internal() != c.want {
+			t.Errorf("%s with %q: %v", c.mapping, c.id, d.Internal())
+		}
+	}
+}

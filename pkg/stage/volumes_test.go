@@ -174,8 +174,8 @@ func TestVolumeStop(t *testing.T) {
 	l := newLayers(t)
 	uuid := "LVM-" + strings.Repeat("x", 64)
 	l.f.Devices = append(l.f.Devices, plan.Device{Name: "dm-3", Path: "/dev/dm-3", Mapping: "vg-m", MappingID: uuid},
-		plan.Device{Name: "dm-4", Path: "/dev/dm-4", Mapping: "vg-m_rimage_0", MappingID: uuid + "-rimage", Holders: []string{"dm-3"}},
-		plan.Device{Name: "dm-5", Path: "/dev/dm-5", Mapping: "vg-x_rimage_0", MappingID: uuid + "-rimage", Holders: []string{"dm-7"}})
+		plan.Device{Name: "dm-4", Path: "/dev/dm-4", Mapping: "vg-m_rimage_0", MappingID: uuid, Holders: []string{"dm-3"}},
+		plan.Device{Name: "dm-5", Path: "/dev/dm-5", Mapping: "vg-x_rimage_0", MappingID: uuid, Holders: []string{"dm-7"}})
 	if err := lvKind().stop(t.Context(), l.Env, "/dev/dm-3"); err != nil || strings.Join(l.done, "; ") != "remove mapping vg-m; remove mapping vg-m_rimage_0" {
 		t.Errorf("%v: %q", err, l.done)
 	}

@@ -75,6 +75,25 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// The filesystem on a mirrored volume is on each image as well, whose UUIDs nothing marks: it is seen once.
+func TestMirrorSeenOnce(t *testing.T) {
+	m, g := debian(t), group("vg-0")
+	m.disk("vdd", 48, 200*mib, g.Label(0))
+	m.disk("vde", 64, 200*mib, g.Label(1))
+	for i, c := range []struct {
+		lv   int
+		name string
+	}{{5, "mir"}, {6, "m_mimage_0"}, {7, "m_mimage_1"}} {
+		dev := fmt.Sprintf("dm-%d", i+1)
+		m.mapping(dev, "vg--0-"+c.name, "LVM-"+strings.ReplaceAll(g.UUID+g.LVs[c.lv].UUID, "-", ""), []string{"vdd", "vdd", "vde"}[i], i+1, 8*mib)
+		m.disks[dev].Write(sim.Ext4Super(cryptID, "mirrored", 8*mib, 1), 1024)
+	}
+	f := m.look(t, survey.Deep)
+	if d, err := f.FS(cryptID); err != nil || d == nil || d.Name != "dm-1" {
+		t.Errorf("the filesystem is on %+v, %v", d, err)
+	}
+}
+
 // The members of a running array, and the paths below multipath, are not physical volumes; nor is a volume of a guest.
 func TestNoPVs(t *testing.T) {
 	g := group("vg0")
