@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"migrate-init/pkg/md"
 	"migrate-init/pkg/plan"
 	"migrate-init/pkg/sim"
 	"migrate-init/pkg/survey"
@@ -121,6 +123,33 @@ func TestNoPVs(t *testing.T) {
 		want := map[string][]string{"multipath": {"dm-1"}, "an array": nil, "a volume": {"vdd"}}[c.name]
 		if !slices.Equal(on, want) {
 			t.Errorf("%s: physical volumes %q, want %q", c.name, on, want)
+		}
+	}
+}
+
+// Metadata at the end of a member leaves LVM's label where a whole disk has it. While the array does not run, that is still
+// no physical volume: the members may differ, and the array has it.
+func TestNoPVOnRawMember(t *testing.T) {
+	for _, version := range []md.Version{md.V090, md.V10} {
+		m, g := debian(t), group("vg0")
+		id, _ := md.ParseUUID("deadbeef:00000000:00000000:00000009")
+		other, _ := md.ParseUUID("deadbeef:00000000:00000000:0000000a")
+		images, err := md.New(md.Spec{Version: version, UUID: id, Name: "server:pv", Level: 1, RaidDisks: 2, Members: []md.MemberSpec{{Size: 200 * mib, DeviceUUID: id}, {Size: 200 * mib, DeviceUUID: other}}, CTime: time.Unix(1700000000, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range []string{"vdd", "vde"} {
+			m.disk(name, uint32(48+16*i), 200*mib, g.Label(0))
+			for _, w := range images[i].Writes {
+				m.disks[name].Write(w.Data, w.Offset)
+			}
+		}
+		f := m.look(t, survey.Deep)
+		if a := f.Array(id.String()); a == nil || len(a.Members) != 2 {
+			t.Errorf("%s: the array is not seen: %+v", version, f.Arrays)
+		}
+		if len(f.Groups) > 0 {
+			t.Errorf("%s: a group on members: %+v", version, f.Groups)
 		}
 	}
 }
