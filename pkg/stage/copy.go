@@ -211,6 +211,9 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 // fresh makes sure that a copy from the start finds nothing of an earlier one.
 func (e *Env) fresh(ctx context.Context, c plan.Move, n *plan.Node) error {
 	if c.Engine == plan.EngineExtent {
+		if e.records.open("copy:" + n.Ref.ID()) {
+			e.tell("copy", "the copy of %s was interrupted; starting again from the beginning", n.FS.Mount)
+		}
 		d, err := e.volume(n.Lower())
 		if err != nil {
 			return err

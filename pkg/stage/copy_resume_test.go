@@ -135,6 +135,10 @@ func resume(t *testing.T, change func(*plan.Intent)) {
 			if told := slices.ContainsFunc(w.Told, func(l string) bool { return strings.Contains(l, "resuming from its last checkpoint") }); told != (len(expect) > 0) {
 				t.Errorf("after %q: told %v:\n%s", s.what, told, strings.Join(w.Told, "\n"))
 			}
+			again := slices.ContainsFunc(w.Told, func(l string) bool { return strings.Contains(l, "was interrupted; starting again") })
+			if want := len(expect) == 0; !between && strings.HasPrefix(s.what, "copy name ") && again != want {
+				t.Errorf("after %q: says that a copy starts again: %v, want %v:\n%s", s.what, again, want, strings.Join(w.Told, "\n"))
+			}
 			if facts := e.Records().Report(p); strings.Contains(facts, "resumed: ") != (len(expect) > 0) {
 				t.Errorf("after %q: the report:\n%s", s.what, facts)
 			}
