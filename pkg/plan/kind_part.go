@@ -12,6 +12,7 @@ const (
 	RoleJournal  = "journal"
 	RoleOneShot  = "one-shot"
 	RoleRaid     = "raid"
+	RoleZFS      = "zfs"
 	RoleSwap     = "swap"
 	RoleLinux    = "linux"
 	RoleOther    = "other"
