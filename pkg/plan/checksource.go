@@ -102,7 +102,7 @@ func (p *Plan) stays(f *Facts, a *answers, noun, typ string, on Ref, d *Device, 
 	part, perr := f.Volume(p, on)
 	switch {
 	case err != nil:
-		a.refuse(noun, "disconnect the copy, or give it another identity: "+FSTypeOf(typ).identify("DEVICE"), "%v", err)
+		a.refuse(noun, apart(err, "the copy", ": "+FSTypeOf(typ).identify("DEVICE")), "%v", err)
 	case d == nil:
 		a.refuse(noun, fix, "no device carries it")
 	case perr != nil:

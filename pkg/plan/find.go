@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -11,6 +12,8 @@ import (
 type AmbiguousError struct {
 	Subject    string
 	Candidates []string
+	// Below is a candidate that another one lies on, as the paths of a disk lie below multipath: both show the same bytes.
+	Below string
 }
 
 func (e *AmbiguousError) Error() string {
@@ -113,8 +116,36 @@ func one(f *Facts, noun string, match func(*Device) bool) (*Device, error) {
 	e := &AmbiguousError{Subject: noun}
 	for _, d := range found {
 		e.Candidates = append(e.Candidates, d.Path)
+		if slices.ContainsFunc(found, func(top *Device) bool { return f.below(d, top) }) {
+			e.Below = d.Path
+		}
 	}
 	return nil, e
+}
+
+// below reports whether one device lies on another, or on the disk that the other is a partition of.
+func (f *Facts) below(low, top *Device) bool {
+	for _, d := range []*Device{low, f.Dev(low.Parent)} {
+		if d == nil {
+			continue
+		}
+		for _, h := range d.Holders {
+			if x := f.Dev(h); x != nil && (x == top || f.below(x, top)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// apart is what to do about a volume that was found twice: identify says how one of the two gets another identity, which ruins
+// the volume where both are the same.
+func apart(err error, other, identify string) string {
+	var many *AmbiguousError
+	if errors.As(err, &many) && many.Below != "" {
+		return "it is one volume that is seen twice: stop what shows " + many.Below + " again, or hide that (a path of multipath: partx --delete DISK); do not change its UUID"
+	}
+	return "disconnect " + other + ", or give it another identity" + identify
 }
 
 // layered reports whether a label is present that makes a device no filesystem, whatever else is seen on it.

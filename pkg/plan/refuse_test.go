@@ -180,6 +180,11 @@ func TestNewRefuses(t *testing.T) {
 		{"two filesystems of one UUID", func(f *Facts, _ *Intent) {
 			f.Devices = append(f.Devices, Device{Name: "sdz1", Path: "/dev/sdz1", Kind: KindPart, Contents: []Content{fsOf("ext4", "11111111-0000-0000-0000-000000000002", 0)}})
 		}, "source.present", []string{"it matches /dev/vda2 and /dev/sdz1", "tune2fs -U random"}},
+		{"one filesystem, seen again through multipath", func(f *Facts, _ *Intent) {
+			f.Dev("vda").Holders = []string{"dm-0"}
+			f.Devices = append(f.Devices, Device{Name: "dm-0", Path: "/dev/dm-0", Kind: KindDM, Holders: []string{"dm-1"}},
+				Device{Name: "dm-1", Path: "/dev/dm-1", Kind: KindDM, Contents: []Content{fsOf("ext4", "11111111-0000-0000-0000-000000000002", 0)}})
+		}, "source.present", []string{"it matches /dev/vda2 and /dev/dm-1", "stop what shows /dev/vda2 again", "do not change its UUID"}},
 		{"hibernated", func(f *Facts, _ *Intent) { f.Dev("vda3").Contents[0].Type = "hibernation" }, "swap.hibernation", []string{"/dev/vda3", "hibernation image", "mkswap /dev/vda3"}},
 		{"dirty and not mounted", func(f *Facts, _ *Intent) {
 			d := withMount(f, 1, "44", "/data", 0)

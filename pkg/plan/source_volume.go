@@ -140,7 +140,7 @@ func (b *builder) twin(p *Device, fs, swap *Content) bool {
 		_, err = one(b.f, "partition name "+name, func(d *Device) bool { return b.f.partName(d) == name })
 	}
 	if err != nil {
-		b.refuse(p.noun(), "disconnect the other one, or give it another identity ("+FSTypeOf(c.Type).identify("DEVICE")+", sgdisk -G DISK)", "%v", err)
+		b.refuse(p.noun(), apart(err, "the other one", " ("+FSTypeOf(c.Type).identify("DEVICE")+", sgdisk -G DISK)"), "%v", err)
 	}
 	return err != nil
 }
