@@ -31,7 +31,7 @@ func TestResume(t *testing.T) {
 
 	// A source so slow that the checkpoints, which come every five seconds, are seldom for what is copied between them: were
 	// it faster, a copy as short as this one would end before many of them.
-	r.must(vm, "cd /root && migrate-init cancel && blkdiscard --force /dev/vdb && migrate-init plan --to raid1 --disk /dev/vdb --engine extent && migrate-init check plan.toml && migrate-init build plan.toml -o migrate.img")
+	r.must(vm, "cd /root && migrate-init cancel && mdadm --stop --scan && blkdiscard --force /dev/vdb && blockdev --rereadpt /dev/vdb && udevadm settle && migrate-init plan --to raid1 --disk /dev/vdb --engine extent && migrate-init check plan.toml && migrate-init build plan.toml -o migrate.img")
 	r.arm(vm, inCopy+","+inVerify)
 	slow := r.oldDisk()
 	slow.BytesPerSecond = 5 << 20

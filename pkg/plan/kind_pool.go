@@ -96,7 +96,8 @@ func (v vdevType) raid() raid {
 		r, _ := raidOf(1)
 		return r
 	}
-	return raid{least: v.parity + 2, halves: func(n int) int64 { return 2 * int64(n-v.parity) }, after: inOrder, wait: func(int) int { return 0 },
+	// GRUB does not read it: /boot lies on a mirror of its own.
+	return raid{least: v.parity + 2, boots: mostMembers, halves: func(n int) int64 { return 2 * int64(n-v.parity) }, after: inOrder, wait: func(int) int { return 0 },
 		enough: func(present []bool) bool { return countOf(present, false) <= v.parity }, lives: v.lives()}
 }
 

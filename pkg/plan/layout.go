@@ -187,6 +187,11 @@ func (b *builder) slots(l layout, r raid, news []*Device) []member {
 		b.refuse(noun, "name "+count(more, "more disk")+": --disk /dev/NAME", "it cannot be started before finish: %s, and %s of %d slots would be empty until then", have, number(olds), len(out))
 		return nil
 	}
+	if gone := countOf(present, false); gone > r.boots {
+		b.refuse(noun, "keep the old disks out of it (--old keep, with enough new disks), or choose --to raid1 or raid6",
+			"until finish, %s of %d slots would be empty, and GRUB reads such an array with at most %s missing: it could not start the new system", number(gone), len(out), number(r.boots))
+		return nil
+	}
 	return out
 }
 

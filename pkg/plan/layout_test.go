@@ -86,6 +86,24 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
+// The kernel starts a RAID10 of which one of each pair is there; GRUB does not read it.
+func TestLayoutThatGRUBDoesNotRead(t *testing.T) {
+	for layout, refused := range map[string]bool{"raid10": true, "raid1": false} {
+		f, in := onMD()
+		vdd := *f.Dev("vdc")
+		vdd.Name, vdd.Path, vdd.Serial = "vdd", "/dev/vdd", "NEW2"
+		f.Devices = append(f.Devices, vdd)
+		in.To, in.Old, in.Disks = layout, OldJoin, []string{"/dev/vdc", "/dev/vdd"}
+		p, found, err := New(in, f)
+		if (p == nil) != refused || (err != nil) != refused {
+			t.Errorf("%s: plan %v, %v", layout, p != nil, err)
+		}
+		if refused {
+			want(t, found, Refuse, "plan.target", "two of 4 slots would be empty, and GRUB reads such an array with at most one missing", "--old keep", "raid6")
+		}
+	}
+}
+
 // What cannot be made or started says what would do, and that does.
 func TestLayoutRefuses(t *testing.T) {
 	for _, c := range []struct {

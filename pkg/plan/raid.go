@@ -17,6 +17,8 @@ type raid struct {
 	after func(n int) []int
 	// wait is how many members more than missing ones have to stay out of an array that is made with so many missing.
 	wait func(missing int) int
+	// boots is how many members may be missing for GRUB to read it, as is_lv_readable in GRUB's diskfilter.c counts them.
+	boots int
 	// lives says in a few words which disks may fail once it is whole.
 	lives string
 }
@@ -29,9 +31,9 @@ func raids() []raid {
 	none := func(int) int { return 0 }
 	return []raid{
 		{level: 1, least: 2, halves: func(int) int64 { return 2 }, enough: func(p []bool) bool { return slices.Contains(p, true) },
-			after: inOrder, wait: none, lives: "all disks but one may fail"},
+			after: inOrder, wait: none, boots: mostMembers - 1, lives: "all disks but one may fail"},
 		{level: 5, least: 3, chunked: true, halves: func(n int) int64 { return 2 * int64(n-1) }, enough: missing(1),
-			after: inOrder, wait: none, lives: "one disk may fail"},
+			after: inOrder, wait: none, boots: 1, lives: "one disk may fail"},
 		// The kernel does not start a RAID6 that misses one member unless its parity is known to be right: that would take a
 		// resync of all members first. One that misses two has no parity to be wrong, and both are rebuilt at finish.
 		{level: 6, least: 4, chunked: true, halves: func(n int) int64 { return 2 * int64(n-2) }, enough: missing(2), after: inOrder,
@@ -40,8 +42,9 @@ func raids() []raid {
 					return 1
 				}
 				return 0
-			}, lives: "two disks may fail"},
-		{level: 10, least: 3, chunked: true, halves: func(n int) int64 { return int64(n) }, enough: near2, after: evenFirst, wait: none, lives: "one disk may fail, and more where a copy of everything is left"},
+			}, boots: 2, lives: "two disks may fail"},
+		{level: 10, least: 3, chunked: true, halves: func(n int) int64 { return int64(n) }, enough: near2, after: evenFirst, wait: none, boots: 1,
+			lives: "one disk may fail, and more where a copy of everything is left; GRUB starts it with one missing"},
 	}
 }
 
