@@ -235,7 +235,7 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 			continue // the checks tell what is not there
 		}
 		heads, _ := engines.Heads(ctx, copy.DiskAuto, copy.Disk{Path: d.Path, Rotational: d.Rotational})
-		job := copy.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: heads}
+		job := copy.Job{SkipBad: p.Policy.ReadError == policySkip, Rotational: heads, Hollow: p.Hollow(cp), Part: cp.Path != ""}
 		for _, x := range s.FS.Places() {
 			noun := "filesystem at " + x.Dir
 			at := mountedAt(f, d, x)
@@ -244,6 +244,9 @@ func (c *call) precheckLive(ctx context.Context, p *plan.Plan, f *plan.Facts) (p
 				continue
 			}
 			c.note("%s: looking at every file", noun)
+			if cp.Path != "" {
+				at, noun = path.Join(at, cp.Path), "directory "+path.Join(x.Dir, cp.Path)
+			}
 			told, err := stage.PrecheckLive(ctx, c.place(at), noun, x, s, n, job)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", noun, err)

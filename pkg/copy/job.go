@@ -48,6 +48,10 @@ type Job struct {
 	Subvolumes []string
 	ReadOnly   []string
 	Default    string
+	// Hollow has directories of the source that stay empty in the target, and Part says that From is a directory of its filesystem;
+	// see [tree.Options].
+	Hollow []string
+	Part   bool
 	// Exclude has names of the source that are not copied, with everything below.
 	Exclude []string
 

@@ -19,7 +19,7 @@ const ManifestName = ".migrate-init.manifest"
 // treeOptions returns the options of a job for the tree engine.
 func treeOptions(j Job) tree.Options {
 	o := tree.Options{Rotational: j.Rotational, DiskKnown: j.DiskKnown, Tell: j.Tell, CheckpointEvery: j.CheckpointEvery, Reread: j.Reread,
-		TargetOnly: append([]string{ManifestName}, j.own...), Exclude: append([]string{ManifestName}, j.Exclude...), Subvolumes: j.Subvolumes}
+		TargetOnly: append([]string{ManifestName}, j.own...), Exclude: append([]string{ManifestName}, j.Exclude...), Hollow: j.Hollow, Part: j.Part, Subvolumes: j.Subvolumes}
 	if j.SkipBad {
 		o.OnReadError = tree.List
 	}

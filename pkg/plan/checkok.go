@@ -29,6 +29,9 @@ func okSource(p *Plan, f *Facts) string {
 	}
 	for _, m := range p.Moves {
 		if n := p.Source.Node(m.From); n != nil {
+			if m.Path != "" {
+				continue
+			}
 			out = append(out, n.Called()+" on "+f.pathOf(p, n))
 		}
 	}

@@ -210,6 +210,14 @@ func TestReadHoles(t *testing.T) {
 			n := p.Target[at]
 			p.Target = append(slices.Delete(p.Target, at, at+1), n)
 		}, "before it"},
+		"path":        {func(p *Plan) { p.Moves[0].Path = "boot/" }, "no clean path"},
+		"path of all": {func(p *Plan) { p.Moves[0].Path = "/" }, "no clean path"},
+		"part only":   {func(p *Plan) { p.Moves[0].Path, p.Moves[0].Engine = "/boot", EngineTree }, "nothing takes its place"},
+		"part by blocks": {func(p *Plan) {
+			m := p.Moves[0]
+			m.Path, m.Engine = "/boot", EngineExtent
+			p.Moves = append(p.Moves, m)
+		}, "by files only"},
 		"copy twice": {func(p *Plan) { p.Moves = append(p.Moves, p.Moves[0]) }, "two things have it"},
 	} {
 		p := planned(t, good(), wish())

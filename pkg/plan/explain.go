@@ -96,7 +96,7 @@ func (p *Plan) CopyText(f *Facts) string {
 		if m.Engine == EngineMake {
 			made = true
 		} else if s != nil && s.FS != nil {
-			out = append(out, s.FS.Mount+" by "+m.Engine+" ("+m.Why+")")
+			out = append(out, p.taken(m)+" by "+m.Engine+" ("+m.Why+")")
 		}
 	}
 	for _, s := range swapFiles(f) {

@@ -208,7 +208,7 @@ func (p *Plan) becomes(f *Facts, x *Device, t *Node) (*Node, string) {
 	}
 	ref := p.refIn(f, x)
 	for _, m := range p.Moves {
-		if !p.Source.Rests(m.From, ref) {
+		if m.Path != "" || !p.Source.Rests(m.From, ref) {
 			continue
 		}
 		arrow := "-copy->"

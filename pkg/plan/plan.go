@@ -6,7 +6,11 @@
 // alone.
 package plan
 
-import "time"
+import (
+	"path"
+	"strings"
+	"time"
+)
 
 // Version is the version of the plan's format; a plan of another version is refused.
 const Version = 2
@@ -68,7 +72,10 @@ const (
 
 // Move says what becomes of a filesystem or swap area of Source: a node of Target takes its place.
 type Move struct {
-	From   Ref    `toml:"from" json:"from"`
+	From Ref `toml:"from" json:"from"`
+	// Path is the directory of From, from its top, whose contents become this one's: "/boot"; "" for all of it. What another move
+	// with a longer Path takes is left out, but for the directory itself, on which that one's target is mounted.
+	Path   string `toml:"path,omitempty" json:"path,omitempty"`
 	To     Ref    `toml:"to" json:"to"`
 	Engine string `toml:"engine" json:"engine"`
 	Why    string `toml:"why,omitempty" json:"why,omitempty"`
@@ -85,6 +92,26 @@ func (p *Plan) Copies() []Move {
 	return out
 }
 
+// taken is where the system has what a move takes.
+func (p *Plan) taken(m Move) string {
+	s := p.Source.Node(m.From)
+	if s == nil || s.FS == nil {
+		return ""
+	}
+	return path.Join(s.FS.Mount, m.Path)
+}
+
+// Hollow lists the directories, relative to a move's Path, whose contents other moves take.
+func (p *Plan) Hollow(m Move) []string {
+	var out []string
+	for _, x := range p.Moves {
+		if rest, below := strings.CutPrefix(x.Path, m.Path+"/"); below && x.From.Is(m.From) {
+			out = append(out, rest)
+		}
+	}
+	return out
+}
+
 // MoveTo returns the move that fills a node of Target, or nil.
 func (p *Plan) MoveTo(r Ref) *Move {
 	for i := range p.Moves {
@@ -95,10 +122,10 @@ func (p *Plan) MoveTo(r Ref) *Move {
 	return nil
 }
 
-// MoveFrom returns the move that takes a node of Source, or nil.
+// MoveFrom returns the move that takes a node of Source, without the parts of it that have moves of their own, or nil.
 func (p *Plan) MoveFrom(r Ref) *Move {
 	for i := range p.Moves {
-		if p.Moves[i].From.Is(r) {
+		if p.Moves[i].From.Is(r) && p.Moves[i].Path == "" {
 			return &p.Moves[i]
 		}
 	}

@@ -48,7 +48,7 @@ func (p *Plan) CopyBrief(f *Facts) string {
 		if m.Engine == EngineMake {
 			made = true
 		} else if s := p.Source.Node(m.From); s != nil && s.FS != nil {
-			by[m.Engine] = append(by[m.Engine], s.FS.Mount)
+			by[m.Engine] = append(by[m.Engine], p.taken(m))
 		}
 	}
 	by[EngineTree] = append(by[EngineTree], swapFiles(f)...)

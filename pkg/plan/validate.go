@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -95,6 +96,10 @@ func (p *Plan) unmoved() string {
 			return fmt.Sprintf("copy %s to %s: engine %q is unknown", m.From, m.To, m.Engine)
 		case from == nil, to == nil, m.Engine == EngineMake && (from.Swap == nil || to.Swap == nil), m.Engine != EngineMake && (from.FS == nil || to.FS == nil):
 			return fmt.Sprintf("copy %s to %s: not a pair of its filesystems", m.From, m.To)
+		case m.Path != "" && (!path.IsAbs(m.Path) || path.Clean(m.Path) != m.Path || m.Path == "/" || strings.ContainsRune(m.Path, 0)):
+			return fmt.Sprintf("copy %s to %s: path %q is no clean path of a directory", m.From, m.To, m.Path)
+		case (m.Path != "" || len(p.Hollow(m)) > 0) && (m.Engine != EngineTree || len(from.FS.Subvols) > 0):
+			return fmt.Sprintf("copy %s to %s: a filesystem becomes several by files only, and only without subvolumes", m.From, m.To)
 		}
 	}
 	for _, n := range p.Source.Filesystems() {
@@ -142,7 +147,7 @@ func (p *Plan) repeated() (id string, twice bool) {
 		ids = append(ids, p.Boot.BlockFS)
 	}
 	for _, m := range p.Moves {
-		ids = append(ids, "move from "+string(m.From), "move to "+string(m.To))
+		ids = append(ids, "move from "+string(m.From)+m.Path, "move to "+string(m.To))
 	}
 	seen := map[string]bool{}
 	for _, id := range ids {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"testing/fstest"
 
 	"migrate-init/pkg/tree"
@@ -17,6 +18,7 @@ type Pair struct {
 	From, To, FromDev, ToDev string
 	Blocks                   bool
 	NewUUID                  string
+	Hollow                   []string // below From: what stays empty in To
 }
 
 // ProbeDir is what trying out what a target can hold leaves there when it is cut short.
@@ -54,13 +56,36 @@ func (m *Machine) Sides(p Pair) (from, to fstest.MapFS, err error) {
 		return m.blocks(p)
 	}
 	src, dst := m.mountAt(p.From), m.mountAt(p.To)
+	part := ""
+	for up := p.From; src == nil && up != "/"; {
+		up = path.Dir(up)
+		src, part = m.mountAt(up), strings.TrimPrefix(p.From, up+"/")
+	}
 	if src == nil || dst == nil || src.Src != p.FromDev || dst.Src != p.ToDev {
 		return nil, nil, fmt.Errorf("copy %s to %s: not mounted so", p.From, p.To)
 	}
 	if !src.ReadOnly || dst.ReadOnly {
 		m.TB.Errorf("copy: source read-only %v, target read-only %v", src.ReadOnly, dst.ReadOnly)
 	}
-	return src.Tree, dst.Tree, nil
+	return partOf(src.Tree, part, p.Hollow), dst.Tree, nil
+}
+
+// partOf is what a copy sees of a tree.
+func partOf(tree fstest.MapFS, part string, hollow []string) fstest.MapFS {
+	if part == "" && len(hollow) == 0 {
+		return tree
+	}
+	out := fstest.MapFS{}
+	for name, f := range tree {
+		rest, below := name, part == ""
+		if !below {
+			rest, below = strings.CutPrefix(name, part+"/")
+		}
+		if below && !slices.ContainsFunc(hollow, func(h string) bool { return strings.HasPrefix(rest, h+"/") }) {
+			out[rest] = f
+		}
+	}
+	return out
 }
 
 // blocks gives both trees of a copy by blocks. The target's has no superblock and cannot be mounted.

@@ -16,7 +16,7 @@ import (
 type copier struct{ w *world }
 
 func pairOf(j copy.Job) sim.Pair {
-	return sim.Pair{From: j.From, To: j.To, FromDev: j.FromDev, ToDev: j.ToDev, Blocks: j.Engine == plan.EngineExtent, NewUUID: j.NewUUID}
+	return sim.Pair{From: j.From, To: j.To, FromDev: j.FromDev, ToDev: j.ToDev, Blocks: j.Engine == plan.EngineExtent, NewUUID: j.NewUUID, Hollow: j.Hollow}
 }
 
 // Precheck implements copy.Copier.

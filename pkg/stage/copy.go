@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"migrate-init/pkg/copy"
 	"migrate-init/pkg/machine"
@@ -109,14 +111,14 @@ func (e *Env) each(ctx context.Context, stage string, run func(context.Context, 
 			err = e.kernelErrors(stage, &counts, j)
 		}
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, withAdvice(err))
+			return fmt.Errorf("filesystem at %s: %w", n.FS.Mount, withAdvice(err))
 		}
-		e.tell(stage, "%s: %d files, %d bytes", s.FS.Mount, counts.Files, counts.Bytes)
-		e.tellUnread(ctx, stage, key, s.FS.Mount, counts)
+		e.tell(stage, "%s: %d files, %d bytes", n.FS.Mount, counts.Files, counts.Bytes)
+		e.tellUnread(ctx, stage, key, n.FS.Mount, counts)
 		if counts.Unread > 0 && !j.SkipBad {
-			return fmt.Errorf("filesystem at %s: %d places could not be read, and the plan's policy is to stop", s.FS.Mount, counts.Unread)
+			return fmt.Errorf("filesystem at %s: %d places could not be read, and the plan's policy is to stop", n.FS.Mount, counts.Unread)
 		}
-		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: s.FS.Mount, Facts: copyFacts(counts, c.Engine)}); err != nil {
+		if err := e.Record(ctx, Record{Stage: key, Event: Done, Text: n.FS.Mount, Facts: copyFacts(counts, c.Engine)}); err != nil {
 			return err
 		}
 	}
@@ -155,12 +157,12 @@ func copyFacts(c copy.Counts, engine string) map[string]string {
 func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Node) (copy.Job, error) {
 	key := stage + ":" + n.Ref.ID()
 	stamp := fmt.Sprintf("%s; %d", e.stamps()["stamp:"+s.Ref.ID()], e.records.epoch(key))
-	j := copy.Job{From: sourceDir(s.Ref.ID()), To: newDir(n.Ref.ID()), Type: n.FS.Type, Engine: c.Engine, NewUUID: n.Ref.ID(), NewLabel: n.FS.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
-		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: s.FS.Mount, Progress: &p}) })}
+	j := copy.Job{From: path.Join(sourceDir(s.Ref.ID()), c.Path), Hollow: e.Plan.Hollow(c), Part: c.Path != "", To: newDir(n.Ref.ID()), Type: n.FS.Type, Engine: c.Engine, NewUUID: n.Ref.ID(), NewLabel: n.FS.Label, SkipBad: e.Plan.Policy.ReadError == "skip-and-list",
+		Progress: e.noting(ctx, key, func(p copy.Progress) { e.Tell(Event{Stage: stage, Text: n.FS.Mount, Progress: &p}) })}
 	if stage == "copy" {
 		e.keepCheckpoints(ctx, &j, key, stamp)
 		if j.Resume != nil {
-			e.tell(stage, "the copy of %s was interrupted; resuming from its last checkpoint", s.FS.Mount)
+			e.tell(stage, "the copy of %s was interrupted; resuming from its last checkpoint", n.FS.Mount)
 		}
 	}
 	if j.Resume == nil && (stage == "copy" || stage == "precheck" && c.Engine != plan.EngineExtent) {
@@ -199,6 +201,9 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 	if _, err := e.mountSource(ctx, s); err != nil {
 		return j, err
 	}
+	if err := e.isDirectory(s, c.Path); err != nil {
+		return j, err
+	}
 	if _, err := e.mountNew(ctx, n); err != nil {
 		return j, err
 	}
@@ -206,6 +211,27 @@ func (e *Env) job(ctx context.Context, stage string, c plan.Move, s, n *plan.Nod
 		return j, err
 	}
 	return j, e.refresh(ctx)
+}
+
+// isDirectory refuses a part of a source that is none: a symbolic link would lead elsewhere.
+func (e *Env) isDirectory(s *plan.Node, part string) error {
+	if part == "" {
+		return nil
+	}
+	root, err := e.Inside(sourceDir(s.Ref.ID()))
+	if err != nil {
+		return err
+	}
+	for at := strings.TrimPrefix(part, "/"); at != "."; at = path.Dir(at) {
+		st, err := fs.Lstat(root, at)
+		if err == nil && !st.IsDir() {
+			err = errors.New("not a directory")
+		}
+		if err != nil {
+			return fmt.Errorf("source filesystem at %s: %s: %w", s.FS.Mount, part, err)
+		}
+	}
+	return nil
 }
 
 // fresh makes sure that a copy from the start finds nothing of an earlier one.

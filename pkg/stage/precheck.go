@@ -25,10 +25,10 @@ func (e *Env) precheck(ctx context.Context) error {
 		if key := "copy:" + n.Ref.ID(); e.records.Done("precheck:"+n.Ref.ID()) || e.records.Done(key) || e.records.open(key) {
 			continue
 		}
-		e.tell("copy", "%s: checking every file for what cannot be kept", s.FS.Mount)
+		e.tell("copy", "%s: checking every file for what cannot be kept", n.FS.Mount)
 		bad, err := e.precheckOne(ctx, c, s, n)
 		if err != nil {
-			return fmt.Errorf("filesystem at %s: %w", s.FS.Mount, withAdvice(err))
+			return fmt.Errorf("filesystem at %s: %w", n.FS.Mount, withAdvice(err))
 		}
 		forbid = append(forbid, bad...)
 	}
@@ -56,10 +56,10 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Move, s, n *plan.Node) ([]
 	var lines, forbid []string
 	for _, f := range scan.Findings {
 		line := copy.Line(f)
-		e.tell("copy", "%s: %s", s.FS.Mount, line)
+		e.tell("copy", "%s: %s", n.FS.Mount, line)
 		lines = append(lines, line)
 		if copy.Forbids(f, j) {
-			forbid = append(forbid, "filesystem at "+s.FS.Mount+": "+line)
+			forbid = append(forbid, "filesystem at "+n.FS.Mount+": "+line)
 		}
 	}
 	if len(forbid) > 0 {
@@ -75,7 +75,7 @@ func (e *Env) precheckOne(ctx context.Context, c plan.Move, s, n *plan.Node) ([]
 	if len(lines) > 0 {
 		facts["findings"] = strings.Join(lines, "\n")
 	}
-	return nil, e.Record(ctx, Record{Stage: key, Event: Done, Text: s.FS.Mount, Facts: facts})
+	return nil, e.Record(ctx, Record{Stage: key, Event: Done, Text: n.FS.Mount, Facts: facts})
 }
 
 // withAdvice says what helps where the engine of the plan cannot copy a filesystem.

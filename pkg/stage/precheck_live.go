@@ -58,6 +58,8 @@ func liveSeverity(f tree.Finding, j copy.Job) (sev plan.Severity, ok bool) {
 	switch {
 	case f.ID == "tree.mountpoint": // an old kernel; the stages mount the filesystem alone
 		return plan.Warn, true
+	case f.ID == "tree.border": // true of this plan, and not of every copy by files
+		return plan.Warn, true
 	case copy.Forbids(f, j):
 		return plan.Refuse, true
 	}

@@ -97,6 +97,9 @@ func runRewrite(ctx context.Context, e *Env) error {
 func identities(p *plan.Plan) map[string]string {
 	m := map[string]string{}
 	for _, x := range p.Moves {
+		if x.Path != "" {
+			continue // nothing named it
+		}
 		m[x.From.ID()] = x.To.ID()
 	}
 	return m

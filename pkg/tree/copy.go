@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,6 +105,14 @@ func Copy(ctx context.Context, src, dst string, o Options) (Result, error) {
 	c.res.Heads = c.diskMode.heads.Load()
 	return c.res, err
 }
+
+// hollow reports whether a directory is one of Options.Hollow. There are few of them.
+func (o *Options) hollow(d *dir) bool {
+	return len(o.Hollow) > 0 && d.parent != nil && slices.Contains(o.Hollow, d.path(""))
+}
+
+// part reports whether names may lie outside of the copy.
+func (o *Options) part() bool { return o.Part || len(o.Hollow) > 0 }
 
 func set(names []string) map[string]bool {
 	m := make(map[string]bool, len(names))

@@ -14,6 +14,10 @@
 // is copied as a directory, which [Precheck] reports, or becomes a subvolume if
 // Options.Subvolumes names it.
 //
+// One tree can become several: the copy of the first leaves the directories in
+// Options.Hollow empty, and each of these is the source of a copy with
+// Options.Part. A file with names in two of them becomes two files.
+//
 // The algorithm:
 //
 //  1. A directory is created with mode 0700. Its names are read (in chunks of

@@ -44,7 +44,7 @@ type scanner struct {
 }
 
 // Precheck walks the metadata of src and reports, before a copy starts, what a target with the given capabilities will not
-// keep. It uses these Options: Workers, Rotational, Exclude, Live, Progress, OnReadError (with List, what cannot be read is a
+// keep. It uses these Options: Workers, Rotational, Exclude, Hollow, Part, Live, Progress, OnReadError (with List, what cannot be read is a
 // Loss and not a Fail).
 func Precheck(ctx context.Context, src string, caps Caps, o Options) (Scan, error) {
 	r, err := openRoot(Source, src, true, o.plain)
@@ -77,6 +77,9 @@ func (s *scanner) walk() (Scan, error) {
 	s.fds.closeAll()
 	if err != nil {
 		return s.scan, err
+	}
+	if n := s.once.len(); n > 0 && s.o.part() {
+		s.find("tree.border", Info, "", "if the names have to stay one file, keep them on one filesystem", "%d inodes also have names outside of what is copied here: they become separate files", n)
 	}
 	s.addSourceFindings()
 	for _, f := range s.found {

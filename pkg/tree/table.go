@@ -179,6 +179,15 @@ type tables[V any] struct {
 
 const inodeBits = 48
 
+// len returns how many inodes are in it.
+func (t *tables[V]) len() int {
+	n := t.n
+	for _, l := range t.large {
+		n += l.n
+	}
+	return n
+}
+
 // at returns the table and the key for k; the table is nil if there is none yet.
 func (t *tables[V]) at(k inode) (*table[V], uint64) {
 	if k.ino == 0 {

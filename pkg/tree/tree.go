@@ -42,6 +42,12 @@ type Options struct {
 
 	// Exclude has source paths, relative to the root and without a leading slash, that are not copied, with everything below.
 	Exclude []string
+	// Hollow has source paths, relative to the root and without a leading slash, of directories that are made with their metadata but
+	// stay empty: in the target another filesystem is mounted there.
+	Hollow []string
+	// Part says that names of the source's inodes may lie outside of what is copied, as with Hollow: the source is a directory of its
+	// filesystem. A copy may then have fewer names of an inode.
+	Part bool
 	// Subvolumes has source paths, relative to the root and without a leading slash, of directories that become subvolumes of the
 	// target, which must be btrfs. Where it is nil every subvolume of the source becomes a directory. Otherwise it is an error when
 	// a subvolume is neither in it nor in Exclude: then the source is not what the caller takes it for.

@@ -74,8 +74,8 @@ type linkPair struct{ toLow, toHigh, left uint32 }
 // the data of the target from its disk. For the data of the source it uses Options.Hashes, or reads it if there is no hash. An
 // error means that Verify could not finish; differences are in the Report.
 //
-// It uses these Options: Workers, Rotational, DiskKnown, Tell, OnReadError, Progress, ProgressEvery, Exclude, Subvolumes, TargetOnly,
-// Hashes, Reread, MaxDifferences.
+// It uses these Options: Workers, Rotational, DiskKnown, Tell, OnReadError, Progress, ProgressEvery, Exclude, Hollow, Part, Subvolumes,
+// TargetOnly, Hashes, Reread, MaxDifferences.
 func Verify(ctx context.Context, src, dst string, o Options) (Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -273,7 +273,7 @@ func (v *verifier) extras(w *worker, d *dir) error {
 		for _, e := range es {
 			path := d.path(e.name)
 			var st stat
-			if statAt(d.src, e.name, &st) == nil && !v.exclude[path] {
+			if statAt(d.src, e.name, &st) == nil && !v.exclude[path] && !v.o.hollow(d) {
 				continue
 			}
 			left--
