@@ -30,7 +30,6 @@ func (b *builder) booting() {
 		}
 	}
 	b.block(bt, l)
-	b.leaveBlock(l)
 	if bt.Root == "" {
 		b.refuse("root filesystem", "add its line to /etc/fstab", "no planned filesystem is mounted at /")
 	}
@@ -50,10 +49,6 @@ func (b *builder) block(bt *Booting, l Loader) {
 		return
 	}
 	disk := disks[0]
-	// One that leaves the old arrays has no room for it before the image runs.
-	if i := slices.IndexFunc(disks, func(n *Node) bool { return !b.p.Leaves(n.Ref) }); i >= 0 {
-		disk = disks[i]
-	}
 	for _, n := range b.p.Target.Parts(disk.Ref) {
 		switch {
 		case n.Part.Role != RoleOneShot:

@@ -30,8 +30,6 @@ func checks() []check {
 		{"source.present", everywhere, checkSource, okSource},
 		{"source.whole", everywhere, checkWhole, okWhole},
 		{"source.arrays", Planning | Live, checkSourceArrays, okSourceArrays},
-		{"source.leaves", Planning | Live, checkLeave, okLeave},
-		{"source.left", Offline, checkLeft, okLeave},
 		{"source.volumes", Planning | Live, checkVolumes, okVolumes},
 		{"source.subvolumes", Planning | Live, checkSubvolumes, okSubvolumes},
 		{"table.whole", Planning | Live, checkTables, okTables},
@@ -65,9 +63,6 @@ func checks() []check {
 // Check compares a plan with facts: every check of the moment answers, at least with an OK.
 func Check(p *Plan, f *Facts, when Moment) Findings {
 	var out Findings
-	if when != Offline {
-		f = f.after(p.Leave, p.Source)
-	}
 	for _, c := range checks() {
 		if c.when&when == 0 {
 			continue

@@ -36,7 +36,7 @@ func (p *Plan) Explain(f *Facts, text StageText) string {
 }
 
 // OldDisks names the source disks for people.
-func (p *Plan) OldDisks() string { return nodesOf(p.OldOwn()) }
+func (p *Plan) OldDisks() string { return nodesOf(p.Source.Disks()) }
 
 // NewTargets names the disks that the migration writes before finish.
 func (p *Plan) NewTargets() string { return nodesOf(p.NewDisks()) }

@@ -20,7 +20,6 @@ type Facts struct {
 	Distro   Distro        `json:"distro"`
 	Problems []Problem     `json:"problems,omitempty"` // what could not be read, and why
 	Rules    Rules         `json:"-"`                  // those by which it was looked
-	asIs     *Facts        // what was seen, where these facts are what will be; see Facts.after
 }
 
 // Machine is the identity of the machine and of who asks.
@@ -175,7 +174,6 @@ type Array struct {
 	Node     string   `json:"node,omitempty"` // "md127" when it runs
 	State    string   `json:"state,omitempty"`
 	Degraded int      `json:"degraded,omitempty"`
-	Bitmap   bool     `json:"bitmap,omitempty"`    // a member that was away is brought up to date by a bitmap
 	Journal  bool     `json:"journal,omitempty"`   // writes go through a journal device
 	NoLayout bool     `json:"no_layout,omitempty"` // RAID0 of unequal members that does not say which of two layouts it has
 	Sync     string   `json:"sync,omitempty"`      // sync_action

@@ -145,7 +145,7 @@ func (b *builder) slots(l layout, r raid, news []*Device) []member {
 		out = append(out, member{dev: d, disk: n})
 	}
 	for i, d := range b.disks {
-		if joins && !b.borrowed(d) {
+		if joins {
 			out = append(out, member{dev: d, disk: diskNode(d, oldKey(i)), joins: true})
 		}
 	}

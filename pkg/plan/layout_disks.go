@@ -33,7 +33,7 @@ func (b *builder) newDisks() []*Device {
 		}
 	}
 	for _, w := range b.in.Wipe {
-		if d := b.f.Dev(w); !slices.Contains(out, d) && !b.borrowed(d) && b.out.Err() == nil {
+		if !slices.Contains(out, b.f.Dev(w)) && b.out.Err() == nil {
 			b.refuse("--wipe "+w, "name the target disk itself: --wipe "+strings.ReplaceAll(pathsOf(out), ", ", " or --wipe "), "it is not a target disk of this plan")
 		}
 	}
@@ -44,7 +44,9 @@ func (b *builder) newDisks() []*Device {
 }
 
 // wipes reports whether what is known to be on a disk may be destroyed.
-func (b *builder) wipes(d *Device) bool { return b.wiped(d) || d.Name == b.leaver }
+func (b *builder) wipes(d *Device) bool {
+	return slices.ContainsFunc(b.in.Wipe, func(w string) bool { return b.f.Dev(w) == d })
+}
 
 // smallest is the member that decides how much of each one is used.
 func (b *builder) smallest() *Device {

@@ -13,7 +13,6 @@ type bootxFacts struct {
 	NoOneShot string `json:"no_one_shot,omitempty"`
 	Place     string `json:"place"`
 	Locked    bool   `json:"locked,omitempty"`
-	Block     bool   `json:"block,omitempty"` // what boots once is in a block on the target
 }
 
 func (x bootxFacts) own() json.RawMessage {
@@ -32,7 +31,6 @@ func testLoaders() []Loader {
 	return []Loader{
 		{
 			Name: "bootx", Title: "bootx on BIOS", Look: none, Parts: []Reserved{{RoleBIOSGrub, "BIOS boot", mib}, {RoleOneShot, "migrate-init boot block", mib}}, Sector: 512,
-			NeedsBlock: func(f *Facts) bool { return bootxOf(f).Block },
 			OneShot: func(f *Facts) (string, Findings) {
 				if why := bootxOf(f).NoOneShot; why != "" {
 					return "", Findings{{Subject: "one-shot boot entry", Detail: why, Fix: "repair bootx"}}

@@ -24,9 +24,6 @@ type Intent struct {
 
 	Types          map[string]string // the type of the new filesystem, by mount point, where it changes
 	LeaveSnapshots bool              // agrees that snapshots which fstab does not mount are left behind
-
-	AcceptDegraded bool   // a target disk may leave the source's arrays, which are without redundancy then
-	Spare          string // a disk that takes its place until finish
 }
 
 const (
@@ -49,9 +46,6 @@ type builder struct {
 	root  *Device   // the device mounted at /
 	disks []*Device // the source disks, in natural order: everything on them is moved, left behind or given up
 	srcs  []source
-
-	leaver string // the name of the target disk that leaves the source's arrays, "" for none
-	lent   Graph  // the disk that is lent, and its partitions
 
 	members []member
 	proto   MD // what all planned arrays have in common
@@ -85,10 +79,6 @@ func New(in Intent, f *Facts) (*Plan, Findings, error) {
 	b.p.Machine = Host{f.Machine.ID, f.Machine.Product, f.Machine.Hostname, f.Firmware, f.Distro.Family, f.Distro.Initrd}
 	if err := b.p.Policy.check(); err != nil {
 		return nil, nil, err
-	}
-	b.leaving()
-	if err := b.out.Err(); err != nil {
-		return nil, b.out, err
 	}
 	b.findSource()
 	if b.out.Err() == nil {

@@ -37,11 +37,9 @@ type Plan struct {
 	Moves   []Move   `toml:"move" json:"moves"`
 	// Overlays are the source volumes that are read through snapshots in memory.
 	Overlays []Overlay `toml:"overlay,omitempty" json:"overlays,omitempty"`
-	// Leave is set where a target disk is a member of the source's arrays.
-	Leave  *Leave `toml:"leave,omitempty" json:"leave,omitempty"`
-	Source Graph  `toml:"source" json:"source"`
-	Target Graph  `toml:"target" json:"target"`
-	Final  Graph  `toml:"final" json:"final"`
+	Source   Graph     `toml:"source" json:"source"`
+	Target   Graph     `toml:"target" json:"target"`
+	Final    Graph     `toml:"final" json:"final"`
 }
 
 // Policy is what the administrator may edit without a new plan.

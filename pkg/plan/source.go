@@ -53,7 +53,7 @@ func (b *builder) findSource() {
 func (b *builder) sourceGraph(seen Graph) Graph {
 	keys := map[Ref]Ref{}
 	for i, d := range b.disks {
-		keys[b.f.refTo(d.Name)] = b.diskRef(i)
+		keys[b.f.refTo(d.Name)] = Ref("disk:" + oldKey(i))
 	}
 	var below, on, swaps Graph
 	for _, s := range b.srcs {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -155,19 +156,19 @@ func (f *Facts) leaving(d *Device) string {
 	var out []string
 	for _, n := range f.climb([]*Device{d}).layers {
 		a := f.Array(n.Ref.ID())
-		if n.MD == nil || a == nil || !a.redundant() {
+		if n.MD == nil || a == nil || n.MD.Level != 1 || len(a.Members) < 2 {
 			return ""
 		}
 		for _, m := range a.Members {
 			if x := f.Dev(m.Device); x != nil && f.DiskOf(x.Name) == d {
-				out = append(out, x.Path)
+				out = append(out, fmt.Sprintf("mdadm %s --fail %s --remove %s", n.Was, x.Path, x.Path))
 			}
 		}
 	}
 	if len(out) == 0 {
 		return ""
 	}
-	return "; or let schedule take it out of its mirrors: --spare /dev/NAME with a disk that takes its place until finish, or --accept-degraded, and they are without redundancy then"
+	return "; or take it out of its mirrors, which are without redundancy then: " + strings.Join(out, "; ") + "; and pass --wipe " + d.Path
 }
 
 // seenAs names a layer that was seen, for people: by its device where it has one.

@@ -322,7 +322,7 @@ func TestSourcesRefused(t *testing.T) {
 		"leave a member":               {func(_ *Facts, in *Intent) { in.Leave = []string{"/dev/vdb3"} }, "plan.source", []string{"--leave /dev/vdb3", "/dev/md127 lies on it"}},
 		"leave the root":               {func(_ *Facts, in *Intent) { in.Leave = []string{"/dev/md126"} }, "plan.source", []string{"--leave /dev/md126", "always moved"}},
 		"leave another disk":           {func(_ *Facts, in *Intent) { in.Leave = []string{"/dev/vdc"} }, "plan.source", []string{"--leave /dev/vdc", "not a partition"}},
-		"the new disk is a member":     {func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vdb"} }, "plan.source", []string{"target disk /dev/vdb", "it is a source disk: /dev/md126 is on it", "let schedule take it out of its mirrors: --spare /dev/NAME"}},
+		"the new disk is a member":     {func(_ *Facts, in *Intent) { in.Disks = []string{"/dev/vdb"} }, "plan.source", []string{"target disk /dev/vdb", "it is a source disk: /dev/md126 is on it", "mdadm /dev/md126 --fail /dev/vdb2 --remove /dev/vdb2; mdadm /dev/md127 --fail /dev/vdb3 --remove /dev/vdb3; and pass --wipe /dev/vdb"}},
 		"mounted, not in fstab": {func(f *Facts, _ *Intent) {
 			withPart(f, 1, RoleRaid, member).Holders = []string{"md5"}
 			f.Devices = append(f.Devices, Device{Name: "md5", Path: "/dev/md5", Kind: KindArray, Size: gib, Sector: 512, MountedAt: []string{"/data"}, Contents: []Content{fsOf("ext4", "77", 0)}})

@@ -167,7 +167,7 @@ func (d *Device) remnants() bool {
 // refOf is the reference of a volume in the plan, "" where it has no identity.
 func (b *builder) refOf(p *Device) Ref {
 	if i := slices.Index(b.disks, p); i >= 0 {
-		return b.diskRef(i)
+		return Ref("disk:" + oldKey(i))
 	}
 	return b.f.refTo(p.Name)
 }

@@ -53,10 +53,8 @@ func (p *Plan) validate() error {
 	if what := p.Boot.invalid(p); what != "" {
 		return bad("%s", what)
 	}
-	for _, what := range []string{p.invalidOverlay(), p.invalidLeave()} {
-		if what != "" {
-			return bad("%s", what)
-		}
+	if what := p.invalidOverlay(); what != "" {
+		return bad("%s", what)
 	}
 	if what := p.unmoved(); what != "" {
 		return bad("%s", what)

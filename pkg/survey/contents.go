@@ -217,7 +217,7 @@ func (l *looker) members(d *plan.Device, supers []md.Superblock) {
 		uuid := s.UUID.String()
 		a := l.f.Array(uuid)
 		if a == nil {
-			l.f.Arrays = append(l.f.Arrays, plan.Array{UUID: uuid, Name: s.Name, Level: strconv.Itoa(s.Level), Metadata: string(s.Version), Devices: s.RaidDisks, Bitmap: s.Features.Has(md.FeatureBitmap)})
+			l.f.Arrays = append(l.f.Arrays, plan.Array{UUID: uuid, Name: s.Name, Level: strconv.Itoa(s.Level), Metadata: string(s.Version), Devices: s.RaidDisks})
 			a = &l.f.Arrays[len(l.f.Arrays)-1]
 		}
 		m := plan.Member{Device: d.Name, Role: -1, Events: s.Events, Updated: s.UTime.Unix(), State: s.ArrayState()}
