@@ -21,7 +21,7 @@ type planting struct {
 
 // plantings are a kind of layer, crate, and a filesystem type, grain.
 func plantings() []planting {
-	field := "	Swap    *Swap    `toml:\"swap,omitempty\" json:\"swap,omitempty\"`\n"
+	field := "	Swap *Swap `toml:\"swap,omitempty\" json:\"swap,omitempty\"`\n"
 	kinds := [2]string{"swapKind()}", "swapKind(), crateKind()}"}
 	return []planting{
 		{"plan", []string{"kind_crate.go", "crate_test.go"}, "kind.go", [][2]string{{field, field + "	Crate *Crate `toml:\"crate,omitempty\" json:\"crate,omitempty\"`\n"}, kinds}},

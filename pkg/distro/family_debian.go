@@ -12,7 +12,6 @@ func debian() Family {
 		Family: plan.Family{
 			Name: "debian", Title: "Debian and its relatives", IDs: []string{"debian"},
 			Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES", Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE",
-			Pools: []string{"zfsutils-linux", "zfs-initramfs"}, PoolModules: "zfs-dkms",
 			Kernels: "boot/vmlinuz-*", State: []string{"/var/lib/dpkg"}, MDConf: "etc/mdadm/mdadm.conf", MDConfElse: []string{"etc/mdadm.conf"}, Debconf: "var/cache/debconf/config.dat", Installed: dpkgInstalled, Version: dpkgVersion,
 		},
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"},

@@ -93,7 +93,6 @@ func decompress(kind string, data []byte) ([]byte, error) {
 // Info is the .modinfo section of a module.
 type Info struct {
 	Name       string
-	Version    string   // of the module itself, where it has one
 	VerMagic   string   // "6.1.0-56-cloud-amd64 SMP preempt mod_unload modversions "
 	Depends    []string // canonical names
 	Firmware   []string // below /lib/firmware
@@ -135,8 +134,6 @@ func ReadInfo(module []byte) (info Info, err error) {
 		switch key {
 		case "name":
 			info.Name = Name(value)
-		case "version":
-			info.Version = value
 		case "vermagic":
 			info.VerMagic = value
 		case "depends":

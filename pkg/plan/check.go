@@ -45,8 +45,6 @@ func checks() []check {
 		{"package.present", Planning | Live, checkPackages, okPackages},
 		{"kernel.modules", Planning | Live, checkKernels, okKernels},
 		{"array.kernels", Planning | Live, checkArrayKernels, okArrayKernels},
-		{"pool.modules", Planning | Live, checkPoolModules, okPoolModules},
-		{"pool.host-id", Planning | Live, checkHostID, okHostID},
 		{"boot.one-shot", Planning | Live, checkOneShot, okOneShot},
 		{"boot.sectors", Planning | Live, checkSectors, okSectors},
 		{"boot.room", Planning | Live, checkRoom, okRoom},

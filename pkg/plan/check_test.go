@@ -222,7 +222,7 @@ func TestCheckIDs(t *testing.T) {
 		got = append(got, c.id)
 	}
 	stable := []string{"survey.complete", "user.root", "machine.same", "source.present", "source.whole", "source.arrays", "source.volumes", "source.subvolumes", "table.whole", "source.clean", "swap.hibernation", "target.present", "target.unused", "target.empty", "target.room",
-		"identity.unique", "array.name", "filesystem.type", "package.present", "kernel.modules", "array.kernels", "pool.modules", "pool.host-id", "boot.one-shot", "boot.sectors", "boot.room", "memory.room", "schedule.once", "init.confirm", "fstab.same", "fstab.resolves", "names.resolve", "boot.resume"}
+		"identity.unique", "array.name", "filesystem.type", "package.present", "kernel.modules", "array.kernels", "boot.one-shot", "boot.sectors", "boot.room", "memory.room", "schedule.once", "init.confirm", "fstab.same", "fstab.resolves", "names.resolve", "boot.resume"}
 	if !slices.Equal(got, stable) {
 		t.Errorf("ids are %q", got)
 	}

@@ -9,7 +9,7 @@ import (
 // there are any only a look at each of them tells.
 func checkTypes(p *Plan, _ *Facts, a *answers) {
 	for _, n := range p.Target.Filesystems() {
-		if t := FSTypeOf(n.FS.Type); !t.Movable && !t.Pool {
+		if !FSTypeOf(n.FS.Type).Movable {
 			refuseType(a, n.FS.Mount, n.FS.Type)
 		}
 	}
@@ -39,7 +39,7 @@ func checkPackages(p *Plan, f *Facts, a *answers) {
 		return
 	}
 	var missing []string
-	for _, name := range p.packages(f) {
+	for _, name := range p.packages() {
 		if !slices.ContainsFunc(f.Distro.Packages, func(x Package) bool { return x.Name == name && x.Installed }) {
 			missing = append(missing, name)
 		}

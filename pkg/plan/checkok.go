@@ -131,8 +131,8 @@ func okTypes(p *Plan, _ *Facts) string {
 	return strings.Join(out, ", ") + " can be moved"
 }
 
-func okPackages(p *Plan, f *Facts) string {
-	return "installed: " + orNothing(strings.Join(p.packages(f), ", "))
+func okPackages(p *Plan, _ *Facts) string {
+	return "installed: " + orNothing(strings.Join(p.packages(), ", "))
 }
 
 func okKernels(p *Plan, f *Facts) string {

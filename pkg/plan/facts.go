@@ -11,8 +11,6 @@ type Facts struct {
 	Arrays   []Array       `json:"arrays,omitempty"`
 	Groups   []VolumeGroup `json:"groups,omitempty"`
 	Crypts   []Crypt       `json:"crypts,omitempty"`
-	Pools    []StoragePool `json:"pools,omitempty"`
-	Pooling  Pooling       `json:"pooling,omitzero"`
 	Mounts   []Mount       `json:"mounts,omitempty"`
 	Fstab    []Fstab       `json:"fstab,omitempty"`
 	Uses     []Use         `json:"uses,omitempty"` // what else names devices
@@ -151,10 +149,8 @@ type Content struct {
 	Subvolumes *Subvolumes `json:"subvolumes,omitempty"`
 	// Env is the environment block in a filesystem that holds nothing else, by which a boot loader starts a migration once:
 	// NAME=VALUE each.
-	Env []string `json:"env,omitempty"`
-	// Pool is the label of a pool's device.
-	Pool *PoolLabel `json:"pool,omitempty"`
-	Wipe []Span     `json:"wipe,omitempty"` // what to zero so that it is not seen any more
+	Env  []string `json:"env,omitempty"`
+	Wipe []Span   `json:"wipe,omitempty"` // what to zero so that it is not seen any more
 }
 
 // Span is a range of bytes.
@@ -237,8 +233,7 @@ type Image struct {
 	Release string `json:"release"` // as the file inside says
 	Path    string `json:"path"`
 	Initrd  string `json:"initrd,omitempty"`
-	Modules bool   `json:"modules"`       // /lib/modules/RELEASE/modules.dep exists
-	ZFS     string `json:"zfs,omitempty"` // the version of the module zfs that it would load, "" for none
+	Modules bool   `json:"modules"` // /lib/modules/RELEASE/modules.dep exists
 	Size    int64  `json:"size"`
 }
 

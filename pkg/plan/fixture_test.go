@@ -40,7 +40,7 @@ func good() *Facts {
 		},
 		Boot: Boot{Loader: "bootx", Config: "/boot/bootx/bootx.conf", Device: "vda2", Dir: "/boot", Own: bootxFacts{Place: "/boot"}.own(),
 			Kernels: []Image{{Release: "6.1.0-18-amd64", Path: "/boot/vmlinuz-6.1.0-18-amd64", Initrd: "/boot/initrd.img-6.1.0-18-amd64", Modules: true, Size: 8 * mib}}},
-		Distro: Distro{ID: "debian", Version: "12", Family: "debian", Initrd: "initramfs-tools", Init: "systemd", Packages: []Package{{"mdadm", true, ""}, {"e2fsprogs", true, ""}, {"xfsprogs", false, ""}, {"btrfs-progs", false, ""}, {"zfsutils-linux", false, ""}, {"zfs-initramfs", false, ""}}},
+		Distro: Distro{ID: "debian", Version: "12", Family: "debian", Initrd: "initramfs-tools", Init: "systemd", Packages: []Package{{"mdadm", true, ""}, {"e2fsprogs", true, ""}, {"xfsprogs", false, ""}, {"btrfs-progs", false, ""}}},
 		Rules: Rules{
 			Families: []Family{{Name: "debian", Title: "Debian and its relatives", Install: "apt-get install PACKAGES", Reinstall: "apt-get install --reinstall PACKAGES",
 				Tidy: "apt-get autoremove --purge", Kernel: "linux-image-RELEASE", State: []string{"/var/lib/dpkg"}}},

@@ -68,9 +68,6 @@ type FSFixes struct {
 // SwapType is the type of swap areas in fstab and to the programs that make them.
 const SwapType = "swap"
 
-// PoolType is the type of the filesystems in a pool.
-const PoolType = "zfs"
-
 // FSTypes is the table.
 func FSTypes() []FSType {
 	return append(extTypes(),
@@ -89,7 +86,7 @@ func FSTypes() []FSType {
 		FSType{Name: "iso9660", Quiet: true, Module: "isofs"},
 		FSType{Name: "squashfs", Quiet: true, Module: "squashfs"},
 		FSType{Name: "erofs", Quiet: true, Module: "erofs"},
-		FSType{Name: PoolType, Pool: true, Module: "zfs", Tools: FSTools{Make: "zfs"}},
+		FSType{Name: "zfs", Pool: true, Module: "zfs"},
 		FSType{Name: SwapType, Tools: FSTools{Package: "util-linux", Make: "mkswap"}, Fixes: FSFixes{UUID: "mkswap DEV", Label: "mkswap -L LABEL DEV"}},
 	)
 }

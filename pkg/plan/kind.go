@@ -3,16 +3,14 @@ package plan
 // Layer is what a node is: exactly one field is set. A new kind of layer is a field here, a row in kinds, and a file of
 // its own here and in each room that looks at it, makes it or packs what it needs.
 type Layer struct {
-	Disk    *Disk    `toml:"disk,omitempty" json:"disk,omitempty"`
-	Part    *Part    `toml:"part,omitempty" json:"part,omitempty"`
-	MD      *MD      `toml:"md,omitempty" json:"md,omitempty"`
-	LUKS    *LUKS    `toml:"luks,omitempty" json:"luks,omitempty"`
-	VG      *VG      `toml:"vg,omitempty" json:"vg,omitempty"`
-	LV      *LV      `toml:"lv,omitempty" json:"lv,omitempty"`
-	Pool    *Pool    `toml:"pool,omitempty" json:"pool,omitempty"`
-	Dataset *Dataset `toml:"dataset,omitempty" json:"dataset,omitempty"`
-	FS      *FS      `toml:"fs,omitempty" json:"fs,omitempty"`
-	Swap    *Swap    `toml:"swap,omitempty" json:"swap,omitempty"`
+	Disk *Disk `toml:"disk,omitempty" json:"disk,omitempty"`
+	Part *Part `toml:"part,omitempty" json:"part,omitempty"`
+	MD   *MD   `toml:"md,omitempty" json:"md,omitempty"`
+	LUKS *LUKS `toml:"luks,omitempty" json:"luks,omitempty"`
+	VG   *VG   `toml:"vg,omitempty" json:"vg,omitempty"`
+	LV   *LV   `toml:"lv,omitempty" json:"lv,omitempty"`
+	FS   *FS   `toml:"fs,omitempty" json:"fs,omitempty"`
+	Swap *Swap `toml:"swap,omitempty" json:"swap,omitempty"`
 }
 
 // kind is a row of the table of layers.
@@ -44,7 +42,7 @@ type kind struct {
 
 // kinds is every kind of layer, the lowest first.
 func kinds() []kind {
-	return []kind{diskKind(), partKind(), mdKind(), luksKind(), vgKind(), lvKind(), poolKind(), datasetKind(), fsKind(), swapKind()}
+	return []kind{diskKind(), partKind(), mdKind(), luksKind(), vgKind(), lvKind(), fsKind(), swapKind()}
 }
 
 // kindOf returns the row of a node; ok is false where none or several fields are set, or the Ref is of another kind.

@@ -12,7 +12,6 @@ const (
 	RoleJournal  = "journal"
 	RoleOneShot  = "one-shot"
 	RoleRaid     = "raid"
-	RoleZFS      = "zfs"
 	RoleSwap     = "swap"
 	RoleLinux    = "linux"
 	RoleOther    = "other"

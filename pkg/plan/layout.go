@@ -7,7 +7,6 @@ import "slices"
 type layout struct {
 	name  string // as --to has it
 	level int
-	vdev  string // of a pool: the type of its vdev, and level is that of the arrays beside it
 	// keeps reports whether the old disks stay as they are, with so many new ones, unless --old says otherwise.
 	keeps func(news int) bool
 }
@@ -15,27 +14,12 @@ type layout struct {
 // layouts is the table.
 func layouts() []layout {
 	never := func(int) bool { return false }
-	// No old disk can join a raidz: it has all its devices when it is made.
-	always := func(int) bool { return true }
 	return []layout{
 		{name: "raid1", level: 1, keeps: func(news int) bool { return news > 1 }},
 		{name: "raid5", level: 5, keeps: never},
 		{name: "raid6", level: 6, keeps: never},
 		{name: "raid10", level: 10, keeps: never},
-		{name: "zfs-mirror", level: 1, vdev: "mirror", keeps: func(news int) bool { return news > 1 }},
-		{name: "raidz1", level: 1, vdev: "raidz1", keeps: always},
-		{name: "raidz2", level: 1, vdev: "raidz2", keeps: always},
-		{name: "raidz3", level: 1, vdev: "raidz3", keeps: always},
 	}
-}
-
-// raid is what the layout asks of its members.
-func (l layout) raid() raid {
-	if v, ok := vdevOf(l.vdev); ok {
-		return v.raid()
-	}
-	r, _ := raidOf(l.level)
-	return r
 }
 
 // Layouts are the names that --to takes, as a sentence lists them.
@@ -77,7 +61,7 @@ type member struct {
 func (b *builder) arrays(l layout) {
 	b.id = "plan.target"
 	b.proto = MD{Level: l.level, Metadata: b.metadata(), Bitmap: true}
-	r := l.raid()
+	r, _ := raidOf(l.level)
 	if r.chunked {
 		b.proto.Chunk = sizeChunk
 	}
@@ -96,24 +80,10 @@ func (b *builder) arrays(l layout) {
 		return
 	}
 	b.sectors()
-	if l.vdev != "" {
-		b.pool(l)
-		return
-	}
 	places := b.places()
 	if b.out.Err() != nil {
 		return
 	}
-	b.drivers()
-	b.build(places)
-	if b.p.WriteHole() {
-		b.warn("layout "+l.name, "run finish soon, and shut the machine down cleanly until then; with enough new disks (--old keep) the arrays are whole from the start",
-			"until finish is complete the arrays have no redundancy, and a power cut may damage blocks beside those that were being written, unnoticed; the new system starts all the same")
-	}
-}
-
-// drivers are the modules that reach the disks of the plan.
-func (b *builder) drivers() {
 	lists := [][]string{}
 	for _, m := range b.members {
 		lists = append(lists, m.dev.Drivers)
@@ -122,6 +92,11 @@ func (b *builder) drivers() {
 		lists = append(lists, d.Drivers)
 	}
 	b.p.Drivers = merge(lists...)
+	b.build(places)
+	if b.p.WriteHole() {
+		b.warn("layout "+l.name, "run finish soon, and shut the machine down cleanly until then; with enough new disks (--old keep) the arrays are whole from the start",
+			"until finish is complete the arrays have no redundancy, and a power cut may damage blocks beside those that were being written, unnoticed; the new system starts all the same")
+	}
 }
 
 func (b *builder) metadata() string {

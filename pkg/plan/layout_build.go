@@ -2,13 +2,14 @@ package plan
 
 import "slices"
 
-// partitions gives each member its table: the references of its partitions, by place and slot, and the nodes of the disks that are
-// there from the start and of those that join later.
-func (b *builder) partitions(places []place) (parts [][]Ref, target, later Graph) {
-	parts = make([][]Ref, len(places))
+// build makes Target and Final of what was laid out: each source's volume is an array of which every member has a partition.
+// Until finish, the slots of old disks are empty.
+func (b *builder) build(places []place) {
+	parts := make([][]Ref, len(places)) // by place and slot
 	for i := range parts {
 		parts[i] = make([]Ref, len(b.members))
 	}
+	var target, later Graph
 	for k := range b.members {
 		m := &b.members[k]
 		m.disk.Disk.Scheme, m.disk.Disk.Table = "gpt", b.ids.uuid()
@@ -31,45 +32,26 @@ func (b *builder) partitions(places []place) (parts [][]Ref, target, later Graph
 			target = append(target, g...)
 		}
 	}
-	return parts, target, later
-}
-
-// array is the array on the partitions of a place: as it is before finish, and whole.
-func (b *builder) array(x place, parts []Ref, node func() string) (now, whole Node) {
-	md := b.proto
-	md.Name, md.Node = arrayName(b.f.Machine.Hostname, x.Name), node()
-	a := Node{Ref: Ref("md:" + b.ids.array()), On: parts, Layer: Layer{MD: &md}}
-	for range b.members {
-		md.Devices = append(md.Devices, b.ids.array())
-	}
-	now = a
-	now.On = b.untilFinish(a.On)
-	return now, a
-}
-
-// untilFinish are the slots of an array or pool with those empty that are filled later.
-func (b *builder) untilFinish(on []Ref) []Ref {
-	out := slices.Clone(on)
-	for _, m := range b.members {
-		if m.joins || m.waits {
-			out[m.slot] = ""
-		}
-	}
-	return out
-}
-
-// build makes Target and Final of what was laid out: each source's volume is an array of which every member has a partition.
-// Until finish, the slots of old disks are empty.
-func (b *builder) build(places []place) {
-	parts, target, later := b.partitions(places)
 	var arrays, whole, on, swaps Graph
 	labels, node := b.f.inUse(TagLabel), b.nodes()
 	for i, x := range places {
 		if x.src == nil {
 			continue
 		}
-		a, full := b.array(x, parts[i], node)
-		arrays, whole = append(arrays, a), append(whole, full)
+		md := b.proto
+		md.Name, md.Node = arrayName(b.f.Machine.Hostname, x.Name), node()
+		a := Node{Ref: Ref("md:" + b.ids.array()), On: parts[i], Layer: Layer{MD: &md}}
+		for range b.members {
+			md.Devices = append(md.Devices, b.ids.array())
+		}
+		whole = append(whole, a)
+		a.On = slices.Clone(a.On)
+		for _, m := range b.members {
+			if m.joins || m.waits {
+				a.On[m.slot] = ""
+			}
+		}
+		arrays = append(arrays, a)
 		n := b.successor(x.src, a.Ref, b.room(x.size), labels)
 		if n.FS != nil {
 			on = append(on, n)

@@ -34,9 +34,17 @@ func leastSwap(n int64) int64 { return max(n/2, min(n, 64*mib)) }
 
 // places lays the members out: what the boot loader and the journal need, then each source in its old order.
 func (b *builder) places() []place {
-	out, add := b.ownPlaces()
+	var out []place
+	names := b.taken() // the old system has to stay bootable beside the new disks
+	add := func(role, name string, size int64, src *source) {
+		out = append(out, place{Part: Part{Number: len(out) + 1, Role: role, Name: unique(names, name)}, size: size, src: src})
+	}
+	for _, r := range b.f.loader().Parts {
+		add(r.Role, r.Name, r.Size, nil)
+	}
+	add(RoleJournal, "migrate-init journal", sizeJournal, nil)
 	total := b.smallest().Size - endGap - mib
-	for _, p := range *out {
+	for _, p := range out {
 		total -= p.size
 	}
 	sizes := b.sizes(total)
@@ -46,25 +54,6 @@ func (b *builder) places() []place {
 	for i := range b.srcs {
 		add(RoleRaid, b.srcs[i].name(), sizes[i], &b.srcs[i])
 	}
-	return placed(*out)
-}
-
-// ownPlaces are those of the boot loader and the journal, and what adds further ones.
-func (b *builder) ownPlaces() (out *[]place, add func(role, name string, size int64, src *source)) {
-	out = &[]place{}
-	names := b.taken() // the old system has to stay bootable beside the new disks
-	add = func(role, name string, size int64, src *source) {
-		*out = append(*out, place{Part: Part{Number: len(*out) + 1, Role: role, Name: unique(names, name)}, size: size, src: src})
-	}
-	for _, r := range b.f.loader().Parts {
-		add(r.Role, r.Name, r.Size, nil)
-	}
-	add(RoleJournal, "migrate-init journal", sizeJournal, nil)
-	return out, add
-}
-
-// placed puts places one behind the other.
-func placed(out []place) []place {
 	at := mib
 	for i := range out {
 		out[i].Start = at

@@ -19,9 +19,6 @@ type Intent struct {
 	Now      time.Time
 	Rand     io.Reader
 
-	Pool     string   // the name of a new pool; "" is PoolName
-	Datasets []string // DIR or DIR:NAME=VALUE,...: directories that become datasets of their own, and properties of datasets
-
 	Types          map[string]string // the type of the new filesystem, by mount point, where it changes
 	LeaveSnapshots bool              // agrees that snapshots which fstab does not mount are left behind
 }

@@ -38,9 +38,6 @@ type Family struct {
 	Tidy      string // frees room where kernels are
 	Kernel    string // the package of a kernel; RELEASE stands for its release
 
-	Pools       []string // the packages that a system on a pool needs; none when it cannot be moved to one
-	PoolModules string   // the package of ZFS's kernel modules
-
 	Kernels string   // pattern of kernel images, without the leading slash
 	State   []string // directories that the package tools write while the copied system is rebuilt
 
@@ -153,11 +150,8 @@ func Packages() []string {
 }
 
 // packages lists what the migrated system cannot boot without.
-func (p *Plan) packages(f *Facts) []string {
+func (p *Plan) packages() []string {
 	var out []string
-	if len(p.Target.Pools()) > 0 {
-		out = append(out, f.Rules.Family(p.Machine.Family).Pools...)
-	}
 	if len(p.Target.Arrays()) > 0 {
 		out = append(out, packageMD)
 	}

@@ -142,7 +142,7 @@ func roleOf(typ string) string {
 		return plan.RoleOther
 	}
 	switch k.Name {
-	case plan.RoleBIOSGrub, plan.RoleESP, plan.RoleRaid, plan.RoleZFS, plan.RoleSwap, plan.RoleLinux:
+	case plan.RoleBIOSGrub, plan.RoleESP, plan.RoleRaid, plan.RoleSwap, plan.RoleLinux:
 		return k.Name
 	}
 	return plan.RoleOther
@@ -170,9 +170,6 @@ func content(s probe.Signature) plan.Content {
 		if x.ExternalLog {
 			c.Journal = "without a UUID"
 		}
-	}
-	if s.ZFS != nil {
-		c.Pool = poolLabel(s.ZFS)
 	}
 	if x := s.Btrfs; x != nil {
 		c.Features, c.Members = x.Features, int(min(x.Devices, 1<<16))

@@ -99,7 +99,6 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 		l.peculiar()
 		l.containers()
 		l.groups()
-		l.pools()
 	}
 	if depth >= Whole {
 		l.links()
@@ -108,7 +107,6 @@ func Look(ctx context.Context, w World, depth Depth) (*plan.Facts, error) {
 		l.distro()
 		l.boot()
 		l.uses()
-		l.pooling()
 	}
 	return l.f, nil
 }

@@ -46,7 +46,7 @@ func (l *looker) distro() {
 		l.problem("/"+at, err)
 	}
 	if look := l.w.Rules.Family(d.Family).Installed; look != nil {
-		asked := append(plan.Packages(), l.w.Rules.Family(d.Family).Pools...)
+		asked := plan.Packages()
 		installed := look(l.text, asked)
 		for _, name := range asked {
 			x := plan.Package{Name: name, Installed: slices.Contains(installed, name)}
@@ -104,9 +104,6 @@ func (l *looker) kernel(name string) (plan.Image, bool) {
 	}
 	l.problem(img.Path, err)
 	img.Modules = img.Release != "" && l.exists("lib/modules/"+img.Release+"/modules.dep")
-	if img.Modules {
-		img.ZFS = l.zfsOf(img.Release)
-	}
 	if of := l.w.Rules.Generator(l.f.Distro.Initrd).InitrdOf; of != nil && l.exists(of(name)) {
 		img.Initrd = "/" + of(name)
 	}
