@@ -150,7 +150,6 @@ func craftZFS(at int64, pool string, guid, txg uint64) []byte {
 	tree.number("ashift", 12)
 	top.number("version", 5000)
 	top.text("name", pool)
-	top.text("comment", "of "+pool)
 	top.number("state", 1)
 	top.number("txg", txg)
 	top.number("pool_guid", guid)
@@ -210,7 +209,7 @@ func TestOracleCrafted(t *testing.T) {
 			Signature{Kind: LVM, Type: "LVM2_member", Version: "LVM2 001", UUID: "aBcDeF-0123-4567-89AB-CDEF-GHIJ-KLmnop", Offset: 512, Length: 8, Size: 16 * mib, Checksum: Valid}, nil},
 		{"zfs", zfsDisk(64*mib+size, "rpool", 1234567890123456789, 400),
 			Signature{Kind: ZFS, Type: "zfs_member", Version: "5000", UUID: "1234567890123456789", Label: "rpool", Offset: 16 << 10, Length: 112 << 10, Checksum: Valid,
-				ZFS: &ZFSMember{Pool: "rpool", PoolGUID: "1234567890123456789", VdevGUID: "12345678901234567890", TopGUID: "77", TXG: 400, State: "exported", Comment: "of rpool",
+				ZFS: &ZFSMember{Pool: "rpool", PoolGUID: "1234567890123456789", VdevGUID: "12345678901234567890", TopGUID: "77", TXG: 400, State: "exported",
 					HostID: 0xdeadbeef, HostName: "old-host", Version: 5000, Ashift: 12, TopType: "mirror", Labels: []int{0, 1, 2, 3}}},
 			map[string]string{"UUID_SUB": "12345678901234567890"}},
 	} {

@@ -7,11 +7,7 @@ const (
 	nvUint64 = 8
 	nvString = 9
 	nvList   = 19
-	nvLists  = 20
 )
-
-// maxChildren bounds the devices of a vdev that a label may list; a raidz has at most 255 (include/sys/vdev_raidz_impl.h).
-const maxChildren = 255
 
 // zfsPairs reads the XDR-packed nvlist of a label; ok is false if it is not one or has no device guid.
 func zfsPairs(b []byte) (ZFSMember, bool) {
@@ -20,7 +16,7 @@ func zfsPairs(b []byte) (ZFSMember, bool) {
 	if b[0] != xdr || b[1] > 1 {
 		return m, false
 	}
-	_, ok := nvWalk(b[4:], func(name string, typ uint32, v []byte) {
+	ok := nvWalk(b[4:], func(name string, typ uint32, v []byte) {
 		switch {
 		case typ == nvUint64 && len(v) >= 8:
 			n := binary.BigEndian.Uint64(v)
@@ -44,72 +40,44 @@ func zfsPairs(b []byte) (ZFSMember, bool) {
 			m.Pool, _, _ = xdrString(v)
 		case typ == nvString && name == "hostname":
 			m.HostName, _, _ = xdrString(v)
-		case typ == nvString && name == "comment":
-			m.Comment, _, _ = xdrString(v)
-		case typ == nvList && name == "features_for_read":
-			nvWalk(v, func(name string, _ uint32, _ []byte) { m.Features = append(m.Features, name) })
 		case typ == nvList && name == "vdev_tree":
-			m.tree(v)
+			// The children of the tree are not needed.
+			nvWalk(v, func(name string, typ uint32, v []byte) {
+				switch {
+				case typ == nvUint64 && len(v) >= 8 && name == "ashift":
+					m.Ashift = binary.BigEndian.Uint64(v)
+				case typ == nvString && name == "type":
+					m.TopType, _, _ = xdrString(v)
+				}
+			})
 		}
 	})
 	return m, ok && m.VdevGUID != ""
 }
 
-// tree reads the top-level vdev of a label, and its children one level down: those of a mirror or raidz that is whole.
-func (m *ZFSMember) tree(v []byte) {
-	nvWalk(v, func(name string, typ uint32, v []byte) {
-		switch {
-		case typ == nvUint64 && len(v) >= 8 && name == "ashift":
-			m.Ashift = binary.BigEndian.Uint64(v)
-		case typ == nvUint64 && len(v) >= 8 && name == "nparity":
-			m.Parity = binary.BigEndian.Uint64(v)
-		case typ == nvString && name == "type":
-			m.TopType, _, _ = xdrString(v)
-		case typ == nvLists && name == "children":
-			for len(m.Children) < maxChildren && len(v) >= 8 {
-				var c ZFSChild
-				rest, ok := nvWalk(v, func(name string, typ uint32, v []byte) {
-					switch {
-					case typ == nvUint64 && len(v) >= 8 && name == "guid":
-						c.GUID = decimal(binary.BigEndian.Uint64(v))
-					case typ == nvString && name == "type":
-						c.Type, _, _ = xdrString(v)
-					case typ == nvString && name == "path":
-						c.Path, _, _ = xdrString(v)
-					}
-				})
-				if !ok || c.GUID == "" {
-					return
-				}
-				m.Children, v = append(m.Children, c), rest
-			}
-		}
-	})
-}
-
-// nvWalk calls f for each pair of a packed list, and returns what follows the list. The list has a version, flags, and pairs that
-// each begin with their packed size; a size of zero ends it. nvWalk returns false if the list exceeds its bounds.
-func nvWalk(b []byte, f func(name string, typ uint32, value []byte)) (rest []byte, ok bool) {
+// nvWalk calls f for each pair of a packed list. The list has a version, flags, and pairs that each begin with their
+// packed size; a size of zero ends it. nvWalk returns false if the list exceeds its bounds.
+func nvWalk(b []byte, f func(name string, typ uint32, value []byte)) bool {
 	if len(b) < 8 {
-		return nil, false
+		return false
 	}
 	be := binary.BigEndian
 	for b = b[8:]; len(b) >= 8; {
 		n := int64(be.Uint32(b))
 		if n == 0 {
-			return b[8:], true
+			return true
 		}
 		if n < 20 || n > int64(len(b)) {
-			return nil, false
+			return false
 		}
 		name, rest, ok := xdrString(b[8:n])
 		if !ok || len(rest) < 8 {
-			return nil, false
+			return false
 		}
 		f(name, be.Uint32(rest), rest[8:])
 		b = b[n:]
 	}
-	return nil, false
+	return false
 }
 
 // xdrString reads a counted string, padded to four bytes, and returns it with the rest of b.

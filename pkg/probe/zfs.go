@@ -19,19 +19,7 @@ type ZFSMember struct {
 	Version  uint64
 	Ashift   uint64
 	TopType  string // "mirror", "raidz", "disk" ...
-	Parity   uint64 // of a raidz
-	Comment  string // the pool's property
-	// Children are the devices of the top-level vdev; none where it is one device.
-	Children []ZFSChild
-	Features []string // without which the pool cannot be read
-	Labels   []int    // which of the four are readable: 0-3
-}
-
-// ZFSChild is a device that a label counts among those of its vdev.
-type ZFSChild struct {
-	GUID string
-	Type string // "disk", "file", "replacing", "spare" ...
-	Path string // where it was when the label was written; no identity
+	Labels   []int  // which of the four are readable: 0-3
 }
 
 const zfsLabel = 256 << 10
