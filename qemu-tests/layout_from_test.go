@@ -19,14 +19,15 @@ func TestLayoutFrom(t *testing.T) {
 		sys   lab.System
 		to    int
 		words string
+		root  string // the engine that copies it; "": whichever
 	}{
-		{"MD090", lab.MD090(), 2, ""},
-		{"MD12", lab.MD12(), 2, ""},
-		{"LVM", lab.LVM(), 1, ""},
-		{"LVM2", lab.LVM2(), 2, ""},
-		{"LUKS", lab.LUKS(), 1, ""},
-		{"Xfs", lab.XFS(), 1, ""},
-		{"Btrfs", lab.Btrfs(), 1, ""},
+		{"MD090", lab.MD090(), 2, "", ""},
+		{"MD12", lab.MD12(), 2, "", ""},
+		{"LVM", lab.LVM(), 1, "", ""},
+		{"LVM2", lab.LVM2(), 2, "", ""},
+		{"LUKS", lab.LUKS(), 1, "", ""},
+		{"Xfs", lab.XFS(), 1, "", "extent"},
+		{"Btrfs", lab.Btrfs(), 1, "", "tree"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -39,6 +40,9 @@ func TestLayoutFrom(t *testing.T) {
 			vm := r.oldSystem()
 			r.schedule(vm, "--to raid1 "+r.toDisks()+" "+c.words)
 			vm = r.byKernel(vm)
+			if got := r.status(vm).engine(); c.root != "" && got != c.root {
+				t.Errorf("the root was copied by %q, want %s", got, c.root)
+			}
 			r.sameFiles(vm)
 			r.legs(vm)
 			r.must(vm, "cat /etc/fstab /etc/mdadm/mdadm.conf; swapon --show")

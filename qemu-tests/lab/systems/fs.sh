@@ -1,6 +1,7 @@
-# GPT with swap and one filesystem: xfs, or btrfs with the subvolumes @ and @home.
+# GPT with swap and one filesystem: xfs, or btrfs with the subvolumes @ and @home. Swap is so large that it can give the few
+# MiB for a copy of the xfs by blocks to a disk of the same size.
 layers() {
-	printf '%s\n' "size=1MiB, type=21686148-6449-6E6F-744E-656564454649" "size=64MiB, type=swap" "type=linux" | gpt "$D1"
+	printf '%s\n' "size=1MiB, type=21686148-6449-6E6F-744E-656564454649" "size=96MiB, type=swap" "type=linux" | gpt "$D1"
 	mkswap -q "$(part "$D1" 2)"
 	"mkfs.$FS" -q -f "$(part "$D1" 3)"
 	if [ "$FS" = btrfs ]; then
