@@ -51,7 +51,6 @@ func TestCopy(t *testing.T) {
 		copyPowerCut(t, copyLoad{cuts: 3, files: 600, large: 3, big: 48, rate: 24 << 20, from: 1500 * time.Millisecond, to: 3 * time.Second})
 	})
 	t.Run("Verity", copyVerity)
-	t.Run("Layers", copyLayers)
 	t.Run("PowerCut20", func(t *testing.T) {
 		if !full() {
 			t.Skip("SKIPPED: takes minutes; make qemu-tests runs it, PowerCut3 is the quick one")
