@@ -25,7 +25,8 @@ type Caps struct {
 	XattrTotal       int // total size of the values up to 2 KiB that surely fits one file (of all values if XattrValue is below 4 KiB)
 	FileSize         int64
 	Links            uint32
-	DevMajor         uint32 // largest major number
+	DevMajor         uint32 // largest major number of a device
+	DevMinor         uint32 // largest minor number
 	BlockSize        int64
 	FreeBytes        int64
 	FreeInodes       int64 // 0: allocated on demand
@@ -78,6 +79,10 @@ func ProbeCaps(dst string) (c Caps, err error) {
 	if unix.Mknodat(r.fd, "d", unix.S_IFCHR|0o600, int(unix.Mkdev(4095, 0))) != nil {
 		c.DevMajor = 511 // xfs
 		_ = unix.Mknodat(r.fd, "d", unix.S_IFIFO|0o600, 0)
+	}
+	c.DevMinor = 1<<20 - 1
+	if unix.Mknodat(r.fd, "minor", unix.S_IFCHR|0o600, int(unix.Mkdev(1, c.DevMinor))) != nil {
+		c.DevMinor = 1<<18 - 1 // xfs: sysv_valid_dev in linux/kdev_t.h
 	}
 	c.ProjectSpecial = c.Project && object{fd: r.fd, name: "d"}.setFSX(fsxattr{projid: 1}, 0) == nil
 	for c.FileSize = 1<<63 - 1; c.FileSize > 1<<20 && unix.Ftruncate(fd, c.FileSize) != nil; {

@@ -13,7 +13,7 @@ import (
 func capable() Caps {
 	return Caps{FS: "ext4", TimeMin: -1 << 40, TimeMax: 1 << 40, Nanoseconds: true, Flags: ^uint32(0), XFlags: ^uint32(0), Project: true, ProjectSpecial: true, ACL: true,
 		Reflink: true, Verity: true, User: true, Trusted: true, Security: true, XattrValue: 64 << 10, XattrTotal: 1<<31 - 1, FileSize: 1 << 62, Links: 65000,
-		DevMajor: 4095, BlockSize: 4096, FreeBytes: 1 << 50, FreeInodes: 1 << 40}
+		DevMajor: 4095, DevMinor: 1<<20 - 1, BlockSize: 4096, FreeBytes: 1 << 50, FreeInodes: 1 << 40}
 }
 
 // scannerOf returns a Precheck of dir that has not run; walked runs it and closes dir.

@@ -45,7 +45,11 @@ func (s *scanner) look(pathOf func(string) string, name string, m *meta) bool {
 	if !m.isDir() && m.nlink > c.Links {
 		s.find("tree.links", Fail, path(), "a target of another filesystem type (xfs)", "%d links, the target's %s allows %d", m.nlink, c.FS, c.Links)
 	}
-	if t := m.typ(); (t == unix.S_IFCHR || t == unix.S_IFBLK) && uint32(m.rdev>>32) > c.DevMajor {
+	switch t := m.typ(); {
+	case t != unix.S_IFCHR && t != unix.S_IFBLK:
+	case uint32(m.rdev) > c.DevMinor:
+		s.find("tree.device", Fail, path(), "use an ext4 target, or remove the file: udev makes device nodes in /dev, not here", "device %s, the target's %s allows minor numbers up to %d", device(m.rdev), c.FS, c.DevMinor)
+	case uint32(m.rdev>>32) > c.DevMajor:
 		s.find("tree.device", Fail, path(), "use an ext4 target, or remove the file: no current device has this number", "device %s, the target's %s allows major numbers up to %d", device(m.rdev), c.FS, c.DevMajor)
 	}
 	if m.isReg() && !strings.Contains(path(), "/") {

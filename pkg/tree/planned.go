@@ -7,12 +7,12 @@ import "slices"
 func PlannedCaps(fs string, features []string, inodeSize, blockSize, inodes int64) Caps {
 	has := func(feature string) bool { return slices.Contains(features, feature) }
 	c := Caps{FS: fs, TimeMin: -1 << 31, TimeMax: 1<<31 - 1, Flags: ^uint32(0), XFlags: ^uint32(0), ACL: true, User: true, Trusted: true, Security: true,
-		XattrValue: 64 << 10, XattrTotal: 1<<31 - 1, FileSize: 1<<63 - 1, Links: 65000, DevMajor: 4095, BlockSize: blockSize, FreeInodes: inodes}
+		XattrValue: 64 << 10, XattrTotal: 1<<31 - 1, FileSize: 1<<63 - 1, Links: 65000, DevMajor: 4095, DevMinor: 1<<20 - 1, BlockSize: blockSize, FreeInodes: inodes}
 	switch fs {
 	case "xfs":
 		// fs/xfs/libxfs/xfs_format.h: XFS_BIGTIME_TIME_MAX; xfs_ioctl.c: the flags that it knows.
 		c.Nanoseconds, c.Project, c.ProjectSpecial, c.Reflink = true, true, false, has("reflink")
-		c.Links, c.DevMajor, c.Flags = 1<<31-1, 511, flImmutable|flAppend|flNodump|flNoatime|flSync|flProjinherit
+		c.Links, c.DevMajor, c.DevMinor, c.Flags = 1<<31-1, 511, 1<<18-1, flImmutable|flAppend|flNodump|flNoatime|flSync|flProjinherit
 		if has("bigtime") {
 			c.TimeMax = 16299260424
 		}

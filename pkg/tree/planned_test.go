@@ -17,7 +17,7 @@ func TestPlannedCaps(t *testing.T) {
 		t.Run(c.fs, func(t *testing.T) {
 			d := newDisk(t, c.fs, 320<<20, c.opts...)
 			got, real := PlannedCaps(c.fs, c.features, 0, 4096, 0), probe(t, d)
-			if got.TimeMin < real.TimeMin || got.TimeMax > real.TimeMax || got.Nanoseconds && !real.Nanoseconds || got.Links > real.Links || got.DevMajor > real.DevMajor || got.XattrValue > real.XattrValue {
+			if got.TimeMin < real.TimeMin || got.TimeMax > real.TimeMax || got.Nanoseconds && !real.Nanoseconds || got.Links > real.Links || got.DevMajor > real.DevMajor || got.DevMinor > real.DevMinor || got.XattrValue > real.XattrValue {
 				t.Errorf("planned %+v\nreal    %+v", got, real)
 			}
 			if got.Reflink != real.Reflink || got.Project && !real.Project || c.fs == "xfs" && got.Flags&flCopied&^real.Flags != 0 {

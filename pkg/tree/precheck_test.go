@@ -33,7 +33,7 @@ func TestProbeCaps(t *testing.T) {
 		t.Errorf("ext4 with 128-byte inodes: %+v", old)
 	}
 	x := probe(t, newDisk(t, "xfs", 320<<20))
-	if !x.Project || x.DevMajor != 511 || x.XFlags&xfExtsize == 0 || x.Flags&flJournalData != 0 {
+	if !x.Project || x.DevMajor != 511 || x.DevMinor != 1<<18-1 || x.XFlags&xfExtsize == 0 || x.Flags&flJournalData != 0 {
 		t.Errorf("xfs: %+v", x)
 	}
 	b := probe(t, newDisk(t, "btrfs", 128<<20))

@@ -33,6 +33,8 @@ func TestPrecheckNamesEachLoss(t *testing.T) {
 		{[]act{file("a", 0o600, nil), link("a", "b"), link("a", "c"), file("d", 0o600, nil), link("d", "e")}, func(c *Caps) { c.Links = 2 }, "tree.links", Fail, 1, "a", []string{"3 links", "allows 2"}},
 		{[]act{file("a", 0o600, nil), mknod("chr", unix.S_IFCHR|0o600, 259, 3), mknod("blk", unix.S_IFBLK|0o600, 300, 4), mknod("null", unix.S_IFCHR|0o600, 1, 3)},
 			func(c *Caps) { c.DevMajor = 258 }, "tree.device", Fail, 2, "chr", []string{"major numbers up to 258"}},
+		{[]act{mknod("chr", unix.S_IFCHR|0o600, 4, 1<<18), mknod("blk", unix.S_IFBLK|0o600, 4, 1<<18-1)},
+			func(c *Caps) { c.DevMinor = 1<<18 - 1 }, "tree.device", Fail, 1, "chr", []string{"4:262144", "minor numbers up to 262143"}},
 		{[]act{file("a", 0o600, nil), mkdir("d", 0o700), symlink("x", "d/s")}, func(c *Caps) { c.FreeInodes = 3 }, "tree.inodes", Fail, 1, "", []string{"4 objects", "3 free inodes"}},
 		{[]act{file("a", 0o600, noise(1, 100<<10))}, func(c *Caps) { c.FreeBytes = 4096 }, "tree.space", Fail, 1, "", []string{"bytes are allocated", "4096 are free"}},
 		{[]act{file("a", 0o640, nil), setx("a", "system.posix_acl_access", someACL())}, func(c *Caps) { c.ACL = false }, "tree.xattr", Loss, 1, "a", []string{"system.posix_acl_access", "not support this namespace"}},

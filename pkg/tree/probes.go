@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probeNames returns the names that ProbeCaps makes in its directory: a file, a device or fifo, a file with fs-verity, and a
-// directory.
-func probeNames() []string { return []string{"f", "d", "v", "empty"} }
+// probeNames returns the names that ProbeCaps makes in its directory: a file, two devices or a fifo, a file with fs-verity,
+// and a directory.
+func probeNames() []string { return []string{"f", "d", "minor", "v", "empty"} }
 
 // RemoveProbe removes a directory that ProbeCaps made, also one that a power cut left behind. Then the directory, and the file
 // and directory in it, may be immutable: setting a flag makes ext4 commit its journal. If it contains anything else, it is not
