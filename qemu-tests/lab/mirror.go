@@ -15,10 +15,12 @@ type archive struct {
 }
 
 // mirror returns sources.list lines for suite, its updates and its security updates, from the apt configuration below root
-// (deb822 files and one-line files). $MIGRATE_INIT_MIRROR, the URL of a Debian archive, replaces all that.
-func mirror(root fs.FS, suite string) (string, error) {
+// (deb822 files and one-line files). $MIGRATE_INIT_MIRROR, the URL of a Debian archive, replaces all that. Components are taken
+// beside main: a mirror has them, whether or not this machine uses them.
+func mirror(root fs.FS, suite string, components ...string) (string, error) {
+	take := strings.Join(append([]string{"main"}, components...), " ")
 	if m := os.Getenv("MIGRATE_INIT_MIRROR"); m != "" {
-		return "deb " + m + " " + suite + " main\n", nil
+		return "deb " + m + " " + suite + " " + take + "\n", nil
 	}
 	var all []archive
 	files, _ := fs.Glob(root, "etc/apt/sources.list.d/*.sources")
@@ -41,7 +43,7 @@ func mirror(root fs.FS, suite string) (string, error) {
 		i := slices.IndexFunc(all, func(a archive) bool { return a.suite == s && a.main })
 		if i >= 0 {
 			base = base || s == suite
-			fmt.Fprintf(&out, "deb %s %s main\n", all[i].uri, s)
+			fmt.Fprintf(&out, "deb %s %s %s\n", all[i].uri, s, take)
 		}
 	}
 	if !base {

@@ -31,3 +31,13 @@ func TestMirror(t *testing.T) {
 		})
 	}
 }
+
+// TestMirrorComponents shows that a component which this machine does not use can be had all the same.
+func TestMirrorComponents(t *testing.T) {
+	t.Setenv("MIGRATE_INIT_MIRROR", "")
+	root := fstest.MapFS{"etc/apt/sources.list": {Data: []byte("deb http://mirror.test/debian bookworm main\n")}}
+	got, err := mirror(root, "bookworm", "contrib")
+	if want := "deb http://mirror.test/debian bookworm main contrib\n"; got != want || err != nil {
+		t.Errorf("mirror = %q, %v; want %q", got, err, want)
+	}
+}

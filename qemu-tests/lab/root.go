@@ -15,6 +15,7 @@ type Recipe struct {
 	Packages []string
 	Preseed  []string // debconf selections
 	Exclude  []string // dpkg path-exclude patterns
+	ZFS      bool     // with the package zfs-modules, which the lab makes, and the component that has ZFS's programs
 }
 
 // rootFormat is raised when Root makes something else of the same recipe.
@@ -83,7 +84,11 @@ func (r Recipe) with(dirs ...string) Recipe {
 }
 
 func (r Recipe) text() string {
-	return strings.Join([]string{rootFormat, r.Suite, strings.Join(r.Packages, " "), strings.Join(r.Preseed, "\n"), strings.Join(r.Exclude, "\n")}, "\n")
+	text := []string{rootFormat, r.Suite, strings.Join(r.Packages, " "), strings.Join(r.Preseed, "\n"), strings.Join(r.Exclude, "\n")}
+	if r.ZFS {
+		text = append(text, zfsScript)
+	}
+	return strings.Join(text, "\n")
 }
 
 // Root returns the path of the recipe's root as a zstd tarball, made by mmdebstrap from the mirror that this machine's apt
@@ -95,35 +100,54 @@ func (l *Lab) Root(ctx context.Context, r Recipe) (string, error) {
 }
 
 func (l *Lab) debootstrap(ctx context.Context, r Recipe, path string) error {
-	sources, err := mirror(os.DirFS("/"), r.Suite)
-	if err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "lab-root-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	list, preseed := filepath.Join(dir, "sources.list"), filepath.Join(dir, "preseed")
-	if err := os.WriteFile(list, []byte(sources), 0o644); err != nil {
-		return err
-	}
+	preseed := filepath.Join(dir, "preseed")
 	if err := os.WriteFile(preseed, []byte(strings.Join(r.Preseed, "\n")+"\n"), 0o644); err != nil {
 		return err
+	}
+	own, components := "", []string(nil)
+	if r.ZFS {
+		archive, err := l.zfsModules(ctx, r.Suite)
+		if err != nil {
+			return err
+		}
+		own, components = "deb [trusted=yes] copy://"+archive+" ./\n", []string{contrib}
 	}
 	// The suffix tells mmdebstrap what to make; the cache's temporary name has another.
 	out := filepath.Join(filepath.Dir(path), filepath.Base(path)+".tar.zst")
 	defer os.Remove(out)
-	args := []string{"--mode=root", "--variant=minbase", "--format=tar", "--skip=check/qemu",
-		`--aptopt=APT::Install-Recommends "false"`, `--aptopt=Acquire::Languages "none"`, "--dpkgopt=force-unsafe-io",
-		"--include=" + strings.Join(r.Packages, ","),
-		`--essential-hook=chroot "$1" debconf-set-selections < ` + preseed,
-	}
+	args := []string{"--format=tar", `--essential-hook=chroot "$1" debconf-set-selections < ` + preseed}
 	for _, e := range r.Exclude {
 		args = append(args, "--dpkgopt=path-exclude="+e)
 	}
-	if err := command(ctx, []string{"TMPDIR=" + dir}, "mmdebstrap", append(args, r.Suite, out, list)...); err != nil {
+	if err := l.mmdebstrap(ctx, r.Suite, own, out, components, r.Packages, args...); err != nil {
 		return err
 	}
 	return os.Rename(out, path)
+}
+
+// mmdebstrap makes a root of a suite in out. Own are lines of sources.list beside the mirror's, which has main and components.
+func (l *Lab) mmdebstrap(ctx context.Context, suite, own, out string, components, packages []string, more ...string) error {
+	sources, err := mirror(os.DirFS("/"), suite, components...)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "lab-mmdebstrap-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	list := filepath.Join(dir, "sources.list")
+	if err := os.WriteFile(list, []byte(sources+own), 0o644); err != nil {
+		return err
+	}
+	args := append([]string{"--mode=root", "--variant=minbase", "--skip=check/qemu",
+		`--aptopt=APT::Install-Recommends "false"`, `--aptopt=Acquire::Languages "none"`, "--dpkgopt=force-unsafe-io",
+		"--include=" + strings.Join(packages, ","),
+	}, more...)
+	return command(ctx, []string{"TMPDIR=" + dir}, "mmdebstrap", append(args, suite, out, list)...)
 }
