@@ -16,12 +16,26 @@ import (
 // open skips, loudly, where guests are not wanted.
 func open(t *testing.T) (*lab.Lab, context.Context, string) {
 	t.Helper()
+	return openWith(t)
+}
+
+// openWith is open for a test whose roots take long to make, once: its time begins when they are there.
+func openWith(t *testing.T, roots ...lab.Recipe) (*lab.Lab, context.Context, string) {
+	t.Helper()
 	if q := os.Getenv("MIGRATE_INIT_QEMU"); q != "1" && q != "full" {
 		t.Skip("SKIPPED: boots guests in QEMU; set MIGRATE_INIT_QEMU=1 (make test does)")
 	}
 	l, err := lab.Open(t.Logf)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, r := range roots {
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
+		_, err := l.Root(ctx, r)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	t.Cleanup(cancel)

@@ -9,7 +9,7 @@ import (
 
 // TestZfsLab shows the lab's ZFS in the small guest, which has no udev: a pool on partitions is made, exported and imported.
 func TestZfsLab(t *testing.T) {
-	l, ctx, dir := open(t)
+	l, ctx, dir := openWith(t, lab.ZFS())
 	config, err := l.MiniInitramfs(ctx, dir, lab.Mini{
 		Recipe:  lab.ZFS(),
 		Modules: []string{"zfs"},
