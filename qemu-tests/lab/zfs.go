@@ -11,7 +11,9 @@ import (
 var zfsScript string
 
 // zfsBuilder is what the modules of ZFS are made in.
-var zfsBuilder = []string{"linux-headers-cloud-amd64", "make", "gcc", "libc6-dev", "perl", "gawk", "file"}
+func zfsBuilder() []string {
+	return []string{"linux-headers-cloud-amd64", "make", "gcc", "libc6-dev", "perl", "gawk", "file"}
+}
 
 // contrib is the component of Debian's archive that has ZFS.
 const contrib = "contrib"
@@ -54,7 +56,7 @@ func (l *Lab) zfsModules(ctx context.Context, suite string) (string, error) {
 				return err
 			}
 			defer os.Remove(script)
-			return l.mmdebstrap(ctx, suite, "", "/dev/null", []string{contrib}, zfsBuilder,
+			return l.mmdebstrap(ctx, suite, "", "/dev/null", []string{contrib}, zfsBuilder(),
 				"--format=null",
 				"--customize-hook=copy-in "+script+" /tmp",
 				`--customize-hook=chroot "$1" sh /tmp/zfs.sh`,
